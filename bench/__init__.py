@@ -1,0 +1,1 @@
+"""The benchmark suite: workloads x systems -> JSON in results/. Not part of the installed package."""

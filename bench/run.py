@@ -1,0 +1,165 @@
+"""One command: workload x system -> JSON in bench/results/.
+
+    python -m bench.run --workload ingest --systems vecdb,parquet --data DIR
+    python bench/run.py --workload all --quick
+
+For each workload: prepare once, set every system up once, then `repeats` rounds in which the systems take turns, one
+process per job. A system that fails is recorded with the end of its error, and the others go on.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+if not __package__:  # run as a script: this folder is on the path instead of the one above it
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from bench import machine, records, report, systems, workloads
+from bench.checkout import RESULTS, commit, import_from_checkout
+from bench.context import Context, Parameter, parse_settings
+from bench.process import JobFailedError, run_job
+
+QUICK_REPEATS = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the command line asks for; return 1 when any job failed."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    import_from_checkout()
+    names = list(workloads.NAMES) if options.workload == "all" else options.workload.split(",")
+    settable = {parameter for name in names for parameter in workloads.load(name).FULL}
+    for setting in options.set:
+        if setting.partition("=")[0] not in settable:
+            parser.error(f"--set {setting}: no chosen workload has it; there are {', '.join(sorted(settable))}")
+    failed = False
+    for name in names:
+        record = run_workload(name, options)
+        failed = failed or bool(record["failures"])
+        print(report.tables(record))
+    return 1 if failed else 0
+
+
+def run_workload(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Run one workload, write its record unless this is a quick run without --results, and return it."""
+    workload = workloads.load(name)
+    defaults = {**workload.FULL, **(workload.QUICK if options.quick else {})}
+    parameters = parse_settings([item for item in options.set if item.partition("=")[0] in defaults], defaults)
+    repeats = options.repeats or (QUICK_REPEATS if options.quick else workload.REPEATS)
+    wanted = options.systems.split(",") if options.systems else [s for s in workload.SYSTEMS if systems.importable(s)]
+    if options.scratch is not None:
+        options.scratch.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f"vecdb-bench-{name}-", dir=options.scratch))
+    known = {str(scratch): "SCRATCH", **({str(options.data): "DATA"} if options.data else {})}
+    try:
+        record = _header(name, options, parameters, repeats, scratch)
+        runs, setups, failures = _jobs(name, wanted, repeats, parameters, scratch, options)
+        record["machine_noise"] = {**record["machine_noise"], "calibration_after": machine.calibrate()}
+        record["setups"] = setups
+        record["systems"] = {
+            system: {"summary": records.summaries(done), "runs": done} for system, done in runs.items() if done
+        }
+        record["ratios"] = records.ratios(runs, workload.ratios(parameters))
+        record["failures"] = failures
+        record["headlines"] = list(workload.HEADLINES)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    record = records.without_paths(record, known)
+    if options.results is not None or not options.quick:
+        folder = options.results or RESULTS
+        records.write(folder / f"{name}{'-' + options.label if options.label else ''}.json", record)
+    return record
+
+
+def _jobs(
+    name: str,
+    wanted: Sequence[str],
+    repeats: int,
+    parameters: Mapping[str, Parameter],
+    scratch: Path,
+    options: argparse.Namespace,
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Any], list[dict[str, str]]]:
+    """Run every job; return the runs by system, the set-up records, and what failed."""
+    runs: dict[str, list[dict[str, Any]]] = {system: [] for system in wanted}
+    setups: dict[str, Any] = {}
+    failures: list[dict[str, str]] = []
+
+    def attempt(system: str, step: str) -> dict[str, Any] | None:
+        print(f"{name} {step} {system}".rstrip(), file=sys.stderr, flush=True)
+        # Dirty pages of the job before would be written while this one is timed.
+        os.sync()
+        noise, calibration = machine.Noise(), machine.calibrate()
+        try:
+            done = run_job(Context(name, system, scratch, options.data, parameters), step, options.timeout)
+        except JobFailedError as error:
+            print(f"  failed: {str(error).splitlines()[-1]}", file=sys.stderr, flush=True)
+            failures.append({"system": system, "step": step, "error": str(error)})
+            return None
+        done["metrics"] |= {
+            f"{phase} peak_private_bytes": told["peak_private_bytes"]
+            for phase, told in done["phases"].items()
+            if told["peak_private_bytes"] is not None
+        }
+        return {**done, "noise": {**noise.report(), "calibration": calibration}}
+
+    if attempt("", "prepare") is None:
+        return runs, setups, failures
+    alive = []
+    for system in wanted:
+        done = attempt(system, "setup")
+        if done is not None:
+            setups[system] = done
+            alive.append(system)
+    for turn in range(repeats):
+        # Alternate directions, so that no system always runs behind the same neighbour.
+        for system in list(alive) if turn % 2 == 0 else list(reversed(alive)):
+            done = attempt(system, "run")
+            if done is None:
+                alive.remove(system)
+                shutil.rmtree(scratch / system, ignore_errors=True)
+            else:
+                runs[system].append(done)
+    return runs, setups, failures
+
+
+def _header(
+    name: str, options: argparse.Namespace, parameters: Mapping[str, Parameter], repeats: int, scratch: Path
+) -> dict[str, Any]:
+    return {
+        "workload": name,
+        "label": options.label or None,
+        "quick": options.quick,
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **commit(),
+        "machine": machine.describe(scratch),
+        "versions": machine.versions(),
+        "parameters": dict(parameters),
+        "repeats": repeats,
+        "machine_noise": {"calibration_before": machine.calibrate()},
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bench.run", description="Measure vecdb beside other systems.")
+    parser.add_argument("--workload", required=True, help=f"all, or some of {', '.join(workloads.NAMES)} with commas")
+    parser.add_argument("--systems", default="", help="with commas; default: the workload's own")
+    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; no data folder needed")
+    parser.add_argument("--repeats", type=int, default=0, help="rounds; default: the workload's own")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a parameter")
+    data = os.environ.get("VECDB_BENCH_DATA")
+    parser.add_argument("--data", type=Path, default=Path(data) if data else None, help="folder of the data sets")
+    parser.add_argument("--scratch", type=Path, default=None, help="where stores are written; emptied afterwards")
+    parser.add_argument("--results", type=Path, default=None, help="where records are written")
+    parser.add_argument("--label", default="", help="part of the record's file name: WORKLOAD-LABEL.json")
+    parser.add_argument("--timeout", type=float, default=3600.0, help="seconds that one job may take")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

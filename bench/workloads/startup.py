@@ -1,0 +1,93 @@
+"""What a fresh process costs: importing, the command's help, the first answer, and compiling the kernels.
+
+The yardsticks are the interpreter alone and the imports of the libraries that vecdb stands on. "first_answer" is
+import, open and one search over a small collection; "cold_compile" is the same with an empty kernel cache, and
+"warmup" compiles every kernel into an empty cache. Times run from the start of the process, as its user sees them.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from bench import datasets, launch, measure, systems
+from bench.context import Context, Parameter
+from bench.records import Ratio
+from bench.systems.base import Shape
+from bench.workloads import Metrics
+
+SYSTEMS = ("vecdb", "python", "numpy", "pyarrow", "numba")
+REPEATS = 3
+FULL: Mapping[str, Parameter] = {"dataset": "clustered:10000x384", "launches": 7, "compiles": 1}
+QUICK: Mapping[str, Parameter] = {"dataset": "clustered:500x384", "launches": 2, "compiles": 1}
+HEADLINES = ("import_ms", "help_ms", "first_answer_ms", "cold_compile_first_answer_ms")
+# The command as its installed script runs it, from the checkout.
+_COMMAND = "import sys; sys.argv[0] = 'vecdb'; from vecdb_client.cli.main import main; sys.exit(main())"
+
+
+def prepare(context: Context) -> None:
+    """Write two queries."""
+    found = datasets.load(context.text("dataset"), context.data)
+    np.save(context.scratch / "queries.npy", np.resize(found.queries, (2, found.dimension)).astype(np.float32))
+
+
+def setup(context: Context) -> None:
+    """For vecdb: build the small collection and fill a kernel cache that belongs to this run."""
+    if context.system != "vecdb":
+        return
+    found = datasets.load(context.text("dataset"), context.data)
+    context.home.mkdir(parents=True, exist_ok=True)
+    system = systems.make("vecdb")
+    system.create(context.home / "store", Shape(found.dimension, found.metric))
+    system.ingest_batches(found.batches())
+    system.close()
+    launch.probe(_first_answer(context), NUMBA_CACHE_DIR=str(context.home / "kernels"))
+
+
+def run(context: Context) -> Metrics:
+    statement = "pass" if context.system == "python" else f"import {context.system}"
+    subjects: dict[str, Callable[[], float]] = {"import_ms": lambda: launch.python("-c", statement).wall_s}
+    if context.system == "vecdb":
+        subjects |= {
+            "help_ms": lambda: launch.python("-c", _COMMAND, "--help").wall_s,
+            "first_answer_ms": lambda: _answered(context, str(context.home / "kernels")),
+        }
+    taken: dict[str, list[float]] = {name: [] for name in subjects}
+    for turn in range(context.integer("launches") + 1):
+        for name, subject in subjects.items():
+            seconds = subject()
+            if turn:  # the first launch reads files and writes byte code
+                taken[name].append(seconds)
+    metrics: Metrics = {name: measure.median(seconds) * 1e3 for name, seconds in taken.items()}
+    if context.system == "vecdb":
+        metrics |= _compiles(context)
+    return metrics
+
+
+def ratios(parameters: Mapping[str, Parameter]) -> list[Ratio]:
+    return [
+        Ratio(f"import: vecdb / {other}", ("vecdb", "import_ms"), (other, "import_ms"))
+        for other in ("python", "numpy", "pyarrow", "numba")
+    ]
+
+
+def _compiles(context: Context) -> Metrics:
+    first, every = [], []
+    empty = context.home / "empty-kernels"
+    for _ in range(context.integer("compiles")):
+        shutil.rmtree(empty, ignore_errors=True)
+        first.append(_answered(context, str(empty)))
+        shutil.rmtree(empty, ignore_errors=True)
+        every.append(launch.python("-c", "import vecdb; vecdb.warmup()", NUMBA_CACHE_DIR=str(empty)).wall_s)
+    return {
+        "cold_compile_first_answer_ms": measure.median(first) * 1e3,
+        "cold_warmup_s": measure.median(every),
+    }
+
+
+def _answered(context: Context, kernels: str) -> float:
+    return launch.probe(_first_answer(context), NUMBA_CACHE_DIR=kernels)["marks"]["answered"]
+
+
+def _first_answer(context: Context) -> list[str]:
+    return ["vecdb", str(context.home / "store"), str(context.scratch / "queries.npy")]

@@ -1,0 +1,1 @@
+"""The vecdb command line; the network client joins it here."""

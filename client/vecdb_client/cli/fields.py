@@ -1,0 +1,124 @@
+"""The short form of a schema: `name:type`, e.g. `embedding:vector(384,cosine)`.
+
+Parsing and printing are inverse: what `describe` prints can be given back to `--field`.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from vecdb_client.cli.errors import NOT_FOUND, CommandError
+
+if TYPE_CHECKING:
+    from vecdb.schema import Schema
+
+TYPES = (
+    "id, id(int64), text, keyword, keyword(many), bool, int64, float64, timestamp, json, "
+    "vector(DIMENSION[,float32|float16|int8][,cosine|dot|l2])"
+)
+DTYPES = ("float32", "float16", "int8")
+METRICS = ("cosine", "dot", "l2")
+_FIELD = re.compile(r"\s*([^:]+?)\s*:\s*([A-Za-z0-9_]+)\s*(?:\(([^()]*)\))?\s*")
+_ALIASES = {"int": "int64", "integer": "int64", "float": "float64", "double": "float64", "string": "text"}
+
+
+def parse_schema(specifications: list[str]) -> "Schema":
+    """Build a schema from `name:type` strings; without an id among them a string id called `id` comes first.
+
+    Raises:
+        CommandError: a specification cannot be read.
+        InvalidInputError: the schema refuses a name, a dimension or the combination.
+
+    """
+    from vecdb.schema import Id, Schema
+
+    fields: dict[str, Any] = {}
+    for specification in specifications:
+        name, field = parse_field(specification)
+        if name in fields:
+            raise CommandError(f"the field {name!r} is given twice")
+        fields[name] = field
+    if not any(isinstance(field, Id) for field in fields.values()):
+        fields = {"id": Id(), **fields}
+    return Schema(**fields)
+
+
+def parse_field(specification: str) -> tuple[str, Any]:
+    """Read one `name:type`."""
+    from vecdb import schema
+
+    match = _FIELD.fullmatch(specification)
+    if match is None:
+        raise CommandError(f"--field {specification!r} is not of the form name:type", hint=f"types are {TYPES}")
+    name, kind = match[1], _ALIASES.get(match[2].lower(), match[2].lower())
+    arguments = [part.strip().lower() for part in (match[3] or "").split(",") if part.strip()]
+    plain = {
+        "text": schema.Text,
+        "bool": schema.Bool,
+        "int64": schema.Int64,
+        "float64": schema.Float64,
+        "timestamp": schema.Timestamp,
+        "json": schema.Json,
+    }
+    if kind in plain and not arguments:
+        return name, plain[kind]()
+    if kind == "keyword" and arguments in ([], ["many"]):
+        return name, schema.Keyword(many=bool(arguments))
+    if kind == "id" and arguments in ([], ["string"], ["int64"]):
+        return name, schema.Id(cast(Literal["string", "int64"], arguments[0] if arguments else "string"))
+    if kind == "vector":
+        return name, _vector(specification, arguments)
+    raise CommandError(f"--field {specification!r} has no known type", hint=f"types are {TYPES}")
+
+
+def _vector(specification: str, arguments: list[str]) -> Any:
+    from vecdb.schema import Vector
+
+    options: dict[str, Any] = {}
+    for argument in arguments[1:]:
+        option = "dtype" if argument in DTYPES else "metric" if argument in METRICS else None
+        if option is None or option in options:
+            raise CommandError(f"--field {specification!r}: {argument!r} is not expected", hint=f"types are {TYPES}")
+        options[option] = argument
+    if not arguments or not arguments[0].isdecimal():
+        raise CommandError(
+            f"--field {specification!r} does not say the dimension", hint="for example vector(384,cosine)"
+        )
+    return Vector(int(arguments[0]), **options)
+
+
+def read_schema(path: Path) -> "Schema":
+    """Read a schema from a JSON file: {"name": "type", ...}, ["name:type", ...], or the form of Schema.to_json."""
+    from vecdb.schema import Schema
+
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise CommandError(f"no such schema file: {path}", NOT_FOUND) from None
+    except ValueError as error:
+        raise CommandError(f"{path} is not JSON: {error}") from error
+    if isinstance(content, dict) and content and all(isinstance(kind, str) for kind in content.values()):
+        content = [f"{name}:{kind}" for name, kind in content.items()]
+    if isinstance(content, list) and all(isinstance(item, str) for item in content):
+        return parse_schema(content)
+    if not isinstance(content, dict):
+        raise CommandError(f"{path} does not hold a schema", hint='write {"id": "id", "embedding": "vector(384)"}')
+    return Schema.from_json(content)
+
+
+def describe_field(field: Any) -> str:
+    """Return the short form of one field's type."""
+    if field.kind == "id":
+        return "id" if field.type == "string" else f"id({field.type})"
+    if field.kind == "keyword":
+        return "keyword(many)" if field.many else "keyword"
+    if field.kind == "vector":
+        dtype = "" if field.dtype == "float32" else f",{field.dtype}"
+        return f"vector({field.dimension}{dtype},{field.metric})"
+    return field.kind
+
+
+def describe(schema: "Schema") -> list[str]:
+    """Return `name:type` for every column, in order."""
+    return [f"{column.name}:{describe_field(column.field)}" for column in schema.columns]

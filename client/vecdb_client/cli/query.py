@@ -1,0 +1,155 @@
+"""`vecdb query`: nearest rows to a vector, or to a row."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vecdb_client.cli import options
+from vecdb_client.cli.errors import NOT_FOUND, CommandError
+from vecdb_client.cli.options import Output
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vecdb.collection import Collection
+
+
+@options.example(
+    'vecdb query ./library papers --vector @question.npy --where "year >= 2020" --show title,year',
+    "vecdb query ./library papers --id W2741809807 --k 5",
+    'embed "fast hash tables" | vecdb query ./library papers --vector - --output jsonl',
+)
+def query(
+    path: options.DatabasePath,
+    collection: options.CollectionName,
+    vector: Annotated[
+        str | None,
+        typer.Option(
+            "--vector",
+            "-v",
+            metavar="VECTOR",
+            help="'[0.1, ...]', @file.npy, @file.json, or - for one of these on stdin.",
+        ),
+    ] = None,
+    near: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="Search near this row, which is left out itself.")
+    ] = None,
+    where: options.Where = None,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many rows.")] = 10,
+    field: Annotated[
+        str | None, typer.Option("--field", metavar="NAME", help="Which vector, when there are several.")
+    ] = None,
+    show: options.Show = None,
+    output: options.OutputFormat = Output.TABLE,
+) -> None:
+    """Find the nearest rows, best first.
+
+    score: higher is better. distance: the metric's own value (1 - cosine, the negative dot product, squared L2).
+    """
+    from vecdb_client.cli.session import opened_collection, parse_ids
+
+    if (vector is None) == (near is None):
+        raise CommandError("give either --vector or --id")
+    if output is Output.ARROW:
+        from vecdb_client.cli.render import refuse_terminal
+
+        refuse_terminal("arrow")
+    given = read_vector(vector) if vector is not None else None
+    with opened_collection(path, collection) as target:
+        name = _vector_field(target, field)
+        own: Any = None
+        if near is not None:
+            own = parse_ids(target, [near])[0]
+            given = _vector_of(target, own, name)
+        wanted = k if near is None else k + 1
+        result = target.search(
+            k=wanted,
+            where=where,
+            fields=options.field_list(show),
+            **{name: given},  # type: ignore[arg-type]
+        )
+        _write(target, result, own, k, output)
+
+
+def _vector_field(collection: "Collection", field: str | None) -> str:
+    names = [column.name for column in collection.schema.vectors]
+    if field is not None:
+        if field not in names:
+            collection.schema[field]
+            raise CommandError(f"{field!r} is not a vector; the vectors of {collection.name!r} are {', '.join(names)}")
+        return field
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise CommandError(f"the collection {collection.name!r} has no vector field")
+    raise CommandError(f"{collection.name!r} has several vectors: {', '.join(names)}", hint="--field NAME chooses one")
+
+
+def _vector_of(collection: "Collection", value: Any, field: str) -> "np.ndarray":
+    record = collection.get(value, fields=[field])
+    if record is None:
+        raise CommandError(f"no row with the id {value!r} in {collection.name!r}", NOT_FOUND)
+    if record[field] is None:
+        raise CommandError(f"the row {value!r} has no {field!r} to search near", NOT_FOUND)
+    return record[field]
+
+
+def _write(collection: "Collection", result: Any, own: Any, k: int, output: Output) -> None:
+    """Write hits, leaving out the row that was searched near."""
+    from vecdb_client.cli.render import embedded, write_arrow, write_records
+
+    if output is Output.ARROW:
+        table = result.to_arrow()
+        if own is not None:
+            import pyarrow as pa
+
+            table = table.filter(pa.array([value != own for value in result.ids], pa.bool_()))
+        write_arrow(table.slice(0, k))
+        return
+    hits = result.to_list()
+    records = [hit for hit, value in zip(hits, result.ids, strict=True) if own is None or value != own][:k]
+    columns = None if records else [collection.schema.id.name, "score", "distance"]
+    write_records(embedded(records, collection.schema, output), output, columns)
+
+
+def read_vector(text: str) -> "np.ndarray":
+    """Read a query vector: JSON text, @file.npy, @file.json, or - (JSON or .npy on stdin).
+
+    Raises:
+        CommandError: the file does not exist, or the content is not one vector of numbers.
+
+    """
+    if text == "-":
+        return _parsed(sys.stdin.buffer.read(), "stdin")
+    if text.startswith("@"):
+        file = Path(text[1:])
+        try:
+            return _parsed(file.read_bytes(), str(file))
+        except FileNotFoundError:
+            raise CommandError(f"no such file: {file}", NOT_FOUND) from None
+    return _parsed(text.encode("utf-8", "surrogateescape"), "--vector")
+
+
+def _parsed(content: bytes, where: str) -> "np.ndarray":
+    import io
+    import json
+
+    import numpy as np
+
+    try:
+        if content.startswith(b"\x93NUMPY"):
+            values = np.load(io.BytesIO(content), allow_pickle=False)
+        else:
+            values = np.array(json.loads(content))
+    except (ValueError, EOFError) as error:
+        raise CommandError(
+            f"{where} does not hold a vector: {error}", hint="write it as '[0.1, 0.2, ...]' or save it with numpy.save"
+        ) from None
+    if values.ndim == 2 and len(values) == 1:
+        values = values[0]
+    if values.ndim != 1 or not len(values) or values.dtype.kind not in "iuf":
+        found = f"an array of shape {values.shape} and type {values.dtype}"
+        raise CommandError(f"{where} does not hold one vector of numbers, but {found}")
+    return values

@@ -1,0 +1,118 @@
+"""CSV and TSV, plain or gzip, with a header line.
+
+Every column is read as raw bytes and typed later against the schema: that is what makes it possible to name the
+row, field and value that do not fit. An empty unquoted cell is null, a quoted empty one is an empty text.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from vecdb_client.cli.errors import CommandError
+from vecdb_client.cli.readers import PIECE_BYTES, SAMPLE_ROWS, Chunk, Rejected
+from vecdb_client.cli.readers_jsonl import open_text
+
+BLOCK_BYTES = 4 << 20
+"""Also the longest row that can be read, more or less."""
+
+
+class CsvSource:
+    """A CSV file; the numbers of its rows do not count the header."""
+
+    unit = "row"
+    typed = False
+    only_vectors = False
+    total_rows: int | None = None
+
+    def __init__(self, path: Path, stack: contextlib.ExitStack, delimiter: str) -> None:
+        """Read the header."""
+        self.path = path
+        self._delimiter = delimiter
+        self._text, self._raw = open_text(path, stack)
+        self._size = max(1, path.stat().st_size)
+        self._rejected: list[Rejected] = []
+        with self._open(0, {}) as reader:
+            self._names = reader.schema.names
+        repeated = sorted({name for name in self._names if self._names.count(name) > 1})
+        if repeated:
+            raise CommandError(f"{path}: the header names {repeated[0]!r} twice")
+        if all(_is_number(name) for name in self._names):
+            raise CommandError(f"{path}: the first line must name the columns, found {self._names[0]!r}, ...")
+
+    def _open(self, start: int, types: dict[str, pa.DataType]) -> pacsv.CSVStreamingReader:
+        self._text.seek(0)
+        self._rejected = []
+        # One thread: only then does the parser know the number of a bad row.
+        return pacsv.open_csv(
+            self._text,
+            read_options=pacsv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, skip_rows_after_names=start),
+            parse_options=pacsv.ParseOptions(
+                delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=self._reject
+            ),
+            convert_options=pacsv.ConvertOptions(
+                column_types=types, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
+            ),
+        )
+
+    def _reject(self, bad: Any) -> str:
+        # The parser counts from 1 and counts the header.
+        row = (bad.number or 2) - 2
+        message = f"expected {bad.expected_columns} columns, found {bad.actual_columns}"
+        self._rejected.append(Rejected(row, message, value=bad.text[:80]))
+        return "skip"
+
+    def columns(self) -> list[str]:
+        """Return the header."""
+        return list(self._names)
+
+    def sample(self) -> pa.RecordBatch:
+        """Return the first rows, every column as bytes."""
+        for chunk in self.chunks(0):
+            if chunk.data.num_rows:
+                return chunk.data.slice(0, SAMPLE_ROWS)
+        return pa.RecordBatch.from_pylist([], schema=pa.schema([(name, pa.binary()) for name in self._names]))
+
+    def chunks(self, start: int) -> Iterator[Chunk]:
+        """Read from row start; rows before it are parsed but not converted."""
+        delivered = 0
+        sent = 0
+        with self._open(start, {name: pa.binary() for name in self._names}) as reader:
+            for batch in reader:
+                bad = np.array(sorted(rejected.row for rejected in self._rejected if rejected.row >= start), np.int64)
+                # A delivered row moves up by the bad rows before it: those whose number, less their rank, is not above.
+                order = np.arange(delivered, delivered + batch.num_rows)
+                numbers = start + order + np.searchsorted(bad - start - np.arange(len(bad)), order, side="right")
+                delivered += batch.num_rows
+                for piece, places in _pieces(batch, numbers):
+                    next_row = int(places[-1]) + 1
+                    before = [r for r in self._rejected[sent:] if r.row < next_row]
+                    sent += len(before)
+                    yield Chunk(piece, places, next_row, [r for r in before if r.row >= start])
+        rest = [r for r in self._rejected[sent:] if r.row >= start]
+        if rest:
+            empty = pa.RecordBatch.from_pylist([], schema=pa.schema([(name, pa.binary()) for name in self._names]))
+            yield Chunk(empty, np.empty(0, np.int64), rest[-1].row + 1, rest)
+
+    def fraction(self) -> float:
+        """Return bytes read over bytes; the parser reads a little ahead."""
+        return min(1.0, self._raw.tell() / self._size)
+
+
+def _pieces(batch: pa.RecordBatch, numbers: Any) -> Iterator[tuple[pa.RecordBatch, Any]]:
+    parts = max(1, -(-batch.nbytes // PIECE_BYTES))
+    size = max(1, -(-batch.num_rows // parts))
+    for offset in range(0, batch.num_rows, size):
+        yield batch.slice(offset, size), numbers[offset : offset + size]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

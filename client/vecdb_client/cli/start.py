@@ -1,0 +1,66 @@
+"""`vecdb demo`, `warmup` and `completion`: first steps on a machine."""
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vecdb_client.cli.errors import UNAVAILABLE, CommandError, note
+from vecdb_client.cli.options import example
+
+SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
+
+
+@example(
+    "vecdb demo ./demo",
+)
+def demo(
+    path: Annotated[Path, typer.Argument(metavar="[PATH]", help="Where the example database is made.")] = Path(
+        "vecdb-demo"
+    ),
+) -> None:
+    """Make an example database and search it."""
+    if importlib.util.find_spec("vecdb.demo") is None:
+        raise CommandError("this installation comes without the demo", UNAVAILABLE)
+    from rich.console import Console
+
+    from vecdb.demo import run
+
+    run(path, Console())
+
+
+@example(
+    "vecdb warmup",
+)
+def warmup() -> None:
+    """Compile the search kernels now.
+
+    Otherwise the first query on this machine does it.
+    """
+    import time
+
+    import vecdb
+    from vecdb_client.cli.progress import StepProgress
+
+    begun = time.monotonic()
+    with StepProgress() as progress:
+        vecdb.warmup(progress)
+    note(f"the search kernels are ready ({time.monotonic() - begun:.1f} s)")
+
+
+@example(
+    "vecdb completion bash > ~/.local/share/bash-completion/completions/vecdb",
+)
+def completion(
+    shell: Annotated[str, typer.Argument(metavar="SHELL", help=f"One of {', '.join(SHELLS)}.", show_default=False)],
+) -> None:
+    """Print the completion script for a shell.
+
+    `vecdb --install-completion` installs it.
+    """
+    from typer.completion import get_completion_script  # pyright: ignore[reportPrivateImportUsage]
+
+    if shell not in SHELLS:
+        raise CommandError(f"no completion for {shell!r}; shells are {', '.join(SHELLS)}")
+    print(get_completion_script(prog_name="vecdb", complete_var="_VECDB_COMPLETE", shell=shell))

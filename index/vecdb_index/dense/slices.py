@@ -1,0 +1,73 @@
+"""A scan cut into slices, and the threads that work on them.
+
+Python sees Ctrl-C, and another thread gets the GIL, only between two calls of a kernel. So one call takes a
+slice of at most 8 MB, which even a cold disk delivers within 0.1 s.
+"""
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TypeVar
+
+# The most that one call of a kernel reads, and computes (bytes read, times queries).
+SLICE_BYTES = 8 << 20
+SLICE_ROWS = 1 << 15
+SLICE_WORK = 256 << 20
+# To wake a helper thread takes about as long as reading this many bytes.
+HELPER_BYTES = 1 << 20
+
+Slice = tuple[int, int]
+Done = TypeVar("Done")
+
+
+def slices(count: int, row_bytes: int, queries: int = 1) -> list[Slice]:
+    """Cut `count` rows into (first, last + 1), one for each call of a kernel."""
+    step = max(1, min(SLICE_ROWS, SLICE_BYTES // row_bytes, SLICE_WORK // (row_bytes * queries)))
+    return [(first, min(first + step, count)) for first in range(0, count, step)]
+
+
+def shared(
+    work: Callable[[Iterator[Slice]], Done], todo: list[Slice], size: int, pool: ThreadPoolExecutor | None
+) -> list[Done]:
+    """Let the calling thread and helpers from the pool take slices until none is left.
+
+    The calling thread never waits for a helper to start: it works alone when the pool is busy, also with the
+    very call that it belongs to. When it is interrupted, the helpers stop after their slice, and only then
+    does this return.
+
+    Args:
+        work: takes slices from its iterator; called once in each thread.
+        todo: all slices.
+        size: bytes to read, times queries.
+        pool: where helpers come from; None: the calling thread works alone.
+
+    Returns:
+        What each call of work returned.
+
+    """
+    queue = deque(todo)
+
+    def taken() -> Iterator[Slice]:
+        while True:
+            try:
+                yield queue.popleft()
+            except IndexError:
+                return
+
+    if pool is None:
+        return [work(taken())]
+    # The executor has no public word for its size.
+    helpers = min(pool._max_workers - 1, len(todo) - 1, size // HELPER_BYTES)
+    futures = []
+    with contextlib.suppress(RuntimeError):  # a pool that was shut down: the calling thread works alone
+        for _ in range(helpers):
+            futures.append(pool.submit(work, taken()))
+    try:
+        done = [work(taken())]
+    finally:
+        # The caller may unmap the matrix as soon as this returns.
+        queue.clear()
+        started = [future for future in futures if not future.cancel()]
+        wait(started)
+    return done + [future.result() for future in started]

@@ -1,0 +1,112 @@
+"""The errors of vecdb (public home: vecdb.errors).
+
+VecdbError
+├── InvalidInputError           the request is wrong; changing it helps, retrying does not
+│   ├── DimensionMismatchError
+│   ├── DuplicateIdError
+│   ├── FilterSyntaxError
+│   └── UnknownFieldError
+├── NotFoundError               no such collection, record, version or file
+├── ConflictError               someone else holds the lock, or the thing already exists
+├── CorruptionError             the files contradict each other: stop, run `vecdb check`
+├── ResourceExhaustedError      the disk or a configured limit is full: free some, then retry
+├── UnavailableError            the outcome is unknown or the writer stopped: reopen, then retry
+└── MissingExtraError           an optional dependency is not installed
+"""
+
+from typing import Any
+
+
+class VecdbError(Exception):
+    """Root of every error that vecdb raises on purpose.
+
+    `code` is stable and machine-readable; `retryable` says whether the same call may succeed later.
+    """
+
+    code = "VECDB"
+    retryable = False
+
+
+class InvalidInputError(VecdbError):
+    """The request is wrong. `field`, `row` and `value` name the culprit where there is one."""
+
+    code = "INVALID_INPUT"
+
+    def __init__(self, message: str, *, field: str | None = None, row: int | None = None, value: Any = None) -> None:
+        """Keep the culprit beside the sentence."""
+        super().__init__(message)
+        self.field = field
+        self.row = row
+        self.value = value
+
+
+class DimensionMismatchError(InvalidInputError):
+    """A vector has another number of values than its field."""
+
+    code = "DIMENSION_MISMATCH"
+
+
+class DuplicateIdError(InvalidInputError):
+    """One batch names the same id twice."""
+
+    code = "DUPLICATE_ID"
+
+
+class FilterSyntaxError(InvalidInputError):
+    """A filter string cannot be parsed. `position` is the 0-based offset of the first bad character."""
+
+    code = "FILTER_SYNTAX"
+
+    def __init__(self, message: str, *, position: int | None = None, value: Any = None) -> None:
+        """Keep where parsing stopped."""
+        super().__init__(message, value=value)
+        self.position = position
+
+
+class UnknownFieldError(InvalidInputError):
+    """A name is not a field of the schema."""
+
+    code = "UNKNOWN_FIELD"
+
+
+class NotFoundError(VecdbError):
+    """No such collection, record, version or file."""
+
+    code = "NOT_FOUND"
+
+
+class ConflictError(VecdbError):
+    """Someone else holds the lock, or what was to be created exists."""
+
+    code = "CONFLICT"
+
+
+class CorruptionError(VecdbError):
+    """Files are damaged or contradict each other. `path` names the file, relative to the database."""
+
+    code = "CORRUPTION"
+
+    def __init__(self, message: str, *, path: str | None = None) -> None:
+        """Keep the path of the damaged file."""
+        super().__init__(message)
+        self.path = path
+
+
+class ResourceExhaustedError(VecdbError):
+    """The disk or a configured limit is full; nothing was stored."""
+
+    code = "RESOURCE_EXHAUSTED"
+    retryable = True
+
+
+class UnavailableError(VecdbError):
+    """The writer stopped and the outcome of this call is unknown: reopen the database and look, or retry."""
+
+    code = "UNAVAILABLE"
+    retryable = True
+
+
+class MissingExtraError(VecdbError):
+    """An optional dependency is not installed; the message names the extra."""
+
+    code = "MISSING_EXTRA"

@@ -1,0 +1,1 @@
+"""Compiled loops. Trusting and allocation-free: whoever calls has checked shapes and dtypes."""

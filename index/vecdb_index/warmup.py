@@ -1,0 +1,42 @@
+"""Compiling ahead of the first search.
+
+The first search of a dtype compiles its kernels, which takes seconds; numba's cache keeps them for every
+later process on the machine (beside the package, or in the user's cache folder, or in NUMBA_CACHE_DIR).
+"""
+
+import importlib
+from collections.abc import Callable
+
+from vecdb_index.kernels.names import cached
+
+# Modules of kernels, by the dtype whose first search imports them, and the element type in their names.
+_MODULES = {"float32": ("dense", "float32"), "float16": ("half", "uint16"), "int8": ("int8", "int8")}
+_KERNELS = ("scan", "scan_batch", "norms")
+_QUERY = "query"
+
+
+def warmup(progress: Callable[[str, int, int], None] | None = None) -> None:
+    """Compile, or load, the kernels of all dtypes.
+
+    Args:
+        progress: called with (what comes next, how many are done, how many there are), and at the end with
+            ("", n, n).
+
+    """
+    modules = [*(module for module, _ in _MODULES.values()), _QUERY]
+    for done, (what, module) in enumerate(zip([*_MODULES, "queries"], modules, strict=True)):
+        if progress is not None:
+            progress(what, done, len(modules))
+        importlib.import_module(f"vecdb_index.kernels.{module}")
+    if progress is not None:
+        progress("", len(modules), len(modules))
+
+
+def compiled(dtype: str | None = None) -> bool:
+    """Return whether a first search would find its kernels in the cache: of one dtype, or of all.
+
+    Costs some file look-ups and does not import numba. The cache of another processor counts too, although
+    this one would compile again: a hint for the user, not a promise.
+    """
+    elements = [_MODULES[name][1] for name in ([dtype] if dtype else _MODULES)]
+    return all(cached(kernel, element) for element in elements for kernel in _KERNELS)

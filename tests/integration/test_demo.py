@@ -1,0 +1,272 @@
+"""The demo from end to end: what it prints is true, and what it prints can be pasted."""
+
+import io
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import vecdb
+from vecdb import demo
+from vecdb.demo.searches import LIKE, K, get_command, vector_folder
+from vecdb.errors import ConflictError, InvalidInputError
+from vecdb_client.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+# The checkout itself, for a subprocess: the package need not be installed.
+SOURCES = [str(ROOT / folder) for folder in (".", "index", "proto", "server", "client")]
+ENV = {**os.environ, "PYTHONPATH": os.pathsep.join([*SOURCES, *sys.path[1:]])}
+ROWS = 6828
+
+
+def tour(path: Path, width: int = 100, terminal: bool = False) -> str:
+    """Run the demo and return what it printed."""
+    output = io.StringIO()
+    demo.run(path, Console(file=output, width=width, force_terminal=terminal, color_system=None))
+    return output.getvalue()
+
+
+def pasted(lines: str, folder: Path) -> str:
+    """Run Python lines in a new process and return what they printed."""
+    return subprocess.run(
+        [sys.executable, "-"], input=lines, capture_output=True, text=True, check=True, cwd=folder, env=ENV
+    ).stdout
+
+
+def typed(line: str, folder: Path, *more: str) -> str:
+    """Run a command line in a shell and return what it printed."""
+    words = shlex.join([sys.executable, "-m", "vecdb_client.cli"])
+    assert line.startswith("vecdb ")
+    command = f"{words} {line.removeprefix('vecdb ')} {shlex.join(more)}"
+    return subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, cwd=folder, env=ENV).stdout
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A demo database and what making it printed."""
+    path = tmp_path_factory.mktemp("made") / "first look"
+    return path, tour(path)
+
+
+@pytest.fixture(scope="module")
+def words(made: tuple[Path, str]) -> "Iterator[vecdb.Collection]":
+    with vecdb.connect(made[0], read_only=True) as database:
+        yield database.collection(demo.COLLECTION)
+
+
+def test_every_row_is_stored_as_it_was_loaded(words: "vecdb.Collection") -> None:
+    table = demo.load()
+
+    stored = {row["id"]: row for batch in words.scan() for row in batch.to_pylist()}
+
+    assert len(words) == len(table) == ROWS
+    assert stored == {row["id"]: row for row in table.to_pylist()}
+
+
+def test_the_tour_tells_what_it_did_and_whose_data_it_is(made: tuple[Path, str]) -> None:
+    path, printed = made
+
+    assert f"Stored {ROWS:,} rows in {path}" in printed
+    assert "WordNet 3.0, Copyright 2006 by Princeton University" in printed
+    assert "What to try next" in printed
+    assert "\x1b" not in printed
+
+
+def test_the_tour_prints_every_answer_and_how_to_repeat_it(made: tuple[Path, str], words: "vecdb.Collection") -> None:
+    path, printed = made
+
+    for search in demo.searches(path):
+        assert search.title in printed
+        assert f"\n{search.command}\n" in printed
+        assert f"\n{search.python}\n" in printed
+        for hit in search.run(words):
+            assert f"{hit.score:.3f}  {hit.id}" in printed
+
+
+def test_the_searches_show_what_they_promise(made: tuple[Path, str], words: "vecdb.Collection") -> None:
+    asked, filtered, near = (search.run(words) for search in demo.searches(made[0]))
+
+    assert {hit["lexname"] for hit in asked} == {"noun.animal", "noun.food"}
+    assert asked.ids[0] == "slug.n.07"
+    assert {hit["lexname"] for hit in filtered} == {"noun.food"}
+    assert filtered.ids != asked.ids
+    assert {hit["lexname"] for hit in near} == {"noun.animal", "noun.food", "verb.consumption"}
+    assert LIKE not in near.ids
+    assert [len(result) for result in (asked, filtered, near)] == [K, K, K]
+
+
+def test_the_answers_are_those_of_a_full_scan(made: tuple[Path, str], words: "vecdb.Collection") -> None:
+    table = demo.load()
+    vectors = table.column("embedding").combine_chunks().flatten().to_numpy().reshape(ROWS, -1).astype("float64")
+    ids = table.column("id").to_pylist()
+    own = vectors[ids.index(LIKE)]
+
+    for search in demo.searches(made[0]):
+        scores = vectors @ (own if search.vector is None else search.vector)
+        food = [name == "noun.food" for name in table.column("lexname").to_pylist()]
+        allowed = [
+            (score, name)
+            for score, name, edible in zip(scores, ids, food, strict=True)
+            if (edible or "food" not in (search.where or "")) and not (search.vector is None and name == LIKE)
+        ]
+        assert search.run(words).ids == [name for _, name in sorted(allowed, reverse=True)[:K]]
+
+
+def test_the_python_lines_can_be_pasted(made: tuple[Path, str], words: "vecdb.Collection", tmp_path: Path) -> None:
+    found = demo.searches(made[0])
+
+    printed = pasted("\n\n".join(search.python for search in found), tmp_path).splitlines()
+
+    expected = [hit for search in found for hit in search.run(words)]
+    assert printed == [f"{hit.score:.3f}  {hit.id:<22}  {hit['text']}" for hit in expected]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_the_command_lines_can_be_pasted(
+    number: int, made: tuple[Path, str], words: "vecdb.Collection", tmp_path: Path
+) -> None:
+    search = demo.searches(made[0])[number]
+
+    answers = json.loads(typed(search.command, tmp_path, "--output", "json"))
+
+    expected = search.run(words)
+    assert [answer["id"] for answer in answers] == expected.ids
+    assert [answer["score"] for answer in answers] == pytest.approx(expected.scores.tolist(), abs=1e-6)
+    assert all({"lexname", "text"} <= answer.keys() for answer in answers)
+
+
+def test_what_to_try_next_works(made: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
+    path, printed = made
+    _, advice = printed.split("What to try next")
+    commands = [line for line in advice.splitlines() if line.startswith("vecdb ")]
+    outputs = []
+
+    for line in commands:
+        assert main(shlex.split(line)[1:]) == 0
+        outputs.append(capsys.readouterr().out)
+
+    assert get_command(path, "dog.n.01") in commands
+    assert len(commands) >= 4
+    assert all(outputs)
+
+
+def test_relative_paths_work_from_where_the_demo_was_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    printed = tour(Path("-odd [bold]name"))
+
+    assert "'./-odd [bold]name'" in printed
+    (first, *_) = demo.searches(Path("-odd [bold]name"))
+    assert first.command in printed
+    assert len(json.loads(typed(first.command, tmp_path, "--output", "json"))) == K
+    assert len(pasted(first.python, tmp_path).splitlines()) == K
+
+
+def test_a_second_run_uses_the_database_again(made: tuple[Path, str]) -> None:
+    path, first = made
+    files = sorted(path.rglob("*.arrow"))
+
+    second = tour(path)
+
+    assert f"Using the database that is already there: {path}" in second
+    assert "Stored" not in second
+    assert sorted(path.rglob("*.arrow")) == files
+    assert [line for line in second.splitlines() if line.startswith("0.")] == [
+        line for line in first.splitlines() if line.startswith("0.")
+    ]
+
+
+def test_the_tour_can_be_repeated_while_another_session_writes(made: tuple[Path, str]) -> None:
+    with vecdb.connect(made[0]):
+        assert "Using the database" in tour(made[0])
+
+
+def test_missing_rows_come_back_and_added_rows_stay(tmp_path: Path) -> None:
+    path = tmp_path / "changed"
+    tour(path)
+    with vecdb.connect(path) as database:
+        words = database.collection(demo.COLLECTION)
+        words.delete(ids=[LIKE, "dog.n.01"])
+        words.upsert({"id": "mine", "text": "my own row"})
+
+    printed = tour(path)
+
+    assert "lacks 2 of the demo's rows" in printed
+    with vecdb.connect(path, read_only=True) as database:
+        words = database.collection(demo.COLLECTION)
+        assert len(words) == ROWS + 1
+        assert None not in words.get([LIKE, "dog.n.01", "mine"])
+
+
+def test_an_interrupted_run_is_completed(tmp_path: Path) -> None:
+    path = tmp_path / "interrupted"
+    with vecdb.connect(path) as database:
+        database.create_collection(demo.COLLECTION, demo.schema())
+
+    tour(path)
+
+    with vecdb.connect(path, read_only=True) as database:
+        assert len(database.collection(demo.COLLECTION)) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "complaint"),
+    [("papers", vecdb.Text(), "holds other collections"), ("words", vecdb.Text(), "is not the demo's")],
+)
+def test_somebody_elses_database_is_left_alone(name: str, field: vecdb.Text, complaint: str, tmp_path: Path) -> None:
+    with vecdb.connect(tmp_path / "theirs") as database:
+        database.create_collection(name, vecdb.Schema(id=vecdb.Id(), lexname=field))
+
+    with pytest.raises(ConflictError, match=complaint):
+        tour(tmp_path / "theirs")
+
+    with vecdb.connect(tmp_path / "theirs") as database:
+        assert database.collections() == [name]
+        assert len(database.collection(name)) == 0
+
+
+def test_memory_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="directory"):
+        demo.run(":memory:", Console(file=io.StringIO()))
+
+
+def test_the_vector_files_lie_beside_the_database(made: tuple[Path, str]) -> None:
+    folder = vector_folder(made[0])
+
+    assert folder.parent == made[0].parent
+    assert {file.stem for file in folder.iterdir()} == set(demo.queries().column("id").to_pylist())
+
+
+def test_a_narrow_terminal_gets_a_bar_and_whole_command_lines(tmp_path: Path) -> None:
+    path = tmp_path / "narrow"
+
+    printed = tour(path, width=50, terminal=True)
+
+    assert f"\n{demo.searches(path)[0].command}\n" in printed
+
+
+def test_the_database_is_sound_after_the_tour(made: tuple[Path, str]) -> None:
+    report = vecdb.check(made[0])
+
+    assert report.ok, report.problems
+
+
+def test_the_command_works_without_a_terminal_and_without_unicode(tmp_path: Path) -> None:
+    program = "from vecdb.demo import run; run('plain')"
+
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        check=True,
+        cwd=tmp_path,
+        env={**ENV, "PYTHONIOENCODING": "ascii:strict"},
+    )
+
+    assert b"3. More like this" in found.stdout
+    assert b"\x1b" not in found.stdout

@@ -1,0 +1,135 @@
+"""Documents tell the truth: links lead somewhere, examples run as they stand, commands exist."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_INLINE = re.compile(r"`[^`\n]+`")
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_COMMAND = re.compile(r"(?:^|[`\s/])vecdb ([a-z]+)\b", re.MULTILINE)
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Return the fenced blocks of a language."""
+    return [body for name, body in _FENCE.findall(text) if name == language]
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors of a document's headings, as hosting sites make them."""
+    headings = re.findall(r"^#+ (.+)$", _FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(path: Path, root: Path) -> list[str]:
+    """Return the links of a document that lead to no file of the tree, or to no heading of it."""
+    text = path.read_text("utf-8")
+    broken = []
+    for target in _LINK.findall(_INLINE.sub("", _FENCE.sub("", text))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (path.parent / name).resolve() if name else path
+        inside = file.is_relative_to(root) and file.exists()
+        if not inside or (anchor and file.suffix == ".md" and anchor not in anchors(file.read_text("utf-8"))):
+            broken.append(f"{path.relative_to(root)}: {target}")
+    return broken
+
+
+@pytest.fixture(scope="module")
+def readme(root: Path) -> str:
+    return (root / "README.md").read_text("utf-8")
+
+
+def test_every_link_of_a_document_leads_to_a_file_of_the_tree(tracked: list[Path], root: Path) -> None:
+    documents = [root / path for path in tracked if path.suffix == ".md"]
+
+    broken = [link for path in documents for link in broken_links(path, root.resolve())]
+
+    assert documents
+    assert broken == []
+
+
+def test_a_broken_link_would_be_found(tmp_path: Path) -> None:
+    text = "# A head\n[a](b.md) [c](#a-head) [d](#no-head) `[e](f)`\n```\n[g](h)\n```\n[i](https://example.org)\n"
+    (tmp_path / "x.md").write_text(text)
+
+    assert broken_links(tmp_path / "x.md", tmp_path) == ["x.md: b.md", "x.md: #no-head"]
+
+
+def test_the_python_example_of_the_readme_runs_as_it_stands(
+    readme: str, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    (example,) = blocks(readme, "python")
+
+    for _ in range(2):  # a reader who runs it again must not be punished
+        run = subprocess.run(
+            [sys.executable, "-W", "error", "-c", example],
+            cwd=tmp_path, env=environment, capture_output=True, text=True,
+        )  # fmt: skip
+
+        assert run.returncode == 0, run.stderr
+        assert "an insect that makes honey" in run.stdout
+        assert "honeybee.n.01" in run.stdout
+        assert "2573 deleted, 4255 left\n6828 as they were" in run.stdout
+
+
+def test_the_shell_example_of_the_readme_runs_as_it_stands(
+    readme: str, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    (example,) = [block for block in blocks(readme, "sh") if block.startswith("vecdb ")]
+    command = f'vecdb() {{ "{sys.executable}" -m vecdb_client.cli "$@"; }}\n'
+
+    run = subprocess.run(
+        ["sh", "-eu", "-c", command + example],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "library-backup" / "FORMAT").exists()
+
+
+@pytest.mark.parametrize("document", ["README.md", "client/README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_every_command_that_a_document_names_exists(document: str, root: Path, environment: dict[str, str]) -> None:
+    text = (root / document).read_text("utf-8")
+    code = "\n".join(
+        [body for language, body in _FENCE.findall(text) if language != "python"]
+        + _INLINE.findall(_FENCE.sub("", text))
+    )
+    help_text = subprocess.run(
+        [sys.executable, "-m", "vecdb_client.cli", "--help"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    _, _, listed = help_text.partition("Commands:")
+    commands = set(re.findall(r"^  ([a-z]+)  ", listed, re.MULTILINE))
+
+    assert {"demo", "load", "query"} <= commands
+    assert set(_COMMAND.findall(code)) <= commands
+
+
+def test_every_python_file_that_a_document_names_exists(tracked: list[Path], root: Path) -> None:
+    """A name may leave out the folders before it: `writer.py` is vecdb/storage/writer.py."""
+    known = [f"/{path.as_posix()}" for path in tracked]
+    unknown = [
+        f"{path}: {name}"
+        for path in tracked
+        if path.suffix == ".md"
+        for name in re.findall(r"`([\w./]+\.py)\b[^`\n]*`", (root / path).read_text("utf-8"))
+        if not any(file.endswith(f"/{name}") for file in known)
+    ]
+
+    assert unknown == []
+
+
+def test_no_document_tells_to_install_the_package_of_somebody_else(tracked: list[Path], root: Path) -> None:
+    wrong = re.compile(r"(?:pip|uv) (?:install|add) (?:-\S+ )*vecdb(?![\w-])")
+    texts = {path: (root / path).read_text("utf-8") for path in tracked if path.suffix in {".md", ".toml", ".py"}}
+
+    assert [str(path) for path, text in texts.items() if path.name != Path(__file__).name and wrong.search(text)] == []
+    assert wrong.search("pip install -U vecdb")

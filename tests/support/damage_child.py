@@ -1,0 +1,76 @@
+"""The process that opens damaged databases: it may crash, and then its supervisor knows which damage did it.
+
+Run as `python -m support.damage_child FILE`, a JSON object with the pristine database, a scratch folder, the expected
+answers and a list of damages. One JSON line goes out for each: what every question met, and what check() said.
+"""
+
+import faulthandler
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import vecdb
+from support.child import PATIENCE, emit
+from support.damage import Damage
+from support.museum import SETTING, fingerprint, questions
+from vecdb.errors import CorruptionError
+
+
+def main() -> None:
+    """Meet every damage of the file named on the command line."""
+    faulthandler.enable()
+    faulthandler.dump_traceback_later(PATIENCE, exit=True)
+    task = json.loads(Path(sys.argv[1]).read_text())
+    scratch = Path(task["scratch"])
+    for number, entry in enumerate(task["damages"]):
+        emit(json.dumps({"begin": number}))
+        copy = scratch / f"copy-{number}"
+        shutil.copytree(task["pristine"], copy)
+        changed = Damage(**entry).apply(copy)
+        met = meet(copy, task["expected"], read_only=number % 3 == 2)
+        emit(json.dumps({"end": number, "changed": changed, **met}))
+        shutil.rmtree(copy)
+
+
+def meet(
+    path: Path, expected: dict[str, str], *, read_only: bool, settings: vecdb.Settings = SETTING
+) -> dict[str, Any]:
+    """Open, ask everything, check.
+
+    Returns:
+        "detected": where CorruptionError was raised or check complained; "wrong": questions with another answer than
+        expected; "unexpected": errors of another type.
+
+    """
+    detected: list[str] = []
+    wrong: list[str] = []
+    unexpected: list[str] = []
+
+    def guarded(what: str, ask: Any) -> Any:
+        try:
+            return ask()
+        except CorruptionError:
+            detected.append(what)
+        except Exception as error:
+            unexpected.append(f"{what}: {type(error).__name__}: {str(error)[:200]}")
+        return None
+
+    database = guarded("open", lambda: vecdb.connect(path, settings=settings, read_only=read_only, create=False))
+    if database is not None:
+        asked = guarded("collection", lambda: questions(database)) or {}
+        for name, ask in asked.items():
+            before = len(detected) + len(unexpected)
+            answer = guarded(name, ask)
+            if len(detected) + len(unexpected) == before and fingerprint(answer) != expected[name]:
+                wrong.append(f"{name} ({repr(answer)[:120]})")
+        report = guarded("check", database.check)
+        if report is not None and not report.ok:
+            detected.append(f"check: {str(report.problems[0])[:200]}")
+        guarded("close", database.close)
+    return {"detected": detected[:3], "wrong": wrong[:3], "unexpected": unexpected[:3]}
+
+
+if __name__ == "__main__":
+    main()

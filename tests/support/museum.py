@@ -1,0 +1,163 @@
+"""A small closed database that has one of everything on disk, older versions of its files, and what it answers.
+
+It is what test_damage.py damages. Rows come from a fixed seed, so that a run's seed only chooses the damage.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import vecdb
+from support.supervisor import SETTINGS
+
+ROWS = 240
+DENSE, HALF, TINY = 48, 24, 16
+SETTING = vecdb.Settings(**{**SETTINGS, "background": False, "memtable_bytes": 64 << 20, "retain_versions": 4})
+
+_START = datetime(2024, 5, 1, tzinfo=UTC)
+
+
+def schema() -> vecdb.Schema:
+    """Return a schema with every kind of field."""
+    return vecdb.Schema(
+        id=vecdb.Id("string"),
+        section=vecdb.Keyword(),
+        labels=vecdb.Keyword(many=True),
+        body=vecdb.Text(),
+        flag=vecdb.Bool(),
+        size=vecdb.Int64(),
+        price=vecdb.Float64(),
+        added=vecdb.Timestamp(),
+        extra=vecdb.Json(),
+        dense=vecdb.Vector(DENSE, metric="cosine"),
+        half=vecdb.Vector(HALF, dtype="float16", metric="dot"),
+        tiny=vecdb.Vector(TINY, dtype="int8", metric="l2"),
+    )
+
+
+def records(first: int, count: int) -> list[dict[str, Any]]:
+    """Return rows numbered from first on; every seventh lacks what may be missing."""
+    rng = np.random.default_rng(first)
+    rows = []
+    for number in range(first, first + count):
+        row = {
+            "id": f"item-{number:05d}",
+            "section": f"section {number % 5}",
+            "labels": [f"label {number % 3}", f"label {number % 11}"],
+            "body": f"the text of item {number}, " * (1 + number % 9),
+            "flag": number % 2 == 0,
+            "size": number * 1_000_003,
+            "price": number / 7,
+            "added": _START + timedelta(minutes=number),
+            "extra": {"number": number, "deep": {"list": [number, "x" * (number % 30)]}},
+            "dense": rng.standard_normal(DENSE, dtype=np.float32),
+            "half": rng.standard_normal(HALF).astype(np.float16),
+            "tiny": rng.integers(-100, 100, TINY).astype(np.int8),
+        }
+        keep = {"id", "size", "half"} if number % 7 == 0 else row.keys()
+        rows.append({name: value for name, value in row.items() if name in keep})
+    return rows
+
+
+def build(folder: Path) -> tuple[Path, list[Path]]:
+    """Make the database at folder/library, closed cleanly, and copies of it at earlier moments; return both."""
+    path = folder / "library"
+    moments = []
+
+    def remember() -> None:
+        moments.append(folder / f"moment-{len(moments)}")
+        shutil.copytree(path, moments[-1])
+
+    with vecdb.connect(path, settings=SETTING) as database:
+        items = database.create_collection("items", schema())
+        items.upsert(records(0, ROWS))
+        items.flush()
+        items.tag("first")
+        items.delete([f"item-{number:05d}" for number in range(0, ROWS, 9)])
+        items.flush()
+        remember()
+        with items.bulk() as load:
+            load.add(records(ROWS, ROWS))
+        items.delete(where="size between 5000015 and 30000090")
+        items.patch([{"id": f"item-{number:05d}", "section": "patched"} for number in (31, 41, 51, 61)])
+        items.flush()
+        items.tag("second")
+        others = database.create_collection("others", vecdb.Schema(number=vecdb.Id("int64"), name=vecdb.Keyword()))
+        others.upsert([{"number": number, "name": f"name {number}"} for number in range(50)])
+        others.flush()
+        remember()
+        items.upsert(records(ROWS - 20, 60))
+        items.delete(["item-00100", "item-00101", "item-00300"])
+        items.flush()
+        items.upsert(records(2 * ROWS, 25))
+        remember()
+        items.delete(["item-00481", "item-00200"])
+        items.patch([{"id": "item-00482", "size": -1}])
+        items.upsert(records(2 * ROWS + 25, 5))
+    return path, moments
+
+
+def questions(database: Any) -> dict[str, Callable[[], Any]]:
+    """Return everything that can be asked, by name; each answer is a value that compares and hashes by content."""
+    items, others = database.collection("items"), database.collection("others")
+    ids = [f"item-{number:05d}" for number in range(2 * ROWS + 40)]
+    rng = np.random.default_rng(5)
+    dense = rng.standard_normal(DENSE, dtype=np.float32)
+    half = rng.standard_normal(HALF).astype(np.float16)
+    tiny = rng.integers(-100, 100, TINY).astype(np.int8)
+    where = "size > 100000000 and section != 'section 3'"
+    return {
+        "collections": lambda: sorted(database.collections()),
+        "schema": lambda: [repr(items.schema), repr(others.schema)],
+        "count": lambda: [items.count(), others.count()],
+        "count where": lambda: items.count(where=where),
+        "get": lambda: [_plain(row) for row in items.get(ids)],
+        "scan": lambda: _scanned(items),
+        "scan others": lambda: _scanned(others, "number"),
+        "scan where": lambda: _scanned(items, where=where),
+        "dense": lambda: _found(items.search(dense=dense, k=20)),
+        "dense where": lambda: _found(items.search(dense=dense, k=20, where=where)),
+        "half": lambda: _found(items.search(half=half, k=20)),
+        "tiny": lambda: _found(items.search(tiny=tiny, k=20, where="flag = true")),
+        "tags": lambda: items.tags(),
+        "first": lambda: _at(items, "first"),
+        "second": lambda: _at(items, "second"),
+        "versions": lambda: [(entry["version"], entry["rows"]) for entry in items.versions()],
+    }
+
+
+def _at(collection: Any, tag: str) -> list[str]:
+    with collection.at(tag=tag) as snapshot:
+        return _scanned(snapshot)
+
+
+def _found(result: Any) -> list[Any]:
+    return [result.ids, [float(score) for score in result.scores], [_plain(hit.fields) for hit in result]]
+
+
+def _scanned(reader: Any, id: str = "id", where: str | None = None) -> list[str]:
+    rows = [row for batch in reader.scan(where=where) for row in batch.to_pylist()]
+    return [_plain(row) for row in sorted(rows, key=lambda row: row[id])]
+
+
+def _plain(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return "none"
+    values = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in sorted(row.items())}
+    return repr(values)
+
+
+def fingerprint(answer: Any) -> str:
+    """Return a digest of an answer."""
+    return hashlib.sha256(repr(answer).encode()).hexdigest()
+
+
+def tell(path: Path, *, read_only: bool = False) -> dict[str, str]:
+    """Return the digest of every answer of an undamaged database."""
+    with vecdb.connect(path, read_only=read_only, settings=SETTING) as database:
+        return {name: fingerprint(ask()) for name, ask in questions(database).items()}

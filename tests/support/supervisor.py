@@ -1,0 +1,95 @@
+"""Starts a child, keeps what it says on this side of the crash, and kills it."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import vecdb
+from support.audit import observe_database
+from support.child import Job
+from support.ledger import Ledger
+from support.rows import ANCHOR, Observation, schema
+from support.workload import COLLECTION
+
+ROOT = Path(__file__).resolve().parents[2]
+_FOLDERS = (".", "index", "proto", "server", "client", "tests")
+
+
+# Small enough that flushes, merges and retention happen all the time.
+SETTINGS = {
+    "memtable_bytes": 24_000, "segment_bytes": 64_000, "retain_versions": 3, "merge_fan_in": 3, "free_bytes": 0,
+}  # fmt: skip
+
+
+def prepare(path: Path) -> Observation:
+    """Create the database that children work on, and return what it holds."""
+    with vecdb.connect(path) as database:
+        database.create_collection(COLLECTION, schema()).upsert({"id": ANCHOR, "writer": -1})
+        return observe_database(database)
+
+
+def environment() -> dict[str, str]:
+    """Return the environment in which a child imports the same packages as this process."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / folder) for folder in _FOLDERS)}
+
+
+class Child:
+    """A running child. Lines are noted in the ledger as they arrive; `heard(prefix)` waits for one."""
+
+    def __init__(self, job: Job, ledger: Ledger, errors: Path) -> None:
+        self.ledger = ledger
+        self._errors = errors
+        self._condition = threading.Condition()
+        self._lines: list[str] = []
+        self._ended = False
+        with open(errors, "wb") as sink:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "support.child", job.to_json()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=sink,
+                env=environment(),
+                cwd=errors.parent,
+            )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            for raw in lines:
+                line = raw.decode().rstrip("\n")
+                with self._condition:
+                    self.ledger.note(line)
+                    self._lines.append(line)
+                    self._condition.notify_all()
+        with self._condition:
+            self._ended = True
+            self._condition.notify_all()
+
+    def heard(self, prefix: str) -> bool:
+        """Wait for a line that begins so; False when the child ended without saying it."""
+        with self._condition:
+            while not any(line.startswith(prefix) for line in self._lines):
+                if self._ended:
+                    return False
+                self._condition.wait()
+            return True
+
+    def kill(self) -> None:
+        """Send SIGKILL and take in everything that the child had said before."""
+        self.process.send_signal(signal.SIGKILL)
+        self.wait()
+
+    def wait(self) -> int:
+        """Wait for the end and return the exit status, negative for a signal."""
+        status = self.process.wait()
+        self._reader.join()
+        return status
+
+    def errors(self) -> str:
+        """Return what the child wrote to its standard error, at most the last 3,000 characters."""
+        return self._errors.read_text(errors="replace")[-3000:]

@@ -1,0 +1,84 @@
+"""vecdb: a vector database that runs inside a Python process.
+
+    import vecdb
+
+    db = vecdb.connect("./library")
+    docs = db.create_collection("docs", vecdb.Schema(id=vecdb.Id(), title=vecdb.Text(), embedding=vecdb.Vector(384)))
+    docs.upsert([{"id": "a", "title": "A title", "embedding": [...]}])
+    docs.search(embedding=[...], k=10, where="title is not null")
+
+Importing vecdb loads neither pyarrow nor numba: what needs them is loaded when it is first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from vecdb import errors
+from vecdb.__about__ import __version__
+from vecdb.config import Settings
+from vecdb.schema.fields import Bool, Float64, Id, Int64, Json, Keyword, Text, Timestamp, Vector
+from vecdb.schema.schema import Schema
+
+if TYPE_CHECKING:
+    from vecdb.collection import Collection
+    from vecdb.database import Database, check, connect, repair, restore, warmup
+    from vecdb.filters import col
+    from vecdb.reads import Snapshot
+    from vecdb.results import Hit, SearchResult, WriteResult
+
+_LAZY = {
+    "Collection": "vecdb.collection",
+    "Database": "vecdb.database",
+    "Hit": "vecdb.results",
+    "SearchResult": "vecdb.results",
+    "Snapshot": "vecdb.reads",
+    "WriteResult": "vecdb.results",
+    "check": "vecdb.database",
+    "col": "vecdb.filters",
+    "connect": "vecdb.database",
+    "repair": "vecdb.database",
+    "restore": "vecdb.database",
+    "warmup": "vecdb.database",
+}
+
+__all__ = [
+    "Bool",
+    "Collection",
+    "Database",
+    "Float64",
+    "Hit",
+    "Id",
+    "Int64",
+    "Json",
+    "Keyword",
+    "Schema",
+    "SearchResult",
+    "Settings",
+    "Snapshot",
+    "Text",
+    "Timestamp",
+    "Vector",
+    "WriteResult",
+    "__version__",
+    "check",
+    "col",
+    "connect",
+    "errors",
+    "repair",
+    "restore",
+    "warmup",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is heavy when it is first asked for."""
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module 'vecdb' has no attribute {name!r}")
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

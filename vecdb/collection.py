@@ -1,0 +1,428 @@
+"""A collection: rows of one schema, written by one process and read by any number.
+
+Every write is one atomic, logged step. Every read sees one committed state; a write is visible to each read that
+starts after it returned. All methods may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, overload
+
+from vecdb.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from vecdb.reads import BATCH_ROWS, Snapshot, whole_number
+from vecdb.results import SearchResult, WriteResult
+from vecdb.schema.fields import Field
+from vecdb.schema.records import validated, validated_batch
+from vecdb.schema.schema import Schema
+from vecdb.storage.background import Worker
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+    from vecdb.bulk import BulkLoad
+    from vecdb.filters import Expression
+    from vecdb.storage.group_commit import Write
+    from vecdb.storage.reader import Reader
+    from vecdb.storage.snapshot import State
+    from vecdb.storage.writer import Writer
+
+DIRECT_BYTES = 8 << 20
+"""A batch of more bytes is written as a segment at once and not through the log."""
+
+
+class Collection:
+    """Made by `Database.create_collection` and `Database.collection`."""
+
+    def __init__(self, name: str, store: Writer | Reader, pool: ThreadPoolExecutor) -> None:
+        from vecdb.storage.writer import Writer
+
+        self.name = name
+        self._store = store
+        self._pool = pool
+        self._closed = False
+        self._writer = store if isinstance(store, Writer) else None
+        self._flusher: Worker | None = None
+        self._merger: Worker | None = None
+        if self._writer is not None and self._writer.settings.background:
+            self._start_workers(self._writer)
+
+    def _start_workers(self, writer: Writer) -> None:
+        from vecdb.storage.compaction import compact_once
+
+        limit = writer.settings.memtable_bytes
+        merger = Worker(f"vecdb-merge-{self.name}", lambda: compact_once(writer))
+
+        def on_full() -> None:
+            # Writes go on while a flush runs, until a second memtable is full too: memory stays bounded.
+            if writer.memtable_bytes > 2 * limit:
+                flusher.wait(lambda: writer.memtable_bytes <= 2 * limit)
+            else:
+                flusher.wake()
+
+        flusher = Worker(f"vecdb-flush-{self.name}", writer.flush_if_full)
+        self._flusher, self._merger = flusher, merger
+        writer.on_full = on_full
+        writer.on_flushed = merger.wake
+
+    # -- the state -----------------------------------------------------------------------------------------------
+
+    def _state(self) -> State:
+        self._check_open()
+        if self._writer is not None:
+            return self._store.state
+        try:
+            return self._reader.current()
+        except NotFoundError:
+            raise NotFoundError(f"collection {self.name!r} was dropped by its writer") from None
+
+    @property
+    def _reader(self) -> Reader:
+        from vecdb.storage.reader import Reader
+
+        assert isinstance(self._store, Reader)
+        return self._store
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UnavailableError("the database is closed")
+
+    def _writable(self) -> Writer:
+        self._check_open()
+        if self._writer is None:
+            raise ConflictError(f"collection {self.name!r} is open read-only: connect without read_only=True to write")
+        return self._writer
+
+    @property
+    def schema(self) -> Schema:
+        """The fields."""
+        return self._state().schema
+
+    def snapshot(self) -> Snapshot:
+        """Return the present state, frozen: later writes do not show in it."""
+        return Snapshot(self.name, self._state(), self._pool)
+
+    def refresh(self) -> None:
+        """Look for new data now. Only a read-only collection can be behind; it looks by itself now and then."""
+        if self._writer is None:
+            self._reader.refresh()
+
+    # -- reads: the same names as Snapshot -------------------------------------------------------------------------
+
+    def search(
+        self,
+        k: int = 10,
+        where: str | Expression | None = None,
+        fields: Sequence[str] | None = None,
+        allow_partial: bool = False,
+        **vectors: Any,
+    ) -> SearchResult:
+        """Return the k best rows for one query vector; see `Snapshot.search`."""
+        return self.snapshot().search(k, where, fields, allow_partial, **vectors)
+
+    def search_batch(
+        self,
+        k: int = 10,
+        where: str | Expression | None = None,
+        fields: Sequence[str] | None = None,
+        allow_partial: bool = False,
+        **vectors: Any,
+    ) -> list[SearchResult]:
+        """Return one result per row of a matrix of queries; see `Snapshot.search_batch`."""
+        return self.snapshot().search_batch(k, where, fields, allow_partial, **vectors)
+
+    @overload  # a str is a sequence of str too: the first overload decides
+    def get(  # pyright: ignore[reportOverlappingOverload]
+        self, ids: str | int | np.integer, fields: Sequence[str] | None = None
+    ) -> dict[str, Any] | None: ...
+    @overload
+    def get(
+        self, ids: Sequence[Any] | np.ndarray | pa.Array, fields: Sequence[str] | None = None
+    ) -> list[dict[str, Any] | None]: ...
+    def get(self, ids: Any, fields: Sequence[str] | None = None) -> Any:
+        """Return the record of an id, or None; for a list of ids a list. See `Snapshot.get`."""
+        return self.snapshot().get(ids, fields)
+
+    def count(self, where: str | Expression | None = None) -> int:
+        """Return how many rows there are, or how many pass a filter."""
+        return self.snapshot().count(where)
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def scan(
+        self,
+        where: str | Expression | None = None,
+        fields: Sequence[str] | None = None,
+        batch_rows: int = BATCH_ROWS,
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield all rows that pass, in batches, from one consistent state; see `Snapshot.scan`."""
+        return self.snapshot().scan(where, fields, batch_rows)
+
+    # -- writes ----------------------------------------------------------------------------------------------------
+
+    def upsert(self, data: Any) -> WriteResult:
+        """Store records: new ids are added, the rows of known ids replaced as a whole.
+
+        One atomic step; only an Arrow RecordBatchReader, which may not fit in memory, is stored chunk by chunk,
+        each an atomic step.
+
+        Args:
+            data: a dict (one record, or one array per field), a list of dicts, an Arrow table, batch or reader,
+                a pandas or polars frame.
+
+        Raises:
+            InvalidInputError: a value does not fit the schema: it names field, row and value. Nothing is stored.
+            ResourceExhaustedError: the disk is full. Nothing is stored.
+            UnavailableError: the writer stopped after a failure of the disk; the outcome is unknown.
+
+        """
+        writer = self._writable()
+        if type(data).__name__ == "RecordBatchReader":
+            last = WriteResult(self._state().lsn, 0, writer.settings.durability == "sync")
+            rows = 0
+            for batch in validated(data, writer.state.schema):
+                last = self._upsert(writer, batch, drop_unknown=True)
+                rows += last.rows
+            return WriteResult(last.lsn, rows, last.durable)
+        return self._upsert(writer, data)
+
+    def _upsert(self, writer: Writer, data: Any, drop_unknown: bool = False) -> WriteResult:
+        from vecdb.storage.writes import upsert_write
+
+        def prepare() -> Write | None:
+            schema = writer.state.schema
+            if type(data) is dict:
+                # One at a time: dozens of threads that all want the interpreter lock cost more than they do.
+                with writer.preparing:
+                    batch = validated_batch(data, schema)
+                    if batch.num_rows == 1:
+                        return upsert_write(schema, batch)
+            else:
+                batch = validated_batch(_without_empty(data, schema) if drop_unknown else data, schema)
+            if batch.num_rows == 0:
+                return None
+            if batch.num_rows > 1 and batch.nbytes > DIRECT_BYTES:
+                from vecdb.bulk import direct_write
+
+                return direct_write(writer, schema, batch)
+            return upsert_write(schema, batch)
+
+        return self._submit(writer, prepare)
+
+    def _submit(self, writer: Writer, prepare: Callable[[], Write | None]) -> WriteResult:
+        """Prepare and commit a write, again and again while what it was prepared from changes under it."""
+        from vecdb.storage.group_commit import Stale
+
+        durable = writer.settings.durability == "sync"
+        while True:
+            write = prepare()
+            if write is None:
+                return WriteResult(writer.state.lsn, 0, durable)
+            try:
+                done = writer.submit(write)
+            except Stale:
+                writer.forget(write)
+                continue
+            except BaseException:
+                writer.forget(write)
+                raise
+            return WriteResult(done.lsn, done.rows, durable)
+
+    def delete(self, ids: Any = None, where: str | Expression | None = None) -> WriteResult:
+        """Delete rows by id (one or a list), or all that pass a filter; `rows` says how many there were.
+
+        With `where`, rows that change while the delete is under way are looked at again.
+        """
+        writer = self._writable()
+        if (ids is None) == (where is None):
+            raise InvalidInputError("name either ids or where")
+        from vecdb.storage.writes import delete_write
+
+        def prepare() -> Write | None:
+            snapshot = self.snapshot()
+            if where is not None:
+                found = [value for batch in snapshot.scan(where, fields=[]) for value in batch.column(0).to_pylist()]
+                return delete_write(snapshot.schema, found, snapshot.lsn) if found else None
+            given = list(dict.fromkeys(snapshot.checked_ids(ids)[0]))
+            return delete_write(snapshot.schema, given, None) if given else None
+
+        return self._submit(writer, prepare)
+
+    def patch(self, data: Any) -> WriteResult:
+        """Change some fields of existing rows: data holds the id and the fields to change; null clears a field.
+
+        Atomic, also against writes of other threads to the same rows.
+
+        Raises:
+            NotFoundError: an id does not exist. Nothing is changed.
+
+        """
+        from vecdb.storage.writes import upsert_write
+
+        writer = self._writable()
+
+        def prepare() -> Write | None:
+            snapshot = self.snapshot()
+            batch = validated_batch(data, snapshot.schema, partial=True)
+            if batch.num_rows == 0:
+                return None
+            whole = self._completed(snapshot, batch)
+            return upsert_write(snapshot.schema, whole, unchanged_since=snapshot.lsn)
+
+        return self._submit(writer, prepare)
+
+    def _completed(self, snapshot: Snapshot, patch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return whole rows: the patch's fields, and the others as they are stored."""
+        import numpy as np
+        import pyarrow as pa
+
+        from vecdb.planner.exact import take
+        from vecdb.reads import values
+
+        state, schema = snapshot._state, snapshot.schema
+        parts = state.parts
+        numbers = {id(part): number for number, part in enumerate(parts)}
+        part, row = np.empty(patch.num_rows, np.int64), np.empty(patch.num_rows, np.int64)
+        ids = patch.column(schema.id.name).to_pylist()
+        for at, value in enumerate(ids):
+            place = state.find(value)
+            if place is None:
+                raise NotFoundError(f"cannot patch {value!r}: {self.name!r} has no such id")
+            part[at], row[at] = numbers[id(place[0])], place[1]
+        given = set(patch.schema.names)
+        arrays = [
+            patch.column(column.name)
+            if column.name in given
+            else take(parts, part, row, lambda owner, rows, column=column: values(owner, column, rows))
+            for column in schema.columns
+        ]
+        return pa.record_batch(arrays, schema=schema.arrow_schema())
+
+    def bulk(self, rows_per_segment: int | None = None) -> BulkLoad:
+        """Return a bulk load: rows go straight to segments, not through the log. Use it in a `with` block.
+
+        Each segment that fills up is committed on its own; leaving the block commits the rest.
+        """
+        from vecdb.bulk import BulkLoad
+
+        return BulkLoad(self._writable(), rows_per_segment)
+
+    # -- fields ----------------------------------------------------------------------------------------------------
+
+    def add_column(self, name: str, field: Field) -> None:
+        """Add a field; the rows that exist have no value in it. No file is rewritten."""
+        self._writable().change_schema(lambda schema: schema.with_column(name, field))
+
+    def drop_column(self, name: str) -> None:
+        """Drop a field. Its bytes go with the next merge of each segment, or when older versions expire."""
+        self._writable().change_schema(lambda schema: schema.without_column(name))
+
+    def rename_column(self, old: str, new: str) -> None:
+        """Rename a field. No file is rewritten."""
+        self._writable().change_schema(lambda schema: schema.renamed(old, new))
+
+    # -- versions --------------------------------------------------------------------------------------------------
+
+    def at(
+        self, version: int | None = None, timestamp: datetime | float | None = None, tag: str | None = None
+    ) -> Snapshot:
+        """Return an older version: by number, by tag, or the newest that was published by a moment.
+
+        Versions are published by flushes, merges, bulk loads, tags and schema changes, and kept as the settings say.
+
+        Raises:
+            NotFoundError: there is no such version any more.
+
+        """
+        from vecdb.storage import history
+
+        if sum(choice is not None for choice in (version, timestamp, tag)) != 1:
+            raise InvalidInputError("name one of version, timestamp and tag")
+        if version is not None:
+            version = whole_number("version", version)
+        moment = timestamp.timestamp() if isinstance(timestamp, datetime) else timestamp
+        if moment is not None and not isinstance(moment, int | float):
+            raise InvalidInputError(
+                f"timestamp is {timestamp!r}, expected a datetime or seconds since 1970", field="timestamp"
+            )
+        return Snapshot(self.name, history.at(self._store, self._state(), version, moment, tag), self._pool)
+
+    def versions(self) -> list[dict[str, Any]]:
+        """Return the versions that `at` can reach, oldest first: version, committed_at, rows, tags."""
+        from vecdb.storage import history
+
+        return history.versions(self._state().located)
+
+    def tag(self, name: str) -> int:
+        """Publish everything acknowledged so far as a version, keep it until untag(), and return its number."""
+        from vecdb.storage import history
+
+        return history.tag(self._writable(), name)
+
+    def untag(self, name: str) -> None:
+        """Let a tagged version expire like any other."""
+        from vecdb.storage import history
+
+        history.untag(self._writable(), name)
+
+    def tags(self) -> dict[str, int]:
+        """Return each tag's version."""
+        return dict(self._state().located.manifest.tags)
+
+    # -- upkeep ----------------------------------------------------------------------------------------------------
+
+    def flush(self) -> bool:
+        """Move rows from the log to a segment and publish a version; False when there was nothing to move."""
+        return self._writable().flush()
+
+    def compact(self, purge: bool = False) -> dict[str, Any]:
+        """Merge segments and drop deleted rows; with purge also forget older versions that no tag keeps.
+
+        Returns the counts before and after: segments_before, segments_after, bytes_before, bytes_after, seconds.
+        """
+        from vecdb.storage import history
+        from vecdb.storage.compaction import compact_all
+
+        writer = self._writable()
+        started = time.monotonic()
+        before = self.stats()
+        compact_all(writer)
+        if purge:
+            history.forget(writer)
+        after = self.stats()
+        return {
+            "segments_before": before["segments"],
+            "segments_after": after["segments"],
+            "bytes_before": before["disk_bytes"],
+            "bytes_after": after["disk_bytes"],
+            "seconds": time.monotonic() - started,
+        }
+
+    def stats(self) -> dict[str, Any]:
+        """Return counts, sizes, what opening found, and what background work is doing."""
+        from vecdb.storage.statistics import statistics
+
+        workers = {"flush": self._flusher, "compaction": self._merger}
+        return {"name": self.name, **statistics(self._store, self._state(), workers)}
+
+    def _close(self) -> None:
+        self._closed = True
+        for worker in (self._flusher, self._merger):
+            if worker is not None:
+                worker.close()
+        self._store.close()
+
+    def __repr__(self) -> str:
+        return f"Collection({self.name!r}, {self.count()} rows)"
+
+
+def _without_empty(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
+    """Drop empty columns that validation added for fields which were dropped or renamed since."""
+    names = batch.schema.names
+    kept = [name for name in names if name in schema or batch.column(name).null_count < batch.num_rows]
+    return batch.select(kept)

@@ -1,0 +1,79 @@
+"""Settings of a database: frozen, validated once, with the defaults that most users should keep."""
+
+import os
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from vecdb.errors import InvalidInputError
+
+MIB = 1 << 20
+
+Durability = Literal["sync", "none"]
+Verify = Literal["first_use", "open", "never"]
+
+_CHOICES = {"durability": ("sync", "none"), "verify": ("first_use", "open", "never"), "background": (True, False)}
+_WHOLE = {"memtable_bytes": 1024, "segment_bytes": 1024, "retain_versions": 1, "merge_fan_in": 2, "free_bytes": 0}
+_NUMBERS = ("retain_days", "refresh_interval")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a database behaves; nothing here changes what is stored.
+
+    Attributes:
+        durability: "sync" acknowledges a write after fdatasync: it survives a power cut. "none" leaves the
+            moment to the operating system and may lose the last seconds on power loss; every ack says so.
+        memtable_bytes: rows are held in memory and in the log up to this size, then flushed to a segment.
+        segment_bytes: a bulk load or a merge closes a segment at this size of its vectors and columns.
+        retain_versions: how many versions `at()` can reach, tagged ones aside.
+        retain_days: versions older than this are dropped even when fewer than retain_versions remain.
+        threads: threads for one search; None takes the cores that this process may use.
+        background: flush and merge on a background thread; False leaves both to `flush()` and `compact()`.
+        refresh_interval: seconds after which a read-only database looks for new data before a read; 0 looks always.
+        verify: when checksums of segment files are compared: at the first use of each file by this process,
+            all of them at open, or never (sizes are always compared).
+        merge_fan_in: how many segments of similar size are merged into one.
+        free_bytes: upserts are refused while the file system has less room than this; deletes and reads go on.
+
+    """
+
+    durability: Durability = "sync"
+    memtable_bytes: int = 64 * MIB
+    segment_bytes: int = 512 * MIB
+    retain_versions: int = 10
+    retain_days: float = 7.0
+    threads: int | None = None
+    background: bool = True
+    refresh_interval: float = 1.0
+    verify: Verify = "first_use"
+    merge_fan_in: int = 4
+    free_bytes: int = 64 * MIB
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                self._refuse(name, f"one of {', '.join(map(repr, choices))}")
+        least = dict(_WHOLE) if self.threads is None else {**_WHOLE, "threads": 1}
+        for name, smallest in least.items():
+            value = getattr(self, name)
+            if type(value) is not int or value < smallest:
+                self._refuse(name, f"a whole number of at least {smallest}")
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+                self._refuse(name, "a number of at least 0")
+
+    def _refuse(self, name: str, expected: str) -> None:
+        value = getattr(self, name)
+        raise InvalidInputError(f"setting {name} is {value!r}, expected {expected}", field=name, value=value)
+
+    @property
+    def thread_count(self) -> int:
+        """Threads for one search: the setting, or the cores that this process may use."""
+        if self.threads is not None:
+            return self.threads
+        available = getattr(os, "sched_getaffinity", None)
+        return len(available(0)) if available else os.cpu_count() or 1
+
+
+SETTING_NAMES = tuple(field.name for field in fields(Settings))

@@ -1,0 +1,338 @@
+"""A database: a folder of collections, one writer, any number of readers.
+
+`connect` is the front door. A database that is open for writing holds the folder's lock until close().
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+from vecdb.collection import Collection
+from vecdb.config import Settings
+from vecdb.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from vecdb.results import CheckReport, RepairReport
+from vecdb.schema.schema import Schema
+from vecdb.storage import catalog as catalogs
+from vecdb.storage import format as names
+from vecdb.storage import writer as writers
+from vecdb.storage.directory import LocalDirectory, Lock
+from vecdb.storage.os_errors import typed_os_errors
+from vecdb.storage.reader import Reader
+
+MEMORY = ":memory:"
+
+
+class Database:
+    """An open database. Use it as a context manager, or call close()."""
+
+    def __init__(self, directory: LocalDirectory, lock: Lock | None, settings: Settings) -> None:
+        self._directory = directory
+        self._lock = lock
+        self._settings = settings
+        self._guard = threading.RLock()
+        self._open: dict[str, Collection] = {}
+        self._pool = ThreadPoolExecutor(settings.thread_count, thread_name_prefix="vecdb-search")
+        self._temporary: Path | None = None
+        self._closed = False
+
+    @classmethod
+    @typed_os_errors()
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        read_only: bool = False,
+        create: bool = True,
+        settings: Settings | None = None,
+        directory_class: Callable[[str | os.PathLike[str]], LocalDirectory] = LocalDirectory,
+    ) -> Database:
+        """Open a folder; see `vecdb.connect`. directory_class is the seam for faults and other stores."""
+        directory = directory_class(path)
+        if read_only:
+            catalogs.check_format(directory)
+            return cls(directory, None, settings or Settings())
+        if not directory.exists(names.FORMAT):
+            with contextlib.suppress(NotFoundError):
+                catalogs.check_format(directory)
+            _prepare(directory, create)
+        lock = directory.lock(names.LOCK)
+        try:
+            if not directory.exists(names.FORMAT):
+                catalogs.create_database(directory)
+            catalogs.check_format(directory)
+            catalogs.remove_unnamed(directory, catalogs.load(directory))
+        except BaseException:
+            lock.close()
+            raise
+        return cls(directory, lock, settings or Settings())
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self._directory.root
+
+    @property
+    def read_only(self) -> bool:
+        """Whether this process only reads."""
+        return self._lock is None
+
+    # -- collections -----------------------------------------------------------------------------------------------
+
+    @typed_os_errors()
+    def collections(self) -> list[str]:
+        """Return the names of all collections, sorted."""
+        self._check_open()
+        return sorted(catalogs.load(self._directory).collections)
+
+    @typed_os_errors()
+    def create_collection(self, name: str, schema: Schema, exist_ok: bool = False) -> Collection:
+        """Create a collection; durable on return.
+
+        Raises:
+            ConflictError: it exists (with exist_ok: it exists with other fields).
+            InvalidInputError: the name or the schema is malformed.
+
+        """
+        with self._guard:
+            self._check_writable()
+            if not isinstance(schema, Schema):
+                raise InvalidInputError(f"schema is {schema!r}, expected a vecdb.Schema", field="schema")
+            catalog = catalogs.load(self._directory)
+            if exist_ok and name in catalog.collections:
+                found = self.collection(name)
+                if found.schema.fields != schema.fields:
+                    raise ConflictError(f"collection {name!r} exists with other fields: {found.schema}")
+                return found
+            uuid = names.new_uuid()
+            changed = catalogs.with_collection(catalog, name, uuid)
+            writers.create(self._directory, f"{names.COLLECTIONS}/{uuid}", uuid, schema)
+            catalogs.commit(self._directory, changed)
+            return self.collection(name)
+
+    @typed_os_errors()
+    def collection(self, name: str) -> Collection:
+        """Return a collection, opening it when this is the first use.
+
+        Raises:
+            NotFoundError: there is none of this name.
+            CorruptionError: its files are damaged; see `check` and `repair`.
+
+        """
+        with self._guard:
+            self._check_open()
+            uuid = catalogs.load(self._directory).uuid(name)
+            found = self._open.get(uuid)
+            if found is None:
+                base = f"{names.COLLECTIONS}/{uuid}"
+                store = (
+                    Reader(self._directory, base, self._settings)
+                    if self.read_only
+                    else writers.Writer(self._directory, base, self._settings)
+                )
+                found = self._open[uuid] = Collection(name, store, self._pool)
+            return found
+
+    def __getitem__(self, name: str) -> Collection:
+        """Return a collection."""
+        return self.collection(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.collections()
+
+    @typed_os_errors()
+    def drop_collection(self, name: str) -> None:
+        """Remove a collection and its files for good."""
+        with self._guard:
+            self._check_writable()
+            catalog = catalogs.load(self._directory)
+            uuid = catalog.uuid(name)
+            catalogs.commit(self._directory, catalogs.without_collection(catalog, name))
+            held = self._open.pop(uuid, None)
+            if held is not None:
+                held._close()
+            self._directory.remove_tree(f"{names.COLLECTIONS}/{uuid}")
+
+    # -- upkeep ----------------------------------------------------------------------------------------------------
+
+    def stats(self) -> dict[str, Any]:
+        """Return the statistics of every collection under its name, and what concerns the whole database."""
+        self._check_open()
+        return {
+            "path": str(self.path),
+            "read_only": self.read_only,
+            "free_bytes": self._directory.free(),
+            "collections": {name: self.collection(name).stats() for name in self.collections()},
+        }
+
+    def check(self, progress: Callable[[str, int, int], None] | None = None) -> CheckReport:
+        """Compare every file with its checksum and with the files that name it; nothing is changed."""
+        from vecdb.storage.check import check
+
+        return check(self._directory, progress)
+
+    def repair(self, allow_loss: bool = False) -> RepairReport:
+        """Rebuild what can be rebuilt; see `vecdb.repair`. Collections that are open are closed first."""
+        from vecdb.storage.repair import repair
+
+        with self._guard:
+            self._check_writable()
+            self._close_collections()
+            return repair(self._directory, allow_loss)
+
+    def backup(
+        self, destination: str | os.PathLike[str], progress: Callable[[str, int, int], None] | None = None
+    ) -> dict[str, Any]:
+        """Copy the database as it is now into another folder, durable and verified on return; writes go on meanwhile.
+
+        The folder is new, empty, or an older backup; then only new files are copied. Older versions are left out.
+
+        Returns what was done: path, files, copied, linked, bytes.
+        """
+        from vecdb.storage.backup import backup
+
+        self._check_writable()
+        sources = {name: self.collection(name)._writable() for name in self.collections()}
+        return {"path": str(destination), **asdict(backup(sources, Path(destination), progress))}
+
+    def close(self) -> None:
+        """Finish background work, close the log and release the lock. Closing twice is fine."""
+        with self._guard:
+            if self._closed:
+                return
+            self._closed = True
+            try:
+                self._close_collections()
+            finally:
+                self._pool.shutdown()
+                if self._lock is not None:
+                    self._lock.close()
+                if self._temporary is not None:
+                    shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def _close_collections(self) -> None:
+        for held in self._open.values():
+            held._close()
+        self._open.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UnavailableError("the database is closed")
+
+    def _check_writable(self) -> None:
+        self._check_open()
+        if self.read_only:
+            raise ConflictError("the database is open read-only: connect without read_only=True to write")
+
+    def __repr__(self) -> str:
+        return f"Database({str(self.path)!r}{', read_only=True' if self.read_only else ''})"
+
+
+def _prepare(directory: LocalDirectory, create: bool) -> None:
+    root = directory.root
+    if not create:
+        raise NotFoundError(f"there is no vecdb database in {root}")
+    if root.exists():
+        if not root.is_dir():
+            raise ConflictError(f"{root} is a file, not a folder")
+        catalogs.refuse_strangers(directory)
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def connect(
+    path: str | os.PathLike[str],
+    *,
+    read_only: bool = False,
+    create: bool = True,
+    settings: Settings | None = None,
+    directory_class: Callable[[str | os.PathLike[str]], LocalDirectory] = LocalDirectory,
+) -> Database:
+    """Open a database, creating it when the folder is new or empty.
+
+    Args:
+        path: a folder, or ":memory:" for a database in a temporary folder that is removed on close.
+        read_only: read beside a writer in another process; new data shows after `refresh_interval` seconds.
+        create: False raises NotFoundError instead of creating.
+        settings: see `vecdb.Settings`.
+        directory_class: how files are reached; for tests that inject faults.
+
+    Raises:
+        ConflictError: another process has the database open for writing.
+        NotFoundError: there is no database and create is False, or read_only is True.
+        CorruptionError: files are damaged: see `vecdb.check` and `vecdb.repair`.
+
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise InvalidInputError(f"path is {path!r}, expected a string or a path", field="path", value=path)
+    text = os.fspath(path)
+    if "://" in text:
+        raise InvalidInputError(
+            f"cannot connect to {text!r}: this version opens folders only", field="path", value=text
+        )
+    if text != MEMORY:
+        return Database.open(
+            Path(text).expanduser(),
+            read_only=read_only,
+            create=create,
+            settings=settings,
+            directory_class=directory_class,
+        )
+    if read_only:
+        raise InvalidInputError("a database in memory is new and empty: there is nothing to read", field="read_only")
+    folder = Path(tempfile.mkdtemp(prefix="vecdb-memory-"))
+    if settings is None:
+        settings = Settings(durability="none", free_bytes=0)
+    database = Database.open(folder, settings=settings, directory_class=directory_class)
+    database._temporary = folder
+    return database
+
+
+def check(path: str | os.PathLike[str], progress: Callable[[str, int, int], None] | None = None) -> CheckReport:
+    """Check a database that may be too damaged to open, or that another process is writing."""
+    from vecdb.storage.check import check as run
+
+    return run(LocalDirectory(path), progress)
+
+
+def repair(path: str | os.PathLike[str], allow_loss: bool = False) -> RepairReport:
+    """Repair a database that nobody has open.
+
+    Rebuilds derived files, puts CURRENT back, removes leftovers: nothing is lost. With allow_loss, segments that
+    cannot be read are set aside under lost+found and the log is cut at its damage; rows_lost counts what that cost.
+    """
+    from vecdb.storage.repair import repair as run
+
+    directory = LocalDirectory(path)
+    lock = directory.lock(names.LOCK)
+    try:
+        return run(directory, allow_loss)
+    finally:
+        lock.close()
+
+
+def restore(source: str | os.PathLike[str], destination: str | os.PathLike[str]) -> CheckReport:
+    """Copy a backup to a new folder, verifying every file first; an existing database is never overwritten."""
+    from vecdb.storage.backup import restore as run
+
+    return run(Path(source), Path(destination))
+
+
+def warmup(progress: Callable[[str, int, int], None] | None = None) -> None:
+    """Compile all kernels now, once per machine, instead of at first use."""
+    from vecdb_index.warmup import warmup as run
+
+    run(progress)

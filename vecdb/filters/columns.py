@@ -1,0 +1,259 @@
+"""Conditions on typed columns, as functions from an Arrow array to a boolean Arrow array.
+
+`test_of` does once per filter what does not depend on the data: it checks the operator and the values against
+the field, converts them and picks the Arrow function. The function it returns is null exactly where the
+column is null, except for `is null`.
+
+The surprise: an integer column is compared with a float exactly, although Arrow would round the column to floats:
+`size < 1.5` becomes `size < 2`, and a float column is compared with an integer that no float equals in the same way.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vecdb.errors import InvalidInputError
+from vecdb.filters.expression import Condition, Operator
+from vecdb.filters.values import Value, described, moment_from_text, shortened, value_text
+from vecdb.schema.fields import Field, Keyword, Vector
+
+Test: TypeAlias = Callable[[Any], Any]
+"""From a pa.Array of the column to a pa.BooleanArray of the same length."""
+
+_compute: Any = pc  # pyarrow builds its functions at import, where no type checker sees them
+
+_EQUALITY: tuple[Operator, ...] = ("=", "!=", "in")
+_ORDER: tuple[Operator, ...] = ("<", "<=", ">", ">=", "between")
+_MEMBERS: tuple[Operator, ...] = ("contains", "any of", "all of")
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
+
+_INT64 = (-(2**63), 2**63 - 1)
+
+
+def test_of(condition: Condition, field: Field) -> Test:
+    """Return the function that evaluates condition on a column of field, which is not a json field.
+
+    For a vector field the array is not the vectors but booleans: true where the row has one.
+
+    Raises:
+        InvalidInputError: the operator does not apply to the field, or a value is of another type.
+
+    """
+    if condition.operator == "is null":
+        return _compute.invert if isinstance(field, Vector) else _compute.is_null
+    kind = _kind_of(field)
+    _check_operator(condition, kind)
+    values = [_converted(value, kind, condition) for value in condition.values]
+    if kind == "list":
+        return _list_test(condition.operator, values)
+    if condition.operator == "startswith":
+        return lambda array: _compute.starts_with(array, pattern=values[0])
+    if condition.operator == "in":
+        return _is_in(values, kind, field.arrow_type)
+    if condition.operator == "between":
+        low = _comparison(">=", values[0], kind, field.arrow_type)
+        high = _comparison("<=", values[1], kind, field.arrow_type)
+        return lambda array: _compute.and_(low(array), high(array))
+    return _comparison(condition.operator, values[0], kind, field.arrow_type)
+
+
+def _kind_of(field: Field) -> str:
+    """Return what the values of field are: like its kind, with ids and keywords seen as what they hold."""
+    if isinstance(field, Keyword) and field.many:
+        return "list"
+    if isinstance(field, Vector):
+        return "vector"
+    return "text" if pa.types.is_string(field.arrow_type) else {"id": "int64"}.get(field.kind, field.kind)
+
+
+_APPLY: dict[str, tuple[Operator, ...]] = {
+    "text": (*_EQUALITY, *_ORDER, "startswith"),
+    "int64": (*_EQUALITY, *_ORDER),
+    "float64": (*_EQUALITY, *_ORDER),
+    "timestamp": (*_EQUALITY, *_ORDER),
+    "bool": _EQUALITY,
+    "list": _MEMBERS,
+    "vector": (),
+}
+
+_NOUNS = {
+    "text": "text",
+    "int64": "integers",
+    "float64": "numbers",
+    "timestamp": "timestamps",
+    "bool": "true or false",
+    "list": "lists of text",
+    "vector": "vectors",
+}
+
+
+def _check_operator(condition: Condition, kind: str) -> None:
+    if condition.operator in _APPLY[kind]:
+        return
+    path, operator = condition.path, condition.operator
+    example = shortened(value_text(condition.values[0])) if condition.values else ""
+    hint = ""
+    if kind == "list" and operator in ("=", "startswith"):
+        hint = f": {path} contains {example} looks for an element"
+    elif kind == "list" and operator == "in":
+        hint = f": {path} any of (...) looks for one of several elements"
+    elif kind == "text" and operator == "contains":
+        hint = f": it looks for elements of lists; {path} startswith {example} compares the beginning"
+    elif kind == "text" and operator in ("any of", "all of"):
+        hint = f": it looks for elements of lists; {path} in (...) compares with several values"
+    operators = ", ".join((*_APPLY[kind], "is null"))
+    raise InvalidInputError(
+        f"'{operator}' does not apply to field {path.field!r}, which holds {_NOUNS[kind]}{hint}"
+        f" (it takes: {operators})",
+        field=path.field,
+    )
+
+
+def _converted(value: Value, kind: str, condition: Condition) -> Value:
+    """Return value as the column compares it; text becomes a moment where the column holds moments."""
+    field = condition.path.field
+    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind in ("text", "list") and isinstance(value, str):
+        return value
+    if kind in ("int64", "float64") and numeric:
+        return value
+    if kind == "bool" and isinstance(value, bool):
+        return value
+    if kind == "timestamp" and isinstance(value, datetime):
+        return value
+    if kind == "timestamp" and isinstance(value, str):
+        try:
+            return moment_from_text(value)
+        except ValueError:
+            raise InvalidInputError(
+                f"field {field!r} holds timestamps, and {described(value)} is not one in ISO 8601,"
+                " such as '2024-05-01' or '2024-05-01T12:30:00Z'",
+                field=field,
+                value=value,
+            ) from None
+    raise InvalidInputError(
+        f"field {field!r} holds {_NOUNS[kind]} and cannot be compared with {described(value)}{_hint(value, kind)}",
+        field=field,
+        value=value,
+    )
+
+
+def _hint(value: Value, kind: str) -> str:
+    """Return how the value was probably meant, or nothing."""
+    if kind in ("text", "list") and isinstance(value, int | float):
+        return f": put it in quotes, '{value_text(value)}'"
+    if kind in ("int64", "float64") and isinstance(value, str):
+        return f": leave the quotes out, {value}" if _NUMBER.fullmatch(value) else ""
+    if kind == "bool":
+        return ": write true or false"
+    if kind == "timestamp":
+        return ": write it as in timestamp '2024-05-01T12:30:00Z'"
+    return ""
+
+
+def _comparison(operator: Operator, value: Value, kind: str, arrow_type: Any) -> Test:
+    """Return `column operator value`; the order of texts is that of their code points."""
+    exact: tuple[Operator, Value] | bool = (operator, value)
+    if kind == "int64" and isinstance(value, int | float):
+        exact = _on_integers(operator, value)
+    elif kind == "float64" and isinstance(value, int):
+        exact = _on_floats(operator, value)
+    if isinstance(exact, bool):
+        constant = exact
+        return lambda array: _where_valid(array, constant)
+    operator, value = exact
+    name = {"=": "equal", "!=": "not_equal", "<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal"}
+    function = getattr(_compute, name[operator])
+    scalar = pa.scalar(value, arrow_type)
+    return lambda array: function(array, scalar)
+
+
+def _on_integers(operator: Operator, value: float) -> tuple[Operator, int] | bool:
+    """Return the comparison with a 64-bit integer that holds for the same integers, or the answer for all."""
+    whole = math.floor(value)
+    if whole != value:
+        if operator in ("=", "!="):
+            return operator == "!="
+        # Between whole and whole + 1 lies no integer, so both bounds say the same.
+        operator = "<=" if operator in ("<", "<=") else ">"
+    if whole < _INT64[0]:
+        return operator in ("!=", ">", ">=")
+    if whole > _INT64[1]:
+        return operator in ("!=", "<", "<=")
+    return operator, whole
+
+
+def _on_floats(operator: Operator, value: int) -> tuple[Operator, float] | bool:
+    """Return the comparison with a float that holds for the same floats, or the answer for all."""
+    nearest = float(value)
+    if nearest != value:
+        if operator in ("=", "!="):
+            return operator == "!="
+        # value lies beside nearest, and no float lies between the two.
+        if operator in ("<", "<="):
+            return ("<" if nearest > value else "<="), nearest
+        return (">" if nearest < value else ">="), nearest
+    return operator, nearest
+
+
+def _is_in(values: list[Value], kind: str, arrow_type: Any) -> Test:
+    members: Iterable[Value] = values
+    if kind == "int64":
+        members = (int(value) for value in _numbers(values) if value == math.floor(value) and _fits(value))
+    elif kind == "float64":
+        # Arrow looks values up by their bits, in which the two zeros differ.
+        floats = [float(value) for value in _numbers(values) if float(value) == value]
+        members = [*floats, 0.0, -0.0] if 0.0 in floats else floats
+    value_set = pa.array(members, arrow_type)
+
+    def test(array: Any) -> Any:
+        found = _compute.is_in(array, value_set=value_set)
+        return found if array.null_count == 0 else _compute.if_else(_compute.is_valid(array), found, None)
+
+    return test
+
+
+def _numbers(values: list[Value]) -> list[int | float]:
+    return [value for value in values if isinstance(value, int | float)]
+
+
+def _fits(value: float) -> bool:
+    return _INT64[0] <= value <= _INT64[1]
+
+
+def _list_test(operator: Operator, values: list[Value]) -> Test:
+    """Return the test of a list column; elements that are null equal nothing."""
+    tests = [_comparison("=", value, "text", pa.string()) for value in dict.fromkeys(values)]
+    if operator == "any of" and len(tests) != 1:
+        tests = [_is_in(values, "text", pa.string())]
+
+    def test(array: Any) -> Any:
+        offsets = array.offsets.to_numpy()
+        elements = array.values.slice(offsets[0], offsets[-1] - offsets[0])
+        matched = np.ones(len(array), dtype=np.bool_)
+        for element_test in tests:
+            hit = _compute.fill_null(element_test(elements), False).to_numpy(zero_copy_only=False)
+            hits_before = np.concatenate(([0], np.cumsum(hit, dtype=np.int64)))
+            matched &= np.diff(hits_before[offsets - offsets[0]]) > 0
+        return _null_where_null(array, matched)
+
+    return test
+
+
+def _null_where_null(array: Any, answers: np.ndarray) -> Any:
+    if array.null_count == 0:
+        return pa.array(answers)
+    return pa.array(answers, mask=_compute.is_null(array).to_numpy(zero_copy_only=False))
+
+
+def _where_valid(array: Any, answer: bool) -> Any:
+    return _null_where_null(array, np.full(len(array), answer, dtype=np.bool_))

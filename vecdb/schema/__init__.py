@@ -1,0 +1,49 @@
+"""Fields, schemas, and the edge where records are checked.
+
+- fields.py: what a column can hold; schema.py: the columns of a collection and their permanent numbers
+- records.py: the edge, where data of any kind becomes checked batches. Behind it:
+- ingest.py: any input as named columns; one_row.py: the shortcut for one record
+- columns.py, from_arrow.py, from_python.py: one column to the type of its field
+- vectors.py, vector_numbers.py: the same for vectors, with every number checked
+- json_text.py, timestamps.py: one value; checks.py: what must hold across rows and columns
+- blame.py: errors that name the culprit; limits.py; arrow.py
+
+Invariant: importing this package loads neither pyarrow nor NumPy; they come with the first record.
+"""
+
+from vecdb.schema.fields import (
+    Bool,
+    Field,
+    Float64,
+    Id,
+    Int64,
+    Json,
+    Keyword,
+    Text,
+    Timestamp,
+    Vector,
+    field_from_json,
+)
+from vecdb.schema.limits import Limits
+from vecdb.schema.records import validated, validated_batch
+from vecdb.schema.schema import RESERVED, Column, Schema
+
+__all__ = [
+    "RESERVED",
+    "Bool",
+    "Column",
+    "Field",
+    "Float64",
+    "Id",
+    "Int64",
+    "Json",
+    "Keyword",
+    "Limits",
+    "Schema",
+    "Text",
+    "Timestamp",
+    "Vector",
+    "field_from_json",
+    "validated",
+    "validated_batch",
+]

@@ -1,0 +1,261 @@
+"""What a column can hold: the kinds of field.
+
+A field is a frozen value: equal fields mean equal columns, and changing one means making another. Its
+`to_json` form is stored in manifests for ever, so a kind or an attribute may be added but not renamed.
+
+The surprise: nothing here imports pyarrow until `arrow_type` is first read, because a program that only
+names fields (or only imports vecdb) should not pay for it.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
+
+from vecdb.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+IdType = Literal["string", "int64"]
+VectorDtype = Literal["float32", "float16", "int8"]
+Metric = Literal["cosine", "dot", "l2"]
+
+ID_BYTES = 512
+"""The longest string id, in bytes of UTF-8."""
+
+DIMENSION = 65_536
+"""The largest dimension of a vector."""
+
+INT8_DIMENSION = 32_768
+"""The largest dimension of an int8 vector: its sums of squares must fit the kernels' 32-bit integers."""
+
+RESERVED_KINDS = frozenset({"multivector", "sparse", "link"})
+
+
+@dataclass(frozen=True)
+class Field:
+    """Base of all kinds. `kind` is the stable name of the kind, `arrow_type` how Arrow holds a value."""
+
+    kind: ClassVar[str]
+
+    @cached_property
+    def arrow_type(self) -> pa.DataType:
+        """The Arrow type of the column, the same in memory, in files and in the log."""
+        raise NotImplementedError
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the kind and every attribute, in a form that `field_from_json` reads back."""
+        return {"kind": self.kind, **{attribute.name: getattr(self, attribute.name) for attribute in fields(self)}}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_json` of the same class wrote.
+
+        Raises:
+            InvalidInputError: the kind is another one, or an attribute is unknown or has a bad value.
+
+        """
+        if data.get("kind") != cls.kind:
+            raise InvalidInputError(f"expected a field of kind {cls.kind!r}, found {data.get('kind')!r}")
+        attributes = {name: value for name, value in data.items() if name != "kind"}
+        unknown = sorted(attributes.keys() - {attribute.name for attribute in fields(cls)})
+        if unknown:
+            raise InvalidInputError(
+                f"a field of kind {cls.kind!r} has no attribute {unknown[0]!r}: was it written by a newer vecdb?"
+            )
+        try:
+            return cls(**attributes)
+        except TypeError as error:
+            raise InvalidInputError(f"a field of kind {cls.kind!r} cannot be read from {dict(data)!r}") from error
+
+
+@dataclass(frozen=True)
+class Id(Field):
+    """The name of a record, unique in its collection and never null.
+
+    A string id has 1 to 512 bytes of UTF-8; an int64 id may be any 64-bit integer.
+    """
+
+    kind: ClassVar[str] = "id"
+    type: IdType = "string"
+
+    def __post_init__(self) -> None:
+        """Refuse other types."""
+        _one_of("type", self.type, get_args(IdType))
+
+    @cached_property
+    def arrow_type(self) -> pa.DataType:
+        """`string` or `int64`."""
+        import pyarrow as pa
+
+        return pa.string() if self.type == "string" else pa.int64()
+
+
+@dataclass(frozen=True)
+class Text(Field):
+    """Prose to be read and searched by its words."""
+
+    kind: ClassVar[str] = "text"
+
+    @cached_property
+    def arrow_type(self) -> pa.DataType:
+        """`string`."""
+        import pyarrow as pa
+
+        return pa.string()
+
+
+@dataclass(frozen=True)
+class Keyword(Field):
+    """A string compared as a whole, such as a category; with `many`, a list of them, such as tags."""
+
+    kind: ClassVar[str] = "keyword"
+    many: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse anything but a bool."""
+        _one_of("many", self.many, (False, True))
+
+    @cached_property
+    def arrow_type(self) -> pa.DataType:
+        """`string`, or `list<string>` with `many`."""
+        import pyarrow as pa
+
+        return pa.list_(pa.string()) if self.many else pa.string()
+
+
+@dataclass(frozen=True)
+class Bool(Field):
+    """True or false."""
+
+    kind: ClassVar[str] = "bool"
+
+    @cached_property
+    def arrow_type(self) -> pa.DataType:
+        """`bool`."""
+        import pyarrow as pa
+
+        return pa.bool_()
+
+
+@dataclass(frozen=True)
+class Int64(Field):
+    """A whole number of 64 bits with a sign."""
+
+    kind: ClassVar[str] = "int64"
+
+    @cached_property
+    def arrow_type(self) -> pa.DataType:
+        """`int64`."""
+        import pyarrow as pa
+
+        return pa.int64()
+
+
+@dataclass(frozen=True)
+class Float64(Field):
+    """A finite number of double precision; NaN and infinity are refused, a missing value is null."""
+
+    kind: ClassVar[str] = "float64"
+
+    @cached_property
+    def arrow_type(self) -> pa.DataType:
+        """`double`."""
+        import pyarrow as pa
+
+        return pa.float64()
+
+
+@dataclass(frozen=True)
+class Timestamp(Field):
+    """A moment in UTC, to the microsecond, in the years 1 to 9999. A value without a zone is taken as UTC."""
+
+    kind: ClassVar[str] = "timestamp"
+
+    @cached_property
+    def arrow_type(self) -> pa.DataType:
+        """`timestamp[us, tz=UTC]`."""
+        import pyarrow as pa
+
+        return pa.timestamp("us", tz="UTC")
+
+
+@dataclass(frozen=True)
+class Json(Field):
+    """Any JSON value, held as compact text with sorted keys."""
+
+    kind: ClassVar[str] = "json"
+
+    @cached_property
+    def arrow_type(self) -> pa.DataType:
+        """`string`."""
+        import pyarrow as pa
+
+        return pa.string()
+
+
+@dataclass(frozen=True)
+class Vector(Field):
+    """A point of `dimension` numbers, held as `dtype` and compared by `metric`.
+
+    A record may have none (null). Every number is finite; a vector compared by cosine is not all zeros.
+    """
+
+    kind: ClassVar[str] = "vector"
+    dimension: int
+    dtype: VectorDtype = "float32"
+    metric: Metric = "cosine"
+
+    def __post_init__(self) -> None:
+        """Refuse dimensions, dtypes and metrics that do not exist; NumPy integers become int."""
+        _one_of("dtype", self.dtype, get_args(VectorDtype))
+        _one_of("metric", self.metric, get_args(Metric))
+        largest = INT8_DIMENSION if self.dtype == "int8" else DIMENSION
+        try:
+            dimension = operator.index(self.dimension)
+        except TypeError:
+            dimension = 0
+        if isinstance(self.dimension, bool) or not 1 <= dimension <= largest:
+            raise InvalidInputError(
+                f"dimension {self.dimension!r} of a {self.dtype} vector is not a whole number from 1 to {largest}",
+                value=self.dimension,
+            )
+        object.__setattr__(self, "dimension", dimension)
+
+    @cached_property
+    def arrow_type(self) -> pa.DataType:
+        """`fixed_size_list<dtype>[dimension]`."""
+        import pyarrow as pa
+
+        item = {"float32": pa.float32, "float16": pa.float16, "int8": pa.int8}[self.dtype]()
+        return pa.list_(item, self.dimension)
+
+
+KINDS: dict[str, type[Field]] = {
+    cls.kind: cls for cls in (Id, Text, Keyword, Bool, Int64, Float64, Timestamp, Json, Vector)
+}
+
+
+def field_from_json(data: Mapping[str, Any]) -> Field:
+    """Return the field that `to_json` described.
+
+    Raises:
+        InvalidInputError: the kind is unknown here (a newer vecdb may have written it), or the rest is wrong.
+
+    """
+    kind = data.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        known = "reserved for a later version" if kind in tuple(RESERVED_KINDS) else "unknown"
+        raise InvalidInputError(f"the field kind {kind!r} is {known}: was it written by a newer vecdb?", value=kind)
+    return KINDS[kind].from_json(data)
+
+
+def _one_of(attribute: str, value: Any, allowed: tuple[Any, ...]) -> None:
+    """Raise unless value is one of allowed, by equality and type (1 is not True)."""
+    if not any(type(value) is type(choice) and value == choice for choice in allowed):
+        choices = ", ".join(repr(choice) for choice in allowed)
+        raise InvalidInputError(f"{attribute} {value!r} is not one of {choices}", value=value)

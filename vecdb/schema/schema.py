@@ -1,0 +1,316 @@
+"""The columns of a collection: names, fields and permanent numbers.
+
+Invariant: a column's number is given once and never again, also after the column was dropped. Files and the
+log call a column by its number (`f3`), so a rename touches no file, and a new column under an old name never
+sees the old column's data.
+
+The surprise: a name that is reserved today is still accepted from stored JSON, because the word may have been
+reserved after the collection was made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
+
+from vecdb.errors import InvalidInputError, UnknownFieldError
+from vecdb.schema.fields import Field, Id, Vector, field_from_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+F_co = TypeVar("F_co", bound=Field, covariant=True)
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+
+COLUMNS = 1_024
+"""The most columns of one schema."""
+
+RESERVED = frozenset(
+    (
+        "allow_partial",
+        "batch",
+        "batch_rows",
+        "deadline",
+        "distance",
+        "ef",
+        "ef_search",
+        "exact",
+        "explain",
+        "fields",
+        "filter",
+        "fusion",
+        "group_by",
+        "k",
+        "limit",
+        "nprobe",
+        "offset",
+        "order_by",
+        "queries",
+        "query",
+        "recall",
+        "rerank",
+        "score",
+        "scores",
+        "self",
+        "text_query",
+        "timeout",
+        "where",
+    )
+)
+"""Names that no field may have: keyword arguments of search, now or probably later, and parts of its results."""
+
+
+@dataclass(frozen=True)
+class Column(Generic[F_co]):
+    """One column: what the user calls it, what it holds, and its permanent number."""
+
+    name: str
+    field: F_co
+    id: int
+
+    @property
+    def storage_name(self) -> str:
+        """What files and the log call the column: the same under every name that it ever has."""
+        return f"f{self.id}"
+
+
+class Schema:
+    """The columns of a collection, in order: exactly one `Id`, any number of vectors and other fields.
+
+    Immutable: the methods that change something return another schema. Two schemas are equal when their
+    columns, column numbers and next number are; compare `fields` to ask whether they hold the same things.
+    """
+
+    columns: tuple[Column, ...]
+    next_id: int
+
+    def __init__(self, /, **fields: Field) -> None:
+        """Number the fields from 0 in the order given.
+
+        Raises:
+            InvalidInputError: there is not exactly one Id, a name is malformed or reserved, or a value is no field.
+
+        """
+        for name, field in fields.items():
+            _check_name(name)
+            _check_field(name, field)
+        self._set(tuple(Column(name, field, number) for number, (name, field) in enumerate(fields.items())))
+
+    def _set(self, columns: tuple[Column, ...], next_id: int | None = None) -> None:
+        """Check what must hold between columns, then keep them."""
+        ids = [column.name for column in columns if isinstance(column.field, Id)]
+        if len(ids) != 1:
+            found = "none" if not ids else " and ".join(repr(name) for name in ids)
+            raise InvalidInputError(f"a schema has exactly one field of kind Id, found {found}")
+        if len(columns) > COLUMNS:
+            raise InvalidInputError(f"a schema has at most {COLUMNS} fields, found {len(columns)}")
+        self.__dict__["columns"] = columns
+        self.__dict__["next_id"] = len(columns) if next_id is None else next_id
+
+    @classmethod
+    def _of(cls, columns: tuple[Column, ...], next_id: int) -> Schema:
+        schema = cls.__new__(cls)
+        schema._set(columns, next_id)
+        return schema
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("a schema is immutable: with_column, without_column and renamed return another one")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("a schema is immutable")
+
+    @cached_property
+    def id(self) -> Column[Id]:
+        """The column of ids."""
+        return next(cast("Column[Id]", column) for column in self.columns if isinstance(column.field, Id))
+
+    @cached_property
+    def vectors(self) -> tuple[Column[Vector], ...]:
+        """The vector columns, in order."""
+        return tuple(cast("Column[Vector]", column) for column in self.columns if isinstance(column.field, Vector))
+
+    @cached_property
+    def scalars(self) -> tuple[Column, ...]:
+        """The columns that are neither the id nor a vector, in order."""
+        return tuple(column for column in self.columns if not isinstance(column.field, Id | Vector))
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        """Each name with its field, without numbers: equal for schemas that hold the same things."""
+        return {column.name: column.field for column in self.columns}
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in self.columns}
+
+    def __getitem__(self, name: str) -> Column:
+        """Return the column called name.
+
+        Raises:
+            UnknownFieldError: there is none; the message lists the names and the one that was probably meant.
+
+        """
+        column = self._by_name.get(name)
+        if column is None:
+            raise self.unknown(name)
+        return column
+
+    def unknown(self, name: object, row: int | None = None) -> UnknownFieldError:
+        """Return the error about a name that is no column, with the names that are and the one that is closest."""
+        known = ", ".join(repr(column.name) for column in self.columns)
+        close = get_close_matches(name, self._by_name, n=1) if isinstance(name, str) else []
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        place = "" if row is None else f"row {row}: "
+        sentence = f"{place}no field {name!r}: the fields are {known}{hint}"
+        return UnknownFieldError(sentence, field=str(name), row=row, value=name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __iter__(self) -> Iterator[Column]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def with_column(self, name: str, field: Field) -> Schema:
+        """Return a schema with one more column, last, under a number that was never used.
+
+        Raises:
+            InvalidInputError: the name is taken, malformed or reserved, or the field is a second Id.
+
+        """
+        self._check_new_name(name)
+        _check_field(name, field)
+        if isinstance(field, Id):
+            raise InvalidInputError(
+                f"{name!r} cannot be an Id: {self.id.name!r} is the id of the collection", field=name
+            )
+        return self._of((*self.columns, Column(name, field, self.next_id)), self.next_id + 1)
+
+    def without_column(self, name: str) -> Schema:
+        """Return a schema without the column; its number stays used.
+
+        Raises:
+            UnknownFieldError: there is no such column.
+            InvalidInputError: it is the id.
+
+        """
+        gone = self[name]
+        if isinstance(gone.field, Id):
+            raise InvalidInputError(f"{name!r} is the id of the collection and cannot be dropped", field=name)
+        return self._of(tuple(column for column in self.columns if column is not gone), self.next_id)
+
+    def renamed(self, old: str, new: str) -> Schema:
+        """Return a schema in which the column old is called new, in the same place under the same number.
+
+        Raises:
+            UnknownFieldError: there is no column old.
+            InvalidInputError: new is taken, malformed or reserved.
+
+        """
+        target = self[old]
+        self._check_new_name(new)
+        _check_field(new, target.field)
+        columns = (replace(column, name=new) if column is target else column for column in self.columns)
+        return self._of(tuple(columns), self.next_id)
+
+    def _check_new_name(self, name: str) -> None:
+        _check_name(name)
+        if name in self:
+            raise InvalidInputError(f"the schema already has a field {name!r}", field=name)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object that `from_json` turns into an equal schema."""
+        columns = [{"id": column.id, "name": column.name, "field": column.field.to_json()} for column in self.columns]
+        return {"columns": columns, "next_id": self.next_id}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Schema:
+        """Read what `to_json` wrote.
+
+        Raises:
+            InvalidInputError: the object has another shape, names or numbers repeat, or a kind is unknown.
+
+        """
+        try:
+            unknown = data.keys() - {"columns", "next_id"}
+            next_id = data["next_id"]
+            columns = tuple(
+                Column(entry["name"], field_from_json(entry["field"]), entry["id"]) for entry in data["columns"]
+            )
+        except (TypeError, KeyError, AttributeError) as error:
+            raise InvalidInputError(f"this is not the JSON form of a schema: {data!r:.200}") from error
+        if unknown:
+            raise InvalidInputError(f"a schema has no part {min(unknown)!r}: was it written by a newer vecdb?")
+        names = [column.name for column in columns]
+        ids = [column.id for column in columns]
+        if not all(isinstance(name, str) and NAME.fullmatch(name) for name in names) or len(set(names)) < len(names):
+            raise InvalidInputError(f"the stored field names are malformed or repeat: {names}")
+        if any(type(number) is not int or number < 0 for number in [*ids, next_id]) or len(set(ids)) < len(ids):
+            raise InvalidInputError(f"the stored field numbers are malformed or repeat: {ids}, next {next_id!r}")
+        if max(ids, default=-1) >= next_id:
+            raise InvalidInputError(f"the next field number {next_id} is already used: {ids}")
+        return cls._of(columns, next_id)
+
+    def arrow_schema(self) -> pa.Schema:
+        """Return the Arrow schema by names, in column order: what users send and receive."""
+        return self._arrow_schema
+
+    def storage_schema(self) -> pa.Schema:
+        """Return the Arrow schema by storage names, in column order: what files and the log contain."""
+        return self._storage_schema
+
+    @cached_property
+    def _arrow_schema(self) -> pa.Schema:
+        import pyarrow as pa
+
+        return pa.schema([(column.name, column.field.arrow_type) for column in self.columns])
+
+    @cached_property
+    def _storage_schema(self) -> pa.Schema:
+        import pyarrow as pa
+
+        return pa.schema([(column.storage_name, column.field.arrow_type) for column in self.columns])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Schema):
+            return NotImplemented
+        return self is other or (self.columns == other.columns and self.next_id == other.next_id)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.columns, self.next_id))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Schema.from_json, (self.to_json(),)
+
+    def __repr__(self) -> str:
+        return f"Schema({', '.join(f'{column.name}={column.field!r}' for column in self.columns)})"
+
+
+def _check_name(name: str) -> None:
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise InvalidInputError(
+            f"{name!r} cannot name a field: a name has 1 to 128 letters, digits and underscores"
+            " of ASCII and does not begin with a digit",
+            value=name,
+        )
+    if name in RESERVED:
+        raise InvalidInputError(f"{name!r} cannot name a field: it is a word of search itself", field=name, value=name)
+
+
+def _check_field(name: str, field: object) -> None:
+    if not isinstance(field, Field) or type(field) is Field:
+        hint = f": write {field.__name__}()" if isinstance(field, type) and issubclass(field, Field) else ""
+        raise InvalidInputError(f"{name!r} is declared as {field!r}, which is not a field{hint}", field=name)
+    if name == "id" and not isinstance(field, Id):
+        raise InvalidInputError("'id' can only name the Id field: results call the id so", field=name)

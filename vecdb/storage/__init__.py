@@ -1,0 +1,1 @@
+"""Rows that survive: a log, a memtable and immutable segments under one small manifest."""

@@ -1,0 +1,185 @@
+"""What a logged write does to the rows in memory: the same when it is committed and when it is replayed.
+
+Live is the writer's changing picture: segment views, the frozen memtable while a flush runs, the active memtable.
+It is touched only under the commit mutex. Every id is alive in at most one place.
+"""
+
+from dataclasses import replace
+
+import google_crc32c
+import numpy as np
+import orjson
+import pyarrow as pa
+from pyroaring import BitMap
+
+from vecdb.config import Verify
+from vecdb.errors import CorruptionError
+from vecdb.schema.schema import Schema
+from vecdb.storage import tombstones, wal
+from vecdb.storage.directory import LocalDirectory
+from vecdb.storage.keys import Id, keys_of
+from vecdb.storage.manifest import Located, Manifest, SegmentEntry
+from vecdb.storage.memtable import ALIVE, Memtable, Rows
+from vecdb.storage.segment import Segment
+from vecdb.storage.snapshot import SegmentView, State
+
+
+def schema_id(schema: Schema) -> int:
+    """Return the number by which the log says under which schema a write was made."""
+    return google_crc32c.value(orjson.dumps(schema.to_json(), option=orjson.OPT_SORT_KEYS))
+
+
+class Live:
+    """The rows as the latest write left them."""
+
+    def __init__(
+        self,
+        directory: LocalDirectory,
+        base: str,
+        located: Located,
+        verify: Verify,
+        known: dict[str, SegmentView] | None = None,
+    ) -> None:
+        """Open the segments of a manifest, at its floor; those that are known stay open and verified."""
+        self.directory = directory
+        self.base = base
+        self.located = located
+        self.schema: Schema = located.manifest.schema
+        self.schema_id = schema_id(self.schema)
+        self.lsn = located.manifest.floor
+        self.active = Memtable(self.schema)
+        self.frozen: Memtable | None = None
+        self._verify: Verify = verify
+        self.views = open_views(directory, base, located.manifest, verify, known)
+
+    def state(self) -> State:
+        """Return the immutable view of this moment."""
+        memtables = (self.frozen, self.active) if self.frozen is not None else (self.active,)
+        return State(
+            self.lsn,
+            self.schema,
+            self.located,
+            tuple(self.views.values()),
+            tuple(memtable.view(self.lsn) for memtable in memtables if memtable.rows),
+        )
+
+    def upsert(self, rows: Rows, lsn: int) -> None:
+        """Replace or add rows."""
+        self.delete(rows.ids, lsn)
+        self.active.append(rows, lsn)
+        self.lsn = lsn
+
+    def delete(self, ids: list[Id], lsn: int) -> int:
+        """Delete the live rows of these ids and return how many there were."""
+        self.lsn = lsn
+        rest = [value for value in ids if not self.active.kill(value, lsn)]
+        if self.frozen is not None:
+            frozen = self.frozen
+            rest = [value for value in rest if not frozen.kill(value, lsn)]
+        return len(ids) - len(rest) + self._delete_from_segments(rest)
+
+    def changed(self, ids: list[Id], since: int) -> bool:
+        """Tell whether a row of these ids was replaced or deleted after the write `since`, or may have been."""
+        if self.lsn == since:
+            return False
+        id_type = self.schema.id.field.arrow_type
+        return any(
+            self._row_lsn(value, int(key)) > since for value, key in zip(ids, keys_of(ids, id_type), strict=True)
+        )
+
+    def _row_lsn(self, value: Id, key: int) -> int:
+        """Return the lsn of an id's live row: exact in memtables, the segment's last elsewhere, endless if gone."""
+        for memtable in (self.active, self.frozen):
+            if memtable is not None and value in memtable.index:
+                return memtable.lsn_of(memtable.index[value])
+        for view in self.views.values():
+            if view.find(value, key) >= 0:
+                return view.segment.entry.max_lsn
+        return ALIVE
+
+    def _delete_from_segments(self, ids: list[Id]) -> int:
+        if not ids or not self.views:
+            return 0
+        id_type = self.schema.id.field.arrow_type
+        keys = keys_of(ids, id_type)
+        if len(ids) == 1:
+            for uuid, view in self.views.items():
+                row = view.find(ids[0], int(keys[0]))
+                if row >= 0:
+                    self.views[uuid] = view.without(np.array([row]))
+                    return 1
+            return 0
+        order = np.argsort(keys)  # sorted probes walk each index once, in order
+        return self._delete_keys(pa.array(ids, id_type).take(pa.array(order)), keys[order])
+
+    def _delete_keys(self, values: pa.Array, keys: np.ndarray) -> int:
+        deleted = 0
+        for uuid, view in list(self.views.items()):
+            rows = view.find_many(values, keys)
+            if len(rows):
+                self.views[uuid] = view.without(rows)
+                deleted += len(rows)
+        return deleted
+
+    def add_segments(self, entries: tuple[SegmentEntry, ...], lsn: int) -> int:
+        """Add bulk-loaded segments, each replacing older rows of its ids; return how many rows are new to count."""
+        rows = 0
+        for built in entries:
+            entry = replace(built, min_lsn=lsn, max_lsn=lsn)
+            view = open_view(self.directory, self.base, entry, self._verify)
+            index = view.segment.index()
+            for memtable in (self.active, self.frozen):
+                if memtable is not None and memtable.index:
+                    for value in memtable.index.keys() & set(view.ids().to_pylist()):
+                        memtable.kill(value, lsn)
+            if self.views:
+                self._delete_keys(view.ids().take(pa.array(index.rows)), index.keys)
+            self.views[entry.uuid] = view
+            rows += len(index.keys)
+        self.lsn = lsn
+        return rows
+
+    def replay(self, frame: wal.Frame, path: str) -> None:
+        """Apply one frame of the log."""
+        if frame.schema_id != self.schema_id:
+            raise CorruptionError(f"{path}: write {frame.lsn} was made under another schema", path=path)
+        if frame.type == wal.SEGMENTS:
+            entries = tuple(SegmentEntry.from_json(entry) for entry in orjson.loads(bytes(frame.payload)))
+            self.add_segments(entries, frame.lsn)
+            return
+        schema = self.schema.storage_schema()
+        if frame.type == wal.DELETE:
+            schema = pa.schema([schema.field(self.schema.id.storage_name)])
+        elif frame.type != wal.UPSERT:
+            raise CorruptionError(f"{path}: write {frame.lsn} is of the unknown type {frame.type}", path=path)
+        batch = pa.ipc.read_record_batch(pa.py_buffer(frame.payload), schema)
+        if frame.type == wal.UPSERT:
+            self.upsert(Rows.of(batch, self.schema, len(frame.payload)), frame.lsn)
+        else:
+            self.delete(batch.column(0).to_pylist(), frame.lsn)
+
+
+def open_view(directory: LocalDirectory, base: str, entry: SegmentEntry, verify: Verify) -> SegmentView:
+    """Map one segment and read its deletions."""
+    segment = Segment(directory, base, entry, verify)
+    deleted = tombstones.read(directory, segment.folder, entry.deletes) if entry.deletes else BitMap()
+    return SegmentView(segment, deleted)
+
+
+def open_views(
+    directory: LocalDirectory,
+    base: str,
+    manifest: Manifest,
+    verify: Verify,
+    known: dict[str, SegmentView] | None = None,
+) -> dict[str, SegmentView]:
+    """Return a view of each segment as the manifest describes it; segments that are open already are shared."""
+    views = {}
+    for entry in manifest.segments:
+        old = (known or {}).get(entry.uuid)
+        if old is None:
+            views[entry.uuid] = open_view(directory, base, entry, verify)
+            continue
+        deleted = tombstones.read(directory, old.segment.folder, entry.deletes) if entry.deletes else BitMap()
+        views[entry.uuid] = SegmentView(old.segment, deleted)
+    return views

@@ -1,0 +1,122 @@
+"""Merging segments while writes and reads go on.
+
+The inputs are pinned as the manifest in force describes them, deletions included; rows that were deleted since are
+copied too. When the merged segment takes their place, every deletion that its inputs have by then and had not when
+they were pinned is applied to it: once for the manifest, whose deletions stand at its floor, and once for the rows
+in memory, which are newer. A merge that skipped this step would bring deleted rows back.
+"""
+
+import numpy as np
+import pyarrow as pa
+from pyroaring import BitMap
+
+from vecdb.schema.schema import Schema
+from vecdb.storage import merge_policy
+from vecdb.storage.manifest import SegmentEntry
+from vecdb.storage.os_errors import typed_os_errors
+from vecdb.storage.segment_writer import SegmentWriter
+from vecdb.storage.snapshot import SegmentView
+from vecdb.storage.writer import Writer
+
+CHUNK = 8192
+"""Rows copied at a time: bounds memory, whatever the size of the segments."""
+
+
+def candidates(writer: Writer) -> list[merge_policy.Candidate]:
+    """Return the segments of the version in force as the policy sees them."""
+    views = {view.segment.uuid: view for view in writer.state.segments}
+    return [
+        merge_policy.Candidate(entry.uuid, entry.rows, entry.rows - len(views[entry.uuid].deleted), entry.bytes)
+        for entry in writer.state.located.manifest.segments
+        if entry.uuid in views
+    ]
+
+
+def compact_once(writer: Writer) -> int:
+    """Carry out the merge that the policy wants next; return how many segments it replaced, 0 for none."""
+    with writer.merging:
+        settings = writer.settings
+        chosen = merge_policy.choose(candidates(writer), settings.merge_fan_in, settings.segment_bytes)
+        return merge(writer, chosen) if chosen else 0
+
+
+def compact_all(writer: Writer) -> int:
+    """Merge everything into as few segments as fit, without deleted rows; return how many were replaced.
+
+    Rows that are written meanwhile are left for the next time.
+    """
+    with writer.merging:
+        writer.flush()
+        groups = merge_policy.everything(candidates(writer), writer.settings.segment_bytes)
+        return sum(merge(writer, group) for group in groups)
+
+
+@typed_os_errors()
+def merge(writer: Writer, uuids: tuple[str, ...]) -> int:
+    """Replace these segments by one; return how many were replaced: 0 when one of them is gone or the fields changed.
+
+    Hold writer.merging, or another merge may take the inputs away.
+    """
+    inputs = writer.pin(uuids)
+    if inputs is None:
+        return 0
+    schema = writer.state.schema
+    builder = writer.segment_writer(schema)
+    try:
+        moves = _copy(builder, schema, inputs)
+        pinned = {view.segment.uuid: view.deleted for view in inputs}
+        output: SegmentEntry | None = None
+        if builder.rows:
+            first = min(view.segment.entry.min_lsn for view in inputs)
+            last = max(view.segment.entry.max_lsn for view in inputs)
+            output, _ = builder.finish(first, last)
+
+        def moved(uuid: str, rows: BitMap) -> BitMap:
+            return BitMap(moves[uuid][np.array(rows.to_array(), np.int64)].tolist()) if rows else BitMap()
+
+        done = writer.state.schema is schema and writer.replace_segments(pinned, output, moved)
+    except BaseException:
+        writer.abandon(builder)
+        raise
+    if not done or output is None:
+        writer.abandon(builder)
+    return len(uuids) if done else 0
+
+
+def _copy(builder: SegmentWriter, schema: Schema, inputs: list[SegmentView]) -> dict[str, np.ndarray]:
+    """Append the live rows of the inputs; return, for each input, each old row's new row (-1 if it was not copied)."""
+    moves = {}
+    next_row = 0
+    for view in inputs:
+        live = view.live()
+        rows = np.arange(view.rows) if live is None else np.flatnonzero(live)
+        moves[view.segment.uuid] = np.full(view.rows, -1, np.int64)
+        moves[view.segment.uuid][rows] = np.arange(next_row, next_row + len(rows))
+        next_row += len(rows)
+        for start in range(0, len(rows), CHUNK):
+            _copy_rows(builder, schema, view, rows[start : start + CHUNK])
+    return moves
+
+
+def _copy_rows(builder: SegmentWriter, schema: Schema, view: SegmentView, rows: np.ndarray) -> None:
+    contiguous = rows[-1] - rows[0] + 1 == len(rows)
+    first, count = int(rows[0]), len(rows)
+    taken = pa.array(rows)
+    arrays, names = [], []
+    for column in schema.columns:
+        if column.field.kind != "vector":
+            array = view.column(column)
+            arrays.append(array.slice(first, count) if contiguous else array.take(taken))
+            names.append(column.storage_name)
+    vectors = {}
+    for column in schema.vectors:
+        held = view.vectors(column)
+        if held is None:
+            list_type = column.field.arrow_type
+            matrix = np.zeros((count, list_type.list_size), list_type.value_type.to_pandas_dtype())
+            vectors[column.id] = matrix, np.zeros(count, bool)
+            continue
+        matrix, present, _ = held
+        chosen = slice(first, first + count) if contiguous else rows
+        vectors[column.id] = matrix[chosen], np.ones(count, bool) if present is None else present[chosen]
+    builder.append_parts(pa.record_batch(arrays, names=names), vectors)

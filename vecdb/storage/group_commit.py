@@ -1,0 +1,108 @@
+"""Many threads write, one sync pays for all of them.
+
+The thread that finds nobody leading leads: it takes every write that waits, commits them as one group, wakes their
+threads, and hands the lead to the first thread that came meanwhile. A lone writer therefore pays for no hand-over
+between threads at all.
+"""
+
+import threading
+from _thread import allocate_lock
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from vecdb.schema.schema import Schema
+from vecdb.storage.keys import Id
+from vecdb.storage.manifest import SegmentEntry
+from vecdb.storage.memtable import Rows
+
+
+class Stale(Exception):  # noqa: N818 - a signal between layers, never seen by users
+    """What a write was made from has changed meanwhile: make it again and submit that."""
+
+
+@dataclass(slots=True, eq=False)
+class Write:
+    """One write on its way to the log; it is applied whole or not at all."""
+
+    kind: int
+    schema: Schema
+    payload: bytes | memoryview
+    ids: list[Id] = field(default_factory=list)
+    upserted: Rows | None = None
+    segments: tuple[SegmentEntry, ...] = ()
+    unchanged_since: int | None = None
+    lsn: int = 0
+    rows: int = 0
+    error: BaseException | None = None
+    leads: bool = False
+    gate: Any = field(default_factory=allocate_lock)
+
+    def outcome(self) -> "Write":
+        """Return the committed write, or raise why it was not."""
+        if self.error is not None:
+            raise self.error
+        return self
+
+
+class GroupCommit:
+    """Groups writes. `commit` is called with one group at a time while `mutex` is held."""
+
+    def __init__(self, mutex: threading.RLock, commit: Callable[[list[Write]], None]) -> None:  # pyright: ignore[reportGeneralTypeIssues]
+        self._mutex = mutex
+        self._commit = commit
+        self._queue: list[Write] = []
+        self._guard = threading.Lock()  # of _queue and _led
+        self._led = False
+
+    def submit(self, write: Write) -> Write:
+        """Return once the write is committed, or raise its error."""
+        write.gate.acquire()
+        with self._guard:
+            self._queue.append(write)
+            write.leads = not self._led
+            self._led = True
+        if not write.leads:
+            self._wait(write)
+        if write.leads:
+            self._lead(write)
+        return write.outcome()
+
+    def _wait(self, write: Write) -> None:
+        try:
+            write.gate.acquire()
+        except BaseException:
+            # Ctrl-C while waiting. Leave the queue; but if the lead was handed to us, it must be handed on.
+            with self._guard:
+                queued = write in self._queue
+                if queued and not write.leads:
+                    self._queue.remove(write)
+            if write.leads:
+                self._lead(write)
+            raise
+
+    def _lead(self, own: Write) -> None:
+        group: list[Write] = []
+        try:
+            with self._mutex:
+                with self._guard:
+                    group, self._queue = self._queue, []
+                self._commit(group)
+        except BaseException as error:
+            for write in group:
+                if write.error is None:
+                    write.error = error
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            with self._guard:
+                follower = self._queue[0] if self._queue else None
+                if follower is None:
+                    self._led = False
+                else:
+                    follower.leads = True
+            for write in group:
+                if write is not own:
+                    write.gate.release()
+            if follower is not None:
+                follower.gate.release()

@@ -1,0 +1,103 @@
+"""Time travel: older versions, tags, and forgetting them."""
+
+from typing import Any
+
+from vecdb.errors import ConflictError, CorruptionError, InvalidInputError, NotFoundError
+from vecdb.storage import manifest as manifests
+from vecdb.storage.apply import open_views
+from vecdb.storage.format import NAME
+from vecdb.storage.manifest import Located, Past
+from vecdb.storage.os_errors import typed_os_errors
+from vecdb.storage.reader import Reader
+from vecdb.storage.snapshot import State
+from vecdb.storage.writer import Writer
+
+
+def reachable(located: Located) -> list[Past]:
+    """Return the versions that can be read, oldest first, the current one last."""
+    return [*located.manifest.history, located.past()]
+
+
+def versions(located: Located) -> list[dict[str, Any]]:
+    """Return what users see of the reachable versions."""
+    tags = located.manifest.tags
+    return [
+        {
+            "version": past.version,
+            "committed_at": past.committed_at,
+            "rows": past.rows,
+            "tags": sorted(name for name, version in tags.items() if version == past.version),
+        }
+        for past in reachable(located)
+    ]
+
+
+@typed_os_errors()
+def at(store: Writer | Reader, state: State, version: int | None, moment: float | None, tag: str | None) -> State:
+    """Return the state of an older version: the rows exactly as they were after the write at its floor.
+
+    The writer may drop the version while it is being opened: then the versions of now decide.
+    """
+    try:
+        return _open(store, state, version, moment, tag)
+    except CorruptionError:
+        now = store.refresh() if isinstance(store, Reader) else store.state
+        if now.located.file == state.located.file:
+            raise
+        return _open(store, now, version, moment, tag)
+
+
+def _open(store: Writer | Reader, state: State, version: int | None, moment: float | None, tag: str | None) -> State:
+    located = state.located
+    if tag is not None:
+        if tag not in located.manifest.tags:
+            raise NotFoundError(f"no tag {tag!r} (there are: {', '.join(sorted(located.manifest.tags)) or 'none'})")
+        version = located.manifest.tags[tag]
+    past = _choose(located, version, moment)
+    found = manifests.load(store.directory, store.base, past.file, past.sha256)
+    known = {view.segment.uuid: view for view in state.segments}
+    views = open_views(store.directory, store.base, found.manifest, store.settings.verify, known)
+    return State(found.manifest.floor, found.manifest.schema, found, tuple(views.values()), ())
+
+
+def _choose(located: Located, version: int | None, moment: float | None) -> Past:
+    pasts = reachable(located)
+    if version is not None:
+        chosen = [past for past in pasts if past.version == version]
+        wanted = f"version {version}"
+    else:
+        chosen = [past for past in pasts if moment is not None and past.committed_at <= moment]
+        wanted = f"version as old as {moment}"
+    if not chosen:
+        known = ", ".join(str(past.version) for past in pasts)
+        raise NotFoundError(f"no {wanted} is kept (there are: {known})")
+    return chosen[-1]
+
+
+def tag(writer: Writer, name: str) -> int:
+    """Publish a version that holds every acknowledged write, under a name that keeps it."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise InvalidInputError(
+            f"{name!r} cannot name a tag: use letters, digits, dots, dashes, underscores", value=name
+        )
+    with writer.quiet() as state:
+        manifest = state.located.manifest
+        if name in manifest.tags:
+            raise ConflictError(f"tag {name!r} exists and names version {manifest.tags[name]}")
+        return writer.publish(tags={**manifest.tags, name: manifest.version + 1}).manifest.version
+
+
+def untag(writer: Writer, name: str) -> None:
+    """Remove a tag."""
+    with writer.quiet() as state:
+        tags = dict(state.located.manifest.tags)
+        if name not in tags:
+            raise NotFoundError(f"no tag {name!r} (there are: {', '.join(sorted(tags)) or 'none'})")
+        del tags[name]
+        writer.publish(tags=tags)
+
+
+def forget(writer: Writer) -> None:
+    """Forget every older version that no tag keeps, and remove the files that only they needed."""
+    with writer.quiet():
+        writer.publish(retain_versions=1)

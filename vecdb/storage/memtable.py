@@ -1,0 +1,271 @@
+"""Rows that are in the log and not yet in a segment.
+
+One writer appends; any number of readers look at a prefix. A row never changes. What makes a snapshot is two
+numbers: how many rows there were, and the lsn. A row is alive at lsn s when it was appended by then and its
+`dead` lsn is greater than s; replacing or deleting a row only writes its `dead` lsn, so a snapshot taken before
+stays as it was, without any copy.
+
+Vectors live in matrices that grow by doubling; a reader keeps the array that it was given, whose prefix stays true.
+"""
+
+import threading
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from vecdb.schema.schema import Column, Schema
+from vecdb.storage.keys import Id
+from vecdb.storage.segment_writer import SegmentWriter, row_norms, split_vectors
+
+ALIVE = np.iinfo(np.int64).max
+_CAPACITY = 256
+
+
+class Rows(NamedTuple):
+    """Rows ready to be appended: all that can fail is done before they are logged."""
+
+    batch: pa.RecordBatch
+    ids: list[Id]
+    vectors: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]
+    bytes: int
+
+    @classmethod
+    def of(cls, batch: pa.RecordBatch, schema: Schema, size: int) -> "Rows":
+        """Prepare validated rows in the storage schema: vectors by column number, as (matrix, present, norms).
+
+        size is the length of the batch in the log, in bytes.
+        """
+        vectors = {}
+        for column in schema.vectors:
+            matrix, present = split_vectors(batch.column(column.storage_name))
+            vectors[column.id] = matrix, present, row_norms(matrix)
+        return cls(batch, batch.column(schema.id.storage_name).to_pylist(), vectors, size)
+
+
+class Memtable:
+    """Appended rows, their ids, and when each died."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self.rows = 0
+        self.bytes = 0
+        self.first_lsn = 0
+        self.last_lsn = 0
+        self.index: dict[Id, int] = {}
+        self.ids: list[Id] = []
+        self._dead = np.full(_CAPACITY, ALIVE, np.int64)
+        self._lsns = np.zeros(_CAPACITY, np.int64)
+        self.narrow_names = [column.storage_name for column in schema.columns if column.field.kind != "vector"]
+        self._vectors = {column.id: _Vectors(column) for column in schema.vectors}
+        self._chunks: list[pa.RecordBatch] = []
+        self._lock = threading.Lock()
+
+    def append(self, rows: Rows, lsn: int) -> None:
+        """Add rows; the caller has killed older rows of the same ids."""
+        batch, ids = rows.batch, rows.ids
+        start, count = self.rows, batch.num_rows
+        self._reserve(start + count)
+        self._lsns[start : start + count] = lsn
+        for column in self.schema.vectors:
+            self._vectors[column.id].append(start, *rows.vectors[column.id])
+        with self._lock:
+            self._chunks.append(batch.select(self.narrow_names))
+        for row, value in enumerate(ids, start):
+            self.index[value] = row
+        self.ids.extend(ids)
+        self.first_lsn = self.first_lsn or lsn
+        self.last_lsn = lsn
+        self.bytes += rows.bytes + 128 * count  # the dictionary entry, the id object and the bookkeeping arrays
+        self.rows = start + count
+
+    def kill(self, value: Id, lsn: int) -> bool:
+        """Mark the live row of an id as dead from lsn on; return whether there was one."""
+        row = self.index.pop(value, None)
+        if row is None:
+            return False
+        self._dead[row] = lsn
+        return True
+
+    def lsn_of(self, row: int) -> int:
+        """Return the write that made a row."""
+        return int(self._lsns[row])
+
+    def dead_now(self, rows: np.ndarray) -> np.ndarray:
+        """Return which of these rows have died since they were appended, as bool (n,)."""
+        return self._dead[rows] != ALIVE
+
+    def view(self, lsn: int) -> "MemtableView":
+        """Return the rows as they are at lsn, the latest write."""
+        return MemtableView(self, self.rows, lsn, self._dead)
+
+    def _reserve(self, rows: int) -> None:
+        capacity = len(self._dead)
+        if rows <= capacity:
+            return
+        while capacity < rows:
+            capacity *= 2
+        dead = np.full(capacity, ALIVE, np.int64)
+        lsns = np.zeros(capacity, np.int64)
+        dead[: self.rows] = self._dead[: self.rows]
+        lsns[: self.rows] = self._lsns[: self.rows]
+        # An older view keeps the old array: deaths that it no longer sees have an lsn behind its own.
+        self._dead, self._lsns = dead, lsns
+
+    def narrow(self, rows: int) -> pa.RecordBatch:
+        """Return all columns but the vectors, of the first rows, as one batch.
+
+        Chunks are merged like a binary counter: each row is copied a logarithmic number of times over the
+        memtable's life, however reads and single-row writes alternate.
+        """
+        with self._lock:
+            merged = self._merged()
+        if not merged:
+            return pa.RecordBatch.from_pylist([], self.schema.storage_schema()).select(self.narrow_names)
+        return _concat(merged).slice(0, rows)
+
+    def _merged(self) -> list[pa.RecordBatch]:
+        """Merge chunks, from the newest, while the next older one is not much larger; the lock is held."""
+        merged: list[pa.RecordBatch] = []
+        group: list[pa.RecordBatch] = []
+        size = 0
+        for chunk in reversed(self._chunks):
+            if group and chunk.num_rows > 2 * size:
+                merged.append(_concat(group[::-1]))
+                group, size = [], 0
+            group.append(chunk)
+            size += chunk.num_rows
+        if group:
+            merged.append(_concat(group[::-1]))
+        self._chunks = merged[::-1]
+        return self._chunks[:]
+
+    def value(self, name: str, row: int) -> Any:
+        """Return one value of a column that is not a vector."""
+        with self._lock:
+            chunks = self._merged()
+        for chunk in chunks:
+            if row < chunk.num_rows:
+                return chunk.column(name)[row].as_py()
+            row -= chunk.num_rows
+        raise IndexError(row)
+
+    def vectors(self, field_id: int, rows: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        """Return matrix, mask or None, norms of the first rows."""
+        return self._vectors[field_id].prefix(rows)
+
+
+def _concat(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    if len(batches) == 1:
+        return batches[0]
+    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+
+
+class _Vectors:
+    """One vector column: a growing matrix, which rows are real, and their norms."""
+
+    def __init__(self, column: Column) -> None:
+        list_type = column.field.arrow_type
+        self._matrix = np.zeros((_CAPACITY, list_type.list_size), list_type.value_type.to_pandas_dtype())
+        self._present = np.zeros(_CAPACITY, bool)
+        self._norms = np.zeros(_CAPACITY, np.float32)
+        self._missing = 0
+
+    def append(self, start: int, matrix: np.ndarray, present: np.ndarray, norms: np.ndarray) -> None:
+        end = start + len(matrix)
+        if end > len(self._matrix):
+            self._grow(start, end)
+        self._matrix[start:end] = matrix
+        self._present[start:end] = present
+        self._norms[start:end] = norms
+        self._missing += int(len(present) - present.sum())
+
+    def _grow(self, rows: int, needed: int) -> None:
+        capacity = len(self._matrix)
+        while capacity < needed:
+            capacity *= 2
+        for name in ("_matrix", "_present", "_norms"):
+            old = getattr(self, name)
+            new = np.zeros((capacity, *old.shape[1:]), old.dtype)
+            new[:rows] = old[:rows]
+            setattr(self, name, new)
+
+    def prefix(self, rows: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        present = self._present[:rows]
+        return self._matrix[:rows], None if present.all() else present, self._norms[:rows]
+
+
+class MemtableView:
+    """The rows of a memtable at one lsn."""
+
+    uuid = None
+
+    def __init__(self, memtable: Memtable, rows: int, lsn: int, dead: np.ndarray) -> None:
+        self.memtable = memtable
+        self.rows = rows
+        self._lsn = lsn
+        self._dead = dead
+        self._narrow: pa.RecordBatch | None = None
+
+    def live(self) -> np.ndarray | None:
+        """Return which rows are alive, as bool (rows,); None when all are."""
+        mask = self._dead[: self.rows] > self._lsn
+        return None if mask.all() else mask
+
+    def find(self, value: Id, key: int) -> int:
+        """Return the live row of an id, or -1."""
+        row = self.memtable.index.get(value, -1)
+        if 0 <= row < self.rows and self._dead[row] > self._lsn:
+            return row
+        # Replaced or deleted since this view was taken, or never here: only dead rows can still hold the id.
+        alive = np.flatnonzero(self._dead[: self.rows] > self._lsn)
+        died = alive[self.memtable.dead_now(alive)]
+        ids = self.memtable.ids
+        return next((row for row in died.tolist() if ids[row] == value), -1)
+
+    def live_rows(self) -> np.ndarray:
+        """Return the numbers of the live rows, ascending."""
+        return np.flatnonzero(self._dead[: self.rows] > self._lsn)
+
+    def died_since(self, rows: np.ndarray) -> np.ndarray:
+        """Return which places of `rows` hold a row that has died meanwhile."""
+        return np.flatnonzero(self.memtable.dead_now(rows))
+
+    def copy_to(self, builder: SegmentWriter, rows: np.ndarray) -> None:
+        """Append these rows to a segment under construction."""
+        narrow = self.memtable.narrow(self.rows)
+        vectors = {}
+        for column in self.memtable.schema.vectors:
+            matrix, present, _ = self.memtable.vectors(column.id, self.rows)
+            vectors[column.id] = matrix[rows], np.ones(len(rows), bool) if present is None else present[rows]
+        builder.append_parts(narrow if len(rows) == self.rows else narrow.take(pa.array(rows)), vectors)
+
+    def ids(self) -> pa.Array:
+        """Return the ids of all rows."""
+        return self.column(self.memtable.schema.id)
+
+    def column(self, column: Column) -> pa.Array:
+        """Return the values of all rows of an id or scalar column."""
+        narrow = self._narrow
+        if narrow is None:
+            narrow = self._narrow = self.memtable.narrow(self.rows)
+        name = column.storage_name
+        if name not in narrow.schema.names:
+            return pa.nulls(self.rows, column.field.arrow_type)
+        return narrow.column(name)
+
+    def value(self, column: Column, row: int) -> Any:
+        """Return one value of an id or scalar column as a Python object."""
+        name = column.storage_name
+        return self.memtable.value(name, row) if name in self.memtable.narrow_names else None
+
+    def present(self, column: Column) -> np.ndarray | None:
+        """Return which rows have a vector; None when all do."""
+        vectors = self.vectors(column)
+        return np.zeros(self.rows, bool) if vectors is None else vectors[1]
+
+    def vectors(self, column: Column) -> tuple[np.ndarray, np.ndarray | None, np.ndarray] | None:
+        """Return the matrix, the mask of present rows or None, and the norms; None without the column."""
+        if column.id not in {own.id for own in self.memtable.schema.vectors}:
+            return None
+        return self.memtable.vectors(column.id, self.rows)

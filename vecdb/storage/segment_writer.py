@@ -1,0 +1,177 @@
+"""Rows to the files of a segment.
+
+    ids.arrow         the ids
+    keys.arrow        derived: sorted keys and their rows, see keys.py
+    data.arrow        columns of fixed width
+    text.arrow        strings, lists and JSON
+    vec-<id>.arrow    one vector column: values and which rows have one
+    norm-<id>.arrow   derived: the Euclidean norm of each row of a vector column
+    del-<lsn>-<nonce>.roar   deleted rows, one file per version that changed them
+
+Vectors are streamed to their files as they come; the other columns are held until finish(). The folder is built in
+tmp/ and renamed into place when every file in it is synced, so a folder under segments/ is complete or absent.
+"""
+
+import errno
+
+import google_crc32c
+import numpy as np
+import pyarrow as pa
+import xxhash
+from pyroaring import BitMap
+
+from vecdb.schema.schema import Schema
+from vecdb.storage import arrow_file, keys, tombstones
+from vecdb.storage import format as names
+from vecdb.storage.directory import LocalDirectory, Writer
+from vecdb.storage.manifest import DeletesEntry, FileEntry, SegmentEntry
+
+IDS = "ids.arrow"
+KEYS = "keys.arrow"
+DATA = "data.arrow"
+TEXT = "text.arrow"
+
+
+def vector_file(field_id: int) -> str:
+    """Return the name of a vector column's file."""
+    return f"vec-{field_id}.arrow"
+
+
+def norm_file(field_id: int) -> str:
+    """Return the name of the file of a vector column's norms."""
+    return f"norm-{field_id}.arrow"
+
+
+def is_wide(data_type: pa.DataType) -> bool:
+    """Tell whether values of this type have no fixed width, and so live in text.arrow."""
+    return not (pa.types.is_primitive(data_type) or pa.types.is_boolean(data_type))
+
+
+def row_norms(matrix: np.ndarray) -> np.ndarray:
+    """Return the Euclidean norms of the rows of a matrix of any vector dtype, as float32 (n,)."""
+    out = np.empty(len(matrix), np.float32)
+    step = max(1, (1 << 20) // max(1, matrix.shape[1]))
+    for start in range(0, len(matrix), step):
+        block = matrix[start : start + step].astype(np.float32, copy=False)
+        squares = np.einsum("ij,ij->i", block, block)
+        # Squares of very small or very large values leave float32: those few rows are summed again in float64.
+        extreme = np.flatnonzero(~((squares > 1e-30) & (squares < 1e38)))
+        norms = np.sqrt(squares)
+        if len(extreme):
+            again = block[extreme].astype(np.float64)
+            norms[extreme] = np.sqrt(np.einsum("ij,ij->i", again, again))
+        out[start : start + step] = norms
+    return out
+
+
+def split_vectors(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Return a fixed-size list array as a C-contiguous (n, d) matrix and a mask of the rows that are not null."""
+    size = array.type.list_size
+    values = array.values.slice(array.offset * size, len(array) * size)
+    matrix = values.to_numpy(zero_copy_only=True).reshape(len(array), size)
+    if array.null_count == 0:
+        return matrix, np.ones(len(array), bool)
+    return matrix, array.is_valid().to_numpy(zero_copy_only=False)
+
+
+def file_entry(directory: LocalDirectory, folder: str, name: str) -> FileEntry:
+    """Read a finished file back and return what the manifest must say of it."""
+    buffer = directory.map(f"{folder}/{name}")
+    return FileEntry(name, buffer.size, google_crc32c.value(buffer), xxhash.xxh3_128_hexdigest(buffer))
+
+
+class SegmentWriter:
+    """Builds one segment. Batches come in the storage schema; every id's last row wins."""
+
+    def __init__(self, directory: LocalDirectory, base: str, schema: Schema) -> None:
+        self.uuid = names.new_uuid()
+        self.rows = 0
+        self.bytes = 0
+        self._directory = directory
+        self._base = base
+        self._folder = f"{base}/{names.TMP}/{self.uuid}"
+        self._schema = schema
+        self._batches: list[pa.RecordBatch] = []
+        self._norms: dict[int, list[np.ndarray]] = {column.id: [] for column in schema.vectors}
+        directory.make(self._folder)
+        self._vectors = {
+            column.id: arrow_file.VectorFile(
+                directory.create(f"{self._folder}/{vector_file(column.id)}"), column.field.arrow_type
+            )
+            for column in schema.vectors
+        }
+
+    def append(self, batch: pa.RecordBatch) -> None:
+        """Add validated rows in the storage schema."""
+        narrow = [column.storage_name for column in self._schema.columns if column.field.kind != "vector"]
+        vectors = {}
+        for column in self._schema.vectors:
+            vectors[column.id] = split_vectors(batch.column(column.storage_name))
+        self.append_parts(batch.select(narrow), vectors)
+
+    def append_parts(self, narrow: pa.RecordBatch, vectors: dict[int, tuple[np.ndarray, np.ndarray]]) -> None:
+        """Add rows whose vectors come as matrices with masks of the rows that have one."""
+        self._batches.append(narrow)
+        self.rows += narrow.num_rows
+        self.bytes += narrow.nbytes
+        for field_id, (matrix, present) in vectors.items():
+            self._vectors[field_id].append(np.ascontiguousarray(matrix), present)
+            self._norms[field_id].append(row_norms(matrix))
+            self.bytes += matrix.nbytes
+
+    def finish(self, min_lsn: int, max_lsn: int) -> tuple[SegmentEntry, BitMap]:
+        """Write the remaining files, sync them all, and move the folder into place.
+
+        Returns the segment's entry and its deleted rows: those that a later row of the same id replaced.
+        """
+        for field_id, vectors in self._vectors.items():
+            vectors.finish()
+            self._close(vector_file(field_id), vectors.file)
+        table = pa.Table.from_batches(self._batches).combine_chunks()
+        self._batches = []
+        whole = table.to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], table.schema)
+        ids = whole.select([self._schema.id.storage_name])
+        index, replaced = keys.build(ids.column(0))
+        self._write(IDS, ids)
+        self._write(KEYS, index)
+        scalars = [column.storage_name for column in self._schema.scalars]
+        for name, wide in ((DATA, False), (TEXT, True)):
+            chosen = [column for column in scalars if is_wide(whole.schema.field(column).type) is wide]
+            if chosen:
+                self._write(name, whole.select(chosen))
+        for field_id, norms in self._norms.items():
+            self._write(norm_file(field_id), pa.record_batch([pa.array(np.concatenate(norms))], names=["norm"]))
+        files = tuple(file_entry(self._directory, self._folder, name) for name in self._directory.list(self._folder))
+        deleted = BitMap(replaced.tolist())
+        deletes = self._deletes(deleted, max_lsn)
+        self._directory.sync_dir(self._folder)
+        self._directory.rename(self._folder, f"{self._base}/{names.SEGMENTS}/{self.uuid}")
+        return SegmentEntry(self.uuid, self.rows, min_lsn, max_lsn, files, deletes), deleted
+
+    def abandon(self) -> None:
+        """Drop everything written; the segment never existed."""
+        for vectors in self._vectors.values():
+            vectors.file.close()
+        self._directory.remove_tree(self._folder)
+
+    def _deletes(self, deleted: BitMap, lsn: int) -> DeletesEntry | None:
+        return tombstones.publish(self._directory, self._folder, deleted, lsn) if deleted else None
+
+    def _write(self, name: str, batch: pa.RecordBatch) -> None:
+        file = self._directory.create(f"{self._folder}/{name}")
+        try:
+            arrow_file.write_batch(file, batch)
+        except BaseException:
+            file.close()  # an open descriptor would keep the space of the removed file
+            raise
+        self._close(name, file)
+
+    def _close(self, name: str, file: Writer) -> None:
+        try:
+            expected = file.tell()
+            file.sync()
+            size = file.size()
+        finally:
+            file.close()
+        if size != expected:  # a full disk has been seen to lose the tail without an error
+            raise OSError(errno.EIO, f"wrote {expected} bytes, the file has {size}", name)

@@ -1,0 +1,159 @@
+"""A consistent view: the segments with their deletions, and the memtables, at one lsn.
+
+A state is an immutable value; the writer replaces the reference to it in one step, so a reader that took the
+reference sees one version whatever happens meanwhile. Files that a state maps stay readable after they are
+unlinked, and the writer keeps folders that a live state of its own process uses.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from pyroaring import BitMap
+
+from vecdb.schema.schema import Column, Schema
+from vecdb.storage.keys import Id, keys_of
+from vecdb.storage.manifest import Located
+from vecdb.storage.memtable import MemtableView
+from vecdb.storage.segment import Segment, Vectors
+
+
+class Part(Protocol):
+    """Rows 0 .. rows-1 of one segment or memtable."""
+
+    rows: int
+
+    @property
+    def uuid(self) -> str | None:
+        """The segment's name; None for a memtable."""
+        ...
+
+    def live(self) -> np.ndarray | None:
+        """Return which rows are alive, as bool (rows,); None when all are."""
+        ...
+
+    def find(self, value: Id, key: int) -> int:
+        """Return the live row of an id, or -1."""
+        ...
+
+    def ids(self) -> pa.Array:
+        """Return the ids of all rows."""
+        ...
+
+    def column(self, column: Column) -> pa.Array:
+        """Return the values of all rows of an id or scalar column."""
+        ...
+
+    def value(self, column: Column, row: int) -> Any:
+        """Return one value of an id or scalar column as a Python object, without building the whole column."""
+        ...
+
+    def present(self, column: Column) -> np.ndarray | None:
+        """Return which rows have a vector, as bool (rows,); None when all do."""
+        ...
+
+    def vectors(self, column: Column) -> Vectors | None:
+        """Return the matrix, the mask of present rows or None, and the norms; None without the column."""
+        ...
+
+
+class SegmentView:
+    """A segment and the rows deleted from it at one lsn."""
+
+    def __init__(self, segment: Segment, deleted: BitMap) -> None:
+        self.segment = segment
+        self.deleted = deleted
+        self.rows = segment.rows
+        self.uuid: str | None = segment.uuid
+
+    @cached_property
+    def _live(self) -> np.ndarray | None:
+        if not self.deleted:
+            return None
+        mask = np.ones(self.rows, bool)
+        mask[np.frombuffer(self.deleted.to_array(), np.uint32)] = False
+        return mask
+
+    def live(self) -> np.ndarray | None:
+        """Return which rows are alive, as bool (rows,); None when all are."""
+        return self._live
+
+    def find(self, value: Id, key: int) -> int:
+        """Return the live row of an id, or -1."""
+        row = self.segment.index().find(value, key)
+        return -1 if row >= 0 and row in self.deleted else row
+
+    def find_many(self, values: pa.Array, keys: np.ndarray) -> np.ndarray:
+        """Return the live rows among those of these ids, ascending, as int64."""
+        rows = self.segment.index().find_many(values, keys)
+        rows = np.unique(rows[rows >= 0])
+        if self.deleted and len(rows):
+            dead = np.fromiter((row in self.deleted for row in rows.tolist()), bool, len(rows))
+            rows = rows[~dead]
+        return rows
+
+    def without(self, rows: np.ndarray) -> "SegmentView":
+        """Return a view with these rows deleted too."""
+        return SegmentView(self.segment, self.deleted | BitMap(rows.tolist()))
+
+    def ids(self) -> pa.Array:
+        """Return the ids of all rows."""
+        return self.segment.ids()
+
+    def column(self, column: Column) -> pa.Array:
+        """Return the values of all rows of an id or scalar column."""
+        return self.segment.column(column)
+
+    def value(self, column: Column, row: int) -> Any:
+        """Return one value of an id or scalar column as a Python object."""
+        return self.segment.column(column)[row].as_py()
+
+    def present(self, column: Column) -> np.ndarray | None:
+        """Return which rows have a vector; None when all do."""
+        return self.segment.present(column)
+
+    def vectors(self, column: Column) -> Vectors | None:
+        """Return the matrix, the mask of present rows or None, and the norms; None without the column."""
+        return self.segment.vectors(column)
+
+
+@dataclass(frozen=True)
+class State:
+    """One version of a collection, as seen by every read that starts now."""
+
+    lsn: int
+    schema: Schema
+    located: Located
+    segments: tuple[SegmentView, ...]
+    memtables: tuple[MemtableView, ...]
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """All parts, newest rows last; every id is alive in at most one of them."""
+        return (*self.segments, *self.memtables)
+
+    def find(self, value: Id) -> tuple[Part, int] | None:
+        """Return the part and row of a live id."""
+        key = int(keys_of([value], self.schema.id.field.arrow_type)[0])
+        for part in reversed(self.parts):
+            row = part.find(value, key)
+            if row >= 0:
+                return part, row
+        return None
+
+    @cached_property
+    def count(self) -> int:
+        """Live rows."""
+        total = 0
+        for part in self.parts:
+            live = part.live()
+            total += part.rows if live is None else int(np.count_nonzero(live))
+        return total
+
+    @property
+    def memtable_rows(self) -> int:
+        """Rows that are in the log and not yet in a segment, dead ones included."""
+        return sum(view.rows for view in self.memtables)

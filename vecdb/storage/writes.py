@@ -1,0 +1,32 @@
+"""Making a write: everything that can fail is done here, before a byte of it is logged."""
+
+import orjson
+import pyarrow as pa
+
+from vecdb.schema.schema import Schema
+from vecdb.storage import wal
+from vecdb.storage.group_commit import Write
+from vecdb.storage.keys import Id
+from vecdb.storage.manifest import SegmentEntry
+from vecdb.storage.memtable import Rows
+
+
+def upsert_write(schema: Schema, batch: pa.RecordBatch, unchanged_since: int | None = None) -> Write:
+    """Return the write that stores validated rows, whose columns are those of the schema in order."""
+    stored = pa.RecordBatch.from_arrays(batch.columns, schema=schema.storage_schema())
+    payload = memoryview(stored.serialize())
+    rows = Rows.of(stored, schema, len(payload))
+    return Write(wal.UPSERT, schema, payload, rows.ids, rows, unchanged_since=unchanged_since)
+
+
+def delete_write(schema: Schema, ids: list[Id], unchanged_since: int | None) -> Write:
+    """Return the write that deletes rows by id."""
+    column = schema.id
+    batch = pa.record_batch([pa.array(ids, column.field.arrow_type)], names=[column.storage_name])
+    return Write(wal.DELETE, schema, memoryview(batch.serialize()), ids, unchanged_since=unchanged_since)
+
+
+def segments_write(schema: Schema, entries: tuple[SegmentEntry, ...]) -> Write:
+    """Return the write that adds segments whose files are durable already."""
+    payload = orjson.dumps([entry.to_json() for entry in entries])
+    return Write(wal.SEGMENTS, schema, payload, segments=entries)
