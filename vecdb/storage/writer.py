@@ -234,9 +234,9 @@ class Writer:
             return True
 
     def flush_if_full(self) -> None:
-        """Flush when the memtable has reached its limit."""
+        """Flush when the memtable has reached its limit, or when a flush failed and is still to be done."""
         with self._maintenance:
-            if self.is_full():
+            if self._pinned is not None or self.is_full():
                 self.flush()
 
     def _rotate(self) -> None:
