@@ -196,14 +196,7 @@ class Collection:
 
         def prepare() -> Write | None:
             schema = writer.state.schema
-            if type(data) is dict:
-                # One at a time: dozens of threads that all want the interpreter lock cost more than they do.
-                with writer.preparing:
-                    batch = validated_batch(data, schema)
-                    if batch.num_rows == 1:
-                        return upsert_write(schema, batch)
-            else:
-                batch = validated_batch(_without_empty(data, schema) if drop_unknown else data, schema)
+            batch = validated_batch(_without_empty(data, schema) if drop_unknown else data, schema)
             if batch.num_rows == 0:
                 return None
             if batch.num_rows > 1 and batch.nbytes > DIRECT_BYTES:

@@ -19,7 +19,8 @@ class WriteResult:
     """An acknowledged write.
 
     Attributes:
-        lsn: its number in the collection's log; later writes have greater ones.
+        lsn: its number in the collection's log; later writes have greater ones. Upserts of single rows that
+            several threads made at the same moment may share a number.
         rows: rows stored, or for a delete the rows that were there and are gone.
         durable: True when the write survives a power cut from now on.
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
+
 from vecdb.schema.schema import Schema
 from vecdb.storage.keys import Id
 from vecdb.storage.manifest import SegmentEntry
@@ -23,12 +25,17 @@ class Stale(Exception):  # noqa: N818 - a signal between layers, never seen by u
 
 @dataclass(slots=True, eq=False)
 class Write:
-    """One write on its way to the log; it is applied whole or not at all."""
+    """One write on its way to the log; it is applied whole or not at all.
+
+    An upsert of one row comes as a batch, and shares a frame with others of its group: see frames.py. Every other
+    write comes with its payload.
+    """
 
     kind: int
     schema: Schema
-    payload: bytes | memoryview
+    payload: bytes | memoryview = b""
     ids: list[Id] = field(default_factory=list)
+    batch: pa.RecordBatch | None = None
     upserted: Rows | None = None
     segments: tuple[SegmentEntry, ...] = ()
     unchanged_since: int | None = None

@@ -27,6 +27,7 @@ from vecdb.storage import manifest as manifests
 from vecdb.storage import tombstones, wal
 from vecdb.storage.apply import open_view, open_views, schema_id
 from vecdb.storage.directory import LocalDirectory
+from vecdb.storage.frames import Frame, frames_of
 from vecdb.storage.group_commit import GroupCommit, Stale, Write
 from vecdb.storage.manifest import Clock, Located, SegmentEntry, wall_clock
 from vecdb.storage.memtable import Memtable
@@ -64,7 +65,6 @@ class Writer:
         self.mutex = threading.RLock()
         self.on_full: Callable[[], None] = self.flush_if_full
         self.on_flushed: Callable[[], None] = _nothing
-        self.preparing = threading.Lock()
         self.merging = threading.RLock()
         self._maintenance = threading.RLock()
         self._clock = clock
@@ -110,19 +110,20 @@ class Writer:
         accepted = self._accept(group)
         if not accepted:
             return
+        frames = frames_of(accepted, self._live.schema, self._live.lsn)
         log = self._log or self._start_log()
         number = self._live.schema_id
-        frames = b"".join(
-            wal.encode(write.lsn, write.kind, number, write.payload, log.unsynced + before)
-            for before, write in enumerate(accepted)
-        )
+        encoded = [
+            wal.encode(frame.lsn, frame.kind, number, frame.payload, log.unsynced + before)
+            for before, frame in enumerate(frames)
+        ]
         try:
-            log.append(frames)
-            log.unsynced += len(accepted)
+            log.append(b"".join(encoded))
+            log.unsynced += len(frames)
             if self.settings.durability == "sync":
                 log.sync()
-            for write in accepted:
-                self._apply(write)
+            for frame in frames:
+                self._apply(frame)
         except BaseException as error:
             self._stop(f"writing the log failed: {error!r}")
             if not isinstance(error, Exception):
@@ -133,8 +134,7 @@ class Writer:
         self.state = self._live.state()
 
     def _accept(self, group: list[Write]) -> list[Write]:
-        """Number the writes that can be made now, and refuse the others."""
-        lsn = self._live.lsn
+        """Return the writes that can be made now, and refuse the others."""
         accepted: list[Write] = []
         full = self.directory.free() < self.settings.free_bytes
         touched: set[object] = set()
@@ -148,23 +148,23 @@ class Writer:
             ):
                 write.error = Stale()
             else:
-                lsn += 1
-                write.lsn = lsn
                 touched.update(write.ids)
                 bulk = bulk or write.kind == wal.SEGMENTS
                 accepted.append(write)
         return accepted
 
-    def _apply(self, write: Write) -> None:
-        if write.kind == wal.UPSERT:
-            assert write.upserted is not None
-            self._live.upsert(write.upserted, write.lsn)
-            write.rows = len(write.ids)
-        elif write.kind == wal.DELETE:
-            write.rows = self._live.delete(write.ids, write.lsn)
+    def _apply(self, frame: Frame) -> None:
+        first = frame.writes[0]
+        if frame.kind == wal.UPSERT:
+            assert frame.upserted is not None
+            self._live.upsert(frame.upserted, frame.lsn)
+            for write in frame.writes:
+                write.rows = len(write.ids)
+        elif frame.kind == wal.DELETE:
+            first.rows = self._live.delete(first.ids, frame.lsn)
         else:
-            write.rows = self._live.add_segments(write.segments, write.lsn)
-            for entry in write.segments:
+            first.rows = self._live.add_segments(first.segments, frame.lsn)
+            for entry in first.segments:
                 self.release(entry.uuid)
 
     def forget(self, write: Write) -> None:

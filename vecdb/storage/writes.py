@@ -14,9 +14,12 @@ from vecdb.storage.memtable import Rows
 def upsert_write(schema: Schema, batch: pa.RecordBatch, unchanged_since: int | None = None) -> Write:
     """Return the write that stores validated rows, whose columns are those of the schema in order."""
     stored = pa.RecordBatch.from_arrays(batch.columns, schema=schema.storage_schema())
+    if stored.num_rows == 1:
+        ids = [stored.column(schema.id.storage_name)[0].as_py()]
+        return Write(wal.UPSERT, schema, ids=ids, batch=stored, unchanged_since=unchanged_since)
     payload = memoryview(stored.serialize())
     rows = Rows.of(stored, schema, len(payload))
-    return Write(wal.UPSERT, schema, payload, rows.ids, rows, unchanged_since=unchanged_since)
+    return Write(wal.UPSERT, schema, payload, rows.ids, upserted=rows, unchanged_since=unchanged_since)
 
 
 def delete_write(schema: Schema, ids: list[Id], unchanged_since: int | None) -> Write:

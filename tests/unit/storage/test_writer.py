@@ -119,7 +119,53 @@ def test_patches_of_different_rows_share_a_group(docs: vecdb.Collection) -> None
     as_one_group(docs, [lambda: docs.patch({"id": "r1", "n": 10}), lambda: docs.patch({"id": "r2", "n": 20})])
 
     assert seen(docs) == {"r1": 10, "r2": 20}
-    assert docs.stats()["lsn"] == before + 2
+    assert docs.stats()["lsn"] == before + 1  # and a frame: each is one row
+
+
+def test_single_rows_share_a_frame_until_an_id_comes_again(docs: vecdb.Collection, tmp_path: Path) -> None:
+    outcomes = as_one_group(
+        docs,
+        [
+            lambda: docs.upsert(rows([1])),
+            lambda: docs.upsert({**rows([2])[0], "v": None}),
+            lambda: docs.upsert(rows([1], n=10)),
+            lambda: docs.upsert(rows([3])),
+            lambda: docs.delete(["r2"]),
+            lambda: docs.upsert(rows([2], n=20)),
+            lambda: docs.upsert(rows([4, 5])),
+            lambda: docs.upsert(rows([6])),
+        ],
+    )
+
+    first = outcomes[0].lsn
+    assert [outcome.lsn - first for outcome in outcomes] == [0, 0, 1, 1, 2, 3, 4, 5]
+    assert [outcome.rows for outcome in outcomes] == [1, 1, 1, 1, 1, 1, 2, 1]
+    expected = {"r1": 10, "r2": 20, "r3": 3, "r4": 4, "r5": 5, "r6": 6}
+    assert seen(docs) == expected
+    database, reopened = reopen(killed(tmp_path / "db", tmp_path / "killed"))
+    assert seen(reopened) == expected
+    assert docs.get(list(expected)) == reopened.get(list(expected))
+    database.close()
+
+
+def test_a_patch_of_a_row_that_shares_the_frame_is_made_again(docs: vecdb.Collection) -> None:
+    docs.upsert([{**rows([1])[0], "title": "old"}, {**rows([2])[0], "title": "old"}])
+
+    as_one_group(
+        docs,
+        [
+            lambda: docs.upsert(rows([3])),
+            lambda: docs.patch({"id": "r1", "n": 5}),
+            lambda: docs.upsert({**rows([2])[0], "title": "new"}),
+            lambda: docs.patch({"id": "r2", "n": 7}),
+            lambda: docs.patch({"id": "r1", "title": "patched"}),
+        ],
+    )
+
+    assert docs.get(["r1", "r2"], fields=["n", "title"]) == [
+        {"id": "r1", "n": 5, "title": "patched"},
+        {"id": "r2", "n": 7, "title": "new"},
+    ]
 
 
 def test_a_group_is_replayed_as_it_was_committed(docs: vecdb.Collection, tmp_path: Path) -> None:
