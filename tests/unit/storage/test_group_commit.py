@@ -282,3 +282,41 @@ def test_a_follower_interrupted_while_its_group_is_committed_leaves_the_others_a
     assert isinstance(interrupted.error, KeyboardInterrupt)
     assert leader.join().error is None
     assert log.commits.submit(a_write(2)).lsn == 3
+
+
+def test_a_follower_interrupted_after_its_commit_wakes_who_stands_behind_it() -> None:
+    log = Log()
+    now = threading.Event()
+    with log.mutex:
+        leader = log.in_thread(a_write(0))
+        log.queued(1)
+        interrupted = log.in_thread(a_write(1, gate=InterruptedGate(now)))
+        log.queued(2)
+        other = log.in_thread(a_write(2))
+        log.queued(3)
+    leader.join()
+    now.set()
+
+    assert isinstance(interrupted.join().error, KeyboardInterrupt)
+    assert other.join().error is None
+    assert log.committed == [0, 1, 2]
+
+
+def test_a_follower_that_left_during_the_commit_is_passed_over() -> None:
+    log = Log()
+    go_on, now = threading.Event(), threading.Event()
+    with log.mutex:
+        leader = log.in_thread(a_write(0))
+        log.queued(1)
+        interrupted = log.in_thread(a_write(1, gate=InterruptedGate(now)))
+        log.queued(2)
+        other = log.in_thread(a_write(2))
+        log.queued(3)
+        log.before = held_until(go_on)
+    log_busy_until(log)
+    now.set()
+    interrupted.join()
+    go_on.set()
+
+    assert leader.join().error is None
+    assert other.join().error is None
