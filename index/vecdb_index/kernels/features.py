@@ -28,3 +28,8 @@ def fuses() -> bool:
 def converts_half() -> bool:
     """Whether float16 to float32 is an instruction."""
     return "f16c" in features() or platform.machine().lower() in {"arm64", "aarch64"}
+
+
+def multiplies_bytes() -> bool:
+    """Whether 64 products of uint8 and int8 are one instruction (vpdpbusd)."""
+    return "avx512vnni" in features()

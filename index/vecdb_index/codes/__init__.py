@@ -1,0 +1,1 @@
+"""Compressed copies of vectors: derived data, made again when damaged."""

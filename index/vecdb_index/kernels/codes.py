@@ -1,0 +1,124 @@
+"""The arithmetic of 8-bit codes, and prefetching.
+
+A code is a uint8 that stands for the signed number code - 128; 128 pads a row to whole cache lines of 64 bytes. A query
+is int8, as long as a row. With `similarity`, sums are exact integers, so every path gives the same number:
+
+    without norms   dot(row, query) - 128 * sum(query)
+    with norms      2 * that - the row's squared length, which stands in the row's last four bytes
+
+The former orders unit vectors by cosine; the latter orders rows by squared distance.
+
+vpdpbusd multiplies 64 pairs an instruction. LLVM never chooses it by itself, and where the processor lacks it the
+intrinsic would stop the process at compile time; so there is a portable twin.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from vecdb_index.kernels import features
+from vecdb_index.kernels.jit import helper
+
+LINE = 64
+NORM_BYTES = 4
+
+_I8, _I32, _I64 = (ir.IntType(bits) for bits in (8, 32, 64))
+_WIDE = ir.VectorType(_I32, 16)
+
+Value = Any
+
+
+def _inlined(typing: Callable[..., Any]) -> Any:
+    """Register an intrinsic: `typing` gives its signature and code; kernels call it without the context."""
+    return intrinsic(typing)
+
+
+def _address(context: Any, builder: Any, kind: Any, array: Value, row: Value) -> tuple[Value, Value]:
+    """Return the address of a row's first byte, and its length, of a C-contiguous matrix of bytes."""
+    data = context.make_array(kind)(context, builder, array)
+    length = cgutils.unpack_tuple(builder, data.shape, kind.ndim)[-1]
+    start = builder.bitcast(data.data, _I8.as_pointer())
+    return builder.gep(start, [builder.mul(row, length)]), length
+
+
+def _vnni(builder: Any, total: Value, codes: Value, query: Value) -> Value:
+    name = "llvm.x86.avx512.vpdpbusd.512"
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_WIDE, [_WIDE] * 3), name)
+    x, y = (builder.load(builder.bitcast(address, _WIDE.as_pointer()), align=1) for address in (codes, query))
+    return builder.call(function, [total, x, y])
+
+
+def _portable(builder: Any, total: Value, codes: Value, query: Value) -> Value:
+    narrow = ir.VectorType(_I8, 16)
+    for part in range(0, LINE, 16):
+        at = ir.Constant(_I64, part)
+        x, y = (
+            builder.load(builder.bitcast(builder.gep(address, [at]), narrow.as_pointer()), align=1)
+            for address in (codes, query)
+        )
+        total = builder.add(total, builder.mul(builder.zext(x, _WIDE), builder.sext(y, _WIDE)))
+    return total
+
+
+@_inlined
+def dot_codes(typingctx: Any, codes: Any, row: Any, queries: Any, query: Any) -> Any:
+    """Sum of codes[row, i] * queries[query, i]: int32. Rows are whole lines long."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
+        row, length = _address(context, builder, signature.args[0], arguments[0], arguments[1])
+        query, _ = _address(context, builder, signature.args[2], arguments[2], arguments[3])
+        step = _vnni if features.multiplies_bytes() else _portable
+        total = cgutils.alloca_once_value(builder, ir.Constant(_WIDE, [0] * 16))
+        with cgutils.for_range_slice(builder, ir.Constant(_I64, 0), length, ir.Constant(_I64, LINE), _I64) as (at, _):
+            pair = builder.gep(row, [at]), builder.gep(query, [at])
+            builder.store(step(builder, builder.load(total), *pair), total)
+        name = "llvm.vector.reduce.add.v16i32"
+        add = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_I32, [_WIDE]), name)
+        return builder.call(add, [builder.load(total)])
+
+    return types.int32(codes, types.intp, queries, types.intp), codegen
+
+
+@_inlined
+def norm_at_end(typingctx: Any, codes: Any, row: Any) -> Any:
+    """Return the int32 in the last four bytes of codes[row]."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
+        row, length = _address(context, builder, signature.args[0], arguments[0], arguments[1])
+        place = builder.gep(row, [builder.sub(length, ir.Constant(_I64, NORM_BYTES))])
+        return builder.load(builder.bitcast(place, _I32.as_pointer()), align=1)
+
+    return types.int32(codes, types.intp), codegen
+
+
+@_inlined
+def prefetch(typingctx: Any, matrix: Any, row: Any) -> Any:
+    """Ask for all cache lines of matrix[row], to be read soon."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
+        kind = signature.args[0]
+        data = context.make_array(kind)(context, builder, arguments[0])
+        length = cgutils.unpack_tuple(builder, data.shape, kind.ndim)[-1]
+        length = builder.mul(length, ir.Constant(_I64, kind.dtype.bitwidth // 8))
+        start = builder.bitcast(data.data, _I8.as_pointer())
+        start = builder.gep(start, [builder.mul(arguments[1], length)])
+        shape = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
+        ask = cgutils.get_or_insert_function(builder.module, shape, "llvm.prefetch.p0")
+        how = [ir.Constant(_I32, number) for number in (0, 3, 1)]  # read, keep in every cache, data
+        with cgutils.for_range_slice(builder, ir.Constant(_I64, 0), length, ir.Constant(_I64, LINE), _I64) as (at, _):
+            builder.call(ask, [builder.gep(start, [at]), *how])
+        return context.get_dummy_value()
+
+    return types.void(matrix, types.intp), codegen
+
+
+@helper
+def similarity(codes: Any, row: Any, queries: Any, query: Any, shift: Any, normed: Any) -> np.int32:
+    """How near a row is to a query: int32, larger is nearer. shift is 128 * sum of the query."""
+    dot = np.int32(dot_codes(codes, row, queries, query) - np.int32(shift))
+    return np.int32(np.int32(2) * dot - norm_at_end(codes, row)) if normed else dot

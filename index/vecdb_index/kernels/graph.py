@@ -1,0 +1,310 @@
+"""Walking and making the links of a graph over 8-bit codes.
+
+A candidate is one int64 key: similarity << 32 | row << 1 | expanded. Larger keys are nearer, so one sorted array is the
+beam, the result and the list of what is still to be expanded. `links` is (n, m) int32; a list that is shorter ends with
+n, the number of rows. A search starts from `entries`, a random sample of the rows.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from vecdb_index.kernels.codes import NORM_BYTES, norm_at_end, prefetch, similarity
+from vecdb_index.kernels.jit import filled, frozen, helper, kernel
+
+_CODE, _QUERY, _LINK, _SIM, _KEY, _EPOCH = types.uint8, types.int8, types.int32, types.int32, types.int64, types.uint16
+_SIZE, _FLAG = types.intp, types.boolean
+LOW = np.int64(0xFFFFFFFF)
+
+
+@helper
+def _row_of(key: Any) -> Any:
+    return (key & LOW) >> np.int64(1)
+
+
+@helper
+def _key_of(sim: Any, row: Any) -> Any:
+    return (np.int64(sim) << np.int64(32)) | (np.int64(row) << np.int64(1))
+
+
+@helper
+def _next_epoch(visited: Any, n: Any) -> Any:
+    epoch = np.uint16(visited[n] + np.uint16(1))
+    if epoch == 0:
+        visited[:n] = 0
+        epoch = np.uint16(1)
+    visited[n] = epoch
+    return epoch
+
+
+@helper
+def _insert(keys: Any, size: Any, key: Any) -> Any:
+    """Put a key into its place among keys[:size], best first; the last falls off when full. Return the place."""
+    ef = keys.shape[0]
+    at = size if size < ef else ef - 1
+    while at > 0 and keys[at - 1] < key:
+        keys[at] = keys[at - 1]
+        at -= 1
+    keys[at] = key
+    return at
+
+
+@helper
+def _unvisited(codes: Any, links: Any, node: Any, visited: Any, epoch: Any, fresh: Any) -> Any:
+    """Mark the neighbours of a node that are seen for the first time, and ask for their codes; return how many."""
+    n = np.int32(codes.shape[0])
+    found = 0
+    for t in range(links.shape[1]):
+        row = links[node, t]
+        if row >= n:
+            break
+        if visited[row] != epoch:
+            visited[row] = epoch
+            fresh[found] = row
+            found += 1
+            prefetch(codes, row)
+    return found
+
+
+@helper
+def beam(
+    codes: Any,
+    links: Any,
+    queries: Any,
+    query: Any,
+    shift: Any,
+    normed: Any,
+    entries: Any,
+    visited: Any,
+    epoch: Any,
+    keys: Any,
+    fresh: Any,
+    sims: Any,
+) -> Any:
+    """Fill keys, best first; return how many.
+
+    Distances of all new neighbours of a node come first, prefetched together so that their misses overlap; only then
+    are those above the threshold inserted.
+    """
+    ef = keys.shape[0]
+    size = 0
+    for t in range(entries.shape[0]):
+        prefetch(codes, entries[t])
+    for t in range(entries.shape[0]):
+        row = entries[t]
+        visited[row] = epoch
+        key = _key_of(similarity(codes, row, queries, query, shift, normed), row)
+        if size < ef or key > keys[ef - 1]:
+            _insert(keys, size, key)
+            size = min(size + 1, ef)
+    at = 0
+    while at < size:
+        if keys[at] & np.int64(1):
+            at += 1
+            continue
+        keys[at] |= np.int64(1)
+        found = _unvisited(codes, links, _row_of(keys[at]), visited, epoch, fresh)
+        for t in range(found):
+            sims[t] = similarity(codes, fresh[t], queries, query, shift, normed)
+        first = size
+        for t in range(found):
+            key = _key_of(sims[t], fresh[t])
+            if size < ef or key > keys[ef - 1]:
+                first = min(first, _insert(keys, size, key))
+                size = min(size + 1, ef)
+        at = first if first <= at else at + 1
+        if at < size:
+            prefetch(links, _row_of(keys[at]))
+    return size
+
+
+@helper
+def _lift(codes: Any, row: Any, normed: Any, room: Any, place: Any) -> Any:
+    """Write a row to room[place] as a query; return its shift."""
+    end = codes.shape[1] - (NORM_BYTES if normed else 0)
+    total = np.int32(0)
+    for j in range(end):
+        number = np.int8(codes[row, j] ^ np.uint8(128))
+        room[place, j] = number
+        total = np.int32(total + np.int32(number))
+    for j in range(end, codes.shape[1]):
+        room[place, j] = np.int8(0)
+    return np.int32(total * np.int32(128))
+
+
+@helper
+def _square_of(codes: Any, row: Any, normed: Any) -> Any:
+    return norm_at_end(codes, row) if normed else np.int32(0)
+
+
+@helper
+def _choose(codes: Any, normed: Any, base: Any, candidates: Any, count: Any, room: Any, out: Any) -> Any:
+    """HNSW's heuristic (Malkov, Yashunin, algorithm 4): keep a row iff it is nearer to the base than to each kept one.
+
+    What room is left goes to the nearest of the others (keepPrunedConnections): without these, many rows of uneven
+    length lose the last link towards them. candidates[:count] are keys, best first; those that are kept are marked.
+    """
+    kept = 0
+    for a in range(count):
+        if kept == out.shape[0]:
+            return kept
+        candidates[a] &= ~np.int64(1)
+        row = _row_of(candidates[a])
+        # With norms, a similarity is the query's square less the distance: the base's here, the row's below.
+        own = np.int32(candidates[a] >> np.int64(32))
+        own = np.int32(own + np.int32(_square_of(codes, row, normed) - _square_of(codes, base, normed)))
+        shift = _lift(codes, row, normed, room, 1)
+        good = True
+        for b in range(kept):
+            if similarity(codes, out[b], room, 1, shift, normed) > own:
+                good = False
+                break
+        if good:
+            out[kept] = row
+            candidates[a] |= np.int64(1)
+            kept += 1
+    for a in range(count):
+        if kept == out.shape[0]:
+            break
+        if candidates[a] & np.int64(1) == 0:
+            out[kept] = _row_of(candidates[a])
+            kept += 1
+    return kept
+
+
+@kernel(
+    frozen(_CODE, 2),
+    frozen(_LINK, 2),
+    frozen(_QUERY, 2),
+    frozen(_SIM, 1),
+    _FLAG,
+    frozen(_LINK, 1),
+    _SIZE,
+    _SIZE,
+    filled(_EPOCH, 1),
+    filled(_KEY, 2),
+    filled(_LINK, 1),
+)
+def search(
+    codes: Any,
+    links: Any,
+    queries: Any,
+    shifts: Any,
+    normed: Any,
+    entries: Any,
+    first: Any,
+    last: Any,
+    visited: Any,
+    keys: Any,
+    sizes: Any,
+) -> None:
+    """Search for queries[first:last]; keys (q, ef) are filled best first, sizes (q,) says how far.
+
+    visited (n + 1,) uint16 starts as zeros: visited[n] counts the searches, and when it runs over, all is cleared.
+    """
+    n, width = codes.shape[0], links.shape[1]
+    fresh, sims = np.empty(width, np.int32), np.empty(width, np.int32)
+    for query in range(first, last):
+        epoch = _next_epoch(visited, n)
+        sizes[query] = beam(
+            codes, links, queries, query, shifts[query], normed, entries, visited, epoch, keys[query], fresh, sims
+        )
+
+
+@kernel(
+    frozen(_CODE, 2),
+    frozen(_LINK, 2),
+    _FLAG,
+    frozen(_LINK, 1),
+    _SIZE,
+    _SIZE,
+    _SIZE,
+    _SIZE,
+    _SIZE,
+    filled(_EPOCH, 1),
+    filled(_LINK, 2),
+    filled(_LINK, 1),
+)
+def find_links(
+    codes: Any,
+    links: Any,
+    normed: Any,
+    order: Any,
+    entries: Any,
+    ef: Any,
+    base: Any,
+    first: Any,
+    last: Any,
+    visited: Any,
+    chosen: Any,
+    counts: Any,
+) -> None:
+    """Choose the forward links of order[first:last] in the graph of the rows order[:base], which stays as it is.
+
+    The row at position p of the order gets chosen[p - base] and counts[p - base]. A search starts from the first
+    `entries` rows of the order.
+    """
+    n, width = codes.shape[0], links.shape[1]
+    fresh, sims = np.empty(width, np.int32), np.empty(width, np.int32)
+    keys, room = np.empty(ef, np.int64), np.empty((2, codes.shape[1]), np.int8)
+    start = order[: min(entries, base)]
+    for at in range(first, last):
+        shift = _lift(codes, order[at], normed, room, 0)
+        epoch = _next_epoch(visited, n)
+        size = beam(codes, links, room, 0, shift, normed, start, visited, epoch, keys, fresh, sims)
+        counts[at - base] = _choose(codes, normed, order[at], keys, size, room, chosen[at - base])
+
+
+@kernel(
+    frozen(_CODE, 2),
+    filled(_LINK, 2),
+    filled(_LINK, 1),
+    _FLAG,
+    frozen(_LINK, 1),
+    frozen(_LINK, 1),
+    frozen(_SIZE, 1),
+    _SIZE,
+    _SIZE,
+)
+def link_back(
+    codes: Any,
+    links: Any,
+    degrees: Any,
+    normed: Any,
+    targets: Any,
+    sources: Any,
+    starts: Any,
+    first: Any,
+    last: Any,
+) -> None:
+    """Give each target its reverse links: group g is sources[starts[g]:starts[g + 1]], for targets[starts[g]].
+
+    A list that overflows is chosen again from all its rows. Groups have different targets, so they may run in parallel.
+    """
+    n, width = codes.shape[0], links.shape[1]
+    room = np.empty((2, codes.shape[1]), np.int8)
+    for group in range(first, last):
+        start, stop = starts[group], starts[group + 1]
+        target = targets[start]
+        degree = degrees[target]
+        total = degree + stop - start
+        if total <= width:
+            for t in range(start, stop):
+                links[target, degree + t - start] = sources[t]
+            degrees[target] = total
+            continue
+        keys = np.empty(total, np.int64)
+        shift = _lift(codes, target, normed, room, 0)
+        for t in range(total):
+            row = links[target, t] if t < degree else sources[start + t - degree]
+            key = _key_of(similarity(codes, row, room, 0, shift, normed), row)
+            at = t
+            while at > 0 and keys[at - 1] < key:
+                keys[at] = keys[at - 1]
+                at -= 1
+            keys[at] = key
+        kept = _choose(codes, normed, target, keys, total, room, links[target])
+        for t in range(kept, width):
+            links[target, t] = n
+        degrees[target] = kept

@@ -1,0 +1,155 @@
+"""The graph: the same for any number of threads, whole, and never read where it is damaged."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vecdb_index.dense import flat
+from vecdb_index.dense.hnsw import search as hnsw
+from vecdb_index.dense.hnsw.build import build
+from vecdb_index.dense.hnsw.check import problems
+from vecdb_index.dense.hnsw.graph import Graph
+from vecdb_index.dense.hnsw.reach import connect, reachable
+from vecdb_index.types import Metric
+
+rng = np.random.default_rng(3)
+
+
+def uneven(rows: int, dimension: int = 24) -> np.ndarray:
+    """Return clusters of rows of very different lengths, with duplicates and zeros among them."""
+    centres = rng.standard_normal((12, dimension))
+    matrix = centres[rng.integers(0, 12, rows)] + 0.3 * rng.standard_normal((rows, dimension))
+    matrix *= np.exp(0.8 * rng.standard_normal((rows, 1)))
+    matrix[: rows // 20] = matrix[0]
+    matrix[-3:] = 0
+    return matrix.astype(np.float32)
+
+
+def graph_of(matrix: np.ndarray, metric: Metric) -> Graph:
+    return build(matrix, metric, flat.norms(matrix))
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+def test_any_number_of_threads_builds_the_same_graph(metric: Metric) -> None:
+    matrix = uneven(3000)
+    alone = graph_of(matrix, metric)
+
+    for threads in (2, 3):
+        with ThreadPoolExecutor(threads) as pool:
+            other = build(matrix, metric, flat.norms(matrix), pool=pool)
+        assert other.links.tobytes() == alone.links.tobytes()
+        assert other.codes.tobytes() == alone.codes.tobytes()
+        assert other.entries.tobytes() == alone.entries.tobytes()
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+@pytest.mark.parametrize("rows", [1, 2, 5, 64, 65, 2500])
+def test_a_graph_is_sound_and_every_row_can_be_reached(metric: Metric, rows: int) -> None:
+    graph = graph_of(uneven(rows), metric)
+
+    assert problems(graph) == []
+    assert reachable(graph.links, graph.entries).all()
+    own = graph.links == np.arange(rows)[:, None]
+    assert not own.any()
+    for links in graph.links:
+        kept = links[links < rows]
+        assert len(np.unique(kept)) == len(kept)
+        assert (links[len(kept) :] == rows).all()
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
+def test_a_wide_search_is_the_exact_one(metric: Metric, dtype: str) -> None:
+    matrix = (10 * uneven(400)).clip(-127, 127).astype(dtype)
+    norms = flat.norms(matrix)
+    graph = build(matrix, metric, norms)
+
+    for query in matrix[::40]:
+        exact = flat.search(matrix, query, 200, metric, norms=norms)
+        found = hnsw.search(graph, matrix, query, 200, metric, ef=400, norms=norms)
+        assert found.scores.tobytes() == exact.scores.tobytes()
+        assert found.cut == exact.cut
+
+
+def test_a_batch_gives_what_single_searches_give() -> None:
+    matrix = uneven(2000)
+    graph, norms = graph_of(matrix, "cosine"), flat.norms(matrix)
+    queries = rng.standard_normal((40, matrix.shape[1])).astype(np.float32)
+
+    batch = hnsw.search_batch(graph, matrix, queries, 10, "cosine", ef=50, norms=norms)
+
+    for query, result in zip(queries, batch, strict=True):
+        alone = hnsw.search(graph, matrix, query, 10, "cosine", ef=50, norms=norms)
+        assert (alone.rows.tolist(), alone.scores.tolist()) == (result.rows.tolist(), result.scores.tolist())
+
+
+def test_more_searches_than_the_marks_can_count() -> None:
+    matrix = uneven(100)
+    graph, norms = graph_of(matrix, "l2"), flat.norms(matrix)
+    queries = np.repeat(matrix[:1], 70_000, axis=0)
+
+    rows, sizes = hnsw.candidates(graph, queries, 10)
+
+    assert (rows == rows[0]).all()
+    assert (sizes == sizes[0]).all()
+    assert flat.score_rows(matrix, matrix[0], rows[0, :1], "l2", norms)[0] == 0
+
+
+def test_progress_is_told_and_may_stop_the_work() -> None:
+    told: list[tuple[int, int]] = []
+    matrix = uneven(5000)
+    build(matrix, "l2", flat.norms(matrix), progress=lambda *args: told.append(args))
+
+    assert told[-1] == (5000, 5000)
+    assert told == sorted(told)
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(matrix, "l2", flat.norms(matrix), progress=stop)
+
+
+def test_an_empty_graph_is_refused() -> None:
+    with pytest.raises(ValueError, match="not 0"):
+        graph_of(np.empty((0, 8), np.float32), "l2")
+
+
+def test_every_kind_of_damage_is_found() -> None:
+    graph = graph_of(uneven(300), "l2")
+    links, entries = graph.links.copy(), graph.entries.copy()
+    links[17, 3] = 301
+    below = graph.links.copy()
+    below[17, 3] = -1
+    entries[5] = -1
+    beyond = graph.entries.copy()
+    beyond[9] = 300
+    damaged = [
+        replace(graph, links=links),
+        replace(graph, links=below),
+        replace(graph, links=graph.links[:-1]),
+        replace(graph, links=graph.links.astype(np.int64)),
+        replace(graph, entries=entries),
+        replace(graph, entries=beyond),
+        replace(graph, entries=graph.entries[:0]),
+        replace(graph, codes=graph.codes[:, :-64]),
+        replace(graph, codes=graph.codes[:-1]),
+    ]
+
+    assert all(problems(each) for each in damaged)
+
+
+def test_lost_rows_are_hung_on_rows_they_link_to() -> None:
+    # 0 and 1 are full and know only each other and 2; all others link to 0 and are linked from nowhere.
+    count = 40
+    links = np.full((count, 2), count, np.int32)
+    links[:, 0] = 0
+    links[0], links[1], links[2] = (1, 2), (0, 2), (1, count)
+
+    entries = np.zeros(1, np.int32)
+
+    assert reachable(links, entries).sum() == 3
+    assert connect(links, entries) == 0
+    assert reachable(links, entries).all()
