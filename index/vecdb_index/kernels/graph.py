@@ -14,7 +14,7 @@ from vecdb_index.kernels.codes import NORM_BYTES, norm_at_end, prefetch, similar
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
 
 _CODE, _QUERY, _LINK, _SIM, _KEY, _EPOCH = types.uint8, types.int8, types.int32, types.int32, types.int64, types.uint16
-_SIZE, _FLAG = types.intp, types.boolean
+_SIZE, _FLAG, _MASK = types.intp, types.boolean, types.uint8
 LOW = np.int64(0xFFFFFFFF)
 
 
@@ -51,20 +51,66 @@ def _insert(keys: Any, size: Any, key: Any) -> Any:
 
 
 @helper
-def _unvisited(codes: Any, links: Any, node: Any, visited: Any, epoch: Any, fresh: Any) -> Any:
-    """Mark the neighbours of a node that are seen for the first time, and ask for their codes; return how many."""
-    n = np.int32(codes.shape[0])
-    found = 0
+def _neighbours(
+    codes: Any, links: Any, node: Any, allowed: Any, visited: Any, epoch: Any, fresh: Any, failing: Any
+) -> Any:
+    """Mark the neighbours of a node that are seen for the first time, and ask for their codes; return how many.
+
+    With a filter, the neighbours of those that it refuses are looked at in their place, until fresh is full.
+    """
+    found = failed = 0
     for t in range(links.shape[1]):
         row = links[node, t]
-        if row >= n:
+        if row >= codes.shape[0]:
             break
         if visited[row] != epoch:
+            visited[row] = epoch
+            if allowed.shape[0] == 0 or allowed[row] != 0:
+                fresh[found] = row
+                found += 1
+                prefetch(codes, row)
+            else:
+                failing[failed] = row
+                failed += 1
+                prefetch(links, row)
+    for f in range(failed):
+        found = _two_hops(codes, links, failing[f], allowed, visited, epoch, fresh, found)
+    return found
+
+
+@helper
+def _two_hops(codes: Any, links: Any, node: Any, allowed: Any, visited: Any, epoch: Any, fresh: Any, found: Any) -> Any:
+    """Add the allowed neighbours of a row that is not allowed itself to fresh; return how many it has now.
+
+    (ACORN-1: Patel et al. 2024, arXiv 2403.04871, on a graph that is made as ever.)
+    """
+    for t in range(links.shape[1]):
+        row = links[node, t]
+        if row >= codes.shape[0] or found == fresh.shape[0]:
+            break
+        if visited[row] != epoch and allowed[row] != 0:
             visited[row] = epoch
             fresh[found] = row
             found += 1
             prefetch(codes, row)
     return found
+
+
+@helper
+def _start(
+    codes: Any, queries: Any, query: Any, shift: Any, normed: Any, entries: Any, visited: Any, epoch: Any, keys: Any
+) -> Any:
+    """Put the entries into the beam; return how many there are."""
+    size = 0
+    for t in range(entries.shape[0]):
+        prefetch(codes, entries[t])
+    for t in range(entries.shape[0]):
+        visited[entries[t]] = epoch
+        key = _key_of(similarity(codes, entries[t], queries, query, shift, normed), entries[t])
+        if size < keys.shape[0] or key > keys[size - 1]:
+            _insert(keys, size, key)
+            size = min(size + 1, keys.shape[0])
+    return size
 
 
 @helper
@@ -76,35 +122,28 @@ def beam(
     shift: Any,
     normed: Any,
     entries: Any,
+    allowed: Any,
     visited: Any,
     epoch: Any,
     keys: Any,
     fresh: Any,
     sims: Any,
+    failing: Any,
 ) -> Any:
-    """Fill keys, best first; return how many.
+    """Fill keys, best first; return how many. Empty `allowed` allows all rows; else every entry must be allowed.
 
     Distances of all new neighbours of a node come first, prefetched together so that their misses overlap; only then
     are those above the threshold inserted.
     """
     ef = keys.shape[0]
-    size = 0
-    for t in range(entries.shape[0]):
-        prefetch(codes, entries[t])
-    for t in range(entries.shape[0]):
-        row = entries[t]
-        visited[row] = epoch
-        key = _key_of(similarity(codes, row, queries, query, shift, normed), row)
-        if size < ef or key > keys[ef - 1]:
-            _insert(keys, size, key)
-            size = min(size + 1, ef)
+    size = _start(codes, queries, query, shift, normed, entries, visited, epoch, keys)
     at = 0
     while at < size:
         if keys[at] & np.int64(1):
             at += 1
             continue
         keys[at] |= np.int64(1)
-        found = _unvisited(codes, links, _row_of(keys[at]), visited, epoch, fresh)
+        found = _neighbours(codes, links, _row_of(keys[at]), allowed, visited, epoch, fresh, failing)
         for t in range(found):
             sims[t] = similarity(codes, fresh[t], queries, query, shift, normed)
         first = size
@@ -180,6 +219,7 @@ def _choose(codes: Any, normed: Any, base: Any, candidates: Any, count: Any, roo
     frozen(_SIM, 1),
     _FLAG,
     frozen(_LINK, 1),
+    frozen(_MASK, 1),
     _SIZE,
     _SIZE,
     filled(_EPOCH, 1),
@@ -193,6 +233,7 @@ def search(
     shifts: Any,
     normed: Any,
     entries: Any,
+    allowed: Any,
     first: Any,
     last: Any,
     visited: Any,
@@ -201,14 +242,30 @@ def search(
 ) -> None:
     """Search for queries[first:last]; keys (q, ef) are filled best first, sizes (q,) says how far.
 
+    allowed is (n,), or empty: then all rows are allowed. Entries must be.
+
     visited (n + 1,) uint16 starts as zeros: visited[n] counts the searches, and when it runs over, all is cleared.
     """
     n, width = codes.shape[0], links.shape[1]
-    fresh, sims = np.empty(width, np.int32), np.empty(width, np.int32)
+    fresh, sims, failing = np.empty(width, np.int32), np.empty(width, np.int32), np.empty(width, np.int32)
     for query in range(first, last):
         epoch = _next_epoch(visited, n)
+        shift = shifts[query]
         sizes[query] = beam(
-            codes, links, queries, query, shifts[query], normed, entries, visited, epoch, keys[query], fresh, sims
+            codes,
+            links,
+            queries,
+            query,
+            shift,
+            normed,
+            entries,
+            allowed,
+            visited,
+            epoch,
+            keys[query],
+            fresh,
+            sims,
+            failing,
         )
 
 
@@ -248,11 +305,11 @@ def find_links(
     n, width = codes.shape[0], links.shape[1]
     fresh, sims = np.empty(width, np.int32), np.empty(width, np.int32)
     keys, room = np.empty(ef, np.int64), np.empty((2, codes.shape[1]), np.int8)
-    start = order[: min(entries, base)]
+    start, everything = order[: min(entries, base)], np.empty(0, np.uint8)
     for at in range(first, last):
         shift = _lift(codes, order[at], normed, room, 0)
         epoch = _next_epoch(visited, n)
-        size = beam(codes, links, room, 0, shift, normed, start, visited, epoch, keys, fresh, sims)
+        size = beam(codes, links, room, 0, shift, normed, start, everything, visited, epoch, keys, fresh, sims, fresh)
         counts[at - base] = _choose(codes, normed, order[at], keys, size, room, chosen[at - base])
 
 

@@ -21,7 +21,7 @@ def uneven(rows: int, dimension: int = 24) -> np.ndarray:
     """Return clusters of rows of very different lengths, with duplicates and zeros among them."""
     centres = rng.standard_normal((12, dimension))
     matrix = centres[rng.integers(0, 12, rows)] + 0.3 * rng.standard_normal((rows, dimension))
-    matrix *= np.exp(0.8 * rng.standard_normal((rows, 1)))
+    matrix *= np.exp(0.4 * rng.standard_normal((rows, 1)))
     matrix[: rows // 20] = matrix[0]
     matrix[-3:] = 0
     return matrix.astype(np.float32)
@@ -83,6 +83,34 @@ def test_a_batch_gives_what_single_searches_give() -> None:
     for query, result in zip(queries, batch, strict=True):
         alone = hnsw.search(graph, matrix, query, 10, "cosine", ef=50, norms=norms)
         assert (alone.rows.tolist(), alone.scores.tolist()) == (result.rows.tolist(), result.scores.tolist())
+
+
+@pytest.mark.parametrize("share", [0.9, 0.5, 0.3, 0.1, 0.01, 0.001])
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+def test_a_filter_never_leaves_a_result_short(metric: Metric, share: float) -> None:
+    matrix = uneven(4000)
+    norms, graph = flat.norms(matrix), graph_of(matrix, metric)
+    queries = rng.standard_normal((30, matrix.shape[1])).astype(np.float32)
+    # Far from the queries as well as by chance: the graph leads away from such rows.
+    for allowed in (rng.random(4000) < share, matrix[:, 0] <= np.quantile(matrix[:, 0], share)):
+        exact = flat.search_batch(matrix, queries, 10, metric, allowed=allowed, norms=norms)
+
+        found = hnsw.search_batch(graph, matrix, queries, 10, metric, ef=100, norms=norms, allowed=allowed)
+
+        assert [len(each.rows) for each in found] == [len(each.rows) for each in exact]
+        assert all(allowed[each.rows].all() for each in found)
+        assert all(len(np.unique(each.rows)) == len(each.rows) for each in found)
+        pairs = zip(found, exact, strict=True)
+        assert np.mean([len(set(one.rows) & set(two.rows)) / max(1, len(two.rows)) for one, two in pairs]) > 0.9
+
+
+def test_a_filter_that_allows_nothing() -> None:
+    matrix = uneven(100)
+    nothing = np.zeros(100, bool)
+
+    found = hnsw.search(graph_of(matrix, "l2"), matrix, matrix[0], 5, "l2", allowed=nothing)
+
+    assert (len(found.rows), len(found.scores), found.cut) == (0, 0, False)
 
 
 def test_more_searches_than_the_marks_can_count() -> None:
