@@ -1,0 +1,86 @@
+"""The graph against the exact scan, on the demo's real texts: floors of recall."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from vecdb import demo
+from vecdb_index.dense import flat
+from vecdb_index.dense.hnsw import search as hnsw
+from vecdb_index.dense.hnsw.build import build
+from vecdb_index.dense.hnsw.graph import Graph
+from vecdb_index.types import Metric
+
+K, QUERIES = 10, 200
+
+
+@pytest.fixture(scope="module")
+def vectors() -> np.ndarray:
+    column = demo.load().column("embedding").combine_chunks()
+    return column.values.to_numpy(zero_copy_only=False).reshape(len(column), -1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def graph(vectors: np.ndarray) -> Graph:
+    return build(vectors, "cosine", flat.norms(vectors))
+
+
+def recall(found: list, exact: list) -> float:
+    return float(
+        np.mean([len(set(one.rows) & set(two.rows)) / len(two.rows) for one, two in zip(found, exact, strict=True)])
+    )
+
+
+def between(vectors: np.ndarray) -> np.ndarray:
+    """Return queries that are no rows: sums of two unrelated rows, harder than real questions."""
+    pairs = np.random.default_rng(1).integers(0, len(vectors), (2, QUERIES))
+    return (vectors[pairs[0]] + 0.7 * vectors[pairs[1]]).astype(vectors.dtype)
+
+
+@pytest.mark.parametrize(("ef", "floor"), [(20, 0.88), (40, 0.93), (100, 0.97), (300, 0.99)])
+def test_recall_grows_with_ef(vectors: np.ndarray, graph: Graph, ef: int, floor: float) -> None:
+    queries, norms = between(vectors), flat.norms(vectors)
+    exact = flat.search_batch(vectors, queries, K, "cosine", norms=norms)
+
+    found = hnsw.search_batch(graph, vectors, queries, K, "cosine", ef=ef, norms=norms)
+
+    assert recall(found, exact) >= floor
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
+def test_recall_for_every_metric_and_type(vectors: np.ndarray, metric: Metric, dtype: str) -> None:
+    scaled = np.clip(np.rint(vectors * 600), -127, 127) if dtype == "int8" else vectors
+    matrix = scaled.astype(dtype)
+    queries, norms = matrix[:: len(matrix) // QUERIES], flat.norms(matrix)
+    exact = flat.search_batch(matrix, queries, K, metric, norms=norms)
+
+    found = hnsw.search_batch(build(matrix, metric, norms), matrix, queries, K, metric, ef=64, norms=norms)
+
+    assert recall(found, exact) >= 0.97
+
+
+FILTERS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "half": lambda numbers, near: numbers % 2 == 0,
+    "a third": lambda numbers, near: numbers % 3 == 0,
+    "a tenth": lambda numbers, near: numbers % 10 == 0,
+    "one in a hundred": lambda numbers, near: numbers % 100 == 0,
+    "the nearest fifth": lambda numbers, near: near >= np.quantile(near, 0.8),
+    "the farthest fifth": lambda numbers, near: near <= np.quantile(near, 0.2),
+    "all but the nearest": lambda numbers, near: near <= np.quantile(near, 0.99),
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_recall_under_filters(vectors: np.ndarray, graph: Graph, name: str) -> None:
+    norms = flat.norms(vectors)
+    found, exact = [], []
+    for query in between(vectors)[:50]:
+        allowed = FILTERS[name](np.arange(len(vectors)), vectors @ query)
+        exact.append(flat.search(vectors, query, K, "cosine", allowed=allowed, norms=norms))
+        found.append(hnsw.search(graph, vectors, query, K, "cosine", ef=128, norms=norms, allowed=allowed))
+
+    assert all(len(result.rows) == K for result in found)
+    # The rows farthest from the query are what a graph is worst at.
+    assert recall(found, exact) >= (0.85 if name == "the farthest fifth" else 0.95)
