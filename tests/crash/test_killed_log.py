@@ -6,7 +6,6 @@ padding) may pass, with every row in its place. A log that ends early without a 
 zeroed or cut off whole, is the one loss that nothing on the disk can tell from a log that always ended there.
 """
 
-import itertools
 import random
 from collections import Counter
 from pathlib import Path
@@ -19,8 +18,13 @@ from vecdb.storage import wal
 WRITES = 12
 
 
-def frame_ends(log: bytes) -> list[int]:
-    return [end for _, end in wal.frames(log)]
+def frames_of(log: bytes) -> list[slice]:
+    """Return where each frame stands, without its padding; the first is the file's own."""
+    found, start = [], 0
+    for frame, end in wal.frames(log):
+        found.append(slice(start, start + wal.PREFIX + len(frame.payload)))
+        start = end
+    return found
 
 
 def damaged(log: bytes, end: int, draw: random.Random) -> tuple[str, bytes]:
@@ -45,14 +49,13 @@ def test_damage_to_the_log_of_a_killed_process_is_told(
     everything = seen(docs)
     pristine = killed(memory_path / "db", memory_path / "killed")
     database.close()
-    (log,) = [file for file in logs(pristine) if len(frame_ends(file.read_bytes())) > 1]
+    (log,) = [file for file in logs(pristine) if len(frames_of(file.read_bytes())) > 1]
     whole = log.read_bytes()
-    ends = frame_ends(whole)
-    frames = [slice(start, end) for start, end in itertools.pairwise(ends)]
+    frames = frames_of(whole)[1:]
 
     outcomes: Counter[str] = Counter()
     for number in range(200 * scale):
-        way, content = damaged(whole, ends[-1], draw)
+        way, content = damaged(whole, frames[-1].stop, draw)
         path = killed(pristine, memory_path / f"copy-{number}")
         (path / log.relative_to(pristine)).write_bytes(content)
         case = f"{way} {number} of seed {seed}"

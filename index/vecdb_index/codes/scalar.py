@@ -92,16 +92,12 @@ class ScalarCoder:
 
     def queries(self, queries: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
         """Return (q, width) int8 queries and (q,) shifts, which kernels subtract from each product."""
-        numbers = queries.astype(np.float32)
-        if self.normed:
-            numbers = (numbers - self.centre) * np.float32(self.scale)
-        else:
-            # Only the order of rows matters, so a query uses the whole range.
-            reach = np.abs(numbers).max(axis=1, keepdims=True)
-            numbers = np.divide(numbers, reach, out=np.zeros_like(numbers), where=reach > 0) * np.float32(127)
-        out = np.zeros((len(numbers), self.width), np.int8)
-        out[:, : self.dimension] = np.clip(np.rint(numbers), -127, 127)
-        return out, 128 * out.sum(axis=1, dtype=np.int32)
+        from vecdb_index.kernels.codes import encode_queries
+
+        numbers = np.ascontiguousarray(queries, np.float32)
+        out, shifts = np.empty((len(numbers), self.width), np.int8), np.empty(len(numbers), np.int32)
+        encode_queries(numbers, self.centre, self.scale, self.normed, out, shifts)
+        return out, shifts
 
     def _prepared(self, rows: NDArray[np.float32], norms: Scores) -> NDArray[np.float32]:
         if self.metric == "l2":

@@ -22,7 +22,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from vecdb_index.kernels import features
-from vecdb_index.kernels.jit import helper
+from vecdb_index.kernels.jit import filled, frozen, helper, kernel
 
 LINE = 64
 NORM_BYTES = 4
@@ -122,3 +122,35 @@ def similarity(codes: Any, row: Any, queries: Any, query: Any, shift: Any, norme
     """How near a row is to a query: int32, larger is nearer. shift is 128 * sum of the query."""
     dot = np.int32(dot_codes(codes, row, queries, query) - np.int32(shift))
     return np.int32(np.int32(2) * dot - norm_at_end(codes, row)) if normed else dot
+
+
+@kernel(
+    frozen(types.float32, 2),
+    frozen(types.float32, 1),
+    types.float32,
+    types.boolean,
+    filled(types.int8, 2),
+    filled(types.int32, 1),
+)
+def encode_queries(queries: Any, centre: Any, scale: Any, normed: Any, out: Any, shifts: Any) -> None:
+    """Write (q, d) queries as int8 (q, width), zeros behind them, and each one's shift.
+
+    With norms, a query is measured as rows are: (query - centre) * scale. Without, only the order of the rows matters,
+    so each query uses the whole range.
+    """
+    for query in range(queries.shape[0]):
+        reach = np.float32(0)
+        for j in range(queries.shape[1]):
+            reach = max(reach, abs(queries[query, j]))
+        total = np.int32(0)
+        for j in range(queries.shape[1]):
+            if normed:
+                number = (queries[query, j] - centre[j]) * scale
+            else:
+                number = queries[query, j] / reach * np.float32(127) if reach > 0 else np.float32(0)
+            code = np.int8(np.rint(min(max(number, np.float32(-127)), np.float32(127))))
+            out[query, j] = code
+            total = np.int32(total + np.int32(code))
+        for j in range(queries.shape[1], out.shape[1]):
+            out[query, j] = np.int8(0)
+        shifts[query] = np.int32(np.int32(128) * total)
