@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecdb_index.dense.heaps import Heaps, merged
-from vecdb_index.dense.slices import SLICE_ROWS, Slice, shared, slices
+from vecdb_index.dense.slices import SLICE_BYTES, SLICE_ROWS, Slice, shared, slices
 from vecdb_index.types import METRIC_CODES, Mask, Matrix, Metric, Rows, Scores, TopK, Vector
 
 # A batch works on rows of so many bytes at a time, which the second-level cache holds beside the queries.
@@ -156,6 +156,33 @@ def score_rows(matrix: Matrix, query: Vector, rows: Rows, metric: Metric, norms:
     weights, _ = source.scratch()
     for first, last in source.slices():
         source.scan(queries[0], scales[0], first, last, weights, out[first:last])
+    return out
+
+
+def rank_lists(
+    matrix: Matrix, queries: Matrix, rows: Rows, counts: NDArray[np.int32], metric: Metric, norms: Scores | None = None
+) -> Scores:
+    """Sort each query's list of rows in place, best first, equal scores by row; return the scores (q, c) float32.
+
+    Args:
+        matrix: (n, d), as in `search`.
+        queries: (q, d).
+        rows: (q, c) uint32.
+        counts: (q,) int32, how many rows of a line are meant; what stands behind them means nothing.
+        metric: as in `search`.
+        norms: as in `search`.
+
+    """
+    from vecdb_index.kernels.lists import scan_lists
+
+    source = _Source.of(matrix, metric, None, norms)
+    ready, scales = source.ready(queries)
+    out, weights = np.empty(rows.shape, np.float32), np.empty(rows.shape[1], np.float32)
+    kernel = scan_lists(source.matrix.dtype.char)
+    given = source.matrix, ready, source.metric, scales, source.norms, rows, counts
+    step = max(1, SLICE_BYTES // max(1, rows.shape[1] * source.row_bytes))
+    for first in range(0, len(ready), step):
+        kernel(*given, first, min(first + step, len(ready)), weights, out)
     return out
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vecdb_index.kernels.codes import prefetch
 from vecdb_index.kernels.jit import helper
 from vecdb_index.kernels.lanes import (
     COLUMNS,
@@ -170,6 +171,60 @@ def scan_batch(
         for i in range(keys.shape[0]):
             _finish(out[i], weights, scales[i], stop - start)
             offer(out[i], stop - start, rows, start, allowed, keys[i], states[i])
+
+
+def scan_lists(
+    matrix: Any,
+    queries: Any,
+    metric: int,
+    scales: Any,
+    norms: Any,
+    rows: Any,
+    counts: Any,
+    first: int,
+    last: int,
+    weights: Any,
+    out: Any,
+) -> None:
+    """Score for each of the queries first .. last - 1 the rows of its own list, and sort it; the same bits as `scan`.
+
+    Args:
+        matrix: (n, d) elements.
+        queries: (q, d).
+        metric: one of METRIC_CODES.
+        scales: (q,) what `scan` has as scale.
+        norms: as in `scan`.
+        rows: (q, c) uint32 row numbers; put in the order of their scores.
+        counts: (q,) int32, how many of a line are meant.
+        first: first query.
+        last: last query + 1.
+        weights: (c,) float32: room.
+        out: (q, c) float32; the first counts[i] of a line become the scores.
+
+    """
+    for i in range(first, last):
+        count = np.int64(counts[i])
+        for at in range(count):
+            prefetch(matrix, rows[i, at])
+        _sum(matrix, queries[i], metric, rows[i], 0, count, out[i])
+        _weigh(metric, norms, rows[i], 0, count, weights)
+        _finish(out[i], weights, scales[i], count)
+        _sort(rows[i], out[i], count)
+
+
+@helper
+def _sort(rows: Any, scores: Any, count: int) -> None:
+    """Put the best score first, equal ones by row (Shell's sort: lists are short, and mostly in order)."""
+    gap = count
+    while gap > 1:
+        gap = max(1, gap // 3)
+        for i in range(gap, count):
+            row, score = rows[i], scores[i]
+            at = i
+            while at >= gap and (scores[at - gap] < score or (scores[at - gap] == score and rows[at - gap] > row)):
+                rows[at], scores[at] = rows[at - gap], scores[at - gap]
+                at -= gap
+            rows[at], scores[at] = row, score
 
 
 def norms(matrix: Any, first: int, last: int, out: Any) -> None:

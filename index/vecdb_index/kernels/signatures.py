@@ -48,6 +48,23 @@ def scan_batch_of(element: Any, query: Any) -> tuple[Any, ...]:
     )
 
 
+def scan_lists_of(element: Any, query: Any) -> tuple[Any, ...]:
+    """Types of loops.scan_lists for a matrix and queries of these elements."""
+    return (
+        frozen(element, 2),
+        frozen(query, 2),
+        _SIZE,
+        frozen(_SCORE, 1),
+        frozen(_SCORE, 1),
+        filled(_ROWS, 2),
+        frozen(types.int32, 1),
+        _SIZE,
+        _SIZE,
+        filled(_SCORE, 1),
+        filled(_SCORE, 2),
+    )
+
+
 def norms_of(element: Any) -> tuple[Any, ...]:
     """Types of loops.norms for a matrix of these elements."""
     return frozen(element, 2), _SIZE, _SIZE, filled(_SCORE, 1)

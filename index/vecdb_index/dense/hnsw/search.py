@@ -134,18 +134,27 @@ def search_batch(
     if wanted == 0 or (mask is not None and wanted < k):
         return flat.search_batch(matrix, queries, k, metric, allowed=allowed, norms=norms)
     rows, sizes = candidates(graph, queries, max(ef, k), mask)
-    found = []
-    for query, row, size in zip(queries, rows, sizes.tolist(), strict=True):
-        if size < wanted:
-            found.append(flat.search(matrix, query, k, metric, allowed=allowed, norms=norms))
-        else:
-            found.append(_best(matrix, query, k, metric, row[:size], norms))
+    found = _best(matrix, queries, k, metric, rows, sizes, norms)
+    for at in np.flatnonzero(sizes < wanted).tolist():
+        found[at] = flat.search(matrix, queries[at], k, metric, allowed=allowed, norms=norms)
     return found
 
 
-def _best(matrix: Matrix, query: NDArray[np.generic], k: int, metric: Metric, rows: Rows, norms: Scores | None) -> TopK:
-    rows = rows[: max(int(RESCORED * k), RESCORED_LEAST)]
-    scores = flat.score_rows(matrix, query, rows, metric, norms)
-    best = np.lexsort((rows, -scores))
-    cut = len(best) > k and bool(scores[best[k]] == scores[best[k - 1]])
-    return TopK(rows[best[:k]], scores[best[:k]], cut)
+def _best(
+    matrix: Matrix,
+    queries: NDArray[np.generic],
+    k: int,
+    metric: Metric,
+    rows: Rows,
+    sizes: NDArray[np.int32],
+    norms: Scores | None,
+) -> list[TopK]:
+    """Score the first candidates of each line exactly and keep the k best; a line may be shorter than k."""
+    rows = np.ascontiguousarray(rows[:, : max(int(RESCORED * k), RESCORED_LEAST)])
+    counts = np.minimum(sizes, rows.shape[1])
+    scores = flat.rank_lists(matrix, queries, rows, counts, metric, norms)
+    found = []
+    for row, score, count in zip(rows, scores, counts.tolist(), strict=True):
+        kept = min(k, count)
+        found.append(TopK(row[:kept], score[:kept], count > k and bool(score[k] == score[k - 1])))
+    return found
