@@ -17,6 +17,7 @@ from vecdb import errors
 from vecdb.__about__ import __version__
 from vecdb.config import Settings
 from vecdb.schema.fields import Bool, Float64, Id, Int64, Json, Keyword, Text, Timestamp, Vector
+from vecdb.schema.indexes import Auto, Flat, Hnsw
 from vecdb.schema.schema import Schema
 
 if TYPE_CHECKING:
@@ -42,11 +43,14 @@ _LAZY = {
 }
 
 __all__ = [
+    "Auto",
     "Bool",
     "Collection",
     "Database",
+    "Flat",
     "Float64",
     "Hit",
+    "Hnsw",
     "Id",
     "Int64",
     "Json",

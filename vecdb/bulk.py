@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
+from vecdb.arguments import whole_number
 from vecdb.errors import ConflictError
-from vecdb.reads import whole_number
 from vecdb.results import WriteResult
 from vecdb.schema.records import validated, validated_batch
 

@@ -7,26 +7,29 @@ starts after it returned. All methods may be called from any thread.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
+from vecdb.arguments import whole_number
 from vecdb.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
-from vecdb.reads import BATCH_ROWS, Snapshot, whole_number
-from vecdb.results import SearchResult, WriteResult
+from vecdb.latest import LatestReads
+from vecdb.reads import Snapshot
+from vecdb.results import TuneReport, WriteResult
 from vecdb.schema.fields import Field
 from vecdb.schema.records import validated, validated_batch
 from vecdb.schema.schema import Schema
 from vecdb.storage.background import Worker
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
     from vecdb.bulk import BulkLoad
     from vecdb.filters import Expression
+    from vecdb.schema.indexes import IndexSpec
     from vecdb.storage.group_commit import Write
+    from vecdb.storage.indexing import Indexer
     from vecdb.storage.reader import Reader
     from vecdb.storage.snapshot import State
     from vecdb.storage.writer import Writer
@@ -35,7 +38,7 @@ DIRECT_BYTES = 8 << 20
 """A batch of more bytes is written as a segment at once and not through the log."""
 
 
-class Collection:
+class Collection(LatestReads):
     """Made by `Database.create_collection` and `Database.collection`."""
 
     def __init__(self, name: str, store: Writer | Reader, pool: ThreadPoolExecutor) -> None:
@@ -48,14 +51,29 @@ class Collection:
         self._writer = store if isinstance(store, Writer) else None
         self._flusher: Worker | None = None
         self._merger: Worker | None = None
-        if self._writer is not None and self._writer.settings.background:
-            self._start_workers(self._writer)
+        self._index_worker: Worker | None = None
+        self._indexer: Indexer | None = None
+        self._on_damaged_index: Callable[[], None] | None = None
+        if self._writer is not None:
+            from vecdb.storage.indexing import Indexer
 
-    def _start_workers(self, writer: Writer) -> None:
+            self._indexer = Indexer(self._writer, pool)
+            if self._writer.settings.background:
+                self._start_workers(self._writer, self._indexer)
+
+    def _start_workers(self, writer: Writer, indexer: Indexer) -> None:
         from vecdb.storage.compaction import compact_once
 
         limit = writer.settings.memtable_bytes
-        merger = Worker(f"vecdb-merge-{self.name}", lambda: compact_once(writer))
+        index_worker = Worker(f"vecdb-index-{self.name}", indexer.build_next)
+
+        def merge() -> int:
+            merged = compact_once(writer)
+            if not merged:
+                index_worker.wake()  # when all is merged that will be: an index of an input would be for nothing
+            return merged
+
+        merger = Worker(f"vecdb-merge-{self.name}", merge)
 
         def on_full() -> None:
             # Writes go on while a flush runs, until a second memtable is full too: memory stays bounded.
@@ -65,9 +83,12 @@ class Collection:
                 flusher.wake()
 
         flusher = Worker(f"vecdb-flush-{self.name}", writer.flush_if_full)
-        self._flusher, self._merger = flusher, merger
+        self._flusher, self._merger, self._index_worker = flusher, merger, index_worker
         writer.on_full = on_full
         writer.on_flushed = merger.wake
+        self._on_damaged_index = index_worker.wake
+        if indexer.missing():
+            merger.wake()
 
     # -- the state -----------------------------------------------------------------------------------------------
 
@@ -104,64 +125,12 @@ class Collection:
 
     def snapshot(self) -> Snapshot:
         """Return the present state, frozen: later writes do not show in it."""
-        return Snapshot(self.name, self._state(), self._pool)
+        return Snapshot(self.name, self._state(), self._pool, self._on_damaged_index)
 
     def refresh(self) -> None:
         """Look for new data now. Only a read-only collection can be behind; it looks by itself now and then."""
         if self._writer is None:
             self._reader.refresh()
-
-    # -- reads: the same names as Snapshot -------------------------------------------------------------------------
-
-    def search(
-        self,
-        k: int = 10,
-        where: str | Expression | None = None,
-        fields: Sequence[str] | None = None,
-        allow_partial: bool = False,
-        **vectors: Any,
-    ) -> SearchResult:
-        """Return the k best rows for one query vector; see `Snapshot.search`."""
-        return self.snapshot().search(k, where, fields, allow_partial, **vectors)
-
-    def search_batch(
-        self,
-        k: int = 10,
-        where: str | Expression | None = None,
-        fields: Sequence[str] | None = None,
-        allow_partial: bool = False,
-        **vectors: Any,
-    ) -> list[SearchResult]:
-        """Return one result per row of a matrix of queries; see `Snapshot.search_batch`."""
-        return self.snapshot().search_batch(k, where, fields, allow_partial, **vectors)
-
-    @overload  # a str is a sequence of str too: the first overload decides
-    def get(  # pyright: ignore[reportOverlappingOverload]
-        self, ids: str | int | np.integer, fields: Sequence[str] | None = None
-    ) -> dict[str, Any] | None: ...
-    @overload
-    def get(
-        self, ids: Sequence[Any] | np.ndarray | pa.Array, fields: Sequence[str] | None = None
-    ) -> list[dict[str, Any] | None]: ...
-    def get(self, ids: Any, fields: Sequence[str] | None = None) -> Any:
-        """Return the record of an id, or None; for a list of ids a list. See `Snapshot.get`."""
-        return self.snapshot().get(ids, fields)
-
-    def count(self, where: str | Expression | None = None) -> int:
-        """Return how many rows there are, or how many pass a filter."""
-        return self.snapshot().count(where)
-
-    def __len__(self) -> int:
-        return self.count()
-
-    def scan(
-        self,
-        where: str | Expression | None = None,
-        fields: Sequence[str] | None = None,
-        batch_rows: int = BATCH_ROWS,
-    ) -> Iterator[pa.RecordBatch]:
-        """Yield all rows that pass, in batches, from one consistent state; see `Snapshot.scan`."""
-        return self.snapshot().scan(where, fields, batch_rows)
 
     # -- writes ----------------------------------------------------------------------------------------------------
 
@@ -274,7 +243,7 @@ class Collection:
         import numpy as np
         import pyarrow as pa
 
-        from vecdb.planner.exact import take
+        from vecdb.planner.found import take
         from vecdb.reads import values
 
         state, schema = snapshot._state, snapshot.schema
@@ -396,16 +365,70 @@ class Collection:
             "seconds": time.monotonic() - started,
         }
 
+    def build_indexes(self, progress: Callable[[int, int], None] | None = None) -> int:
+        """Build what indexes are missing, now and in this thread; return how many were built.
+
+        This happens in the background by itself; call it to wait for it, or where `Settings.background` is off.
+
+        Args:
+            progress: called with (rows done, rows) of the index that is being built; it may raise to stop.
+
+        """
+        writer = self._writable()
+        assert self._indexer is not None
+        writer.flush()
+        return self._indexer.build_all(progress)
+
+    def set_index(self, name: str, index: IndexSpec | str) -> None:
+        """Search a vector field in another way from now on: "auto", "flat", or for example `vecdb.Hnsw(m=32)`.
+
+        Indexes are built in the background, or by `build_indexes`; no row is rewritten.
+        """
+        self._writable().change_schema(lambda schema: schema.with_index(name, index))
+        if self._merger is not None:
+            self._merger.wake()
+
+    def tune(
+        self, queries: Any = None, *, field: str | None = None, sample: int = 200, k: int = 10, reset: bool = False
+    ) -> TuneReport | None:
+        """Measure what recall searches reach at which width, and keep it for `search(..., recall=...)`.
+
+        Indexes measure themselves when they are built, with questions made from rows. Real queries are better: a
+        hundred of them, or more, as (queries, dimension).
+
+        Args:
+            queries: as in `recall`.
+            field: the vector field; not needed when there is only one.
+            sample: how many rows to make questions of, without queries.
+            k: rows asked for.
+            reset: forget what was measured, and go back to what the indexes say; returns None.
+
+        """
+        from vecdb import tuning
+        from vecdb.storage.history import keep_tuning
+
+        writer = self._writable()
+        if reset:
+            keep_tuning(writer, tuning.vector_column(self.schema, field).id, None)
+            return None
+        trial = self.snapshot().trial(queries, field, sample, k)
+        report = tuning.curve(trial)
+        keep_tuning(writer, trial.column.id, report.curve)
+        return report
+
     def stats(self) -> dict[str, Any]:
         """Return counts, sizes, what opening found, and what background work is doing."""
         from vecdb.storage.statistics import statistics
 
-        workers = {"flush": self._flusher, "compaction": self._merger}
-        return {"name": self.name, **statistics(self._store, self._state(), workers)}
+        workers = {"flush": self._flusher, "compaction": self._merger, "index": self._index_worker}
+        progress = None if self._indexer is None else self._indexer.progress
+        return {"name": self.name, **statistics(self._store, self._state(), workers, progress)}
 
     def _close(self) -> None:
         self._closed = True
-        for worker in (self._flusher, self._merger):
+        if self._indexer is not None:
+            self._indexer.close()
+        for worker in (self._flusher, self._merger, self._index_worker):
             if worker is not None:
                 worker.close()
         self._store.close()

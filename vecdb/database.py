@@ -23,10 +23,11 @@ from vecdb.results import CheckReport, RepairReport
 from vecdb.schema.schema import Schema
 from vecdb.storage import catalog as catalogs
 from vecdb.storage import format as names
-from vecdb.storage import writer as writers
+from vecdb.storage.create import create
 from vecdb.storage.directory import LocalDirectory, Lock
 from vecdb.storage.os_errors import typed_os_errors
 from vecdb.storage.reader import Reader
+from vecdb.storage.writer import Writer
 
 MEMORY = ":memory:"
 
@@ -114,7 +115,7 @@ class Database:
                 return found
             uuid = names.new_uuid()
             changed = catalogs.with_collection(catalog, name, uuid)
-            writers.create(self._directory, f"{names.COLLECTIONS}/{uuid}", uuid, schema)
+            create(self._directory, f"{names.COLLECTIONS}/{uuid}", uuid, schema)
             catalogs.commit(self._directory, changed)
             return self.collection(name)
 
@@ -136,7 +137,7 @@ class Database:
                 store = (
                     Reader(self._directory, base, self._settings)
                     if self.read_only
-                    else writers.Writer(self._directory, base, self._settings)
+                    else Writer(self._directory, base, self._settings)
                 )
                 found = self._open[uuid] = Collection(name, store, self._pool)
             return found

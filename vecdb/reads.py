@@ -6,13 +6,14 @@ that it maps stay readable although they may have been removed.
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self, cast, overload
 
-from vecdb.errors import DimensionMismatchError, InvalidInputError
-from vecdb.results import SearchResult
+from vecdb.arguments import effort_of, query_matrix, whole_number
+from vecdb.errors import InvalidInputError
+from vecdb.results import RecallReport, SearchResult
 from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column, Schema
 
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vecdb.filters import BoundFilter, Expression
-    from vecdb.planner.exact import Found
+    from vecdb.planner.dense import Effort
+    from vecdb.planner.found import Found
     from vecdb.storage.snapshot import Part, State
+    from vecdb.tuning import Trial
 
 BATCH_ROWS = 8192
 
@@ -30,10 +33,17 @@ BATCH_ROWS = 8192
 class Snapshot:
     """One version of a collection. Use it as a context manager, or let it go: it holds memory maps and no lock."""
 
-    def __init__(self, name: str, state: State, pool: ThreadPoolExecutor | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        state: State,
+        pool: ThreadPoolExecutor | None,
+        on_damaged_index: Callable[[], None] | None = None,
+    ) -> None:
         self.name = name
         self._state = state
         self._pool = pool
+        self._on_damaged_index = on_damaged_index
 
     @property
     def schema(self) -> Schema:
@@ -64,17 +74,29 @@ class Snapshot:
         k: int = 10,
         where: str | Expression | None = None,
         fields: Sequence[str] | None = None,
+        *,
+        exact: bool = False,
+        recall: float | None = None,
+        ef: int | None = None,
+        plan: str | None = None,
         allow_partial: bool = False,
         **vectors: Any,
     ) -> SearchResult:
-        """Return the k best rows for one query vector, exactly; all matching rows when fewer match.
+        """Return the k best rows for one query vector; all matching rows when fewer match.
 
-        Equal scores are ordered by id, so the result is reproducible.
+        Where there is an index, about the best k: a share of at least `recall` of them on average. Scores are exact
+        either way, and equal ones are ordered by id. Rows that have no index yet are scanned.
 
         Args:
             k: how many, at least 1.
             where: a filter, as a string or built with `vecdb.col`; rows that do not pass are not considered.
             fields: the fields to return with each hit; by default all but the vectors.
+            exact: compare the query with every row that passes.
+            recall: the share of the true best k to find, above 0 and below 1; by default 0.99. What it takes was
+                measured when the index was built, or by `tune`.
+            ef: instead of recall: how many candidates a walk through a graph keeps.
+            plan: insist on one way through the segments that have an index: "scan", "codes", "graph", "wide" or
+                "two_hops". For measurements.
             allow_partial: answer although a damaged segment cannot be read; `missing` then names it.
             **vectors: one vector field's name and the query: (dimension,) numbers.
 
@@ -85,32 +107,132 @@ class Snapshot:
 
         """
         column, query = self._query(vectors)
-        return self._search(column, _matrix(column, query, 1), k, where, fields, allow_partial)[0]
+        effort = effort_of(exact, recall, ef, plan)
+        return self._search(column, query_matrix(column, query, 1), k, where, fields, effort, allow_partial)[0]
 
     def search_batch(
         self,
         k: int = 10,
         where: str | Expression | None = None,
         fields: Sequence[str] | None = None,
+        *,
+        exact: bool = False,
+        recall: float | None = None,
+        ef: int | None = None,
+        plan: str | None = None,
         allow_partial: bool = False,
         **vectors: Any,
     ) -> list[SearchResult]:
         """Return, for each row of a (queries, dimension) matrix, exactly what `search` returns for it."""
         column, queries = self._query(vectors)
-        return self._search(column, _matrix(column, queries, 2), k, where, fields, allow_partial)
+        effort = effort_of(exact, recall, ef, plan)
+        return self._search(column, query_matrix(column, queries, 2), k, where, fields, effort, allow_partial)
+
+    def search_iter(
+        self,
+        k: int = 100,
+        where: str | Expression | None = None,
+        fields: Sequence[str] | None = None,
+        *,
+        exact: bool = False,
+        recall: float | None = None,
+        **vectors: Any,
+    ) -> Iterator[SearchResult]:
+        """Yield pages of k hits, best first, until every row that matches was seen; no row comes twice.
+
+        Each page is found by a search twice as deep as the one before when that was used up, so the whole costs about
+        twice what one search for all of it would. All pages come from the same state.
+        """
+        column, query = self._query(vectors)
+        effort = effort_of(exact, recall, None, None)
+        queries, k = query_matrix(column, query, 1), whole_number("k", k)
+        return self._pages(column, queries, k, self._bind(where), self._columns(fields), effort)
+
+    def _pages(
+        self,
+        column: Column[Vector],
+        queries: np.ndarray,
+        k: int,
+        bound: BoundFilter | None,
+        columns: list[Column],
+        effort: Effort,
+    ) -> Iterator[SearchResult]:
+        import numpy as np
+
+        from vecdb.planner import dense
+
+        seen: set[tuple[int, int]] = set()
+        depth = 2 * k
+        while True:
+            (found,) = dense.search(self._state, column, queries, depth, bound, self._pool, effort)
+            part = np.zeros(len(found.row), np.int64) if found.part is None else found.part
+            places = list(zip(part.tolist(), found.row.tolist(), strict=True))
+            fresh = [at for at, place in enumerate(places) if place not in seen]
+            last = len(places) < depth
+            while len(fresh) >= k or (last and fresh):
+                page, fresh = fresh[:k], fresh[k:]
+                seen.update(places[at] for at in page)
+                chosen = found.some(np.array(page))
+                yield SearchResult(_Rows(self, columns, chosen), column.field.metric)
+            if last:
+                return
+            depth *= 2
+
+    def recall(
+        self,
+        queries: Any = None,
+        *,
+        field: str | None = None,
+        sample: int = 100,
+        k: int = 10,
+        where: str | Expression | None = None,
+        recall: float | None = None,
+        ef: int | None = None,
+        plan: str | None = None,
+    ) -> RecallReport:
+        """Ask queries both through the index and exactly, and return how good and how fast the answers are.
+
+        Args:
+            queries: (queries, dimension); by default `sample` rows of the collection, each with half of another one
+                added, which is about as hard as real questions.
+            field: the vector field; not needed when there is only one.
+            sample: how many.
+            k: rows asked for.
+            where: a filter, as in `search`.
+            recall: as in `search`, and so are ef and plan.
+            ef: as in `search`.
+            plan: as in `search`.
+
+        """
+        from vecdb import tuning
+
+        trial = self.trial(queries, field, sample, k, where)
+        return tuning.recall(trial, effort_of(False, recall, ef, plan))
+
+    def trial(
+        self, queries: Any, field: str | None, sample: int, k: int, where: str | Expression | None = None
+    ) -> Trial:
+        """Return questions to this state, checked."""
+        from vecdb import tuning
+
+        column = tuning.vector_column(self.schema, field)
+        asked = tuning.questions(self._state, column, queries, whole_number("sample", sample))
+        return tuning.Trial(self._state, column, asked, whole_number("k", k), self._bind(where), self._pool)
 
     def _query(self, vectors: dict[str, Any]) -> tuple[Column[Vector], Any]:
+        if len(vectors) == 1:
+            for name, value in vectors.items():
+                column = self.schema[name]
+                if column.field.kind == "vector":
+                    return cast("Column[Vector]", column), value
         known = ", ".join(repr(column.name) for column in self.schema.vectors) or "none"
         if len(vectors) != 1:
             given = ", ".join(map(repr, vectors)) or "none"
             raise InvalidInputError(f"name one vector field and its query (there are: {known}), got {given}")
-        (name, value), *_ = vectors.items()
-        column = self.schema[name]
-        if column.field.kind != "vector":
-            raise InvalidInputError(
-                f"field {name!r} is {column.field.kind}, not a vector (there are: {known})", field=name
-            )
-        return cast("Column[Vector]", column), value
+        (name,) = vectors
+        raise InvalidInputError(
+            f"field {name!r} is {self.schema[name].field.kind}, not a vector (there are: {known})", field=name
+        )
 
     def _search(
         self,
@@ -119,46 +241,24 @@ class Snapshot:
         k: int,
         where: str | Expression | None,
         fields: Sequence[str] | None,
+        effort: Effort,
         allow_partial: bool,
     ) -> list[SearchResult]:
-        from vecdb.planner import exact
+        from vecdb.planner import dense
 
         k = whole_number("k", k)
         bound = self._bind(where)
         columns = self._columns(fields)
-        found = exact.search(self._state, column, queries, k, bound, self._pool, allow_partial)
-        return [self._result(column, columns, one) for one in found]
-
-    def _result(self, column: Column[Vector], columns: list[Column], found: Found) -> SearchResult:
-        return SearchResult(
-            found.score,
-            column.field.metric,
-            lambda: self._table([self.schema.id], found),
-            lambda: self._table(columns, found),
-            frozenset(one.name for one in columns if one.field.kind == "json"),
-            found.missing,
-        )
-
-    def _table(self, columns: list[Column], found: Found) -> pa.Table:
-        import pyarrow as pa
-
-        from vecdb.planner import exact
-
-        arrays = []
-        for column in columns:
-            if len(found.row) == 0:
-                arrays.append(pa.array([], column.field.arrow_type))
-            else:
-                arrays.append(
-                    exact.take(
-                        found.parts, found.part, found.row, lambda part, rows, column=column: values(part, column, rows)
-                    )
-                )
-        return pa.table(arrays, names=[column.name for column in columns])
+        found = dense.search(self._state, column, queries, k, bound, self._pool, effort, allow_partial)
+        if self._on_damaged_index is not None and found and any(plan.problem for plan in found[0].plans):
+            self._on_damaged_index()
+        return [SearchResult(_Rows(self, columns, one), column.field.metric) for one in found]
 
     def _bind(self, where: str | Expression | None) -> BoundFilter | None:
         if where is None:
             return None
+        if isinstance(where, str):
+            return _bound(where, self.schema)
         from vecdb.filters import bind, resolve
 
         expression = resolve(where)
@@ -167,6 +267,8 @@ class Snapshot:
     def _columns(self, fields: Sequence[str] | None) -> list[Column]:
         if fields is None:
             return list(self.schema.scalars)
+        if not fields and not isinstance(fields, str):
+            return []
         if isinstance(fields, str):
             raise InvalidInputError(f"fields is the string {fields!r}, expected a list of names", field="fields")
         wanted = [self.schema[name] for name in dict.fromkeys(fields)]
@@ -249,7 +351,7 @@ class Snapshot:
     def _matches(self, bound: BoundFilter | None) -> Iterator[tuple[Part, np.ndarray]]:
         import numpy as np
 
-        from vecdb.planner.exact import filter_mask
+        from vecdb.planner.masks import filter_mask
 
         for part in self._state.parts:
             mask = filter_mask(part, self.schema, bound)
@@ -281,22 +383,53 @@ class Snapshot:
                 yield pa.record_batch([values(part, column, chosen) for column in columns], schema=schema)
 
 
-def whole_number(name: str, value: Any, least: int = 1) -> int:
-    """Return a count given by a user, NumPy's integers too.
+@lru_cache(256)
+def _bound(where: str, schema: Schema) -> BoundFilter:
+    """Return a filter text, read and checked against the fields. The same text comes again and again."""
+    from vecdb.filters import bind, parse
 
-    Raises:
-        InvalidInputError: it is no whole number, or below the least.
+    return bind(parse(where), schema)
 
-    """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if isinstance(value, bool) or number < least:
-        raise InvalidInputError(
-            f"{name} is {value!r}, expected a whole number of at least {least}", field=name, value=value
-        )
-    return number
+
+class _Rows:
+    """The rows of a result and the state that they were found in; see `vecdb.results.Rows`."""
+
+    __slots__ = ("_columns", "_found", "_snapshot", "missing", "scores")
+
+    def __init__(self, snapshot: Snapshot, columns: list[Column], found: Found) -> None:
+        self._snapshot = snapshot
+        self._columns = columns
+        self._found = found
+        self.scores = found.score
+        self.missing = found.missing
+
+    @property
+    def json_fields(self) -> frozenset[str]:
+        return frozenset(column.name for column in self._columns if column.field.kind == "json")
+
+    def ids(self) -> list[Any]:
+        return self._found.ids()
+
+    def id_table(self) -> pa.Table:
+        return self._table([self._snapshot.schema.id])
+
+    def field_table(self) -> pa.Table:
+        return self._table(self._columns)
+
+    def explain(self) -> dict[str, Any]:
+        found = self._found
+        return {"parts": [plan._asdict() for plan in found.plans], "codes_compared": found.reads}
+
+    def _table(self, columns: list[Column]) -> pa.Table:
+        import pyarrow as pa
+
+        if len(self.scores) == 0:
+            arrays = [pa.array([], column.field.arrow_type) for column in columns]
+        else:
+            arrays = [
+                self._found.take(lambda part, rows, column=column: values(part, column, rows)) for column in columns
+            ]
+        return pa.table(arrays, names=[column.name for column in columns])
 
 
 def values(part: Part, column: Column, rows: np.ndarray) -> pa.Array:
@@ -332,41 +465,3 @@ def _value(part: Part, column: Column, row: int) -> Any:
     if held is None or (held[1] is not None and not held[1][row]):
         return None
     return held[0][row].copy()
-
-
-def _matrix(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
-    """Return queries as a (q, d) matrix of what the kernels want, or say what is wrong with them."""
-    import numpy as np
-
-    field = column.field
-    name = column.name
-    try:
-        array = np.asarray(query)
-    except (TypeError, ValueError):
-        array = np.empty(0, object)
-    if array.dtype.kind not in "fiu" and array.size:
-        raise InvalidInputError(f"the query for {name!r} is not an array of numbers", field=name, value=query)
-    if array.ndim != axes:
-        shape = "(dimension,)" if axes == 1 else "(queries, dimension)"
-        raise InvalidInputError(f"the query for {name!r} has shape {array.shape}, expected {shape}", field=name)
-    if array.shape[-1] != field.dimension:
-        raise DimensionMismatchError(
-            f"the query has {array.shape[-1]} values, field {name!r} has {field.dimension}", field=name
-        )
-    array = array.reshape(-1, field.dimension)
-    if field.dtype == "int8":
-        if array.size and not ((array >= -128) & (array <= 127) & (array == np.trunc(array))).all():
-            raise InvalidInputError(
-                f"field {name!r} holds int8: a query needs whole numbers from -128 to 127", field=name
-            )
-        converted = array.astype(np.int8)
-    else:
-        with np.errstate(over="ignore"):
-            converted = array.astype(np.float32)
-        if not np.isfinite(converted).all():
-            row = int(np.flatnonzero(~np.isfinite(converted).all(axis=1))[0])
-            raise InvalidInputError(f"query {row} for {name!r} holds NaN or infinity", field=name, row=row)
-    if field.metric == "cosine" and not converted.any(axis=1).all():
-        row = int(np.flatnonzero(~converted.any(axis=1))[0])
-        raise InvalidInputError(f"query {row} for {name!r} is all zeros: its cosine is undefined", field=name, row=row)
-    return np.ascontiguousarray(converted)

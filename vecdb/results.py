@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +45,34 @@ class Hit:
         return self.fields[name]
 
 
+class Rows(Protocol):
+    """What a result asks of the state that it was found in."""
+
+    scores: np.ndarray
+    missing: tuple[str, ...]
+
+    @property
+    def json_fields(self) -> frozenset[str]:
+        """Names of the fields that hold JSON."""
+        ...
+
+    def ids(self) -> list[Any]:
+        """Return the ids."""
+        ...
+
+    def id_table(self) -> pa.Table:
+        """Return the ids as a table of one column."""
+        ...
+
+    def field_table(self) -> pa.Table:
+        """Return the fields that were asked for."""
+        ...
+
+    def explain(self) -> dict[str, Any]:
+        """Return how the rows were found."""
+        ...
+
+
 class SearchResult:
     """The hits of one query, best first.
 
@@ -52,21 +80,20 @@ class SearchResult:
     metric's own direction: 1 - cosine, minus the dot product, or the squared Euclidean distance.
     """
 
-    def __init__(
-        self,
-        scores: np.ndarray,
-        metric: str,
-        fetch_ids: Callable[[], pa.Table],
-        fetch_fields: Callable[[], pa.Table],
-        json_fields: frozenset[str] = frozenset(),
-        missing: tuple[str, ...] = (),
-    ) -> None:
-        self.scores = scores
-        self.missing = missing
+    def __init__(self, rows: Rows, metric: str) -> None:
+        self._rows = rows
         self._metric = metric
-        self._fetch_ids = fetch_ids
-        self._fetch_fields = fetch_fields
-        self._json_fields = json_fields
+        self.scores = rows.scores
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Segments left out because of damage, when the search allowed it."""
+        return self._rows.missing
+
+    @property
+    def explain(self) -> dict[str, Any]:
+        """How the answer was found: for each part of the collection the plan, and how many codes were compared."""
+        return self._rows.explain()
 
     @property
     def distances(self) -> np.ndarray:
@@ -75,16 +102,16 @@ class SearchResult:
 
     @cached_property
     def _ids(self) -> pa.Table:
-        return self._fetch_ids()
+        return self._rows.id_table()
 
     @cached_property
     def _fields(self) -> pa.Table:
-        return self._fetch_fields()
+        return self._rows.field_table()
 
-    @property
+    @cached_property
     def ids(self) -> list[Any]:
         """The ids, best first."""
-        return self._ids.column(0).to_pylist()
+        return self._rows.ids()
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -104,7 +131,7 @@ class SearchResult:
     def _hits(self) -> list[Hit]:
         ids = self.ids
         columns = [
-            (name, to_python(self._fields.column(name), name in self._json_fields))
+            (name, to_python(self._fields.column(name), name in self._rows.json_fields))
             for name in self._fields.column_names
         ]
         fields = [{name: values[at] for name, values in columns} for at in range(len(ids))]
@@ -155,6 +182,49 @@ def to_python(column: pa.ChunkedArray | pa.Array, is_json: bool = False) -> list
     if not pa.types.is_fixed_size_list(column.type):
         return column.to_pylist()
     return [None if value.values is None else value.values.to_numpy() for value in column]
+
+
+@dataclass(frozen=True, slots=True)
+class RecallReport:
+    """How good and how fast answers are, measured against the exact scan.
+
+    Attributes:
+        recall: the mean share of the true k best rows that were found.
+        worst: the smallest share of any query.
+        k: rows asked for.
+        queries: how many were asked.
+        short: answers with fewer rows than the exact one has; never any.
+        p50_ms: median time of a search.
+        p95_ms: 95 of 100 took no longer.
+        exact_p50_ms: median time of the exact search.
+        codes_compared: codes of an index that a search compared, on average.
+        plans: how often which plan was carried out, over all segments.
+
+    """
+
+    recall: float
+    worst: float
+    k: int
+    queries: int
+    short: int
+    p50_ms: float
+    p95_ms: float
+    exact_p50_ms: float
+    codes_compared: float
+    plans: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class TuneReport:
+    """What recall a search reaches at which width (ef, for 10 rows), measured with so many queries for k rows."""
+
+    k: int
+    queries: int
+    curve: tuple[tuple[int, float], ...]
+
+    def ef_for(self, recall: float) -> int | None:
+        """Return the smallest measured width that reaches a recall; None when none did."""
+        return next((ef for ef, reached in self.curve if reached >= recall), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,3 +36,31 @@ class TopK(NamedTuple):
     rows: Rows
     scores: Scores
     cut: bool
+
+
+class Answers(NamedTuple):
+    """What an index found for each of q queries: a line each, best first, of which the first `counts` are meant.
+
+    `reads` says how many codes were compared with each query.
+    """
+
+    rows: NDArray[np.uint32]
+    scores: Scores
+    counts: NDArray[np.int32]
+    reads: NDArray[np.int32]
+
+    def lines(self, k: int) -> list[tuple[Rows, Scores]]:
+        """Return rows and scores of the k best of each line."""
+        counts = self.counts.tolist()
+        return [
+            (rows[: min(k, count)], scores[: min(k, count)])
+            for rows, scores, count in zip(self.rows, self.scores, counts, strict=True)
+        ]
+
+    def top(self, k: int) -> list[TopK]:
+        """Return the k best of each line."""
+        found = []
+        for row, score, count in zip(self.rows, self.scores, self.counts.tolist(), strict=True):
+            kept = min(k, count)
+            found.append(TopK(row[:kept], score[:kept], count > k > 0 and bool(score[k] == score[k - 1])))
+        return found

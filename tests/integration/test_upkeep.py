@@ -457,7 +457,7 @@ def test_statistics_can_be_asked_for_while_everything_moves(path: Path) -> None:
 
     assert failures == []
     background = docs.stats()["background"]
-    assert background.keys() == {"flush", "compaction"}
+    assert background.keys() == {"flush", "compaction", "index"}
     assert all(worker["last_error"] is None for worker in background.values())
     assert background["flush"]["runs"] > 0
     database.close()

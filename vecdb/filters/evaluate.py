@@ -40,6 +40,8 @@ class BoundFilter:
     def __init__(self, expression: Expression, schema: Schema) -> None:
         """Check and compile; see `bind`."""
         self.expression = expression
+        self.key = str(expression)
+        """The filter as text: equal for filters that mean the same words, and for no others."""
         plain: list[Expression] = []
         json: list[Expression] = []
         for part in expression.parts if isinstance(expression, And) else (expression,):

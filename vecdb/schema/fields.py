@@ -13,9 +13,10 @@ import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, get_args
 
 from vecdb.errors import InvalidInputError
+from vecdb.schema.indexes import Auto, IndexSpec, index_from
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 IdType = Literal["string", "int64"]
 VectorDtype = Literal["float32", "float16", "int8"]
 Metric = Literal["cosine", "dot", "l2"]
+
+AUTO = Auto()
 
 ID_BYTES = 512
 """The longest string id, in bytes of UTF-8."""
@@ -198,20 +201,22 @@ class Json(Field):
         return pa.string()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Vector(Field):
     """A point of `dimension` numbers, held as `dtype` and compared by `metric`.
 
-    A record may have none (null). Every number is finite; a vector compared by cosine is not all zeros.
+    A record may have none (null). Every number is finite; a vector compared by cosine is not all zeros. `index` says
+    how the column is searched: a kind of `vecdb.schema.indexes`, or its name.
     """
 
     kind: ClassVar[str] = "vector"
     dimension: int
     dtype: VectorDtype = "float32"
     metric: Metric = "cosine"
+    index: IndexSpec | str | Mapping[str, Any] = AUTO
 
     def __post_init__(self) -> None:
-        """Refuse dimensions, dtypes and metrics that do not exist; NumPy integers become int."""
+        """Refuse dimensions, dtypes, metrics and indexes that do not exist; NumPy integers become int."""
         _one_of("dtype", self.dtype, get_args(VectorDtype))
         _one_of("metric", self.metric, get_args(Metric))
         largest = INT8_DIMENSION if self.dtype == "int8" else DIMENSION
@@ -225,6 +230,22 @@ class Vector(Field):
                 value=self.dimension,
             )
         object.__setattr__(self, "dimension", dimension)
+        object.__setattr__(self, "index", index_from(self.index))
+
+    @property
+    def spec(self) -> IndexSpec:
+        """How the column is searched."""
+        return cast("IndexSpec", self.index)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that manifests hold: as ever where the index is the usual one."""
+        told = super().to_json()
+        del told["index"]
+        return told if self.index == AUTO else {**told, "index": self.spec.to_json()}
+
+    def __repr__(self) -> str:
+        index = "" if self.index == AUTO else f", index={self.index!r}"
+        return f"Vector(dimension={self.dimension}, dtype={self.dtype!r}, metric={self.metric!r}{index})"
 
     @cached_property
     def arrow_type(self) -> pa.DataType:

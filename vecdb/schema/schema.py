@@ -23,6 +23,8 @@ from vecdb.schema.fields import Field, Id, Vector, field_from_json
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from vecdb.schema.indexes import IndexSpec
+
 F_co = TypeVar("F_co", bound=Field, covariant=True)
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
@@ -39,6 +41,7 @@ RESERVED = frozenset(
         "distance",
         "ef",
         "ef_search",
+        "effort",
         "exact",
         "explain",
         "fields",
@@ -50,6 +53,7 @@ RESERVED = frozenset(
         "nprobe",
         "offset",
         "order_by",
+        "plan",
         "queries",
         "query",
         "recall",
@@ -218,6 +222,21 @@ class Schema:
         self._check_new_name(new)
         _check_field(new, target.field)
         columns = (replace(column, name=new) if column is target else column for column in self.columns)
+        return self._of(tuple(columns), self.next_id)
+
+    def with_index(self, name: str, index: IndexSpec | str) -> Schema:
+        """Return a schema in which the vector column is searched in another way.
+
+        Raises:
+            UnknownFieldError: there is no such column.
+            InvalidInputError: it is no vector, or there is no such kind of index.
+
+        """
+        target = self[name]
+        if not isinstance(target.field, Vector):
+            raise InvalidInputError(f"field {name!r} is {target.field.kind}: only vectors have an index", field=name)
+        field = replace(target.field, index=index)
+        columns = (replace(column, field=field) if column is target else column for column in self.columns)
         return self._of(tuple(columns), self.next_id)
 
     def _check_new_name(self, name: str) -> None:

@@ -53,15 +53,23 @@ def pin(writer: Writer) -> "_Source":
     with writer.quiet() as state:
         manifest = state.located.manifest
         views = {view.segment.uuid: view for view in state.segments}
+        entries = tuple(_with_sound_indexes(entry, views[entry.uuid]) for entry in manifest.segments)
         files: dict[str, pa.Buffer] = {}
-        for entry in manifest.segments:
+        for entry in entries:
             files.update(_held(writer.directory, writer.base, entry, views[entry.uuid]))
-        return _Source(manifest, files)
+        return _Source(replace(manifest, segments=entries), files)
+
+
+def _with_sound_indexes(entry: SegmentEntry, view: SegmentView) -> SegmentEntry:
+    """Leave out indexes that are damaged: the copy builds them again when it is opened."""
+    sound = tuple(index for index in entry.indexes if view.segment.verify_index(index) is None)
+    return replace(entry, indexes=sound)
 
 
 def _held(directory: LocalDirectory, base: str, entry: SegmentEntry, view: SegmentView) -> dict[str, pa.Buffer]:
     folder = f"{names.SEGMENTS}/{entry.uuid}"
-    held = {f"{folder}/{file.name}": view.segment.buffer(file.name) for file in entry.files}
+    files = (*entry.files, *(index.file for index in entry.indexes))
+    held = {f"{folder}/{file.name}": view.segment.buffer(file.name) for file in files}
     if entry.deletes is not None:
         name = f"{folder}/{entry.deletes.name}"
         held[name] = pa.py_buffer(directory.read(f"{base}/{name}"))
@@ -126,7 +134,7 @@ def _write_collection(target: LocalDirectory, uuid: str, source: _Source, before
         deletes = (
             [FileEntry(entry.deletes.name, entry.deletes.bytes, entry.deletes.crc32c, "")] if entry.deletes else []
         )
-        for file in (*entry.files, *deletes):
+        for file in (*entry.files, *deletes, *(index.file for index in entry.indexes)):
             name = f"{folder}/{file.name}"
             if before is None or not _link(target, f"{before}/{name}", f"{base}/{name}", file):
                 _copy(target, f"{base}/{name}", source.files[name], file)
@@ -204,7 +212,7 @@ def _from_disk(origin: LocalDirectory, base: str) -> _Source:
             raise ConflictError(f"{origin.root} is a database in use, not a backup: make a backup of it first")
     files: dict[str, pa.Buffer] = {}
     for entry in manifest.segments:
-        listed: Iterable[str] = [file.name for file in entry.files]
+        listed: Iterable[str] = [file.name for file in (*entry.files, *(index.file for index in entry.indexes))]
         if entry.deletes is not None:
             listed = [*listed, entry.deletes.name]
         for name in listed:

@@ -122,6 +122,8 @@ def _check_collection(directory: LocalDirectory, base: str, audit: Audit) -> Non
             if entry.uuid not in good | bad:
                 (good if _check_segment(directory, base, entry, audit) else bad).add(entry.uuid)
             _check_deletes(directory, base, entry, audit)
+            # An older version does without: its rows are scanned, and nobody builds its index again.
+            _check_indexes(directory, base, entry, audit, DERIVED if version is located else NOTE)
     _check_log(directory, base, located, bad, audit)
 
 
@@ -141,7 +143,7 @@ def _check_segment(directory: LocalDirectory, base: str, entry: SegmentEntry, au
     readable = True
     sound = True
     for file in entry.files:
-        alone = replace(entry, files=(file,), deletes=None)
+        alone = replace(entry, files=(file,), deletes=None, indexes=())
         audit.files += 1
         audit.bytes += file.bytes
         try:
@@ -178,6 +180,16 @@ def _cross_check(directory: LocalDirectory, base: str, entry: SegmentEntry, audi
             audit.note(f"{folder}/{name}", f"{folder}/{name} has no norms beside it", DERIVED)
         elif not np.array_equal(row_norms(arrow_file.matrix_of(batch)), batches[norms].column(0).to_numpy()):
             audit.note(f"{folder}/{norms}", f"{folder}/{norms} does not belong to the vectors beside it", DERIVED)
+
+
+def _check_indexes(directory: LocalDirectory, base: str, entry: SegmentEntry, audit: Audit, severity: str) -> None:
+    for index in entry.indexes:
+        audit.files += 1
+        audit.bytes += index.file.bytes
+        alone = Segment(directory, base, replace(entry, files=(), deletes=None, indexes=(index,)), "first_use")
+        problem = alone.verify_index(index)
+        if problem is not None:
+            audit.failed(problem, alone.folder, severity)
 
 
 def _check_deletes(directory: LocalDirectory, base: str, entry: SegmentEntry, audit: Audit) -> None:

@@ -44,6 +44,7 @@ MANIFEST_NAME = re.compile(r"(\d{20})-(\d{10})-([0-9a-f]{12})\.json")
 WAL_NAME = re.compile(r"(\d{10})-(\d{20})\.wal")
 UUID_NAME = re.compile(r"[0-9a-f]{32}")
 SEGMENT_FILE = re.compile(r"(ids|keys|data|text|(vec|norm)-\d+)\.arrow|del-\d{20}-[0-9a-f]{8}\.roar")
+INDEX_NAME = re.compile(r"index-(\d+)-[0-9a-f]{12}\.arrow")
 DELETES_NAME = re.compile(r"del-(\d{20})-([0-9a-f]{8})\.roar")
 
 _DIGEST = 64
@@ -62,6 +63,11 @@ def nonce(size: int = 6) -> str:
 def manifest_name(version: int, epoch: int) -> str:
     """Return a manifest's file name; the nonce makes names of two writers differ."""
     return f"{version:020d}-{epoch:010d}-{nonce()}.json"
+
+
+def index_name(field_id: int) -> str:
+    """Return the file name of an index of a vector column; each build makes another."""
+    return f"index-{field_id}-{nonce()}.arrow"
 
 
 def wal_name(epoch: int, first_lsn: int) -> str:

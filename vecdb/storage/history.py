@@ -1,5 +1,6 @@
 """Time travel: older versions, tags, and forgetting them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from vecdb.errors import ConflictError, CorruptionError, InvalidInputError, NotFoundError
@@ -101,3 +102,13 @@ def forget(writer: Writer) -> None:
     """Forget every older version that no tag keeps, and remove the files that only they needed."""
     with writer.quiet():
         writer.publish(retain_versions=1)
+
+
+def keep_tuning(writer: Writer, field_id: int, curve: Sequence[tuple[int, float]] | None) -> None:
+    """Publish what a search of a vector column reaches at which width; None forgets it."""
+    with writer.quiet() as state:
+        tuning = dict(state.located.manifest.tuning)
+        tuning.pop(str(field_id), None)
+        if curve is not None:
+            tuning[str(field_id)] = [[float(width), reached] for width, reached in curve]
+        writer.publish(tuning=tuning)

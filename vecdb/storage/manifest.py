@@ -41,8 +41,17 @@ class DeletesEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """An index of one vector column of a segment: derived data, added when it is built."""
+
+    field: int
+    kind: str
+    file: FileEntry
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentEntry:
-    """An immutable segment and the deletion bitmap in force."""
+    """An immutable segment, the deletion bitmap in force, and the indexes that it has by now."""
 
     uuid: str
     rows: int
@@ -50,11 +59,17 @@ class SegmentEntry:
     max_lsn: int
     files: tuple[FileEntry, ...]
     deletes: DeletesEntry | None = None
+    indexes: tuple[IndexEntry, ...] = ()
 
     @property
     def bytes(self) -> int:
-        """Bytes on disk, deletion bitmap included."""
+        """Bytes on disk of the rows, deletion bitmap included; indexes are not."""
         return sum(file.bytes for file in self.files) + (self.deletes.bytes if self.deletes else 0)
+
+    def with_index(self, index: IndexEntry) -> "SegmentEntry":
+        """Return the entry with an index instead of the one that its column had."""
+        others = tuple(other for other in self.indexes if other.field != index.field)
+        return replace(self, indexes=(*others, index))
 
     @property
     def live(self) -> int:
@@ -63,14 +78,20 @@ class SegmentEntry:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that manifests and log frames hold."""
-        return asdict(self)
+        told = asdict(self)
+        if not self.indexes:
+            del told["indexes"]
+        return told
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "SegmentEntry":
         """Return the entry that to_json() wrote; names that could lead outside a segment's folder are refused."""
-        deletes = data["deletes"]
+        deletes, indexes = data["deletes"], data.get("indexes", ())
         listed = [file["name"] for file in data["files"]] + ([deletes["name"]] if deletes else [])
-        if not names.UUID_NAME.fullmatch(data["uuid"]) or not all(map(names.SEGMENT_FILE.fullmatch, listed)):
+        sidecars = [index["file"]["name"] for index in indexes]
+        sound = all(map(names.SEGMENT_FILE.fullmatch, listed)) and all(map(names.INDEX_NAME.fullmatch, sidecars))
+        if not names.UUID_NAME.fullmatch(data["uuid"]) or not sound:
+            listed += sidecars
             raise CorruptionError(f"segment {data['uuid']!r} names files that vecdb never writes: {listed}")
         return cls(
             uuid=data["uuid"],
@@ -79,6 +100,7 @@ class SegmentEntry:
             max_lsn=data["max_lsn"],
             files=tuple(FileEntry(**file) for file in data["files"]),
             deletes=DeletesEntry(**deletes) if deletes else None,
+            indexes=tuple(IndexEntry(index["field"], index["kind"], FileEntry(**index["file"])) for index in indexes),
         )
 
 
@@ -107,6 +129,7 @@ class Manifest:
     history: tuple[Past, ...] = ()
     tags: dict[str, int] = field(default_factory=dict)
     parent: str = ""
+    tuning: dict[str, list[list[float]]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -127,6 +150,7 @@ class Manifest:
             "history": [asdict(past) for past in self.history],
             "tags": self.tags,
             "parent": self.parent,
+            **({"tuning": self.tuning} if self.tuning else {}),
         }
 
     @classmethod
@@ -143,6 +167,7 @@ class Manifest:
             history=tuple(Past(**past) for past in data["history"]),
             tags=dict(data["tags"]),
             parent=data["parent"],
+            tuning=dict(data.get("tuning", {})),
         )
 
 

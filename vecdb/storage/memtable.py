@@ -9,6 +9,7 @@ Vectors live in matrices that grow by doubling; a reader keeps the array that it
 """
 
 import threading
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -243,6 +244,19 @@ class MemtableView:
     def ids(self) -> pa.Array:
         """Return the ids of all rows."""
         return self.column(self.memtable.schema.id)
+
+    def ids_of(self, rows: Sequence[int]) -> list[Id]:
+        """Return the ids of some rows as Python values."""
+        ids = self.memtable.ids
+        return [ids[row] for row in rows]
+
+    def index_of(self, column: Column) -> None:
+        """Rows in memory have no index."""
+        return
+
+    def index_problem(self, column: Column) -> None:
+        """Nor anything wrong with it."""
+        return
 
     def column(self, column: Column) -> pa.Array:
         """Return the values of all rows of an id or scalar column."""

@@ -177,6 +177,7 @@ def _entry_files(entry: manifests.SegmentEntry) -> set[str]:
     files = {f"{folder}/{file.name}" for file in entry.files}
     if entry.deletes:
         files.add(f"{folder}/{entry.deletes.name}")
+    files |= {f"{folder}/{index.file.name}" for index in entry.indexes}
     return files | {folder}
 
 
@@ -188,11 +189,16 @@ def list_files(directory: LocalDirectory, base: str) -> list[str]:
             folder = f"{names.SEGMENTS}/{name}"
             listed.append(folder)
             files = directory.list(f"{base}/{folder}")
-            listed += [f"{folder}/{file}" for file in files if names.DELETES_NAME.fullmatch(file) or TEMPORARY in file]
+            listed += [f"{folder}/{file}" for file in files if _is_sidecar(file) or TEMPORARY in file]
     for name in directory.list(f"{base}/{names.MANIFESTS}"):
         if names.MANIFEST_NAME.fullmatch(name) or TEMPORARY in name:
             listed.append(f"{names.MANIFESTS}/{name}")
     return listed + [name for name in directory.list(base) if TEMPORARY in name]
+
+
+def _is_sidecar(file: str) -> bool:
+    """Tell whether a segment's file came after the segment, so that a version may do without it."""
+    return bool(names.DELETES_NAME.fullmatch(file) or names.INDEX_NAME.fullmatch(file))
 
 
 def remove(directory: LocalDirectory, base: str, listed: list[str], keep: set[str], unpublished: Set[str]) -> list[str]:

@@ -23,6 +23,7 @@ from vecdb.storage.apply import open_view
 from vecdb.storage.check import check, is_derived
 from vecdb.storage.directory import TEMPORARY, LocalDirectory
 from vecdb.storage.manifest import FileEntry, Located, Past, SegmentEntry
+from vecdb.storage.repair_index import repair_indexes
 from vecdb.storage.repair_log import first_logged, repair_log
 from vecdb.storage.repair_run import LOST, Repair, file_damage
 from vecdb.storage.segment_writer import IDS, KEYS, file_entry, row_norms, vector_file
@@ -80,7 +81,9 @@ def _repair_catalog(run: Repair) -> catalogs.Catalog:
 def _repair_collection(run: Repair, name: str, base: str) -> None:
     located = _current(run, name, base)
     lost_bitmaps: list[str] = []
+    schema = located.manifest.schema
     entries = [_repair_segment(run, base, entry, lost_bitmaps) for entry in located.manifest.segments]
+    entries = [None if entry is None else repair_indexes(run, base, entry, schema) for entry in entries]
     kept = _without_replaced(run, base, [entry for entry in entries if entry is not None], lost_bitmaps)
     floor = repair_log(run, base, located)
     history = _intact_history(run, base, located)

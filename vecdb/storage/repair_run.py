@@ -36,7 +36,9 @@ class Repair:
 def file_damage(directory: LocalDirectory, base: str, entry: SegmentEntry, file: FileEntry) -> CorruptionError | None:
     """Return what is wrong with one file of a segment, or None."""
     try:
-        problems = Segment(directory, base, replace(entry, files=(file,), deletes=None), "first_use").verify_all()
+        problems = Segment(
+            directory, base, replace(entry, files=(file,), deletes=None, indexes=()), "first_use"
+        ).verify_all()
     except CorruptionError as error:
         return error
     return problems[0] if problems else None

@@ -6,9 +6,14 @@ single-bit flips in an Arrow file 72 read back as silently wrong values.
 
 Files are mapped at open and not when needed, so that a reader process keeps a complete segment even when the writer
 removes the folder meanwhile.
+
+An index is the exception to every error: one that is missing or damaged is as good as none, because the rows can be
+scanned. `index_problem` says so, and whoever builds indexes builds it again.
 """
 
 import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import google_crc32c
 import numpy as np
@@ -18,12 +23,15 @@ import xxhash
 from vecdb.config import Verify
 from vecdb.errors import CorruptionError
 from vecdb.schema.schema import Column
-from vecdb.storage import arrow_file
+from vecdb.storage import arrow_file, index_file
 from vecdb.storage import format as names
 from vecdb.storage.directory import LocalDirectory
-from vecdb.storage.keys import KeyIndex
-from vecdb.storage.manifest import FileEntry, SegmentEntry
+from vecdb.storage.keys import Id, KeyIndex
+from vecdb.storage.manifest import FileEntry, IndexEntry, SegmentEntry
 from vecdb.storage.segment_writer import DATA, IDS, KEYS, TEXT, norm_file, vector_file
+
+if TYPE_CHECKING:
+    from vecdb_index.dense.hnsw.graph import Graph
 
 Vectors = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 
@@ -46,10 +54,18 @@ class Segment:
         self._entries = {file.name: file for file in entry.files}
         self._buffers: dict[str, pa.Buffer] = {}
         self._batches: dict[str, pa.RecordBatch] = {}
+        self._vectors: dict[int, Vectors] = {}
         self._index: KeyIndex | None = None
+        self._id_buffers: tuple[np.ndarray, memoryview | None] | None = None
         self._lock = threading.Lock()
+        self._indexes: dict[int, Graph | None] = {}
+        self._index_problems: dict[int, str] = {}
+        self.masks: dict[Any, np.ndarray] = {}
+        """Which rows pass a filter, remembered by the planner: true for ever, because rows do not change."""
         for file in entry.files:
             self._buffers[file.name] = self._map(directory, file)
+        for index in entry.indexes:
+            self._map_index(directory, index)
         if verify == "open":
             for name in self._entries:
                 self._batch(name)
@@ -63,6 +79,67 @@ class Segment:
         if buffer.size != file.bytes:
             raise CorruptionError(f"{path} has {buffer.size} bytes, the manifest says {file.bytes}", path=path)
         return buffer
+
+    def _map_index(self, directory: LocalDirectory, index: IndexEntry) -> None:
+        try:
+            self._buffers[index.file.name] = self._map(directory, index.file)
+        except (CorruptionError, OSError) as error:
+            self._indexes[index.field] = None
+            self._index_problems[index.field] = str(error)
+
+    def with_index(self, directory: LocalDirectory, entry: SegmentEntry, field_id: int) -> "Segment":
+        """Return the same segment with another index of a column, sharing all that is mapped and verified."""
+        other = object.__new__(Segment)
+        other.__dict__.update(self.__dict__)
+        other.entry = entry
+        other._lock = threading.Lock()
+        other._buffers = dict(self._buffers)
+        other._indexes = {field: held for field, held in self._indexes.items() if field != field_id}
+        other._index_problems = {field: told for field, told in self._index_problems.items() if field != field_id}
+        for index in entry.indexes:
+            if index.field == field_id:
+                other._map_index(directory, index)
+        return other
+
+    def index_entry(self, field_id: int) -> IndexEntry | None:
+        """Return what the manifest says of a column's index."""
+        return next((index for index in self.entry.indexes if index.field == field_id), None)
+
+    def index_of(self, field_id: int) -> "Graph | None":
+        """Return a vector column's index, verified; None when it has none that can be used."""
+        if field_id in self._indexes:
+            return self._indexes[field_id]
+        entry = self.index_entry(field_id)
+        if entry is None:
+            return None
+        with self._lock:
+            if field_id not in self._indexes:
+                held, problem = self._load_index(entry)
+                if problem is not None:
+                    self._index_problems[field_id] = problem
+                self._indexes[field_id] = held
+        return self._indexes[field_id]
+
+    def index_problem(self, field_id: int) -> str | None:
+        """Return why a column's index cannot be used, if that was found out."""
+        return self._index_problems.get(field_id)
+
+    def _load_index(self, entry: IndexEntry) -> "tuple[Graph | None, str | None]":
+        from vecdb_index import factory
+
+        path = f"{self.folder}/{entry.file.name}"
+        buffer = self._buffers[entry.file.name]
+        if self._verify != "never" and google_crc32c.value(buffer) != entry.file.crc32c:
+            return None, f"{path} is damaged: its checksum does not match the manifest"
+        try:
+            kind, arrays, settings = index_file.read(buffer)
+            index = factory.of(kind, arrays, settings)
+            problems = factory.problems(index)
+        except Exception as error:  # nothing that an index does may keep its rows from being found
+            return None, f"{path} cannot be read: {error!r}"
+        if kind != entry.kind or len(index) != self.rows:
+            problems.append(f"it is a {kind} of {len(index)} rows, not a {entry.kind} of {self.rows}")
+        return (None, f"{path} is damaged: {problems[0]}") if problems else (index, None)
 
     def _batch(self, name: str) -> pa.RecordBatch:
         batch = self._batches.get(name)
@@ -89,6 +166,18 @@ class Segment:
     def ids(self) -> pa.Array:
         """Return the ids of all rows."""
         return self._batch(IDS).column(0)
+
+    def ids_of(self, rows: Sequence[int]) -> list[Id]:
+        """Return the ids of some rows as Python values, without Arrow's cost per value."""
+        if self._id_buffers is None:
+            ids = self.ids()
+            numbers = np.frombuffer(ids.buffers()[1], np.int64 if ids.type == pa.int64() else np.int32)
+            text = None if ids.type == pa.int64() else memoryview(ids.buffers()[2] or b"")
+            self._id_buffers = numbers, text
+        numbers, text = self._id_buffers
+        if text is None:
+            return [numbers[row].item() for row in rows]
+        return [str(text[numbers[row] : numbers[row + 1]], "utf-8") for row in rows]
 
     def index(self) -> KeyIndex:
         """Return the primary key index."""
@@ -134,11 +223,13 @@ class Segment:
 
         The matrix and the norms share the mapped files' memory.
         """
-        if not self.has(column):
-            return None
+        held = self._vectors.get(column.id)
+        if held is not None or not self.has(column):
+            return held
         matrix = arrow_file.matrix_of(self._batch(vector_file(column.id)))
         norms = self._batch(norm_file(column.id)).column(0).to_numpy(zero_copy_only=True)
-        return matrix, self.present(column), norms
+        held = self._vectors[column.id] = matrix, self.present(column), norms
+        return held
 
     def buffer(self, name: str) -> pa.Buffer:
         """Return a file's bytes as mapped, not verified."""
@@ -156,3 +247,13 @@ class Segment:
             except CorruptionError as error:
                 problems.append(error)
         return problems
+
+    def verify_index(self, index: IndexEntry) -> CorruptionError | None:
+        """Compare an index with both of its checksums, and its content with what kernels trust."""
+        path = f"{self.folder}/{index.file.name}"
+        problem = self._index_problems.get(index.field)
+        if problem is None:
+            _, problem = self._load_index(index)
+        if problem is None and xxhash.xxh3_128_hexdigest(self._buffers[index.file.name]) != index.file.xxh128:
+            problem = f"{path} is not the file that was committed under this name"
+        return None if problem is None else CorruptionError(problem, path=path)

@@ -8,7 +8,7 @@ unlinked, and the writer keeps folders that a live state of its own process uses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,9 @@ from vecdb.storage.keys import Id, keys_of
 from vecdb.storage.manifest import Located
 from vecdb.storage.memtable import MemtableView
 from vecdb.storage.segment import Segment, Vectors
+
+if TYPE_CHECKING:
+    from vecdb_index.dense.hnsw.graph import Graph
 
 
 class Part(Protocol):
@@ -43,6 +46,10 @@ class Part(Protocol):
         """Return the ids of all rows."""
         ...
 
+    def ids_of(self, rows: Sequence[int]) -> list[Id]:
+        """Return the ids of some rows as Python values."""
+        ...
+
     def column(self, column: Column) -> pa.Array:
         """Return the values of all rows of an id or scalar column."""
         ...
@@ -59,6 +66,14 @@ class Part(Protocol):
         """Return the matrix, the mask of present rows or None, and the norms; None without the column."""
         ...
 
+    def index_of(self, column: Column) -> "Graph | None":
+        """Return the index of a vector column, None without one that can be used."""
+        ...
+
+    def index_problem(self, column: Column) -> str | None:
+        """Return why the index of a vector column cannot be used, where it turned out to be damaged."""
+        ...
+
 
 class SegmentView:
     """A segment and the rows deleted from it at one lsn."""
@@ -68,6 +83,8 @@ class SegmentView:
         self.deleted = deleted
         self.rows = segment.rows
         self.uuid: str | None = segment.uuid
+        self.allowed: dict[Any, Any] = {}
+        """Which rows a search may find, remembered by the planner."""
 
     @cached_property
     def _live(self) -> np.ndarray | None:
@@ -102,6 +119,18 @@ class SegmentView:
     def ids(self) -> pa.Array:
         """Return the ids of all rows."""
         return self.segment.ids()
+
+    def ids_of(self, rows: Sequence[int]) -> list[Id]:
+        """Return the ids of some rows as Python values."""
+        return self.segment.ids_of(rows)
+
+    def index_of(self, column: Column) -> "Graph | None":
+        """Return the index of a vector column, None without one that can be used."""
+        return self.segment.index_of(column.id)
+
+    def index_problem(self, column: Column) -> str | None:
+        """Return why the index of a vector column cannot be used, where it turned out to be damaged."""
+        return self.segment.index_problem(column.id)
 
     def column(self, column: Column) -> pa.Array:
         """Return the values of all rows of an id or scalar column."""
@@ -143,6 +172,11 @@ class State:
             if row >= 0:
                 return part, row
         return None
+
+    @cached_property
+    def widths(self) -> dict[Any, int]:
+        """How wide a search has to be, remembered by the planner."""
+        return {}
 
     @cached_property
     def count(self) -> int:

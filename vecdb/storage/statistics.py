@@ -5,13 +5,16 @@ import os
 from dataclasses import asdict
 from typing import Any
 
+from vecdb.storage import indexing
 from vecdb.storage.background import Worker
 from vecdb.storage.reader import Reader
 from vecdb.storage.snapshot import State
 from vecdb.storage.writer import Writer
 
 
-def statistics(store: Writer | Reader, state: State, workers: dict[str, Worker | None]) -> dict[str, Any]:
+def statistics(
+    store: Writer | Reader, state: State, workers: dict[str, Worker | None], indexed: tuple[int, int] | None = None
+) -> dict[str, Any]:
     """Return what `Collection.stats` shows."""
     manifest = state.located.manifest
     segments = [view.segment.entry for view in state.segments]
@@ -30,6 +33,8 @@ def statistics(store: Writer | Reader, state: State, workers: dict[str, Worker |
         "wal_bytes": wal_bytes,
         "disk_bytes": disk_bytes(store),
         "fields": {column.name: repr(column.field) for column in state.schema.columns},
+        "indexes": indexing.described(state),
+        "indexing": None if indexed is None else {"rows_done": indexed[0], "rows": indexed[1]},
         "writer": "none" if isinstance(store, Reader) else store.stopped or "running",
         "background": {name: asdict(worker.statistics()) for name, worker in workers.items() if worker is not None},
         "open_report": asdict(store.report),

@@ -29,7 +29,7 @@ from vecdb.storage.apply import open_view, open_views, schema_id
 from vecdb.storage.directory import LocalDirectory
 from vecdb.storage.frames import Frame, frames_of
 from vecdb.storage.group_commit import GroupCommit, Stale, Write
-from vecdb.storage.manifest import Clock, Located, SegmentEntry, wall_clock
+from vecdb.storage.manifest import Clock, IndexEntry, Located, SegmentEntry, wall_clock
 from vecdb.storage.memtable import Memtable
 from vecdb.storage.os_errors import typed_os_errors
 from vecdb.storage.recovery import LogFile, empty_tmp, list_files, open_collection, referenced, remove
@@ -42,14 +42,6 @@ LOG_FILES = 16
 
 def _nothing() -> None:
     """Nobody wants to know."""
-
-
-def create(directory: LocalDirectory, base: str, uuid: str, schema: Schema, clock: Clock = wall_clock) -> None:
-    """Write an empty collection: version 1, and a log that begins with write 1."""
-    for folder in (names.MANIFESTS, names.WAL, names.SEGMENTS, names.TMP):
-        directory.make(f"{base}/{folder}")
-    wal.LogWriter(directory, f"{base}/{names.WAL}/{names.wal_name(1, 1)}", uuid, 1, 1).close()
-    manifests.commit(directory, base, manifests.Manifest(uuid, 1, 1, clock(), 0, schema))
 
 
 class Writer:
@@ -397,6 +389,33 @@ class Writer:
             live.located = located
             self.state = live.state()
         self._collect()
+
+    @typed_os_errors()
+    def publish_index(self, uuid: str, built: str, index: IndexEntry) -> bool:
+        """Move an index that was built under tmp/ to its segment and publish it; False when the segment is gone."""
+        with self._maintenance:
+            self.check_running()
+            if self._pinned is not None or uuid not in self._persisted:
+                self.flush()  # a bulk-loaded segment may be named by the log only
+            entry = self._persisted.get(uuid)
+            if entry is None:
+                return False
+            folder = f"{self.base}/{names.SEGMENTS}/{uuid}"
+            self.directory.rename(built, f"{folder}/{index.file.name}")
+            segments = tuple(
+                entry.with_index(index) if entry.uuid == uuid else entry
+                for entry in self._live.located.manifest.segments
+            )
+            located = self._commit_manifest(segments=segments)
+            with self.mutex:
+                live = self._live
+                view = live.views[uuid]
+                segment = view.segment.with_index(self.directory, self._persisted[uuid], index.field)
+                live.views[uuid] = SegmentView(segment, view.deleted)
+                live.located = located
+                self.state = live.state()
+            self._collect()
+            return True
 
     # -- upkeep --------------------------------------------------------------------------------------------------
 

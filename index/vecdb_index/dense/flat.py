@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb_index.dense.allowed import Allowed
 from vecdb_index.dense.heaps import Heaps, merged
 from vecdb_index.dense.slices import SLICE_BYTES, SLICE_ROWS, Slice, shared, slices
 from vecdb_index.types import METRIC_CODES, Mask, Matrix, Metric, Rows, Scores, TopK, Vector
@@ -47,7 +48,7 @@ def search(
     k: int,
     metric: Metric,
     *,
-    allowed: Mask | None = None,
+    allowed: Mask | Allowed | None = None,
     norms: Scores | None = None,
     pool: ThreadPoolExecutor | None = None,
 ) -> TopK:
@@ -62,7 +63,7 @@ def search(
         k: at least 1.
         metric: "dot" scores x.q, "cosine" x.q / (|x||q|) and 0 for a zero vector, "l2" -sum((x - q)²). A score
             is never NaN: what overflows is infinite, and -inf where both infinities met in one sum.
-        allowed: (n,) bool or uint8; None allows every row.
+        allowed: (n,) bool or uint8, or Allowed; None allows every row.
         norms: (n,) float32 from `norms`; computed here (one more scan) when cosine misses them.
         pool: threads that help; the calling thread always works too. None: the calling thread alone.
 
@@ -85,7 +86,7 @@ def search_batch(
     k: int,
     metric: Metric,
     *,
-    allowed: Mask | None = None,
+    allowed: Mask | Allowed | None = None,
     norms: Scores | None = None,
     pool: ThreadPoolExecutor | None = None,
 ) -> list[TopK]:
@@ -129,7 +130,7 @@ def ties_at(
     query: Vector,
     metric: Metric,
     score: float | np.float32,
-    allowed: Mask | None = None,
+    allowed: Mask | Allowed | None = None,
     norms: Scores | None = None,
 ) -> Rows:
     """Return all allowed rows, ascending, whose score is exactly `score` (bits as `search` gives them)."""
@@ -157,6 +158,11 @@ def score_rows(matrix: Matrix, query: Vector, rows: Rows, metric: Metric, norms:
     for first, last in source.slices():
         source.scan(queries[0], scales[0], first, last, weights, out[first:last])
     return out
+
+
+def prepared(matrix: Matrix, queries: Matrix, metric: Metric) -> tuple[NDArray[Any], Scores]:
+    """Return (q, d) queries as exact scores need them, and (q,) what is left to multiply a score by."""
+    return _Source.of(matrix, metric, None, _NO_NORMS).ready(queries)
 
 
 def rank_lists(
@@ -198,7 +204,7 @@ class _Source(NamedTuple):
     allowed: NDArray[np.uint8]
 
     @classmethod
-    def of(cls, matrix: Matrix, metric: Metric, allowed: Mask | None, norms: Scores | None) -> "_Source":
+    def of(cls, matrix: Matrix, metric: Metric, allowed: Mask | Allowed | None, norms: Scores | None) -> "_Source":
         stored, kernels = _stored(matrix)
         if metric == "cosine" and norms is None:
             norms = _norms(matrix)
@@ -285,17 +291,17 @@ def _stored(matrix: Matrix) -> tuple[NDArray[Any], Any]:
     raise TypeError(f"no kernels for {matrix.dtype}: want float32, float16 or int8")
 
 
-def _chosen(allowed: Mask | None, matrix: NDArray[Any]) -> tuple[int, Rows, NDArray[np.uint8]]:
+def _chosen(allowed: Mask | Allowed | None, matrix: NDArray[Any]) -> tuple[int, Rows, NDArray[np.uint8]]:
     """Return (how many rows to look at, which, mask); a sparse mask becomes a list of rows."""
     if allowed is None:
         return len(matrix), _NO_ROWS, _NO_MASK
-    mask = allowed.view(np.uint8)
-    count = int(np.count_nonzero(mask))
+    allowed = allowed if isinstance(allowed, Allowed) else Allowed(allowed)
+    count = allowed.count
     # Where single rows cost as much as the whole scan: measured at 4 % for rows of 32 bytes, at 28 % for 1536.
     worth = 0.007 * math.sqrt(matrix.shape[1] * matrix.itemsize)
-    if count < min(worth, 0.3) * len(mask):
-        return count, np.flatnonzero(mask).astype(np.uint32), _NO_MASK
-    return len(matrix), _NO_ROWS, mask
+    if count < min(worth, 0.3) * len(allowed):
+        return count, allowed.rows, _NO_MASK
+    return len(matrix), _NO_ROWS, allowed.mask
 
 
 def _aligned(shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:

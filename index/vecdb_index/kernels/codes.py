@@ -124,6 +124,30 @@ def similarity(codes: Any, row: Any, queries: Any, query: Any, shift: Any, norme
     return np.int32(np.int32(2) * dot - norm_at_end(codes, row)) if normed else dot
 
 
+@helper
+def encode_query(queries: Any, query: Any, centre: Any, scale: Any, normed: Any, out: Any, place: Any) -> np.int32:
+    """Write queries[query] as int8 to out[place], zeros behind it; return its shift.
+
+    With norms, a query is measured as rows are: (query - centre) * scale. Without, only the order of the rows matters,
+    so it uses the whole range.
+    """
+    reach = np.float32(0)
+    for j in range(queries.shape[1]):
+        reach = max(reach, abs(queries[query, j]))
+    total = np.int32(0)
+    for j in range(queries.shape[1]):
+        if normed:
+            number = (queries[query, j] - centre[j]) * scale
+        else:
+            number = queries[query, j] / reach * np.float32(127) if reach > 0 else np.float32(0)
+        code = np.int8(np.rint(min(max(number, np.float32(-127)), np.float32(127))))
+        out[place, j] = code
+        total = np.int32(total + np.int32(code))
+    for j in range(queries.shape[1], out.shape[1]):
+        out[place, j] = np.int8(0)
+    return np.int32(np.int32(128) * total)
+
+
 @kernel(
     frozen(types.float32, 2),
     frozen(types.float32, 1),
@@ -133,24 +157,6 @@ def similarity(codes: Any, row: Any, queries: Any, query: Any, shift: Any, norme
     filled(types.int32, 1),
 )
 def encode_queries(queries: Any, centre: Any, scale: Any, normed: Any, out: Any, shifts: Any) -> None:
-    """Write (q, d) queries as int8 (q, width), zeros behind them, and each one's shift.
-
-    With norms, a query is measured as rows are: (query - centre) * scale. Without, only the order of the rows matters,
-    so each query uses the whole range.
-    """
+    """Write (q, d) queries as int8 (q, width), and each one's shift."""
     for query in range(queries.shape[0]):
-        reach = np.float32(0)
-        for j in range(queries.shape[1]):
-            reach = max(reach, abs(queries[query, j]))
-        total = np.int32(0)
-        for j in range(queries.shape[1]):
-            if normed:
-                number = (queries[query, j] - centre[j]) * scale
-            else:
-                number = queries[query, j] / reach * np.float32(127) if reach > 0 else np.float32(0)
-            code = np.int8(np.rint(min(max(number, np.float32(-127)), np.float32(127))))
-            out[query, j] = code
-            total = np.int32(total + np.int32(code))
-        for j in range(queries.shape[1], out.shape[1]):
-            out[query, j] = np.int8(0)
-        shifts[query] = np.int32(np.int32(128) * total)
+        shifts[query] = encode_query(queries, query, centre, scale, normed, out, query)

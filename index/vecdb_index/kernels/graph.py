@@ -13,33 +13,37 @@ from numba import types
 from vecdb_index.kernels.codes import NORM_BYTES, norm_at_end, prefetch, similarity
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
 
-_CODE, _QUERY, _LINK, _SIM, _KEY, _EPOCH = types.uint8, types.int8, types.int32, types.int32, types.int64, types.uint16
-_SIZE, _FLAG, _MASK = types.intp, types.boolean, types.uint8
+_CODE, _LINK, _EPOCH = types.uint8, types.int32, types.uint16
+_SIZE, _FLAG = types.intp, types.boolean
 LOW = np.int64(0xFFFFFFFF)
 
 
 @helper
-def _row_of(key: Any) -> Any:
+def row_of(key: Any) -> Any:
+    """Return the row of a key."""
     return (key & LOW) >> np.int64(1)
 
 
 @helper
-def _key_of(sim: Any, row: Any) -> Any:
+def key_of(sim: Any, row: Any) -> Any:
+    """Return the key of a row that is not expanded yet."""
     return (np.int64(sim) << np.int64(32)) | (np.int64(row) << np.int64(1))
 
 
 @helper
-def _next_epoch(visited: Any, n: Any) -> Any:
-    epoch = np.uint16(visited[n] + np.uint16(1))
+def next_epoch(visited: Any) -> Any:
+    """Count one more search in the last place of visited; when it runs over, clear all the marks."""
+    last = visited.shape[0] - 1
+    epoch = np.uint16(visited[last] + np.uint16(1))
     if epoch == 0:
-        visited[:n] = 0
+        visited[:last] = 0
         epoch = np.uint16(1)
-    visited[n] = epoch
+    visited[last] = epoch
     return epoch
 
 
 @helper
-def _insert(keys: Any, size: Any, key: Any) -> Any:
+def insert(keys: Any, size: Any, key: Any) -> Any:
     """Put a key into its place among keys[:size], best first; the last falls off when full. Return the place."""
     ef = keys.shape[0]
     at = size if size < ef else ef - 1
@@ -106,9 +110,9 @@ def _start(
         prefetch(codes, entries[t])
     for t in range(entries.shape[0]):
         visited[entries[t]] = epoch
-        key = _key_of(similarity(codes, entries[t], queries, query, shift, normed), entries[t])
+        key = key_of(similarity(codes, entries[t], queries, query, shift, normed), entries[t])
         if size < keys.shape[0] or key > keys[size - 1]:
-            _insert(keys, size, key)
+            insert(keys, size, key)
             size = min(size + 1, keys.shape[0])
     return size
 
@@ -130,32 +134,35 @@ def beam(
     sims: Any,
     failing: Any,
 ) -> Any:
-    """Fill keys, best first; return how many. Empty `allowed` allows all rows; else every entry must be allowed.
+    """Fill keys, best first; return how many, and how many codes were read.
+
+    Empty `allowed` allows all rows; else every entry must be allowed.
 
     Distances of all new neighbours of a node come first, prefetched together so that their misses overlap; only then
     are those above the threshold inserted.
     """
     ef = keys.shape[0]
     size = _start(codes, queries, query, shift, normed, entries, visited, epoch, keys)
-    at = 0
+    at, reads = 0, np.int64(entries.shape[0])
     while at < size:
         if keys[at] & np.int64(1):
             at += 1
             continue
         keys[at] |= np.int64(1)
-        found = _neighbours(codes, links, _row_of(keys[at]), allowed, visited, epoch, fresh, failing)
+        found = _neighbours(codes, links, row_of(keys[at]), allowed, visited, epoch, fresh, failing)
         for t in range(found):
             sims[t] = similarity(codes, fresh[t], queries, query, shift, normed)
+        reads += found
         first = size
         for t in range(found):
-            key = _key_of(sims[t], fresh[t])
+            key = key_of(sims[t], fresh[t])
             if size < ef or key > keys[ef - 1]:
-                first = min(first, _insert(keys, size, key))
+                first = min(first, insert(keys, size, key))
                 size = min(size + 1, ef)
         at = first if first <= at else at + 1
         if at < size:
-            prefetch(links, _row_of(keys[at]))
-    return size
+            prefetch(links, row_of(keys[at]))
+    return size, reads
 
 
 @helper
@@ -189,7 +196,7 @@ def _choose(codes: Any, normed: Any, base: Any, candidates: Any, count: Any, roo
         if kept == out.shape[0]:
             return kept
         candidates[a] &= ~np.int64(1)
-        row = _row_of(candidates[a])
+        row = row_of(candidates[a])
         # With norms, a similarity is the query's square less the distance: the base's here, the row's below.
         own = np.int32(candidates[a] >> np.int64(32))
         own = np.int32(own + np.int32(_square_of(codes, row, normed) - _square_of(codes, base, normed)))
@@ -207,66 +214,9 @@ def _choose(codes: Any, normed: Any, base: Any, candidates: Any, count: Any, roo
         if kept == out.shape[0]:
             break
         if candidates[a] & np.int64(1) == 0:
-            out[kept] = _row_of(candidates[a])
+            out[kept] = row_of(candidates[a])
             kept += 1
     return kept
-
-
-@kernel(
-    frozen(_CODE, 2),
-    frozen(_LINK, 2),
-    frozen(_QUERY, 2),
-    frozen(_SIM, 1),
-    _FLAG,
-    frozen(_LINK, 1),
-    frozen(_MASK, 1),
-    _SIZE,
-    _SIZE,
-    filled(_EPOCH, 1),
-    filled(_KEY, 2),
-    filled(_LINK, 1),
-)
-def search(
-    codes: Any,
-    links: Any,
-    queries: Any,
-    shifts: Any,
-    normed: Any,
-    entries: Any,
-    allowed: Any,
-    first: Any,
-    last: Any,
-    visited: Any,
-    keys: Any,
-    sizes: Any,
-) -> None:
-    """Search for queries[first:last]; keys (q, ef) are filled best first, sizes (q,) says how far.
-
-    allowed is (n,), or empty: then all rows are allowed. Entries must be.
-
-    visited (n + 1,) uint16 starts as zeros: visited[n] counts the searches, and when it runs over, all is cleared.
-    """
-    n, width = codes.shape[0], links.shape[1]
-    fresh, sims, failing = np.empty(width, np.int32), np.empty(width, np.int32), np.empty(width, np.int32)
-    for query in range(first, last):
-        epoch = _next_epoch(visited, n)
-        shift = shifts[query]
-        sizes[query] = beam(
-            codes,
-            links,
-            queries,
-            query,
-            shift,
-            normed,
-            entries,
-            allowed,
-            visited,
-            epoch,
-            keys[query],
-            fresh,
-            sims,
-            failing,
-        )
 
 
 @kernel(
@@ -300,16 +250,16 @@ def find_links(
     """Choose the forward links of order[first:last] in the graph of the rows order[:base], which stays as it is.
 
     The row at position p of the order gets chosen[p - base] and counts[p - base]. A search starts from the first
-    `entries` rows of the order.
+    `entries` rows of the order. visited (at least n + 1,) uint16 starts as zeros and belongs to one thread.
     """
-    n, width = codes.shape[0], links.shape[1]
+    width = links.shape[1]
     fresh, sims = np.empty(width, np.int32), np.empty(width, np.int32)
     keys, room = np.empty(ef, np.int64), np.empty((2, codes.shape[1]), np.int8)
-    start, everything = order[: min(entries, base)], np.empty(0, np.uint8)
+    start, every = order[: min(entries, base)], np.empty(0, np.uint8)
     for at in range(first, last):
         shift = _lift(codes, order[at], normed, room, 0)
-        epoch = _next_epoch(visited, n)
-        size = beam(codes, links, room, 0, shift, normed, start, everything, visited, epoch, keys, fresh, sims, fresh)
+        epoch = next_epoch(visited)
+        size, _ = beam(codes, links, room, 0, shift, normed, start, every, visited, epoch, keys, fresh, sims, fresh)
         counts[at - base] = _choose(codes, normed, order[at], keys, size, room, chosen[at - base])
 
 
@@ -355,7 +305,7 @@ def link_back(
         shift = _lift(codes, target, normed, room, 0)
         for t in range(total):
             row = links[target, t] if t < degree else sources[start + t - degree]
-            key = _key_of(similarity(codes, row, room, 0, shift, normed), row)
+            key = key_of(similarity(codes, row, room, 0, shift, normed), row)
             at = t
             while at > 0 and keys[at - 1] < key:
                 keys[at] = keys[at - 1]

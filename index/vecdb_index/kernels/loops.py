@@ -206,10 +206,27 @@ def scan_lists(
         count = np.int64(counts[i])
         for at in range(count):
             prefetch(matrix, rows[i, at])
-        _sum(matrix, queries[i], metric, rows[i], 0, count, out[i])
-        _weigh(metric, norms, rows[i], 0, count, weights)
-        _finish(out[i], weights, scales[i], count)
-        _sort(rows[i], out[i], count)
+        score_list(matrix, queries, i, metric, scales, norms, rows, count, weights, out)
+
+
+@helper
+def score_list(
+    matrix: Any,
+    queries: Any,
+    i: int,
+    metric: int,
+    scales: Any,
+    norms: Any,
+    rows: Any,
+    count: int,
+    weights: Any,
+    out: Any,
+) -> None:
+    """Score the first rows of one query's list, which the caller has asked for ahead, and sort them."""
+    _sum(matrix, queries[i], metric, rows[i], 0, count, out[i])
+    _weigh(metric, norms, rows[i], 0, count, weights)
+    _finish(out[i], weights, scales[i], count)
+    _sort(rows[i], out[i], count)
 
 
 @helper

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from vecdb_index.dense import flat
+from vecdb_index.dense.allowed import Allowed
+from vecdb_index.dense.hnsw import plan as plans
 from vecdb_index.dense.hnsw import search as hnsw
 from vecdb_index.dense.hnsw.build import build
 from vecdb_index.dense.hnsw.check import problems
@@ -118,11 +120,40 @@ def test_more_searches_than_the_marks_can_count() -> None:
     graph, norms = graph_of(matrix, "l2"), flat.norms(matrix)
     queries = np.repeat(matrix[:1], 70_000, axis=0)
 
-    rows, sizes = hnsw.candidates(graph, queries, 10)
+    found = hnsw.answers(graph, matrix, queries, 10, "l2", plans.choose(100, None, 10, 20), norms=norms)
 
-    assert (rows == rows[0]).all()
-    assert (sizes == sizes[0]).all()
-    assert flat.score_rows(matrix, matrix[0], rows[0, :1], "l2", norms)[0] == 0
+    assert (found.rows == found.rows[0]).all()
+    assert (found.counts == 20).all()
+    assert found.scores[0, 0] == 0
+
+
+@pytest.mark.parametrize("share", [0.5, 0.1, 0.02])
+@pytest.mark.parametrize("kind", plans.KINDS)
+def test_every_plan_finds_what_is_allowed(kind: plans.Kind, share: float) -> None:
+    matrix = uneven(3000)
+    norms, graph = flat.norms(matrix), graph_of(matrix, "cosine")
+    queries = matrix[::150]
+    for mask in (rng.random(3000) < share, matrix[:, 0] <= np.quantile(matrix[:, 0], share)):
+        allowed = Allowed(mask)
+        exact = flat.search_batch(matrix, queries, 10, "cosine", allowed=mask, norms=norms)
+
+        plan = plans.forced(kind, 3000, allowed.count, 10, 100)
+        found = hnsw.answers(graph, matrix, queries, 10, "cosine", plan, norms=norms, allowed=allowed).top(10)
+
+        assert all(len(one.rows) == min(10, allowed.count) and mask[one.rows].all() for one in found)
+        pairs = list(zip(found, exact, strict=True))
+        # Equal rows may change places, so scores are compared.
+        same = [np.isin(two.scores, one.scores).mean() for one, two in pairs]
+        assert np.mean(same) > (0.85 if kind == "two_hops" else 0.95)
+
+
+def test_the_plan_follows_what_it_costs() -> None:
+    assert plans.choose(100_000, None, 10, 100).kind == "graph"
+    assert plans.choose(100_000, 30, 10, 100).kind == "scan"
+    assert plans.choose(100_000, 1000, 10, 100).kind == "codes"
+    assert plans.choose(10_000_000, 1_500_000, 10, 100).kind == "two_hops"
+    assert plans.choose(100_000, 90_000, 10, 100).kind == "wide"
+    assert plans.choose(100_000, 90_000, 10, 100).ef > 110
 
 
 def test_progress_is_told_and_may_stop_the_work() -> None:

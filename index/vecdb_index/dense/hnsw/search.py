@@ -1,91 +1,161 @@
-"""Searching a graph: candidates by codes, then exact scores for a short list."""
+"""Searching a graph: candidates by codes, then exact scores for a short list, in one call of a kernel."""
 
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vecdb_index.dense import flat
+from vecdb_index.dense.allowed import Allowed
+from vecdb_index.dense.hnsw import plan as plans
 from vecdb_index.dense.hnsw.graph import EF, ENTRIES, Graph
-from vecdb_index.types import Mask, Matrix, Metric, Rows, Scores, TopK
+from vecdb_index.dense.hnsw.plan import Plan
+from vecdb_index.dense.slices import Slice, shared
+from vecdb_index.types import METRIC_CODES, Answers, Mask, Matrix, Metric, Scores, TopK
 
-RESCORED = 2.0
+RESCORED = 2
 """Candidates that are scored exactly, per row asked for: codes confuse near neighbours, rarely more than these."""
 RESCORED_LEAST = 20
-TWO_HOPS = 0.2
-"""Where no larger share of the rows is allowed, a search walks over these only. Others take 0.4; here the wide walk was
-measured to be faster and better at 0.3, the two hops at 0.1."""
-WIDER = 1.2
-"""Candidates beyond those that a share of allowed rows calls for, when the walk is over all rows."""
-_SLICE = 256
-_ALL = np.empty(0, np.uint8)
-_ROW_BITS = np.int64(0xFFFFFFFF)
+ENOUGH = 0.5
+"""Where a walk over all rows met less than this share of the allowed candidates that chance would have it meet, the
+allowed rows lie away from the query and their codes are looked at instead."""
+_SLICE = 64
+_WORK = 1 << 20
+"""Bytes of codes that a query reads, about: what it is worth to wake a helper for."""
+
+_NO_MASK, _NO_ROWS, _NO_ENTRIES = np.empty(0, np.uint8), np.empty(0, np.uint32), np.empty(0, np.int32)
+_NO_NORMS, _ONE = np.empty(0, np.float32), np.ones(1, np.float32)
 
 
-class Visited(threading.local):
-    """Room of one thread for the marks of a search; made anew for a graph of another size."""
+class _Visited(threading.local):
+    """Room of one thread for the marks of a search: one array for all graphs, as long as the largest needs."""
 
     marks: NDArray[np.uint16] = np.zeros(1, np.uint16)
 
     def of(self, rows: int) -> NDArray[np.uint16]:
-        """Return marks for a graph of so many rows."""
-        if len(self.marks) != rows + 1:
+        if len(self.marks) <= rows:
             self.marks = np.zeros(rows + 1, np.uint16)
         return self.marks
 
 
-_visited = Visited()
+_visited = _Visited()
 
 
-def candidates(
-    graph: Graph, queries: NDArray[np.generic], ef: int, allowed: NDArray[np.uint8] | None = None
-) -> tuple[Rows, NDArray[np.int32]]:
-    """Return for each of the (q, d) queries up to ef rows, best first by codes: rows (q, ef), how many (q,).
+def answers(
+    graph: Graph,
+    matrix: Matrix,
+    queries: NDArray[np.generic],
+    k: int,
+    metric: Metric,
+    plan: Plan,
+    *,
+    norms: Scores | None = None,
+    allowed: Allowed | None = None,
+    pool: ThreadPoolExecutor | None = None,
+) -> Answers:
+    """Carry out a plan for each of the (q, d) queries.
 
-    allowed is (n,) with at least one row that is not zero. Where most rows are allowed, the search walks over all and
-    keeps what is. Where few are, or where the walk met fewer than chance would have it because they lie away from the
-    query, it walks over these only and steps across those between them. It may find fewer rows than are allowed.
+    The answer has room for more than k rows: those whose scores were computed. With an allowed row at all, a walk
+    that met too few of them is followed by a look at the codes of all; so fewer than k come only when fewer match.
     """
-    if allowed is None:
-        return _walk(graph, queries, ef, graph.entries, _ALL)
-    matching = int(np.count_nonzero(allowed))
-    if matching <= TWO_HOPS * len(graph):
-        return _walk(graph, queries, ef, _entries(allowed, matching), allowed)
-    ef = min(ef, matching)
-    wide = _walk(graph, queries, int(ef * WIDER * len(graph) / matching), graph.entries, _ALL)
-    rows, sizes = _kept(*wide, allowed, ef)
-    few = np.flatnonzero(sizes < ef)
-    if len(few):
-        rows[few], sizes[few] = _walk(graph, queries[few], ef, _entries(allowed, matching), allowed)
-    return rows, sizes
+    if plan.kind == "scan":
+        return _scanned(matrix, queries, k, metric, norms, allowed, pool)
+    if norms is None:
+        norms = flat.norms(matrix) if metric == "cosine" else _NO_NORMS
+    found, met = _run(graph, matrix, queries, k, metric, plan, norms, allowed, pool)
+    if plan.kind == "codes":
+        return found
+    matching = len(graph) if allowed is None else allowed.count
+    least = min(k, matching)
+    if plan.kind == "wide":
+        least = max(least, int(ENOUGH * min(plan.ef * matching / len(graph), matching)))
+    short = np.flatnonzero(met < least) if len(met) > 1 or met[0] < least else ()
+    if len(short):
+        again = Plan("codes", plan.ef, 0.0)
+        one, _ = _run(graph, matrix, queries[short], k, metric, again, norms, allowed, pool)
+        width = min(found.rows.shape[1], one.rows.shape[1])
+        found.rows[short, :width], found.scores[short, :width] = one.rows[:, :width], one.scores[:, :width]
+        found.counts[short] = np.minimum(one.counts, width)
+        found.reads[short] += one.reads
+    return found
 
 
-def _walk(
-    graph: Graph, queries: NDArray[np.generic], ef: int, entries: NDArray[np.int32], allowed: NDArray[np.uint8]
-) -> tuple[Rows, NDArray[np.int32]]:
-    from vecdb_index.kernels import graph as kernels
+def _run(
+    graph: Graph,
+    matrix: Matrix,
+    queries: NDArray[Any],
+    k: int,
+    metric: Metric,
+    plan: Plan,
+    norms: Scores,
+    allowed: Allowed | None,
+    pool: ThreadPoolExecutor | None,
+) -> tuple[Answers, NDArray[np.int32]]:
+    from vecdb_index.kernels.answer import answer_of
 
-    ready, shifts = graph.coder.queries(queries)
-    keys, sizes = np.zeros((len(ready), min(ef, len(graph))), np.int64), np.empty(len(ready), np.int32)
-    visited = _visited.of(len(graph))
-    arrays = graph.codes, graph.links, ready, shifts, graph.coder.normed, entries, allowed
-    for first in range(0, len(ready), _SLICE):
-        last = min(first + _SLICE, len(ready))
-        kernels.search(*arrays, first, last, visited, keys, sizes)
-    return ((keys & _ROW_BITS) >> 1).astype(np.uint32), sizes
+    rescored = max(RESCORED * k, RESCORED_LEAST)
+    ef, most = max(plan.ef, rescored), len(graph)
+    mask, listed, entries = _NO_MASK, _NO_ROWS, graph.entries
+    if plan.kind == "codes":
+        listed = np.arange(len(graph), dtype=np.uint32) if allowed is None else allowed.rows
+        entries, ef = _NO_ENTRIES, min(rescored, len(listed))
+    elif allowed is not None:
+        mask = allowed.mask
+        if plan.kind == "two_hops":
+            entries = allowed.sample(ENTRIES)
+    count, coder = len(queries), graph.coder
+    stored, ready, scales, prepare = _exactly(matrix, queries, metric)
+    numbers = np.ascontiguousarray(queries, np.float32)
+    out = np.empty((count, min(rescored, ef)), np.uint32), np.empty((count, min(rescored, ef)), np.float32)
+    met, reads = np.empty(count, np.int32), np.empty(count, np.int32)
+    kernel = answer_of(stored.dtype.char)
+    given = stored, graph.codes, graph.links, entries, mask, listed, plan.kind == "two_hops", coder.normed
+    exact = coder.centre, coder.scale, norms, METRIC_CODES[metric], numbers, prepare, ready, scales
+
+    def work(todo: Iterator[Slice]) -> None:
+        visited = _visited.of(len(graph))
+        for first, last in todo:
+            kernel(*given, *exact, first, last, ef, most, visited, *out, met, reads)
+
+    if count == 1:
+        work(iter(((0, 1),)))
+    else:
+        todo = [(first, min(first + _SLICE, count)) for first in range(0, count, _SLICE)]
+        shared(work, todo, count * _WORK // 8, pool)
+    return Answers(*out, np.minimum(met, out[0].shape[1]), reads), met
 
 
-def _kept(rows: Rows, sizes: NDArray[np.int32], allowed: NDArray[np.uint8], ef: int) -> tuple[Rows, NDArray[np.int32]]:
-    """Move the allowed rows of each line to its front, at most ef of them."""
-    good = (allowed[rows] != 0) & (np.arange(rows.shape[1]) < sizes[:, None])
-    front = np.argsort(~good, axis=1, kind="stable")[:, :ef]
-    return np.take_along_axis(rows, front, axis=1), np.minimum(good.sum(axis=1), ef).astype(np.int32)
+def _exactly(matrix: Matrix, queries: NDArray[Any], metric: Metric) -> tuple[NDArray[Any], NDArray[Any], Scores, bool]:
+    """Return the matrix and queries as exact scores need them, each query's factor, and whether to normalise first."""
+    if matrix.dtype == np.int8:
+        return matrix, *flat.prepared(matrix, queries, metric), False
+    scales = _ONE if len(queries) == 1 else np.ones(len(queries), np.float32)
+    stored = matrix if matrix.dtype == np.float32 else matrix.view(np.uint16)
+    if metric == "cosine":
+        return stored, np.empty(queries.shape, np.float32), scales, True
+    return stored, np.ascontiguousarray(queries, np.float32), scales, False
 
 
-def _entries(allowed: NDArray[np.uint8], matching: int) -> NDArray[np.int32]:
-    """Return a sample of the allowed rows, spread evenly over their numbers."""
-    rows = np.flatnonzero(allowed)
-    return rows[np.linspace(0, matching - 1, min(matching, ENTRIES)).astype(np.int64)].astype(np.int32)
+def _scanned(
+    matrix: Matrix,
+    queries: NDArray[Any],
+    k: int,
+    metric: Metric,
+    norms: Scores | None,
+    allowed: Allowed | None,
+    pool: ThreadPoolExecutor | None,
+) -> Answers:
+    found = flat.search_batch(matrix, queries, k, metric, allowed=allowed, norms=norms, pool=pool)
+    width = max((len(one.rows) for one in found), default=0)
+    counts = np.zeros((2, len(found)), np.int32)
+    out = Answers(np.zeros((len(found), width), np.uint32), np.zeros((len(found), width), np.float32), *counts)
+    for at, one in enumerate(found):
+        out.rows[at, : len(one.rows)], out.scores[at, : len(one.rows)] = one.rows, one.scores
+        out.counts[at] = len(one.rows)
+    return out
 
 
 def search(
@@ -97,7 +167,7 @@ def search(
     *,
     ef: int = EF,
     norms: Scores | None = None,
-    allowed: Mask | None = None,
+    allowed: Mask | Allowed | None = None,
 ) -> TopK:
     """Return about the k best rows for one query: those among ef candidates, with the scores that `flat` gives.
 
@@ -107,10 +177,9 @@ def search(
         query: (d,).
         k: at least 1.
         metric: that of the graph.
-        ef: candidates to keep; at least k are.
+        ef: candidates to keep; at least those that are scored exactly are.
         norms: (n,) float32 for cosine.
-        allowed: (n,) bool or uint8; None allows every row. k rows are found whenever k are allowed: where the graph
-            does not lead to as many, the exact scan takes over.
+        allowed: (n,) bool or uint8; None allows every row. k rows are found whenever k are allowed.
 
     """
     (only,) = search_batch(graph, matrix, np.asarray(query)[None], k, metric, ef=ef, norms=norms, allowed=allowed)
@@ -126,35 +195,12 @@ def search_batch(
     *,
     ef: int = EF,
     norms: Scores | None = None,
-    allowed: Mask | None = None,
+    allowed: Mask | Allowed | None = None,
+    pool: ThreadPoolExecutor | None = None,
 ) -> list[TopK]:
-    """Return for each of the (q, d) queries what `search` returns."""
-    mask = None if allowed is None else allowed.view(np.uint8)
-    wanted = min(k, len(graph) if mask is None else int(np.count_nonzero(mask)))
-    if wanted == 0 or (mask is not None and wanted < k):
-        return flat.search_batch(matrix, queries, k, metric, allowed=allowed, norms=norms)
-    rows, sizes = candidates(graph, queries, max(ef, k), mask)
-    found = _best(matrix, queries, k, metric, rows, sizes, norms)
-    for at in np.flatnonzero(sizes < wanted).tolist():
-        found[at] = flat.search(matrix, queries[at], k, metric, allowed=allowed, norms=norms)
-    return found
-
-
-def _best(
-    matrix: Matrix,
-    queries: NDArray[np.generic],
-    k: int,
-    metric: Metric,
-    rows: Rows,
-    sizes: NDArray[np.int32],
-    norms: Scores | None,
-) -> list[TopK]:
-    """Score the first candidates of each line exactly and keep the k best; a line may be shorter than k."""
-    rows = np.ascontiguousarray(rows[:, : max(int(RESCORED * k), RESCORED_LEAST)])
-    counts = np.minimum(sizes, rows.shape[1])
-    scores = flat.rank_lists(matrix, queries, rows, counts, metric, norms)
-    found = []
-    for row, score, count in zip(rows, scores, counts.tolist(), strict=True):
-        kept = min(k, count)
-        found.append(TopK(row[:kept], score[:kept], count > k and bool(score[k] == score[k - 1])))
-    return found
+    """Return for each of the (q, d) queries what `search` returns, by the plan that seems cheapest."""
+    chosen = Allowed.of(allowed)
+    if chosen is not None and chosen.count == 0:
+        return [TopK(_NO_ROWS, _NO_NORMS, False) for _ in queries]
+    plan = plans.choose(len(graph), None if chosen is None else chosen.count, k, ef)
+    return answers(graph, matrix, queries, k, metric, plan, norms=norms, allowed=chosen, pool=pool).top(k)

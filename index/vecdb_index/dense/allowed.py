@@ -1,0 +1,38 @@
+"""Which rows of a matrix may be found: a mask, and what follows from it, worked out once."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecdb_index.types import Mask, Rows
+
+
+class Allowed:
+    """A mask (n,) of one byte a row, zero where a row may not be found. Immutable: keep it as long as the rows."""
+
+    def __init__(self, mask: Mask) -> None:
+        self.mask: NDArray[np.uint8] = np.ascontiguousarray(mask).view(np.uint8)
+
+    @classmethod
+    def of(cls, mask: "Mask | Allowed | None") -> "Allowed | None":
+        """Wrap a mask; None allows every row."""
+        return mask if mask is None or isinstance(mask, Allowed) else cls(mask)
+
+    def __len__(self) -> int:
+        return len(self.mask)
+
+    @cached_property
+    def count(self) -> int:
+        """How many rows are allowed."""
+        return int(np.count_nonzero(self.mask))
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The allowed rows, ascending."""
+        return np.flatnonzero(self.mask).astype(np.uint32)
+
+    def sample(self, size: int) -> NDArray[Any]:
+        """Return some of the allowed rows, spread evenly over their numbers: int32."""
+        return self.rows[np.linspace(0, self.count - 1, min(self.count, size)).astype(np.int64)].astype(np.int32)

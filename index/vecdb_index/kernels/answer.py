@@ -1,0 +1,171 @@
+"""One call from a query to its best rows: encode it, gather candidates by 8-bit codes, score the best of them exactly.
+
+Compiled when an index first needs it, for each type of element that a search meets.
+"""
+
+import functools
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from vecdb_index.kernels.codes import encode_query, prefetch, similarity
+from vecdb_index.kernels.graph import beam, insert, key_of, next_epoch, row_of
+from vecdb_index.kernels.jit import filled, frozen, helper, kernel
+from vecdb_index.kernels.loops import score_list
+from vecdb_index.kernels.query import direction
+
+AHEAD = 8
+"""Rows of a list whose codes are asked for ahead of the one that is scored."""
+
+_CODE, _QUERY, _LINK, _KEY, _EPOCH = types.uint8, types.int8, types.int32, types.int64, types.uint16
+_SIZE, _FLAG, _MASK, _ROW, _SCORE = types.intp, types.boolean, types.uint8, types.uint32, types.float32
+
+
+@helper
+def _scan(codes: Any, listed: Any, ready: Any, shift: Any, normed: Any, keys: Any) -> Any:
+    """Fill keys with the best of the listed rows by their codes; return how many."""
+    size, room = 0, keys.shape[0]
+    for at in range(listed.shape[0]):
+        if at + AHEAD < listed.shape[0]:
+            prefetch(codes, listed[at + AHEAD])
+        key = key_of(similarity(codes, listed[at], ready, 0, shift, normed), listed[at])
+        if size < room or key > keys[room - 1]:
+            insert(keys, size, key)
+            size = min(size + 1, room)
+    return size
+
+
+@helper
+def _keep(keys: Any, size: Any, allowed: Any, most: Any) -> Any:
+    """Move the allowed rows among keys[:size] to the front, at most so many; return how many."""
+    kept = 0
+    for at in range(size):
+        if kept == most:
+            break
+        if allowed[row_of(keys[at])] != 0:
+            keys[kept] = keys[at]
+            kept += 1
+    return kept
+
+
+def answer(
+    matrix: Any,
+    codes: Any,
+    links: Any,
+    entries: Any,
+    allowed: Any,
+    listed: Any,
+    two_hops: Any,
+    normed: Any,
+    centre: Any,
+    scale: Any,
+    norms: Any,
+    metric: Any,
+    queries: Any,
+    prepare: Any,
+    ready: Any,
+    scales: Any,
+    first: Any,
+    last: Any,
+    ef: Any,
+    most: Any,
+    visited: Any,
+    rows: Any,
+    scores: Any,
+    met: Any,
+    reads: Any,
+) -> None:
+    """Answer queries[first:last].
+
+    Args:
+        matrix: (n, d), the rows themselves.
+        codes: (n, width) uint8.
+        links: (n, m) int32 of the graph.
+        entries: (e,) int32 rows where a walk starts; empty: the listed rows are scanned instead.
+        allowed: (n,) uint8, or empty when all rows are.
+        listed: (m,) uint32 rows to scan.
+        two_hops: walk over the allowed rows only (all entries are); else over all, keeping what is allowed.
+        normed: whether codes end with a squared length.
+        centre: (d,) of the codes.
+        scale: of the codes.
+        norms: (n,) float32, read for cosine.
+        metric: one of METRIC_CODES.
+        queries: (q, d) float32.
+        prepare: write each query's direction to ready; else ready holds what the exact scores need.
+        ready: (q, d) of the type that is multiplied with the rows.
+        scales: (q,) factor of every score.
+        first: first query.
+        last: last query + 1.
+        ef: candidates that a walk keeps.
+        most: candidates of those that pass the filter that count.
+        visited: (at least n + 1,) uint16, zeros at first: marks of one thread, for any number of graphs.
+        rows: (q, r) uint32: the r best candidates, best first by their exact scores.
+        scores: (q, r) float32.
+        met: (q,) int32: how many candidates passed; the first min(met, r) of a line mean something.
+        reads: (q,) int32: how many codes were read.
+
+    """
+    width = links.shape[1]
+    fresh, sims, failing = np.empty(width, np.int32), np.empty(width, np.int32), np.empty(width, np.int32)
+    keys, code = np.empty(ef, np.int64), np.empty((1, codes.shape[1]), np.int8)
+    weights, everything = np.empty(rows.shape[1], np.float32), allowed[:0]
+    for query in range(first, last):
+        if prepare:
+            direction(queries, query, ready, query)
+        shift = encode_query(queries, query, centre, scale, normed, code, 0)
+        if entries.shape[0] == 0:
+            size, read = _scan(codes, listed, code, shift, normed, keys), listed.shape[0]
+        else:
+            epoch = next_epoch(visited)
+            over = allowed if two_hops else everything
+            size, read = beam(
+                codes, links, code, 0, shift, normed, entries, over, visited, epoch, keys, fresh, sims, failing
+            )
+            if allowed.shape[0] > 0 and not two_hops:
+                size = _keep(keys, size, allowed, most)
+        met[query] = size
+        reads[query] = read
+        count = min(size, rows.shape[1])
+        for at in range(count):
+            rows[query, at] = row_of(keys[at])
+            prefetch(matrix, rows[query, at])
+        score_list(matrix, ready, query, metric, scales, norms, rows, count, weights, scores)
+
+
+# By NumPy's letter for the element: float32, float16 as uint16, int8. Asking for the letter is the cheapest.
+_TYPES = {"f": (types.float32, types.float32), "H": (types.uint16, types.float32), "b": (types.int8, types.int16)}
+
+
+@functools.cache
+def answer_of(element: str) -> Any:
+    """Return `answer` for matrices of an element."""
+    stored, multiplied = _TYPES[element]
+    signature = (
+        frozen(stored, 2),
+        frozen(_CODE, 2),
+        frozen(_LINK, 2),
+        frozen(_LINK, 1),
+        frozen(_MASK, 1),
+        frozen(_ROW, 1),
+        _FLAG,
+        _FLAG,
+        frozen(_SCORE, 1),
+        _SCORE,
+        frozen(_SCORE, 1),
+        _SIZE,
+        frozen(_SCORE, 2),
+        _FLAG,
+        filled(multiplied, 2),
+        frozen(_SCORE, 1),
+        _SIZE,
+        _SIZE,
+        _SIZE,
+        _SIZE,
+        filled(_EPOCH, 1),
+        filled(_ROW, 2),
+        filled(_SCORE, 2),
+        filled(types.int32, 1),
+        filled(types.int32, 1),
+    )
+    return kernel(*signature)(answer)

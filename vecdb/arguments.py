@@ -1,0 +1,117 @@
+"""Arguments of searches, as users pass them: checked once, here."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import TYPE_CHECKING, Any, cast
+
+from vecdb.errors import DimensionMismatchError, InvalidInputError
+from vecdb.schema.fields import Vector
+from vecdb.schema.schema import Column
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vecdb.planner.dense import Effort
+
+WIDEST = 10_000
+"""The most candidates that a walk may be asked to keep."""
+
+
+def whole_number(name: str, value: Any, least: int = 1) -> int:
+    """Return a count given by a user, NumPy's integers too.
+
+    Raises:
+        InvalidInputError: it is no whole number, or below the least.
+
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or number < least:
+        raise InvalidInputError(
+            f"{name} is {value!r}, expected a whole number of at least {least}", field=name, value=value
+        )
+    return number
+
+
+def _usual(query: Any, field: Vector) -> bool:
+    """Tell whether a query is what nearly all are: float32 of the right length, finite and not all zeros.
+
+    Its square says so of all its numbers at once; a square that overflows is looked at again, more closely.
+    """
+    import numpy as np
+
+    usual = isinstance(query, np.ndarray) and query.dtype == np.float32 and query.shape == (field.dimension,)
+    return usual and field.dtype != "int8" and 0 < float(query.dot(query)) < math.inf
+
+
+def query_matrix(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
+    """Return queries as a (q, d) matrix of what the kernels want, or say what is wrong with them."""
+    import numpy as np
+
+    field = column.field
+    name = column.name
+    if axes == 1 and _usual(query, field):
+        return np.ascontiguousarray(query)[None]
+    try:
+        array = np.asarray(query)
+    except (TypeError, ValueError):
+        array = np.empty(0, object)
+    if array.dtype.kind not in "fiu" and array.size:
+        raise InvalidInputError(f"the query for {name!r} is not an array of numbers", field=name, value=query)
+    if array.ndim != axes:
+        shape = "(dimension,)" if axes == 1 else "(queries, dimension)"
+        raise InvalidInputError(f"the query for {name!r} has shape {array.shape}, expected {shape}", field=name)
+    if array.shape[-1] != field.dimension:
+        raise DimensionMismatchError(
+            f"the query has {array.shape[-1]} values, field {name!r} has {field.dimension}", field=name
+        )
+    array = array.reshape(-1, field.dimension)
+    if field.dtype == "int8":
+        if array.size and not ((array >= -128) & (array <= 127) & (array == np.trunc(array))).all():
+            raise InvalidInputError(
+                f"field {name!r} holds int8: a query needs whole numbers from -128 to 127", field=name
+            )
+        converted = array.astype(np.int8)
+    else:
+        with np.errstate(over="ignore"):
+            converted = array.astype(np.float32)
+        if not np.isfinite(converted).all():
+            row = int(np.flatnonzero(~np.isfinite(converted).all(axis=1))[0])
+            raise InvalidInputError(f"query {row} for {name!r} holds NaN or infinity", field=name, row=row)
+    if field.metric == "cosine" and not converted.any(axis=1).all():
+        row = int(np.flatnonzero(~converted.any(axis=1))[0])
+        raise InvalidInputError(f"query {row} for {name!r} is all zeros: its cosine is undefined", field=name, row=row)
+    return np.ascontiguousarray(converted)
+
+
+def effort_of(exact: bool, recall: float | None, ef: int | None, plan: str | None) -> Effort:
+    """Return how hard to look, as the arguments of a search say it.
+
+    Raises:
+        InvalidInputError: recall is no share, ef no number of candidates, or plan no plan.
+
+    """
+    from vecdb.planner.dense import RECALL, USUAL, Effort
+
+    if not exact and recall is None and ef is None and plan is None:
+        return USUAL
+    from vecdb_index.dense.hnsw.plan import KINDS
+
+    if recall is not None and ef is not None:
+        raise InvalidInputError("name recall or ef, not both", field="ef")
+    if recall is not None and not (isinstance(recall, int | float) and 0 < recall < 1):
+        hint = "; exact=True finds all" if recall == 1 else ""
+        raise InvalidInputError(
+            f"recall is {recall!r}, expected a number above 0 and below 1{hint}", field="recall", value=recall
+        )
+    if ef is not None:
+        ef = whole_number("ef", ef)
+        if ef > WIDEST:
+            raise InvalidInputError(f"ef is {ef}, at most {WIDEST} candidates are kept", field="ef", value=ef)
+    if plan is not None and plan not in KINDS:
+        raise InvalidInputError(f"plan {plan!r} is not one of {', '.join(KINDS)}", field="plan", value=plan)
+    return Effort(bool(exact), ef, RECALL if recall is None else recall, cast("Any", plan))

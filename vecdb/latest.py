@@ -1,0 +1,116 @@
+"""Reading a collection as it is now: every method asks a fresh snapshot, and has its name."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+from vecdb.reads import BATCH_ROWS, Snapshot
+from vecdb.results import RecallReport, SearchResult
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+    from vecdb.filters import Expression
+
+
+class LatestReads:
+    """What can be read from a collection; each call sees one state, the latest."""
+
+    @abstractmethod
+    def snapshot(self) -> Snapshot:
+        """Return the present state, frozen."""
+
+    def search(
+        self,
+        k: int = 10,
+        where: str | Expression | None = None,
+        fields: Sequence[str] | None = None,
+        *,
+        exact: bool = False,
+        recall: float | None = None,
+        ef: int | None = None,
+        plan: str | None = None,
+        allow_partial: bool = False,
+        **vectors: Any,
+    ) -> SearchResult:
+        """Return the k best rows for one query vector; see `Snapshot.search`."""
+        options = {"exact": exact, "recall": recall, "ef": ef, "plan": plan, "allow_partial": allow_partial}
+        return self.snapshot().search(k, where, fields, **options, **vectors)
+
+    def search_batch(
+        self,
+        k: int = 10,
+        where: str | Expression | None = None,
+        fields: Sequence[str] | None = None,
+        *,
+        exact: bool = False,
+        recall: float | None = None,
+        ef: int | None = None,
+        plan: str | None = None,
+        allow_partial: bool = False,
+        **vectors: Any,
+    ) -> list[SearchResult]:
+        """Return one result per row of a matrix of queries; see `Snapshot.search_batch`."""
+        options = {"exact": exact, "recall": recall, "ef": ef, "plan": plan, "allow_partial": allow_partial}
+        return self.snapshot().search_batch(k, where, fields, **options, **vectors)
+
+    def search_iter(
+        self,
+        k: int = 100,
+        where: str | Expression | None = None,
+        fields: Sequence[str] | None = None,
+        *,
+        exact: bool = False,
+        recall: float | None = None,
+        **vectors: Any,
+    ) -> Iterator[SearchResult]:
+        """Yield pages of k hits, best first, as far as you care to read; see `Snapshot.search_iter`."""
+        return self.snapshot().search_iter(k, where, fields, exact=exact, recall=recall, **vectors)
+
+    def recall(
+        self,
+        queries: Any = None,
+        *,
+        field: str | None = None,
+        sample: int = 100,
+        k: int = 10,
+        where: str | Expression | None = None,
+        recall: float | None = None,
+        ef: int | None = None,
+        plan: str | None = None,
+    ) -> RecallReport:
+        """Measure searches against the exact scan, on these rows; see `Snapshot.recall`."""
+        return self.snapshot().recall(
+            queries, field=field, sample=sample, k=k, where=where, recall=recall, ef=ef, plan=plan
+        )
+
+    @overload  # a str is a sequence of str too: the first overload decides
+    def get(  # pyright: ignore[reportOverlappingOverload]
+        self, ids: str | int | np.integer, fields: Sequence[str] | None = None
+    ) -> dict[str, Any] | None: ...
+    @overload
+    def get(
+        self, ids: Sequence[Any] | np.ndarray | pa.Array, fields: Sequence[str] | None = None
+    ) -> list[dict[str, Any] | None]: ...
+    def get(self, ids: Any, fields: Sequence[str] | None = None) -> Any:
+        """Return the record of an id, or None; for a list of ids a list. See `Snapshot.get`."""
+        return self.snapshot().get(ids, fields)
+
+    def count(self, where: str | Expression | None = None) -> int:
+        """Return how many rows there are, or how many pass a filter."""
+        return self.snapshot().count(where)
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def scan(
+        self,
+        where: str | Expression | None = None,
+        fields: Sequence[str] | None = None,
+        batch_rows: int = BATCH_ROWS,
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield all rows that pass, in batches, from one consistent state; see `Snapshot.scan`."""
+        return self.snapshot().scan(where, fields, batch_rows)

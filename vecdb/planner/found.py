@@ -1,0 +1,122 @@
+"""Ranked rows of several parts: keeping the best, and fetching their values."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from vecdb.storage.snapshot import Part
+
+
+class PartPlan(NamedTuple):
+    """How one part was searched.
+
+    Attributes:
+        part: the segment's name; None for rows that are in memory and the log only.
+        rows: of the part.
+        matching: rows that are alive, have a vector and pass the filter.
+        plan: skip, scan (exact), codes, graph, wide or two_hops.
+        ef: candidates that a walk kept; 0 without one.
+        problem: why the part's index could not be used, if it is damaged.
+
+    """
+
+    part: str | None
+    rows: int
+    matching: int
+    plan: str
+    ef: int
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Ranked rows: for each the part, the row in it, the score.
+
+    `part` is None when all rows are of the first part. `missing` names the parts left out because of damage; `reads`
+    counts the codes that were compared, where an index was used.
+    """
+
+    parts: Sequence[Part]
+    part: np.ndarray | None
+    row: np.ndarray
+    score: np.ndarray
+    missing: tuple[str, ...] = ()
+    plans: tuple[PartPlan, ...] = ()
+    reads: int = 0
+
+    def ids(self) -> list[Any]:
+        """Return the ids of the rows, in their order."""
+        rows = self.row.tolist()
+        if self.part is None:
+            return self.parts[0].ids_of(rows) if rows else []
+        numbers = self.part.tolist()
+        return [self.parts[number].ids_of((row,))[0] for number, row in zip(numbers, rows, strict=True)]
+
+    def some(self, at: np.ndarray) -> "Found":
+        """Return only the rows at these places."""
+        part = None if self.part is None else self.part[at]
+        return replace(self, part=part, row=self.row[at], score=self.score[at])
+
+    def take(self, values: Callable[[Part, np.ndarray], pa.Array]) -> pa.Array:
+        """Return one value per row, in their order: values(part, rows) gives those of one part."""
+        if self.part is None:
+            return values(self.parts[0], self.row)
+        return take(self.parts, self.part, self.row, values)
+
+
+class Candidates(NamedTuple):
+    """Rows of one part, best first, that compete for one query."""
+
+    part: int
+    rows: np.ndarray
+    scores: np.ndarray
+
+
+def merged(parts: Sequence[Part], candidates: list[Candidates], k: int, **told: Any) -> Found:
+    """Return the k best of all parts, equal scores by id."""
+    if not candidates:
+        return Found(parts, np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), **told)
+    score = np.concatenate([found.scores for found in candidates])
+    row = np.concatenate([found.rows for found in candidates]).astype(np.int64)
+    part = np.repeat([found.part for found in candidates], [len(found.rows) for found in candidates])
+    if len(score) > k:
+        least = np.partition(score, len(score) - k)[len(score) - k]
+        keep = score >= least
+        score, row, part = score[keep], row[keep], part[keep]
+    order = np.argsort(-score, kind="stable")
+    score, row, part = score[order], row[order], part[order]
+    if len(score) > 1 and (score[1:] == score[:-1]).any():
+        order = _by_id(parts, part, row, score)
+        score, row, part = score[order], row[order], part[order]
+    return Found(parts, part[:k], row[:k], score[:k], **told)
+
+
+def of_one_part(parts: Sequence[Part], rows: np.ndarray, scores: np.ndarray, k: int, **told: Any) -> Found:
+    """Return the k best rows of the only part, sorted already, equal scores by id."""
+    listed = scores.tolist()
+    if len(set(listed)) < len(listed):
+        return merged(parts, [Candidates(0, rows, scores)], k, **told)
+    return Found(parts, None, rows[:k], scores[:k], **told)
+
+
+def _by_id(parts: Sequence[Part], part: np.ndarray, row: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Return the order by score, then id."""
+    ids = take(parts, part, row, lambda owner, rows: owner.ids().take(pa.array(rows))).to_pylist()
+    return np.array(sorted(range(len(ids)), key=lambda at: (-score[at], ids[at])))
+
+
+def take(
+    parts: Sequence[Part], part: np.ndarray, row: np.ndarray, values: Callable[[Part, np.ndarray], pa.Array]
+) -> pa.Array:
+    """Return one value per (part, row), in their order: values(part, rows) gives those of one part."""
+    used = np.unique(part)
+    if len(used) == 1:
+        return values(parts[int(used[0])], row)
+    places = [np.flatnonzero(part == number) for number in used]
+    pieces = [values(parts[int(number)], row[at]) for number, at in zip(used, places, strict=True)]
+    back = np.empty(len(row), np.int64)
+    back[np.concatenate(places)] = np.arange(len(row))
+    return pa.concat_arrays(pieces).take(pa.array(back))

@@ -1,0 +1,103 @@
+"""How a vector column is searched: the kinds of index.
+
+An index is derived data: it is built beside the rows, in the background, and searches never wait for it. Until a
+segment has one, and where it is damaged, its rows are scanned.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from vecdb.errors import InvalidInputError
+
+M = 4, 128
+"""The least and the most links that a row of a graph may choose."""
+EF_CONSTRUCTION = 8, 10_000
+
+
+@dataclass(frozen=True)
+class IndexSpec:
+    """Base of all kinds. `kind` is the stable name under which manifests remember it."""
+
+    kind: ClassVar[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the kind and its parameters, in a form that `index_from` reads back."""
+        return {"kind": self.kind, **{part.name: getattr(self, part.name) for part in fields(self)}}
+
+
+@dataclass(frozen=True)
+class Auto(IndexSpec):
+    """Whatever suits the number of rows: none for a few thousand, a graph above."""
+
+    kind: ClassVar[str] = "auto"
+
+
+@dataclass(frozen=True)
+class Flat(IndexSpec):
+    """No index: every search is an exact scan."""
+
+    kind: ClassVar[str] = "flat"
+
+
+@dataclass(frozen=True)
+class Hnsw(IndexSpec):
+    """A navigable graph (Malkov, Yashunin, arXiv 1603.09320) over 8-bit codes, for every segment of some size.
+
+    Attributes:
+        m: links that each row chooses; it keeps up to twice as many.
+        ef_construction: candidates among which it chooses. More make a better graph, more slowly.
+
+    """
+
+    kind: ClassVar[str] = "hnsw"
+    m: int = 16
+    ef_construction: int = 200
+
+    def __post_init__(self) -> None:
+        """Refuse what is no whole number or out of range."""
+        _whole(self, "m", *M)
+        _whole(self, "ef_construction", *EF_CONSTRUCTION)
+
+
+INDEXES: dict[str, type[IndexSpec]] = {cls.kind: cls for cls in (Auto, Flat, Hnsw)}
+
+
+def index_from(value: IndexSpec | str | Mapping[str, Any]) -> IndexSpec:
+    """Return the kind of index that a user named, or that `to_json` described.
+
+    Raises:
+        InvalidInputError: there is no such kind, or a parameter is unknown or out of range.
+
+    """
+    if isinstance(value, IndexSpec):
+        return value
+    name, parameters = value, {}
+    if isinstance(value, Mapping):
+        name, parameters = value.get("kind"), {key: item for key, item in value.items() if key != "kind"}
+    if not isinstance(name, str) or name not in INDEXES:
+        known = ", ".join(map(repr, INDEXES))
+        hint = ": write vecdb.Hnsw()" if isinstance(value, type) else ""
+        raise InvalidInputError(f"index {value!r} is not one of {known} or their classes{hint}", value=value)
+    try:
+        return INDEXES[name](**parameters)
+    except TypeError as error:
+        raise InvalidInputError(f"an index of kind {name!r} cannot be read from {dict(parameters)!r}") from error
+
+
+def _whole(spec: IndexSpec, name: str, least: int, most: int) -> None:
+    value = getattr(spec, name)
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or not least <= number <= most:
+        raise InvalidInputError(
+            f"{name} of an {spec.kind} index is {value!r}, expected a whole number from {least} to {most}",
+            field=name,
+            value=value,
+        )
+    object.__setattr__(spec, name, number)

@@ -1,0 +1,189 @@
+"""Building indexes beside reads and writes: what is missing, and making it.
+
+An index is built from a pinned segment into tmp/, synced, read back and compared, and only then moved to its segment
+and named by a new version. Searches use the exact scan until then; a crash leaves a file in tmp/ that the next
+opening removes. A segment that is merged away meanwhile takes its index with it.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vecdb.errors import CorruptionError, UnavailableError
+from vecdb.schema.fields import Vector
+from vecdb.schema.schema import Column
+from vecdb.storage import format as names
+from vecdb.storage import index_file
+from vecdb.storage.directory import LocalDirectory
+from vecdb.storage.manifest import FileEntry, IndexEntry
+from vecdb.storage.os_errors import typed_os_errors
+from vecdb.storage.segment import Segment
+from vecdb.storage.segment_writer import file_entry
+from vecdb.storage.snapshot import SegmentView, State
+from vecdb.storage.writer import Writer
+
+if TYPE_CHECKING:
+    from vecdb_index.dense.hnsw.graph import Graph
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A segment without the index that one of its columns should have."""
+
+    view: SegmentView
+    column: Column[Vector]
+    kind: str
+
+    @property
+    def rows(self) -> int:
+        """Rows of the segment."""
+        return self.view.rows
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """The segment's name and the column's number."""
+        return self.view.segment.uuid, self.column.id
+
+
+def missing(state: State) -> list[Missing]:
+    """Return the indexes to build, the largest segments first."""
+    from vecdb_index import factory
+
+    found = []
+    for column in state.schema.vectors:
+        spec = column.field.spec.to_json()
+        for view in state.segments:
+            kind = factory.wanted(spec, view.rows)
+            if kind is None or not view.segment.has(column):
+                continue
+            entry = view.segment.index_entry(column.id)
+            if entry is None or entry.kind != kind or view.segment.index_problem(column.id) is not None:
+                found.append(Missing(view, column, kind))
+    return sorted(found, key=lambda each: -each.rows)
+
+
+class Indexer:
+    """Builds what is missing, one index at a time; `progress` tells how far the present one is."""
+
+    def __init__(self, writer: Writer, pool: ThreadPoolExecutor) -> None:
+        self._writer = writer
+        self._pool = pool
+        self._building = threading.Lock()
+        self._closing = False
+        self._damaged: set[tuple[str, int]] = set()
+        self._done: tuple[int, int] | None = None
+        self._watcher: Progress | None = None
+
+    @property
+    def progress(self) -> tuple[int, int] | None:
+        """(rows done, rows) of the index that is being built; None when none is."""
+        return self._done
+
+    def missing(self) -> list[Missing]:
+        """Return the indexes to build, those that failed on damaged rows left out."""
+        return [todo for todo in missing(self._writer.state) if todo.place not in self._damaged]
+
+    def build_all(self, watcher: Progress | None = None) -> int:
+        """Build all that is missing; return how many that were."""
+        count = 0
+        while self.build_next(watcher):
+            count += 1
+        return count
+
+    def build_next(self, watcher: Progress | None = None) -> bool:
+        """Build the index of the largest segment that misses one; False when none does."""
+        with self._building:
+            todo = self.missing()
+            if not todo or self._closing:
+                return False
+            self._watcher = watcher
+            try:
+                build(self._writer, todo[0], self._pool, self._told)
+            except CorruptionError:
+                self._damaged.add(todo[0].place)
+                raise
+            finally:
+                self._done = self._watcher = None
+            return True
+
+    def _told(self, done: int, rows: int) -> None:
+        if self._closing:
+            raise UnavailableError("the database is closed")
+        self._done = done, rows
+        if self._watcher is not None:
+            self._watcher(done, rows)
+
+    def close(self) -> None:
+        """Stop at the next batch of rows; what was not finished is built when the database is open again."""
+        self._closing = True
+
+
+@typed_os_errors()
+def build(writer: Writer, todo: Missing, pool: ThreadPoolExecutor, progress: Progress) -> bool:
+    """Build and publish one index; False when its segment is gone by then."""
+    progress(0, todo.rows)
+    index = made(todo.view.segment, todo.column, todo.kind, pool, progress)
+    name = names.index_name(todo.column.id)
+    built = f"{writer.base}/{names.TMP}/{name}"
+    writer.check_space(index.bytes)
+    try:
+        file = save(writer.directory, f"{writer.base}/{names.TMP}", name, todo.kind, index)
+        return writer.publish_index(todo.view.segment.uuid, built, IndexEntry(todo.column.id, todo.kind, file))
+    finally:
+        writer.directory.unlink(built)
+
+
+def made(
+    segment: Segment, column: Column[Vector], kind: str, pool: ThreadPoolExecutor | None, progress: Progress | None
+) -> "Graph":
+    """Return an index of a column of a segment. Rows without a vector are in it, as zeros: masks leave them out."""
+    from vecdb_index import factory
+
+    held = segment.vectors(column)
+    assert held is not None, "only segments that have the column are indexed"
+    matrix, _, norms = held
+    norms = np.ones(len(matrix), np.float32) if norms is None else norms
+    spec = column.field.spec.to_json()
+    return factory.build(kind, matrix, column.field.metric, norms, spec=spec, pool=pool, progress=progress)
+
+
+def save(directory: LocalDirectory, folder: str, name: str, kind: str, index: "Graph") -> FileEntry:
+    """Write an index, durable on return, and read it back."""
+    file = directory.create(f"{folder}/{name}")
+    try:
+        index_file.write(file, kind, index.arrays(), index.settings())
+        file.sync()
+    finally:
+        file.close()
+    # A full disk has been seen to cut a file without an error: it is read back before anything names it.
+    index_file.read(directory.map(f"{folder}/{name}"))
+    return file_entry(directory, folder, name)
+
+
+def described(state: State) -> dict[str, Any]:
+    """Return what `stats` shows of each vector column: how many rows are searched in which way, and what is missing."""
+    waiting = missing(state)
+    told: dict[str, Any] = {}
+    for column in state.schema.vectors:
+        rows: dict[str, int] = {"flat": state.memtable_rows}
+        problems, size = [], 0
+        for view in state.segments:
+            entry, problem = view.segment.index_entry(column.id), view.segment.index_problem(column.id)
+            kind = "flat" if entry is None or problem is not None else entry.kind
+            rows[kind] = rows.get(kind, 0) + view.rows
+            size += 0 if entry is None else entry.file.bytes
+            problems += [problem] if problem is not None else []
+        told[column.name] = {
+            "index": column.field.spec.kind,
+            "rows": {kind: count for kind, count in rows.items() if count},
+            "pending_rows": sum(each.rows for each in waiting if each.column is column),
+            "bytes": size,
+            "problems": problems,
+        }
+    return told

@@ -1,0 +1,171 @@
+"""How good the answers are, and how hard a search has to look: measured against the exact scan, on the user's rows."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vecdb.arguments import query_matrix
+from vecdb.errors import InvalidInputError
+from vecdb.planner import dense
+from vecdb.planner.dense import Effort
+from vecdb.results import RecallReport, TuneReport
+from vecdb.schema.fields import Vector
+from vecdb.schema.schema import Column, Schema
+from vecdb_index.dense.hnsw import calibrate
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from vecdb.filters import BoundFilter
+    from vecdb.planner.found import Found
+    from vecdb.storage.snapshot import State
+
+BATCH = 256
+"""Questions that are answered exactly at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Questions to one state, and their true answers."""
+
+    state: State
+    column: Column[Vector]
+    questions: np.ndarray
+    k: int
+    where: BoundFilter | None
+    pool: ThreadPoolExecutor | None
+
+    def answers(self, effort: Effort) -> list[Found]:
+        """Return the answer to each question, in batches."""
+        found: list[Found] = []
+        for start in range(0, len(self.questions), BATCH):
+            some = self.questions[start : start + BATCH]
+            found += dense.search(self.state, self.column, some, self.k, self.where, self.pool, effort)
+        return found
+
+    def timed(self, effort: Effort) -> tuple[list[Found], np.ndarray]:
+        """Return the answer to each question, asked alone, and the milliseconds that it took."""
+        found, took = [], np.empty(len(self.questions))
+        for at in range(len(self.questions)):
+            begun = time.perf_counter()
+            found += dense.search(
+                self.state, self.column, self.questions[at : at + 1], self.k, self.where, self.pool, effort
+            )
+            took[at] = 1e3 * (time.perf_counter() - begun)
+        return found, took
+
+
+def vector_column(schema: Schema, name: str | None) -> Column[Vector]:
+    """Return the vector column of a name, or the only one.
+
+    Raises:
+        InvalidInputError: there is none, or several and no name.
+
+    """
+    if name is not None:
+        column = schema[name]
+        if not isinstance(column.field, Vector):
+            raise InvalidInputError(f"field {name!r} is {column.field.kind}, not a vector", field=name)
+        return column
+    if len(schema.vectors) != 1:
+        known = ", ".join(repr(column.name) for column in schema.vectors) or "none"
+        raise InvalidInputError(f"name the vector field (there are: {known})", field="field")
+    return schema.vectors[0]
+
+
+def questions(state: State, column: Column[Vector], given: Any, sample: int) -> np.ndarray:
+    """Return what is asked: the user's own queries, or rows of the collection, each with half of another one added.
+
+    Raises:
+        InvalidInputError: there is nothing to ask.
+
+    """
+    if given is not None:
+        asked = query_matrix(column, given, 2)
+        if len(asked) == 0:
+            raise InvalidInputError("queries is empty: give at least one, or none at all for rows of the collection")
+        return asked
+    rows = _sampled(state, column, 2 * sample)
+    if len(rows) == 0:
+        raise InvalidInputError(f"no row has a vector in {column.name!r}: there is nothing to ask for", field="queries")
+    first, second = rows[: (len(rows) + 1) // 2], rows[len(rows) // 2 :]
+    mixed = calibrate.mixed(first, second)
+    usable = mixed[mixed.any(axis=1)]
+    return usable if len(usable) else rows
+
+
+def _sampled(state: State, column: Column[Vector], count: int) -> np.ndarray:
+    """Return vectors of live rows, at most so many, drawn from all parts with a fixed seed."""
+    places: list[tuple[np.ndarray, np.ndarray]] = []
+    for part in state.parts:
+        held = part.vectors(column)
+        if held is None:
+            continue
+        matrix, present, _ = held
+        live = part.live()
+        mask = np.ones(part.rows, bool) if live is None else live
+        places.append((matrix, np.flatnonzero(mask if present is None else mask & present)))
+    total = sum(len(rows) for _, rows in places)
+    chosen = np.random.default_rng(total).permutation(total)[:count]
+    found, before = [np.empty((0, column.field.dimension), column.field.arrow_type.value_type.to_pandas_dtype())], 0
+    for matrix, rows in places:
+        mine = chosen[(chosen >= before) & (chosen < before + len(rows))] - before
+        found.append(matrix[rows[mine]])
+        before += len(rows)
+    together = np.concatenate(found)
+    return together[np.random.default_rng(total + 1).permutation(len(together))]
+
+
+def shares(found: list[Found], true: list[Found]) -> np.ndarray:
+    """Return for each question the share of the true answer that was found; 1 where nothing matches."""
+    out = np.ones(len(true))
+    for at, (mine, best) in enumerate(zip(found, true, strict=True)):
+        if len(best.row):
+            out[at] = len(_places(mine) & _places(best)) / len(best.row)
+    return out
+
+
+def _places(found: Found) -> set[tuple[int, int]]:
+    part = np.zeros(len(found.row), np.int64) if found.part is None else found.part
+    return set(zip(part.tolist(), found.row.tolist(), strict=True))
+
+
+def recall(trial: Trial, effort: Effort) -> RecallReport:
+    """Ask every question both ways, one at a time."""
+    true, exact_ms = trial.timed(Effort(exact=True))
+    found, ms = trial.timed(effort)
+    reached = shares(found, true)
+    kinds: dict[str, int] = {}
+    for answer in found:
+        for plan in answer.plans:
+            kinds[plan.plan] = kinds.get(plan.plan, 0) + 1
+    return RecallReport(
+        recall=float(reached.mean()),
+        worst=float(reached.min()),
+        k=trial.k,
+        queries=len(true),
+        short=sum(len(mine.row) < len(best.row) for mine, best in zip(found, true, strict=True)),
+        p50_ms=float(np.median(ms)),
+        p95_ms=float(np.percentile(ms, 95)),
+        exact_p50_ms=float(np.median(exact_ms)),
+        codes_compared=float(np.mean([answer.reads for answer in found])),
+        plans=kinds,
+    )
+
+
+def curve(trial: Trial) -> TuneReport:
+    """Return the recall at growing widths of the search."""
+    true = trial.answers(Effort(exact=True))
+    points: list[tuple[int, float]] = []
+    extra = calibrate.extra(trial.k)
+    for width in calibrate.WIDTHS:
+        found = trial.answers(Effort(ef=width + extra, plan="graph" if trial.where is None else None))
+        reached = float(shares(found, true).mean())
+        points.append((width, max(reached, points[-1][1] if points else 0.0)))
+        if reached >= calibrate.ENOUGH:
+            break
+    return TuneReport(trial.k, len(true), tuple(points))
