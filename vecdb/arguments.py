@@ -7,13 +7,12 @@ import operator
 from typing import TYPE_CHECKING, Any, cast
 
 from vecdb.errors import DimensionMismatchError, InvalidInputError
+from vecdb.planner.effort import RECALL, USUAL, Effort
 from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from vecdb.planner.dense import Effort
 
 WIDEST = 10_000
 """The most candidates that a walk may be asked to keep."""
@@ -95,8 +94,6 @@ def effort_of(exact: bool, recall: float | None, ef: int | None, plan: str | Non
         InvalidInputError: recall is no share, ef no number of candidates, or plan no plan.
 
     """
-    from vecdb.planner.dense import RECALL, USUAL, Effort
-
     if not exact and recall is None and ef is None and plan is None:
         return USUAL
     from vecdb_index.dense.hnsw.plan import KINDS

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vecdb.filters import BoundFilter, Expression
-    from vecdb.planner.dense import Effort
+    from vecdb.planner.effort import Effort
     from vecdb.planner.found import Found
     from vecdb.storage.snapshot import Part, State
     from vecdb.tuning import Trial

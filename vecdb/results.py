@@ -84,6 +84,7 @@ class SearchResult:
         self._rows = rows
         self._metric = metric
         self.scores = rows.scores
+        self._listed: list[Any] | None = None
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -108,10 +109,12 @@ class SearchResult:
     def _fields(self) -> pa.Table:
         return self._rows.field_table()
 
-    @cached_property
+    @property
     def ids(self) -> list[Any]:
         """The ids, best first."""
-        return self._rows.ids()
+        if self._listed is None:
+            self._listed = self._rows.ids()
+        return self._listed
 
     def __len__(self) -> int:
         return len(self.scores)

@@ -39,28 +39,48 @@ class TopK(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What an index found for each of q queries: a line each, best first, of which the first `counts` are meant.
+    """What an index found for each of q queries: a line each, best first.
 
-    `reads` says how many codes were compared with each query.
+    Attributes:
+        rows: (q, r) uint32.
+        scores: (q, r) float32.
+        met: (q,) int32, how many candidates there were; the first min(met, r) of a line are meant.
+        reads: (q,) int32, how many codes were compared with the query.
+
     """
 
     rows: NDArray[np.uint32]
     scores: Scores
-    counts: NDArray[np.int32]
+    met: NDArray[np.int32]
     reads: NDArray[np.int32]
+
+    @classmethod
+    def empty(cls, queries: int, room: int) -> "Answers":
+        """Return answers to be filled."""
+        shape = queries, room
+        told = np.empty((2, queries), np.int32)
+        return cls(np.empty(shape, np.uint32), np.empty(shape, np.float32), told[0], told[1])
+
+    def put(self, at: NDArray[Any], others: "Answers") -> None:
+        """Replace some lines by those of others; the codes that were read are added up."""
+        width = min(self.rows.shape[1], others.rows.shape[1])
+        self.rows[at, :width], self.scores[at, :width] = others.rows[:, :width], others.scores[:, :width]
+        self.met[at] = np.minimum(others.met, width)
+        self.reads[at] += others.reads
 
     def lines(self, k: int) -> list[tuple[Rows, Scores]]:
         """Return rows and scores of the k best of each line."""
-        counts = self.counts.tolist()
+        most = min(k, self.rows.shape[1])
         return [
-            (rows[: min(k, count)], scores[: min(k, count)])
-            for rows, scores, count in zip(self.rows, self.scores, counts, strict=True)
+            (rows[: min(most, met)], scores[: min(most, met)])
+            for rows, scores, met in zip(self.rows, self.scores, self.met.tolist(), strict=True)
         ]
 
     def top(self, k: int) -> list[TopK]:
         """Return the k best of each line."""
         found = []
-        for row, score, count in zip(self.rows, self.scores, self.counts.tolist(), strict=True):
+        for row, score, met in zip(self.rows, self.scores, self.met.tolist(), strict=True):
+            count = min(met, len(row))
             kept = min(k, count)
             found.append(TopK(row[:kept], score[:kept], count > k > 0 and bool(score[k] == score[k - 1])))
         return found

@@ -15,41 +15,31 @@ import numpy as np
 
 from vecdb.errors import CorruptionError
 from vecdb.filters.evaluate import BoundFilter
+from vecdb.planner.effort import USUAL, Effort
 from vecdb.planner.found import Candidates, Found, PartPlan, merged, of_one_part
 from vecdb.planner.masks import allowed as allowed_rows
 from vecdb.schema.schema import Column
-from vecdb.storage.snapshot import Part, State
+from vecdb.storage.snapshot import Part, SegmentView, State
 from vecdb_index.dense import flat
 from vecdb_index.dense.allowed import Allowed
 from vecdb_index.dense.hnsw.calibrate import width_for
 from vecdb_index.dense.hnsw.graph import Graph
-from vecdb_index.dense.hnsw.plan import Kind, Plan, choose, forced
-from vecdb_index.dense.hnsw.search import answers
+from vecdb_index.dense.hnsw.plan import Plan, choose, forced
+from vecdb_index.dense.hnsw.search import Searcher
 
-SCAN = "scan"
-RECALL = 0.99
-"""The share of the true best rows that a search finds, unless told otherwise, as the index measured it."""
+SKIP, SCAN = "skip", "scan"
+WALKS = ("graph", "wide", "two_hops")
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
-    """How hard to look.
+class _Target:
+    """What a search by one column needs of one part, looked up once."""
 
-    Attributes:
-        exact: scan every row that matches.
-        ef: candidates that a walk through a graph keeps; None: as many as the recall calls for.
-        recall: the share of the true k best rows to find, on average, without a filter.
-        plan: insist on one way through parts with an index, for tests and measurements.
-
-    """
-
-    exact: bool = False
-    ef: int | None = None
-    recall: float = RECALL
-    plan: Kind | None = None
-
-
-USUAL = Effort()
+    part: Part
+    matrix: np.ndarray
+    norms: np.ndarray | None
+    searcher: Searcher | None
+    problem: str | None
 
 
 @cache
@@ -84,80 +74,84 @@ def search(
 
     """
     announce_compilation(column.field.dtype)
-    parts = state.parts
     plans: list[PartPlan] = []
     missing: list[str] = []
     gathered: list[tuple[int, Sequence[Any]]] = []
-    reads = np.zeros(len(queries), np.int64)
+    reads: np.ndarray | None = None
+    parts = state.parts
     for number, part in enumerate(parts):
         try:
-            lines = _search_part(part, state, column, queries, k, where, pool, effort, plans, reads)
+            target = _target(part, column, effort)
+            allowed = None if target is None else allowed_rows(part, state.schema, where, column)
         except CorruptionError:
             if not allow_partial or part.uuid is None:
                 raise
             missing.append(part.uuid)
             continue
-        if lines is not None:
-            gathered.append((number, lines))
-    told = {"missing": tuple(missing), "plans": tuple(plans)}
-    counts = reads.tolist()
+        if target is None:
+            continue
+        plan = _plan(target, state, column, k, allowed, effort)
+        plans.append(plan)
+        if plan.plan == SKIP:
+            continue
+        if plan.plan == SCAN or target.searcher is None:
+            lines = scan(target.matrix, queries, k, column.field.metric, target.norms, allowed, pool)
+        else:
+            chosen = Plan(plan.plan, plan.ef, 0.0)  # pyright: ignore[reportArgumentType]
+            found = target.searcher.answers(queries, k, chosen, allowed, pool)
+            reads = found.reads if reads is None else reads + found.reads
+            lines = found.lines(k)
+        gathered.append((number, lines))
+    gone, how = tuple(missing), tuple(plans)
+    counts = [0] * len(queries) if reads is None else reads.tolist()
     if len(parts) == 1 and gathered:
         return [
-            of_one_part(parts, rows, scores, k, reads=count, **told)
+            of_one_part(parts, rows, scores, k, gone, how, count)
             for (rows, scores), count in zip(gathered[0][1], counts, strict=True)
         ]
     return [
-        merged(parts, [Candidates(number, *lines[at]) for number, lines in gathered], k, reads=counts[at], **told)
-        for at in range(len(queries))
+        merged(parts, [Candidates(number, *lines[at]) for number, lines in gathered], k, gone, how, count)
+        for at, count in enumerate(counts)
     ]
 
 
-def _search_part(
-    part: Part,
-    state: State,
-    column: Column,
-    queries: np.ndarray,
-    k: int,
-    where: BoundFilter | None,
-    pool: ThreadPoolExecutor | None,
-    effort: Effort,
-    plans: list[PartPlan],
-    reads: np.ndarray,
-) -> Sequence[Any] | None:
-    """Return (rows, scores) for each query, or None when no row can match; note the plan, count the codes read."""
+def _target(part: Part, column: Column, effort: Effort) -> _Target | None:
+    """Return what there is to search in a part, None when no row can have a vector."""
+    if effort.exact or not isinstance(part, SegmentView):
+        return _looked_up(part, column, None)
+    try:
+        return part.targets[column.id]
+    except KeyError:
+        found = part.targets[column.id] = _looked_up(part, column, part.index_of(column))
+        return found
+
+
+def _looked_up(part: Part, column: Column, index: Graph | None) -> _Target | None:
     held = part.vectors(column)
     if held is None or part.rows == 0:
         return None
     matrix, _, norms = held
-    allowed = allowed_rows(part, state.schema, where, column)
+    searcher = None if index is None else Searcher(index, matrix, column.field.metric, norms)
+    return _Target(part, matrix, norms, searcher, part.index_problem(column))
+
+
+def _plan(target: _Target, state: State, column: Column, k: int, allowed: Allowed | None, effort: Effort) -> PartPlan:
+    """Choose the way through a part."""
+    part, searcher = target.part, target.searcher
     matching = part.rows if allowed is None else allowed.count
-    index = None if effort.exact else part.index_of(column)
     if matching == 0:
-        plans.append(PartPlan(part.uuid, part.rows, 0, "skip", 0))
-        return None
-    metric = column.field.metric
-    if index is not None:
-        plan = _plan(index, part.rows, None if allowed is None else matching, k, effort, state, column)
-        if plan.kind != SCAN:
-            plans.append(PartPlan(part.uuid, part.rows, matching, plan.kind, 0 if plan.kind == "codes" else plan.ef))
-            found = answers(index, matrix, queries, k, metric, plan, norms=norms, allowed=allowed, pool=pool)
-            reads += found.reads
-            return found.lines(k)
-    problem = part.index_problem(column) if index is None and not effort.exact else None
-    plans.append(PartPlan(part.uuid, part.rows, matching, SCAN, 0, problem))
-    return scan(matrix, queries, k, metric, norms, allowed, pool)
-
-
-def _plan(index: Graph, rows: int, matching: int | None, k: int, effort: Effort, state: State, column: Column) -> Plan:
+        return PartPlan(part.uuid, part.rows, 0, SKIP, 0)
+    if searcher is None:
+        return PartPlan(part.uuid, part.rows, matching, SCAN, 0, None if effort.exact else target.problem)
     ef = effort.ef
     if ef is None:
-        key = column.id, id(index), effort.recall, k
+        key = column.id, id(searcher), effort.recall, k
         ef = state.widths.get(key)
         if ef is None:
-            ef = state.widths[key] = width_for(tuned(state, column, index.curve), effort.recall, k)
-    if effort.plan is None:
-        return choose(rows, matching, k, ef)
-    return forced(effort.plan, rows, matching, k, ef)
+            ef = state.widths[key] = width_for(tuned(state, column, searcher.graph.curve), effort.recall, k)
+    given = part.rows, None if allowed is None else matching, k, ef
+    plan = choose(*given) if effort.plan is None else forced(effort.plan, *given)
+    return PartPlan(part.uuid, part.rows, matching, plan.kind, plan.ef if plan.kind in WALKS else 0)
 
 
 def tuned(state: State, column: Column, curve: np.ndarray) -> np.ndarray:

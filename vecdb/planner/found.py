@@ -49,11 +49,16 @@ class Found:
 
     def ids(self) -> list[Any]:
         """Return the ids of the rows, in their order."""
-        rows = self.row.tolist()
+        if len(self.row) == 0:
+            return []
         if self.part is None:
-            return self.parts[0].ids_of(rows) if rows else []
-        numbers = self.part.tolist()
-        return [self.parts[number].ids_of((row,))[0] for number, row in zip(numbers, rows, strict=True)]
+            return self.parts[0].ids_of(self.row)
+        out: list[Any] = [None] * len(self.row)
+        for number in np.unique(self.part).tolist():
+            places = np.flatnonzero(self.part == number)
+            for place, value in zip(places.tolist(), self.parts[number].ids_of(self.row[places]), strict=True):
+                out[place] = value
+        return out
 
     def some(self, at: np.ndarray) -> "Found":
         """Return only the rows at these places."""
@@ -75,10 +80,19 @@ class Candidates(NamedTuple):
     scores: np.ndarray
 
 
-def merged(parts: Sequence[Part], candidates: list[Candidates], k: int, **told: Any) -> Found:
+def merged(
+    parts: Sequence[Part],
+    candidates: list[Candidates],
+    k: int,
+    missing: tuple[str, ...] = (),
+    plans: tuple[PartPlan, ...] = (),
+    reads: int = 0,
+) -> Found:
     """Return the k best of all parts, equal scores by id."""
     if not candidates:
-        return Found(parts, np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), **told)
+        return Found(
+            parts, np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), missing, plans, reads
+        )
     score = np.concatenate([found.scores for found in candidates])
     row = np.concatenate([found.rows for found in candidates]).astype(np.int64)
     part = np.repeat([found.part for found in candidates], [len(found.rows) for found in candidates])
@@ -91,15 +105,23 @@ def merged(parts: Sequence[Part], candidates: list[Candidates], k: int, **told: 
     if len(score) > 1 and (score[1:] == score[:-1]).any():
         order = _by_id(parts, part, row, score)
         score, row, part = score[order], row[order], part[order]
-    return Found(parts, part[:k], row[:k], score[:k], **told)
+    return Found(parts, part[:k], row[:k], score[:k], missing, plans, reads)
 
 
-def of_one_part(parts: Sequence[Part], rows: np.ndarray, scores: np.ndarray, k: int, **told: Any) -> Found:
+def of_one_part(
+    parts: Sequence[Part],
+    rows: np.ndarray,
+    scores: np.ndarray,
+    k: int,
+    missing: tuple[str, ...],
+    plans: tuple[PartPlan, ...],
+    reads: int,
+) -> Found:
     """Return the k best rows of the only part, sorted already, equal scores by id."""
     listed = scores.tolist()
     if len(set(listed)) < len(listed):
-        return merged(parts, [Candidates(0, rows, scores)], k, **told)
-    return Found(parts, None, rows[:k], scores[:k], **told)
+        return merged(parts, [Candidates(0, rows, scores)], k, missing, plans, reads)
+    return Found(parts, None, rows[:k], scores[:k], missing, plans, reads)
 
 
 def _by_id(parts: Sequence[Part], part: np.ndarray, row: np.ndarray, score: np.ndarray) -> np.ndarray:

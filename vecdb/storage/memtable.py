@@ -9,7 +9,6 @@ Vectors live in matrices that grow by doubling; a reader keeps the array that it
 """
 
 import threading
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -245,10 +244,10 @@ class MemtableView:
         """Return the ids of all rows."""
         return self.column(self.memtable.schema.id)
 
-    def ids_of(self, rows: Sequence[int]) -> list[Id]:
+    def ids_of(self, rows: np.ndarray) -> list[Id]:
         """Return the ids of some rows as Python values."""
         ids = self.memtable.ids
-        return [ids[row] for row in rows]
+        return [ids[row] for row in rows.tolist()]
 
     def index_of(self, column: Column) -> None:
         """Rows in memory have no index."""

@@ -12,7 +12,6 @@ scanned. `index_problem` says so, and whoever builds indexes builds it again.
 """
 
 import threading
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import google_crc32c
@@ -167,7 +166,7 @@ class Segment:
         """Return the ids of all rows."""
         return self._batch(IDS).column(0)
 
-    def ids_of(self, rows: Sequence[int]) -> list[Id]:
+    def ids_of(self, rows: np.ndarray) -> list[Id]:
         """Return the ids of some rows as Python values, without Arrow's cost per value."""
         if self._id_buffers is None:
             ids = self.ids()
@@ -176,8 +175,9 @@ class Segment:
             self._id_buffers = numbers, text
         numbers, text = self._id_buffers
         if text is None:
-            return [numbers[row].item() for row in rows]
-        return [str(text[numbers[row] : numbers[row + 1]], "utf-8") for row in rows]
+            return numbers[rows].tolist()
+        starts, ends = numbers[rows].tolist(), numbers[rows + 1].tolist()
+        return [str(text[start:end], "utf-8") for start, end in zip(starts, ends, strict=True)]
 
     def index(self) -> KeyIndex:
         """Return the primary key index."""

@@ -46,7 +46,7 @@ class Part(Protocol):
         """Return the ids of all rows."""
         ...
 
-    def ids_of(self, rows: Sequence[int]) -> list[Id]:
+    def ids_of(self, rows: np.ndarray) -> list[Id]:
         """Return the ids of some rows as Python values."""
         ...
 
@@ -85,6 +85,8 @@ class SegmentView:
         self.uuid: str | None = segment.uuid
         self.allowed: dict[Any, Any] = {}
         """Which rows a search may find, remembered by the planner."""
+        self.targets: dict[int, Any] = {}
+        """What a search by a column needs, remembered by the planner."""
 
     @cached_property
     def _live(self) -> np.ndarray | None:
@@ -120,7 +122,7 @@ class SegmentView:
         """Return the ids of all rows."""
         return self.segment.ids()
 
-    def ids_of(self, rows: Sequence[int]) -> list[Id]:
+    def ids_of(self, rows: np.ndarray) -> list[Id]:
         """Return the ids of some rows as Python values."""
         return self.segment.ids_of(rows)
 
@@ -159,7 +161,7 @@ class State:
     segments: tuple[SegmentView, ...]
     memtables: tuple[MemtableView, ...]
 
-    @property
+    @cached_property
     def parts(self) -> Sequence[Part]:
         """All parts, newest rows last; every id is alive in at most one of them."""
         return (*self.segments, *self.memtables)

@@ -1,7 +1,6 @@
 """Which rows of a matrix may be found: a mask, and what follows from it, worked out once."""
 
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ class Allowed:
 
     def __init__(self, mask: Mask) -> None:
         self.mask: NDArray[np.uint8] = np.ascontiguousarray(mask).view(np.uint8)
+        self._entries: dict[int, NDArray[np.int32]] = {}
 
     @classmethod
     def of(cls, mask: "Mask | Allowed | None") -> "Allowed | None":
@@ -33,6 +33,10 @@ class Allowed:
         """The allowed rows, ascending."""
         return np.flatnonzero(self.mask).astype(np.uint32)
 
-    def sample(self, size: int) -> NDArray[Any]:
-        """Return some of the allowed rows, spread evenly over their numbers: int32."""
-        return self.rows[np.linspace(0, self.count - 1, min(self.count, size)).astype(np.int64)].astype(np.int32)
+    def entries(self, size: int) -> NDArray[np.int32]:
+        """Return some of the allowed rows, spread evenly over their numbers; the same ones each time."""
+        found = self._entries.get(size)
+        if found is None:
+            at = np.linspace(0, self.count - 1, min(self.count, size)).astype(np.int64)
+            found = self._entries[size] = self.rows[at].astype(np.int32)
+        return found

@@ -120,10 +120,10 @@ def test_more_searches_than_the_marks_can_count() -> None:
     graph, norms = graph_of(matrix, "l2"), flat.norms(matrix)
     queries = np.repeat(matrix[:1], 70_000, axis=0)
 
-    found = hnsw.answers(graph, matrix, queries, 10, "l2", plans.choose(100, None, 10, 20), norms=norms)
+    found = hnsw.Searcher(graph, matrix, "l2", norms).answers(queries, 10, plans.choose(100, None, 10, 20))
 
     assert (found.rows == found.rows[0]).all()
-    assert (found.counts == 20).all()
+    assert (found.met == 20).all()
     assert found.scores[0, 0] == 0
 
 
@@ -138,7 +138,7 @@ def test_every_plan_finds_what_is_allowed(kind: plans.Kind, share: float) -> Non
         exact = flat.search_batch(matrix, queries, 10, "cosine", allowed=mask, norms=norms)
 
         plan = plans.forced(kind, 3000, allowed.count, 10, 100)
-        found = hnsw.answers(graph, matrix, queries, 10, "cosine", plan, norms=norms, allowed=allowed).top(10)
+        found = hnsw.Searcher(graph, matrix, "cosine", norms).answers(queries, 10, plan, allowed).top(10)
 
         assert all(len(one.rows) == min(10, allowed.count) and mask[one.rows].all() for one in found)
         pairs = list(zip(found, exact, strict=True))

@@ -237,7 +237,9 @@ def test_two_threads_compact_and_neither_fails(path: Path) -> None:
 
     assert failures == []
     background = collection.stats()["background"]
-    assert {name: worker["last_error"] for name, worker in background.items()} == dict.fromkeys(("flush", "compaction", "index"))
+    assert {name: worker["last_error"] for name, worker in background.items()} == dict.fromkeys(
+        ("flush", "compaction", "index")
+    )
     assert database.check().ok
     database.close()
 

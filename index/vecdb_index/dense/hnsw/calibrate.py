@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vecdb_index.dense import flat
 from vecdb_index.dense.hnsw import plan as plans
 from vecdb_index.dense.hnsw.graph import UNMEASURED, Graph
-from vecdb_index.dense.hnsw.search import answers
+from vecdb_index.dense.hnsw.search import Searcher
 from vecdb_index.types import Matrix, Metric, Scores
 
 QUESTIONS = 200
@@ -56,9 +56,9 @@ def measured(
     exact = flat.search_batch(matrix, asked, K, metric, norms=norms, pool=pool)
     true = [set(found.rows.tolist()) for found in exact]
     points: list[tuple[float, float]] = []
+    searcher = Searcher(graph, matrix, metric, norms)
     for width in WIDTHS:
-        plan = plans.Plan("graph", width, 0.0)
-        found = answers(graph, matrix, asked, K, metric, plan, norms=norms, pool=pool).top(K)
+        found = searcher.answers(asked, K, plans.Plan("graph", width, 0.0), pool=pool).top(K)
         shares = [len(best & set(one.rows.tolist())) / len(best) for best, one in zip(true, found, strict=True)]
         share = float(np.mean(shares))
         points.append((width, max(share, points[-1][1] if points else 0.0)))

@@ -23,8 +23,8 @@ ENOUGH = 0.5
 """Where a walk over all rows met less than this share of the allowed candidates that chance would have it meet, the
 allowed rows lie away from the query and their codes are looked at instead."""
 _SLICE = 64
-_WORK = 1 << 20
-"""Bytes of codes that a query reads, about: what it is worth to wake a helper for."""
+_WORK = 1 << 17
+"""Bytes that a query is counted as, where it is asked whether waking a helper is worth it."""
 
 _NO_MASK, _NO_ROWS, _NO_ENTRIES = np.empty(0, np.uint8), np.empty(0, np.uint32), np.empty(0, np.int32)
 _NO_NORMS, _ONE = np.empty(0, np.float32), np.ones(1, np.float32)
@@ -44,117 +44,108 @@ class _Visited(threading.local):
 _visited = _Visited()
 
 
-def answers(
-    graph: Graph,
-    matrix: Matrix,
-    queries: NDArray[np.generic],
-    k: int,
-    metric: Metric,
-    plan: Plan,
-    *,
-    norms: Scores | None = None,
-    allowed: Allowed | None = None,
-    pool: ThreadPoolExecutor | None = None,
-) -> Answers:
-    """Carry out a plan for each of the (q, d) queries.
+class Searcher:
+    """A graph with the rows that it was made of: all that a query needs, looked up once.
 
-    The answer has room for more than k rows: those whose scores were computed. With an allowed row at all, a walk
-    that met too few of them is followed by a look at the codes of all; so fewer than k come only when fewer match.
+    Args:
+        graph: of this matrix and metric.
+        matrix: (n, d), the rows themselves.
+        metric: that of the graph.
+        norms: (n,) float32, the rows' lengths; worked out here when cosine misses them.
+
     """
-    if plan.kind == "scan":
-        return _scanned(matrix, queries, k, metric, norms, allowed, pool)
-    if norms is None:
-        norms = flat.norms(matrix) if metric == "cosine" else _NO_NORMS
-    found, met = _run(graph, matrix, queries, k, metric, plan, norms, allowed, pool)
-    if plan.kind == "codes":
+
+    def __init__(self, graph: Graph, matrix: Matrix, metric: Metric, norms: Scores | None = None) -> None:
+        from vecdb_index.kernels.answer import answer_of
+
+        if norms is None:
+            norms = flat.norms(matrix) if metric == "cosine" else _NO_NORMS
+        self.graph, self.matrix, self.norms = graph, matrix, norms
+        self.metric: Metric = metric
+        self._stored = matrix.view(np.uint16) if matrix.dtype == np.float16 else matrix
+        self._kernel = answer_of(self._stored.dtype.char)
+        self._prepare = metric == "cosine" and matrix.dtype != np.int8
+        coder = graph.coder
+        self._fixed = coder.normed, coder.centre, coder.scale, norms, METRIC_CODES[metric]
+
+    def answers(
+        self,
+        queries: NDArray[Any],
+        k: int,
+        plan: Plan,
+        allowed: Allowed | None = None,
+        pool: ThreadPoolExecutor | None = None,
+    ) -> Answers:
+        """Carry out a plan for each of the (q, d) queries; at least one row must be allowed.
+
+        The answer has room for more than k rows: those whose scores were computed. A walk that met too few of the
+        allowed rows is followed by a look at the codes of all; so fewer than k come only when fewer match.
+        """
+        if plan.kind == "scan":
+            return _scanned(self, queries, k, allowed, pool)
+        found = self._run(queries, k, plan, allowed, pool)
+        if plan.kind == "codes":
+            return found
+        matching = len(self.graph) if allowed is None else allowed.count
+        least = min(k, matching)
+        if plan.kind == "wide":
+            least = max(least, int(ENOUGH * min(plan.ef * matching / len(self.graph), matching)))
+        if len(found.met) == 1:
+            return found if found.met[0] >= least else self._run(queries, k, plan._replace(kind="codes"), allowed, pool)
+        short = np.flatnonzero(found.met < least)
+        if len(short):
+            found.put(short, self._run(queries[short], k, plan._replace(kind="codes"), allowed, pool))
         return found
-    matching = len(graph) if allowed is None else allowed.count
-    least = min(k, matching)
-    if plan.kind == "wide":
-        least = max(least, int(ENOUGH * min(plan.ef * matching / len(graph), matching)))
-    short = np.flatnonzero(met < least) if len(met) > 1 or met[0] < least else ()
-    if len(short):
-        again = Plan("codes", plan.ef, 0.0)
-        one, _ = _run(graph, matrix, queries[short], k, metric, again, norms, allowed, pool)
-        width = min(found.rows.shape[1], one.rows.shape[1])
-        found.rows[short, :width], found.scores[short, :width] = one.rows[:, :width], one.scores[:, :width]
-        found.counts[short] = np.minimum(one.counts, width)
-        found.reads[short] += one.reads
-    return found
 
+    def _run(
+        self,
+        queries: NDArray[Any],
+        k: int,
+        plan: Plan,
+        allowed: Allowed | None,
+        pool: ThreadPoolExecutor | None,
+    ) -> Answers:
+        graph, count = self.graph, len(queries)
+        rescored = max(RESCORED * k, RESCORED_LEAST)
+        ef, entries, mask, listed = max(plan.ef, rescored), graph.entries, _NO_MASK, _NO_ROWS
+        if plan.kind == "codes":
+            listed = np.arange(len(graph), dtype=np.uint32) if allowed is None else allowed.rows
+            entries, ef = _NO_ENTRIES, min(rescored, len(listed))
+        elif allowed is not None:
+            mask = allowed.mask
+            if plan.kind == "two_hops":
+                entries = allowed.entries(ENTRIES)
+        numbers = np.ascontiguousarray(queries, np.float32)
+        scales = _ONE if count == 1 else np.ones(count, np.float32)
+        ready = np.empty_like(numbers) if self._prepare else numbers
+        if self.matrix.dtype == np.int8:
+            ready, scales = flat.prepared(self.matrix, queries, self.metric)
+        out = Answers.empty(count, min(rescored, ef))
+        walk = graph.codes, graph.links, entries, mask, listed, plan.kind == "two_hops"
+        given = self._stored, *walk, *self._fixed, numbers, self._prepare, ready, scales
+        if count == 1:
+            self._kernel(*given, 0, 1, ef, len(graph), _visited.of(len(graph)), *out)
+            return out
 
-def _run(
-    graph: Graph,
-    matrix: Matrix,
-    queries: NDArray[Any],
-    k: int,
-    metric: Metric,
-    plan: Plan,
-    norms: Scores,
-    allowed: Allowed | None,
-    pool: ThreadPoolExecutor | None,
-) -> tuple[Answers, NDArray[np.int32]]:
-    from vecdb_index.kernels.answer import answer_of
+        def work(todo: Iterator[Slice]) -> None:
+            visited = _visited.of(len(graph))
+            for first, last in todo:
+                self._kernel(*given, first, last, ef, len(graph), visited, *out)
 
-    rescored = max(RESCORED * k, RESCORED_LEAST)
-    ef, most = max(plan.ef, rescored), len(graph)
-    mask, listed, entries = _NO_MASK, _NO_ROWS, graph.entries
-    if plan.kind == "codes":
-        listed = np.arange(len(graph), dtype=np.uint32) if allowed is None else allowed.rows
-        entries, ef = _NO_ENTRIES, min(rescored, len(listed))
-    elif allowed is not None:
-        mask = allowed.mask
-        if plan.kind == "two_hops":
-            entries = allowed.sample(ENTRIES)
-    count, coder = len(queries), graph.coder
-    stored, ready, scales, prepare = _exactly(matrix, queries, metric)
-    numbers = np.ascontiguousarray(queries, np.float32)
-    out = np.empty((count, min(rescored, ef)), np.uint32), np.empty((count, min(rescored, ef)), np.float32)
-    met, reads = np.empty(count, np.int32), np.empty(count, np.int32)
-    kernel = answer_of(stored.dtype.char)
-    given = stored, graph.codes, graph.links, entries, mask, listed, plan.kind == "two_hops", coder.normed
-    exact = coder.centre, coder.scale, norms, METRIC_CODES[metric], numbers, prepare, ready, scales
-
-    def work(todo: Iterator[Slice]) -> None:
-        visited = _visited.of(len(graph))
-        for first, last in todo:
-            kernel(*given, *exact, first, last, ef, most, visited, *out, met, reads)
-
-    if count == 1:
-        work(iter(((0, 1),)))
-    else:
         todo = [(first, min(first + _SLICE, count)) for first in range(0, count, _SLICE)]
-        shared(work, todo, count * _WORK // 8, pool)
-    return Answers(*out, np.minimum(met, out[0].shape[1]), reads), met
-
-
-def _exactly(matrix: Matrix, queries: NDArray[Any], metric: Metric) -> tuple[NDArray[Any], NDArray[Any], Scores, bool]:
-    """Return the matrix and queries as exact scores need them, each query's factor, and whether to normalise first."""
-    if matrix.dtype == np.int8:
-        return matrix, *flat.prepared(matrix, queries, metric), False
-    scales = _ONE if len(queries) == 1 else np.ones(len(queries), np.float32)
-    stored = matrix if matrix.dtype == np.float32 else matrix.view(np.uint16)
-    if metric == "cosine":
-        return stored, np.empty(queries.shape, np.float32), scales, True
-    return stored, np.ascontiguousarray(queries, np.float32), scales, False
+        shared(work, todo, count * _WORK, pool)
+        return out
 
 
 def _scanned(
-    matrix: Matrix,
-    queries: NDArray[Any],
-    k: int,
-    metric: Metric,
-    norms: Scores | None,
-    allowed: Allowed | None,
-    pool: ThreadPoolExecutor | None,
+    searcher: Searcher, queries: NDArray[Any], k: int, allowed: Allowed | None, pool: ThreadPoolExecutor | None
 ) -> Answers:
-    found = flat.search_batch(matrix, queries, k, metric, allowed=allowed, norms=norms, pool=pool)
-    width = max((len(one.rows) for one in found), default=0)
-    counts = np.zeros((2, len(found)), np.int32)
-    out = Answers(np.zeros((len(found), width), np.uint32), np.zeros((len(found), width), np.float32), *counts)
+    matrix, norms = searcher.matrix, searcher.norms
+    found = flat.search_batch(matrix, queries, k, searcher.metric, allowed=allowed, norms=norms, pool=pool)
+    out = Answers.empty(len(found), max((len(one.rows) for one in found), default=0))
     for at, one in enumerate(found):
         out.rows[at, : len(one.rows)], out.scores[at, : len(one.rows)] = one.rows, one.scores
-        out.counts[at] = len(one.rows)
+        out.met[at], out.reads[at] = len(one.rows), 0
     return out
 
 
@@ -203,4 +194,4 @@ def search_batch(
     if chosen is not None and chosen.count == 0:
         return [TopK(_NO_ROWS, _NO_NORMS, False) for _ in queries]
     plan = plans.choose(len(graph), None if chosen is None else chosen.count, k, ef)
-    return answers(graph, matrix, queries, k, metric, plan, norms=norms, allowed=chosen, pool=pool).top(k)
+    return Searcher(graph, matrix, metric, norms).answers(queries, k, plan, chosen, pool).top(k)
