@@ -1,8 +1,8 @@
 """Growing the forest of links that leads to every row.
 
-parent (n,) int32 is the forest: the row whose link leads to this one, the row itself where a search starts, -1 for a row
-that is not reached yet. A row's links to its children are never replaced, all its others may be: they lead to rows that
-are reached by another way.
+parent (n,) int32 is the forest: the row whose link leads to this one, the row itself where a search starts, -1 for a
+row that is not reached yet. A row's links to its children are never replaced, all its others may be: they lead to rows
+that are reached by another way.
 """
 
 from typing import Any
@@ -91,10 +91,10 @@ def grow(
 ) -> None:
     """Reach what links lead to from queue, then hang lost rows one by one, each with all that it leads to.
 
-    A lost row is hung on the first of its own neighbours that is reached, else on its host in hosts. Stops after so many
-    steps, to be called again with the same arrays; all is done when state = [head, tail of the queue, next lost row] has
-    come to tail and to len(lost). Without `write`, links stay as they are and ANY_HOST becomes WANTS_HOST where a row
-    would have needed one.
+    A lost row is hung on the first of its own neighbours that is reached, else on its host in hosts. Stops after so
+    many steps, to be called again with the same arrays: state is [head of the queue, its tail, next lost row], and all
+    is done when head has come to tail and the last to len(lost). Without `write`, links stay as they are, and ANY_HOST
+    becomes WANTS_HOST where a row would have needed one.
     """
     head, tail, at = state[0], state[1], state[2]
     for _ in range(steps):

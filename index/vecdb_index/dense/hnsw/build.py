@@ -8,7 +8,6 @@ not depend on the number of threads.
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +56,7 @@ def build(
         raise ValueError(f"a graph has 1 to {MOST_ROWS - 1} rows, not {count}")
     coder = ScalarCoder.fit(matrix, metric, norms)
     codes = np.empty((count, coder.width), np.uint8)
-    encode(coder, matrix, norms, np.arange(count), codes, pool)
+    encode(coder, matrix, norms, 0, codes, pool)
     builder = Builder(codes, coder.normed, m, ef_construction, pool)
     builder.run(progress)
     return Graph(coder, codes, builder.links, builder.entries)
@@ -67,17 +66,17 @@ def encode(
     coder: ScalarCoder,
     matrix: Matrix,
     norms: Scores,
-    rows: NDArray[Any],
+    start: int,
     codes: Codes,
     pool: ThreadPoolExecutor | None,
 ) -> None:
-    """Write the codes of these rows of the matrix to codes (len(rows), width), with the threads of the pool."""
+    """Write the codes of the rows from start on to codes (k, width), with the threads of the pool."""
 
     def work(todo: Iterator[Slice]) -> None:
         for first, last in todo:
-            coder.encode(matrix, norms, rows[first:last], codes[first:last])
+            coder.encode(matrix, norms, np.arange(start + first, start + last), codes[first:last])
 
-    shared(work, slices_of(0, len(rows), 4096), matrix.nbytes, pool)
+    shared(work, slices_of(0, len(codes), 4096), matrix.nbytes, pool)
 
 
 class Builder:
