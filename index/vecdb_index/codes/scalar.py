@@ -24,8 +24,8 @@ CLIPPED = 1e-4
 """Share of the sample's numbers that lie outside the codes' range and are clipped to it."""
 CLIPPED_MOST = 10 * CLIPPED
 """Where a larger share of a sample is clipped, a coder does not fit these rows."""
-COARSEST = 2.0
-"""Nor does it where a new coder would have a scale this many times as fine."""
+COARSEST = 1.2
+"""Nor does it where a new coder's scale would be finer by more than this factor: to encode anew costs little."""
 _BLOCK = 4096
 _SMALLEST, _LARGEST = 2.0**-119, 2.0**127
 
@@ -75,7 +75,7 @@ class ScalarCoder:
         rows = _sample(len(matrix))
         magnitudes = np.abs(self._prepared(matrix[rows].astype(np.float32), norms[rows]))
         clipped = np.count_nonzero(magnitudes * self.scale > 127.5) / magnitudes.size
-        return clipped <= CLIPPED_MOST and self.fit(matrix, self.metric, norms).scale <= COARSEST * self.scale
+        return bool(clipped <= CLIPPED_MOST) and self.fit(matrix, self.metric, norms).scale <= COARSEST * self.scale
 
     @property
     def normed(self) -> bool:
