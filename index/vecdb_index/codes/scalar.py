@@ -22,6 +22,10 @@ SAMPLE = 4096
 """Rows from which the scale and the mean are taken."""
 CLIPPED = 1e-4
 """Share of the sample's numbers that lie outside the codes' range and are clipped to it."""
+CLIPPED_MOST = 10 * CLIPPED
+"""Where a larger share of a sample is clipped, a coder does not fit these rows."""
+COARSEST = 1.2
+"""Nor does it where a new coder's scale would be finer by more than this factor: to encode anew costs little."""
 _BLOCK = 4096
 _SMALLEST, _LARGEST = 2.0**-119, 2.0**127
 
@@ -51,7 +55,7 @@ class ScalarCoder:
 
         norms are the rows' lengths (n,); every one of them must be finite and the matrix must not be empty.
         """
-        rows = np.linspace(0, len(matrix) - 1, min(len(matrix), SAMPLE)).astype(np.int64) if rows is None else rows
+        rows = _sample(len(matrix)) if rows is None else rows
         sample = matrix[rows].astype(np.float32)
         centre = (
             sample.mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -65,6 +69,13 @@ class ScalarCoder:
         # Within float32's range, so that no product below is 0 * infinity.
         reach = min(max(reach, _SMALLEST), _LARGEST)
         return cls(metric, matrix.shape[1], 127 / reach, centre)
+
+    def fits(self, matrix: Matrix, norms: Scores) -> bool:
+        """Whether rows may be added to those that the scale was chosen for, judged by a sample of all of them."""
+        rows = _sample(len(matrix))
+        magnitudes = np.abs(self._prepared(matrix[rows].astype(np.float32), norms[rows]))
+        clipped = np.count_nonzero(magnitudes * self.scale > 127.5) / magnitudes.size
+        return bool(clipped <= CLIPPED_MOST) and self.fit(matrix, self.metric, norms).scale <= COARSEST * self.scale
 
     @property
     def normed(self) -> bool:
@@ -108,3 +119,7 @@ class ScalarCoder:
 
     def _signed(self, prepared: NDArray[np.float32]) -> NDArray[np.int16]:
         return np.clip(np.rint(prepared * np.float32(self.scale)), -127, 127).astype(np.int16)
+
+
+def _sample(count: int) -> NDArray[np.int64]:
+    return np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64)

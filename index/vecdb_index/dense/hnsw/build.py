@@ -1,13 +1,13 @@
 """Making a graph, in parallel and yet always the same.
 
-Rows are inserted in a random order that the seed fixes, in batches that double. First each new row searches the graph
-as it was before its batch, and chooses its links; then each row that was chosen gets its links back. Either step writes
-only what belongs to the row it works on, so the graph does not depend on the number of threads.
+Rows are inserted in a random order that the seed fixes, in batches that double, into an empty graph or one that holds
+some rows (merge.py). First each new row searches the graph as it was before its batch, and chooses its links; then each
+row that was chosen gets its links back. Either step writes only what belongs to the row it works on, so the graph does
+not depend on the number of threads.
 """
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ BATCH = 2048
 SLICE = 64
 """Rows of one call of a kernel: at most a few tens of milliseconds."""
 ORDER_SEED = 0x5EED
+NEAREST_EF = 32
+"""Candidates of the search for a reachable row near a lost one."""
 
 Progress = Callable[[int, int], None]
 
@@ -54,74 +56,118 @@ def build(
         raise ValueError(f"a graph has 1 to {MOST_ROWS - 1} rows, not {count}")
     coder = ScalarCoder.fit(matrix, metric, norms)
     codes = np.empty((count, coder.width), np.uint8)
-    _encode(coder, matrix, norms, codes, pool)
-    builder = _Builder(codes, coder.normed, m, ef_construction, pool)
-    links = builder.run(progress)
-    return Graph(coder, codes, links, builder.entries)
+    encode(coder, matrix, norms, 0, codes, pool)
+    builder = Builder(codes, coder.normed, m, ef_construction, pool)
+    builder.run(progress)
+    return Graph(coder, codes, builder.links, builder.entries)
 
 
-def _encode(coder: ScalarCoder, matrix: Matrix, norms: Scores, codes: Codes, pool: ThreadPoolExecutor | None) -> None:
+def encode(
+    coder: ScalarCoder,
+    matrix: Matrix,
+    norms: Scores,
+    start: int,
+    codes: Codes,
+    pool: ThreadPoolExecutor | None,
+) -> None:
+    """Write the codes of the rows from start on to codes (k, width), with the threads of the pool."""
+
     def work(todo: Iterator[Slice]) -> None:
         for first, last in todo:
-            coder.encode(matrix, norms, np.arange(first, last), codes[first:last])
+            coder.encode(matrix, norms, np.arange(start + first, start + last), codes[first:last])
 
-    shared(work, _slices(0, len(codes), 4096), matrix.nbytes, pool)
+    shared(work, slices_of(0, len(codes), 4096), matrix.nbytes, pool)
 
 
-class _Builder:
+class Builder:
+    """Inserts the rows of a matrix of codes that its graph does not hold yet.
+
+    Attributes:
+        codes: (n, width) uint8, of all rows.
+        links: (n, 2 m) int32, as in Graph.
+        degrees: (n,) int32, how long each list is.
+        entries: the first rows of the random order that the graph holds, at most ENTRIES.
+
+    """
+
     def __init__(self, codes: Codes, normed: bool, m: int, ef: int, pool: ThreadPoolExecutor | None) -> None:
+        """Start with a graph of one row, the first of the order."""
+        count = len(codes)
         self.codes, self.normed, self.m, self.ef, self.pool = codes, normed, m, ef, pool
-        self.links = np.full((len(codes), 2 * m), len(codes), np.int32)
-        self.degrees = np.zeros(len(codes), np.int32)
-        self.order = np.random.default_rng(ORDER_SEED).permutation(len(codes)).astype(np.int32)
-        self.entries = self.order[:ENTRIES].copy()
+        self.links = np.full((count, 2 * m), count, np.int32)
+        self.degrees = np.zeros(count, np.int32)
+        self.order = np.random.default_rng(ORDER_SEED).permutation(count).astype(np.int32)
         self._idle: list[NDArray[np.uint16]] = []
+        held = np.zeros(count, bool)
+        held[self.order[0]] = True
+        self.start_with(held)
 
-    def run(self, progress: Progress | None) -> NDArray[np.int32]:
-        done, count = 1, len(self.codes)
-        while done < count:
-            size = min(count - done, done, BATCH)
-            self._insert(done, size)
-            done += size
+    def start_with(self, held: NDArray[np.bool_]) -> None:
+        """Take links and degrees, as they are now, for the graph of these rows (n,), at least one."""
+        self.left = self.order[~held[self.order]]
+        self.entries = self.order[held[self.order]][:ENTRIES]
+        self._place = np.empty(len(self.order), np.int32)
+        self._place[self.order] = np.arange(len(self.order), dtype=np.int32)
+
+    def run(self, progress: Progress | None) -> None:
+        """Insert all rows that are left, and make every row reachable."""
+        count, done = len(self.codes), 0
+        first = count - len(self.left)
+        while done < len(self.left):
+            batch = self.left[done : done + min(done + 1, BATCH)]
+            self._insert(batch)
+            done += len(batch)
+            self.entries = self._earliest(np.concatenate([self.entries, batch]))
             if progress is not None:
-                progress(done, count)
-        connect(self.links, self.entries)
-        return self.links
+                progress(first + done, count)
+        connect(self.links, self.entries, lambda rows: self.find(rows, NEAREST_EF, 1)[0][:, 0])
 
-    def _insert(self, base: int, size: int) -> None:
+    def find(self, rows: NDArray[np.int32], ef: int, most: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Choose links for rows that no link leads to: (k, most) rows, how many (k,), from ef candidates."""
         from vecdb_index.kernels import graph as kernels
 
-        chosen, counts = np.empty((size, self.m), np.int32), np.empty(size, np.int32)
+        chosen, counts = np.empty((len(rows), most), np.int32), np.empty(len(rows), np.int32)
+        base = len(self.entries)
+        order = np.concatenate([self.entries, rows])
 
-        def find(todo: Iterator[Slice]) -> None:
+        def work(todo: Iterator[Slice]) -> None:
             visited = self._idle.pop() if self._idle else np.zeros(len(self.codes) + 1, np.uint16)
             for first, last in todo:
-                graph = self.codes, self.links, self.normed, self.order, ENTRIES, self.ef
+                graph = self.codes, self.links, self.normed, order, base, ef
                 kernels.find_links(*graph, base, first, last, visited, chosen, counts)
             self._idle.append(visited)
 
-        self._share(find, _slices(base, base + size, SLICE))
+        self.share(work, slices_of(base, base + len(rows), SLICE))
+        return chosen, counts
+
+    def _insert(self, rows: NDArray[np.int32]) -> None:
+        from vecdb_index.kernels import graph as kernels
+
+        chosen, counts = self.find(rows, self.ef, self.m)
         used = np.arange(self.m) < counts[:, None]
-        targets = chosen[used]
-        rows = self.order[base : base + size]
-        sources = np.repeat(rows, counts)
+        targets, sources = chosen[used], np.repeat(rows, counts)
         self.links[rows, : self.m] = np.where(used, chosen, len(self.codes))
         self.degrees[rows] = counts
         by_target = np.argsort(targets, kind="stable")
         targets, sources = targets[by_target], sources[by_target]
         starts = np.flatnonzero(np.r_[True, targets[1:] != targets[:-1], True])
 
-        def link(todo: Iterator[Slice]) -> None:
+        def work(todo: Iterator[Slice]) -> None:
             for first, last in todo:
                 kernels.link_back(
                     self.codes, self.links, self.degrees, self.normed, targets, sources, starts, first, last
                 )
 
-        self._share(link, _slices(0, len(starts) - 1, SLICE))
+        self.share(work, slices_of(0, len(starts) - 1, SLICE))
 
-    def _share(self, work: Callable[[Iterator[Slice]], None], todo: list[Slice]) -> Any:
-        return shared(work, todo, len(todo) * HELPER_BYTES, self.pool)
+    def _earliest(self, rows: NDArray[np.int32]) -> NDArray[np.int32]:
+        return rows[np.argsort(self._place[rows])[:ENTRIES]]
+
+    def share(self, work: Callable[[Iterator[Slice]], None], todo: list[Slice]) -> None:
+        """Let all threads take slices of this work."""
+        shared(work, todo, len(todo) * HELPER_BYTES, self.pool)
 
 
-def _slices(first: int, last: int, step: int) -> list[Slice]:
+def slices_of(first: int, last: int, step: int) -> list[Slice]:
+    """Cut first to last into slices of step."""
     return [(start, min(start + step, last)) for start in range(first, last, step)]

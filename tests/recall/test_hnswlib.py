@@ -1,0 +1,80 @@
+"""hnswlib as the referee: our links must not be worse than its."""
+
+import importlib.util
+import sys
+
+import numpy as np
+import pytest
+
+from vecdb import demo
+from vecdb_index.dense import flat
+from vecdb_index.dense.hnsw import from_hnswlib
+from vecdb_index.dense.hnsw import search as hnsw
+from vecdb_index.dense.hnsw.build import build
+from vecdb_index.dense.hnsw.check import problems
+from vecdb_index.dense.hnsw.graph import Graph
+from vecdb_index.dense.hnsw.reach import reachable
+from vecdb_index.errors import MissingExtraError
+from vecdb_index.types import Metric
+
+installed = pytest.mark.skipif(
+    importlib.util.find_spec("hnswlib") is None, reason="hnswlib is not installed: pip install 'vecdb-engine[hnswlib]'"
+)
+METRICS: list[Metric] = ["cosine", "dot", "l2"]
+
+
+@pytest.fixture(scope="module")
+def vectors() -> np.ndarray:
+    column = demo.load().column("embedding").combine_chunks()
+    return column.values.to_numpy(zero_copy_only=False).reshape(len(column), -1).astype(np.float32)
+
+
+def recall(graph: Graph, matrix: np.ndarray, queries: np.ndarray, metric: Metric, ef: int) -> float:
+    norms = flat.norms(matrix)
+    exact = flat.search_batch(matrix, queries, 10, metric, norms=norms)
+    found = hnsw.search_batch(graph, matrix, queries, 10, metric, ef=ef, norms=norms)
+    return float(np.mean([len(set(one.rows) & set(two.rows)) / 10 for one, two in zip(found, exact, strict=True)]))
+
+
+@installed
+@pytest.mark.slow
+@pytest.mark.parametrize("metric", METRICS)
+def test_our_links_are_as_good(vectors: np.ndarray, metric: Metric) -> None:
+    matrix = vectors * np.exp(0.2 * np.random.default_rng(1).standard_normal((len(vectors), 1))).astype(np.float32)
+    pairs = np.random.default_rng(2).integers(0, len(matrix), (2, 300))
+    queries, norms = matrix[pairs[0]] + np.float32(0.7) * matrix[pairs[1]], flat.norms(matrix)
+    ours, theirs = build(matrix, metric, norms), from_hnswlib.build(matrix, metric, norms)
+
+    for ef in (32, 64, 128):
+        assert recall(ours, matrix, queries, metric, ef) >= recall(theirs, matrix, queries, metric, ef) - 0.01
+
+
+@installed
+@pytest.mark.parametrize("metric", METRICS)
+def test_its_graph_is_sound(vectors: np.ndarray, metric: Metric) -> None:
+    matrix = vectors[:1500].copy()
+    matrix[:3] = 0
+    told: list[tuple[int, int]] = []
+    graph = from_hnswlib.build(matrix, metric, flat.norms(matrix), progress=lambda *args: told.append(args))
+
+    assert problems(graph) == []
+    assert reachable(graph.links, graph.entries).all()
+    assert (graph.links != np.arange(len(matrix))[:, None]).all()
+    assert recall(graph, matrix, vectors[1500:1700], metric, 100) > 0.95
+    assert told[-1] == (1500, 1500)
+
+
+@installed
+def test_several_threads_give_labels_in_any_order(vectors: np.ndarray) -> None:
+    matrix = vectors[:3000]
+    graph = from_hnswlib.build(matrix, "cosine", flat.norms(matrix), threads=2)
+
+    assert problems(graph) == []
+    assert recall(graph, matrix, vectors[3000:3200], "cosine", 100) > 0.95
+
+
+def test_without_the_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hnswlib", None)
+
+    with pytest.raises(MissingExtraError, match=r"vecdb-engine\[hnswlib\]"):
+        from_hnswlib.build(np.ones((2, 4), np.float32), "l2", np.ones(2, np.float32))
