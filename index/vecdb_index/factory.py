@@ -1,6 +1,6 @@
 """All kinds of index behind one face: building one, storing it as named arrays, and making it again from them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,7 @@ def build(
     norms: Scores,
     *,
     spec: Mapping[str, Any],
+    parts: Sequence[tuple["Graph | None", NDArray[Any]]] = (),
     pool: ThreadPoolExecutor | None = None,
     progress: Progress | None = None,
 ) -> "Graph":
@@ -54,6 +55,8 @@ def build(
         metric: what near means.
         norms: (n,) float32, the rows' lengths.
         spec: parameters; what is missing or not meant for this kind takes its usual value.
+        parts: what the matrix was put together from, part after part: the index of each, or None, and its rows that
+            came along, ascending. An index of many of the rows is mended and completed instead of being built anew.
         pool: threads that help.
         progress: called with (rows done, rows) now and then; it may raise to stop.
 
@@ -62,9 +65,13 @@ def build(
         raise ValueError(f"no index is called {kind!r}")
     from vecdb_index.dense.hnsw.build import build as graph_of
     from vecdb_index.dense.hnsw.calibrate import measured
+    from vecdb_index.dense.hnsw.merge import merged
 
     parameters = {name: spec[name] for name in ("m", "ef_construction") if name in spec}
-    graph = graph_of(matrix, metric, norms, **parameters, pool=pool, progress=progress)
+    if parts:
+        graph = merged(parts, matrix, metric, norms, **parameters, pool=pool, progress=progress)
+    else:
+        graph = graph_of(matrix, metric, norms, **parameters, pool=pool, progress=progress)
     return replace(graph, curve=measured(graph, matrix, metric, norms, pool))
 
 
