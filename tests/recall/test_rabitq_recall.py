@@ -28,7 +28,7 @@ def between(vectors: np.ndarray) -> np.ndarray:
 def estimated(coder: RaBitQ, codes: Codes, queries: np.ndarray, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
     """Estimates and bounds from all bits, of every row: (q, n)."""
     ready = coder.prepare(queries)
-    adds, lengths = coder.against(ready)
+    adds, lengths = coder.against(ready.vectors)
     width, rows = coder.deviation(epsilon), np.arange(len(codes), dtype=np.uint32)
     out = np.empty((2, len(queries), len(codes)), np.float32)
     for q in range(len(queries)):

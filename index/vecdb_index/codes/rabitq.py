@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb_index.codes.stored import mismatches
 from vecdb_index.types import Matrix, Metric, Scores
 
 ROUNDS = 4
@@ -181,35 +182,45 @@ class RaBitQ:
             start: place of the first row.
 
         """
+        codes = self.empty(len(rows)) if out is None else out
+        signs = codes.signs, codes.factors
+        self.write(matrix, norms, rows, centres, of_row, start, signs, codes.levels, codes.level_factors)
+        return codes
+
+    def write(
+        self,
+        matrix: Matrix,
+        norms: Scores,
+        rows: NDArray[Any],
+        centres: Floats | None,
+        of_row: NDArray[np.int32] | None,
+        start: int,
+        signs: tuple[NDArray[np.uint8], Floats] | None,
+        levels: NDArray[np.uint8],
+        level_factors: Floats,
+    ) -> None:
+        """Do what `encode` does, into arrays of a `Codes`; without `signs`, the levels alone."""
         from vecdb_index.kernels.rabitq_encode import encode
 
-        codes = self.empty(len(rows)) if out is None else out
-        turned = self._rotated(np.zeros((1, self.dimension), np.float32) if centres is None else centres - self.mean)
-        mean = self._rotated(self.mean[None])[0]
+        turned = self.rotated(np.zeros((1, self.dimension), np.float32) if centres is None else centres - self.mean)
+        mean = self.rotated(self.mean[None])[0]
         of_row = np.zeros(len(rows), np.int32) if of_row is None else of_row
         steps = (_STEPS.get(self.bits, 1.0) * _AROUND).astype(np.float32)
         room = np.empty((2, len(steps)), np.float32)
+        outs = *(signs or (np.empty((0, 0, BLOCK), np.uint8), np.empty((3, 0), np.float32))), levels, level_factors
         for first in range(0, len(rows), _PART):
             part = slice(first, first + _PART)
-            ready = _prepared(matrix[rows[part]], norms[rows[part]], self.metric)
-            given = self._rotated(ready - self.mean), turned, of_row[part], mean, self.metric == "l2", self.bits, steps
-            arrays = codes.signs, codes.factors, codes.levels, codes.level_factors
-            encode(*given, start + first, *arrays, room)
-        return codes
+            numbers = self.rotated(_prepared(matrix[rows[part]], norms[rows[part]], self.metric) - self.mean)
+            given = turned, of_row[part], mean, self.metric == "l2", self.bits, steps, start + first
+            encode(numbers, *given, *outs, room)
 
     def prepare(self, queries: NDArray[Any]) -> Queries:
         """Return (q, d) queries ready for the kernels."""
         from vecdb_index.kernels.rabitq import prepare
 
-        vectors = np.ascontiguousarray(queries, np.float32)
-        if self.metric == "cosine":
-            from vecdb_index.kernels.query import normalise
-
-            directions = np.empty_like(vectors)
-            normalise(vectors, directions)
-            vectors = directions
+        vectors = ready(queries, self.metric)
         count, groups = len(vectors), self.width // 4
-        ready = Queries(
+        found = Queries(
             vectors,
             np.empty((count, groups, 16), np.uint8),
             np.empty(count, np.float32),
@@ -218,28 +229,46 @@ class RaBitQ:
             np.empty(count, np.int64),
             np.empty(count, np.float32),
         )
-        prepare(self._rotated(vectors - self.mean), *ready[1:])
-        return ready
+        prepare(self.rotated(vectors - self.mean), *found[1:])
+        return found
 
-    def against(self, queries: Queries, centres: Floats | None = None) -> tuple[Floats, Floats]:
-        """Return what `scan` wants for each query and each of the (l, d) centres: adds (q, l), lengths (q, l)."""
+    def against(self, vectors: Floats, centres: Floats | None = None) -> tuple[Floats, Floats]:
+        """Return what `scan` wants for each query and each of the (l, d) centres: adds (q, l), lengths (q, l).
+
+        vectors are those of `prepare`. Without centres: for the mean.
+        """
         whole = self.mean[None] if centres is None else centres
-        near, centred = queries.vectors - self.mean, whole - self.mean
+        near, centred = vectors - self.mean, whole - self.mean
         squares = np.einsum("ij,ij->i", near, near)[:, None] + np.einsum("ij,ij->i", centred, centred)
         squares = np.maximum(squares - 2 * (near @ centred.T), 0)
-        return -squares if self.metric == "l2" else queries.vectors @ whole.T, np.sqrt(squares)
+        return -squares if self.metric == "l2" else vectors @ whole.T, np.sqrt(squares)
 
     def deviation(self, epsilon: float = EPSILON) -> float:
         """Return what `scan` wants as width, so that a bound holds for errors up to epsilon standard deviations."""
         return epsilon / (self.width - 1) ** 0.5
 
-    def _rotated(self, rows: Floats) -> Floats:
+    def rotated(self, rows: Floats) -> Floats:
+        """Return (n, d) rows as (n, width), turned."""
         from vecdb_index.kernels.rotation import rotate
 
         out = np.zeros((len(rows), self.width), np.float32)
         out[:, : self.dimension] = rows
         rotate(out, self.flips)
         return out
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the coder's own arrays and settings, a sentence each."""
+        if not 1 <= self.bits <= 8:
+            return [f"codes have {self.bits} bits a number"]
+        if self.dimension < 1:
+            return [f"vectors have {self.dimension} numbers"]
+        wide = -(-self.dimension // LINE) * LINE
+        return mismatches(
+            {
+                "the mean is": (self.mean, np.float32, (self.dimension,)),
+                "flips are": (self.flips, np.int8, (ROUNDS, wide)),
+            }
+        )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays by name."""
@@ -257,6 +286,18 @@ class RaBitQ:
         )
 
 
+def ready(queries: NDArray[Any], metric: Metric) -> Floats:
+    """Return (q, d) queries as float32, for cosine their directions."""
+    vectors = np.ascontiguousarray(queries, np.float32)
+    if metric != "cosine":
+        return vectors
+    from vecdb_index.kernels.query import normalise
+
+    directions = np.empty_like(vectors)
+    normalise(vectors, directions)
+    return directions
+
+
 def _prepared(rows: Matrix, norms: Scores, metric: Metric) -> Floats:
     """Return what is encoded: rows, or their directions; a zero row stays zero."""
     numbers = rows.astype(np.float32, copy=False)
@@ -267,21 +308,14 @@ def _prepared(rows: Matrix, norms: Scores, metric: Metric) -> Floats:
 
 def problems(coder: RaBitQ, codes: Codes) -> list[str]:
     """Return what is wrong with the arrays, a sentence each; kernels may only be given arrays without any."""
-    wide, rows = -(-coder.dimension // LINE) * LINE, len(codes) if codes.factors.ndim == 2 else 0
-    found = []
-    if not 1 <= coder.bits <= 8:
-        return [f"codes have {coder.bits} bits a number"]
-    wanted: dict[str, tuple[NDArray[Any], Any, tuple[int, ...]]] = {
-        "the mean is": (coder.mean, np.float32, (coder.dimension,)),
-        "flips are": (coder.flips, np.int8, (ROUNDS, wide)),
-        "signs are": (codes.signs, np.uint8, (-(-rows // BLOCK), wide // 8, BLOCK)),
-        "factors are": (codes.factors, np.float32, (3, rows)),
-        "levels are": (codes.levels, np.uint8, (rows, coder.level_bytes)),
-        "factors of levels are": (codes.level_factors, np.float32, (3, rows if coder.bits > 1 else 0)),
-    }
-    for words, (array, dtype, shape) in wanted.items():
-        if array.dtype != dtype or array.shape != shape:
-            found.append(f"{words} {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape}")
-        elif not array.flags.c_contiguous:
-            found.append(f"{words} not contiguous")
-    return found
+    if found := coder.problems():
+        return found
+    rows = codes.factors.shape[-1]
+    return mismatches(
+        {
+            "signs are": (codes.signs, np.uint8, (-(-rows // BLOCK), coder.width // 8, BLOCK)),
+            "factors are": (codes.factors, np.float32, (3, rows)),
+            "levels are": (codes.levels, np.uint8, (rows, coder.level_bytes)),
+            "factors of levels are": (codes.level_factors, np.float32, (3, rows if coder.bits > 1 else 0)),
+        }
+    )

@@ -40,3 +40,10 @@ def looks_up() -> str:
     if platform.machine().lower() in {"arm64", "aarch64"}:
         return "neon"
     return next((name for name in ("avx2", "ssse3") if name in features()), "")
+
+
+def multiplies_nibbles() -> str:
+    """Which instruction multiplies 32 small uint8 and int8: "vnni" adds fours, "avx2" pairs, "" is none."""
+    if {"avx512vnni", "avx512vl"} <= features():
+        return "vnni"
+    return "avx2" if "avx2" in features() else ""

@@ -75,7 +75,7 @@ def prepare(queries: Any, tables: Any, units: Any, misses: Any, numbers: Any, to
         queries: rotated, less the mean.
         tables: (q, width / 4, 16) sums of signed numbers, + 128, for the signs.
         units: (q,) what 1 in tables is worth.
-        misses: (q,) length of what rounding took away.
+        misses: (q,) length of what rounding took away, times the root of the width.
         numbers: (q, width) the query in finer steps, for the levels.
         totals: (q,) their sums.
         fine_units: (q,) what 1 in numbers is worth.
@@ -96,7 +96,7 @@ def prepare(queries: Any, tables: Any, units: Any, misses: Any, numbers: Any, to
         for j in range(width):
             numbers[q, j] = np.int16(np.rint(queries[q, j] / fine))
             total += np.int64(numbers[q, j])
-        units[q], misses[q], totals[q], fine_units[q] = unit, np.float32(np.sqrt(missed)), total, fine
+        units[q], misses[q], totals[q], fine_units[q] = unit, np.float32(np.sqrt(width * missed)), total, fine
 
 
 @helper
@@ -118,7 +118,6 @@ def scan_rows(
 ) -> None:
     """Do what `scan` does; for kernels that go through several lists."""
     middle = np.int32(MIDDLE * tables.shape[1])
-    missed = missed * np.float32(np.sqrt(4 * tables.shape[1]))
     for block in range(first // BLOCK, (last + BLOCK - 1) // BLOCK):
         block_sums(codes, block, tables, query, sums)
         start = block * BLOCK
@@ -176,7 +175,7 @@ def scan(
     Args:
         codes: (b, bytes, 32), blocks of kernels/fastscan.py.
         factors: (3, n): what is added, what multiplies, the error's size.
-        tables: from `prepare`.
+        tables: (q, 2 bytes, 16) from `prepare`.
         query: which of the tables.
         unit: units[query].
         missed: misses[query].

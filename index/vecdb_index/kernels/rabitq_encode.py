@@ -93,8 +93,8 @@ def encode(
         bits: 1 to 8.
         steps: (t,) grids to be tried, levels per standard deviation.
         start: place of the first row.
-        codes: (b, bytes, 32), zeros where nothing is written.
-        factors: (3, n).
+        codes: (b, bytes, 32), zeros where nothing is written; (b, 0, 32) when no signs are wanted.
+        factors: (3, n); written with the signs.
         levels: (n, width), or (n, width / 2) for up to four bits, zeros; written when bits is more than 1.
         level_factors: (3, n).
         room: (2, t).
@@ -119,7 +119,8 @@ def encode(
             for k in range(8):
                 byte |= (1 << k) if row[8 * at + k] >= 0 else 0
             codes[block, at, lane] = np.uint8(byte)
-        _factors(add, square, along, np.float64(width), centred, l2, factors, place)
+        if codes.shape[1] > 0:
+            _factors(add, square, along, np.float64(width), centred, l2, factors, place)
         if bits < 2:
             continue
         deviation = np.float32(np.sqrt(width / square)) if square > 0 else np.float32(0)

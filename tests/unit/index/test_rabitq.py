@@ -32,7 +32,7 @@ def scanned(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Estimates and bounds from the signs: (q, last - first)."""
     ready = coder.prepare(queries)
-    adds, lengths = coder.against(ready, centre[None])
+    adds, lengths = coder.against(ready.vectors, centre[None])
     out = np.empty((2, len(queries), last - first), np.float32)
     room = np.empty(BLOCK, np.int32)
     for q in range(len(queries)):
@@ -46,7 +46,7 @@ def refined(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Estimates and bounds from all bits: (q, len(rows))."""
     ready = coder.prepare(queries)
-    adds, lengths = coder.against(ready, centre[None])
+    adds, lengths = coder.against(ready.vectors, centre[None])
     out = np.empty((2, len(queries), len(rows)), np.float32)
     for q in range(len(queries)):
         given = ready.numbers, q, ready.totals[q], ready.fine_units[q], adds[q, 0], lengths[q, 0]
@@ -149,7 +149,7 @@ def test_every_path_gives_the_same_bits(path: str, monkeypatch: pytest.MonkeyPat
     norms = flat.norms(matrix)
     coder = RaBitQ.fit(matrix, "l2", norms)
     codes, ready = coder.encode(matrix, norms, np.arange(75)), coder.prepare(queries)
-    adds, lengths = coder.against(ready)
+    adds, lengths = coder.against(ready.vectors)
     expected = scanned(coder, codes, queries, coder.mean, 3, 70)
     force(path, monkeypatch)
     fresh = numba.njit(error_model="numpy")(kernels.scan_rows.py_func)
