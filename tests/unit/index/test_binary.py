@@ -16,7 +16,7 @@ def data(rows: int, length: int) -> tuple[np.ndarray, np.ndarray]:
 
 def expected(bits: np.ndarray, query: np.ndarray, k: int, allowed: np.ndarray | None = None) -> tuple:
     """Rows, scores and whether a tie was cut, by NumPy."""
-    distances = np.unpackbits(bits ^ query, axis=1).sum(axis=1, dtype=np.int64)
+    distances = np.unpackbits(np.bitwise_xor(bits, query), axis=1).sum(axis=1, dtype=np.int64)
     rows = np.arange(len(bits)) if allowed is None else np.flatnonzero(allowed)
     order = rows[np.lexsort((rows, distances[rows]))]
     cut = 0 < k < len(order) and distances[order[k]] == distances[order[k - 1]]
