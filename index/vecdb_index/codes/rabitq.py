@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb_index.codes.bfloat16 import decode
 from vecdb_index.codes.stored import mismatches
 from vecdb_index.types import Matrix, Metric, Scores
 
@@ -299,8 +300,8 @@ def ready(queries: NDArray[Any], metric: Metric) -> Floats:
 
 
 def prepared(rows: Matrix, norms: Scores, metric: Metric) -> Floats:
-    """Return what is encoded: rows as float32, for cosine their directions; a zero row stays zero."""
-    numbers = rows.astype(np.float32, copy=False)
+    """Return what is encoded: rows (uint16: bfloat16) as float32, for cosine directions; a zero row stays zero."""
+    numbers = decode(rows) if rows.dtype == np.uint16 else rows.astype(np.float32, copy=False)
     if metric != "cosine":
         return numbers
     return np.divide(numbers, norms[:, None], out=np.zeros_like(numbers), where=(norms >= _SMALLEST)[:, None])
