@@ -1,5 +1,6 @@
 """Recall against speed: passes over single calls, and the rate at a recall from a sweep of widths."""
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ def at_recall(curve: Sequence[tuple[float, float]], level: float) -> float | Non
         return None
     if front[0][0] >= level:
         return front[0][1]
-    for (below, fast), (above, slow) in zip(front, front[1:], strict=False):
+    for (below, fast), (above, slow) in itertools.pairwise(front):
         if below < level <= above:
             share = (level - below) / (above - below)
             return float(np.exp(np.log(fast) * (1 - share) + np.log(slow) * share))

@@ -101,11 +101,19 @@ class System:
         """Load batches into the new store without holding all of them."""
         self._refuse("ingest_batches")
 
+    def insert(self, batch: pa.RecordBatch) -> None:
+        """Add new rows to a store that has some, as an application does."""
+        self.ingest_batches([batch])
+
     def sync(self) -> None:
         """Make what was ingested survive a power cut. Nothing to do where ingest itself promises that."""
 
     def settle(self) -> None:
         """Return when every index is built and the store no longer changes by itself. Nothing to do without any."""
+
+    def compact(self) -> None:
+        """Drop deleted rows and merge what can be merged, then settle."""
+        self.settle()
 
     def search(self, query: np.ndarray, k: int, where: Filter | None = None) -> list[str]:
         """Return the ids of the k best rows, best first."""

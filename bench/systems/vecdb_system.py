@@ -52,12 +52,14 @@ class VecdbSystem(System):
             for batch in batches:
                 bulk.add(self._converted(batch))
 
+    def insert(self, batch: pa.RecordBatch) -> None:
+        self.collection.upsert(self._converted(batch))
+
     def settle(self) -> None:
         if hasattr(self.collection, "build_indexes"):
             self.collection.build_indexes()
 
     def compact(self) -> None:
-        """Merge segments and drop deleted rows, then build what that left without an index."""
         self.collection.flush()
         self.collection.compact()
         self.settle()

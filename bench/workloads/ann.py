@@ -112,7 +112,7 @@ def ratios(parameters: Mapping[str, Parameter]) -> list[Ratio]:
     return found
 
 
-def build(context: Context, rows: np.ndarray, metric: str) -> dict[str, float]:
+def build(context: Context, rows: np.ndarray, metric: str) -> Metrics:
     """Build the system's index over `rows` in context.home / "index" and return what that cost."""
     folder = context.home / "index"
     shutil.rmtree(folder, ignore_errors=True)
@@ -124,7 +124,7 @@ def build(context: Context, rows: np.ndarray, metric: str) -> dict[str, float]:
     with measure.Timer() as saving:
         library.save(folder)
     size = pagecache.size_bytes(folder)
-    metrics = {
+    metrics: Metrics = {
         "build wall_s": building.wall_s,
         "build cpu_s": building.cpu_s,
         "build rows_per_s": len(rows) / building.wall_s,
