@@ -54,7 +54,12 @@ class Interpreters:
 
     def peer_versions(self) -> dict[str, str] | None:
         """Return the versions in the peers' environment, as machine.versions does; None without one."""
-        return None if self._peers is None else _ask(str(self._peers.absolute()), _VERSIONS)
+        if self._peers is None:
+            return None
+        found: dict[str, str] = _ask(str(self._peers.absolute()), _VERSIONS)
+        # The checkout's, which the peers' environment sees but does not use.
+        found.pop("vecdb", None)
+        return found
 
     def known_paths(self) -> dict[str, str]:
         """Return the folder that must not stand in a record, with what replaces it."""

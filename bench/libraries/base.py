@@ -68,7 +68,7 @@ class Library:
 
     def index_bytes(self, folder: Path, rows: np.ndarray) -> int:
         """Return the bytes of the saved index beside one copy of the raw vectors."""
-        return pagecache.size_bytes(folder) - (rows.size * 4 if self.stores_raw else 0)
+        return pagecache.allocated_bytes(folder) - (rows.size * 4 if self.stores_raw else 0)
 
     def close(self) -> None:
         """Release what is open."""
