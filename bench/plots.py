@@ -105,10 +105,11 @@ def _curves(record: Mapping[str, Any]) -> Any:
         axis.invert_xaxis()
         axis.set_xticks([1 - tick for tick in _TICKS], [f"{tick:g}" for tick in _TICKS])
         axis.minorticks_off()
+        _round_numbers(axis)
         axis.grid(alpha=0.3)
         _plain(axis)
     axes[0][0].set_ylabel("queries a second")
-    axes[0][-1].legend(fontsize=8)
+    axes[0][0].legend(fontsize=8, loc="lower left")
     return figure
 
 
@@ -133,6 +134,7 @@ def _growth(record: Mapping[str, Any]) -> Any:
         axis.title.set_fontsize(10)
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
+        _round_numbers(axis)
         _plain(axis)
     return figure
 
@@ -162,6 +164,7 @@ def _plans(record: Mapping[str, Any]) -> Any:
         axis.set(xscale="log", yscale="log", title=f"{rows} rows, k {k}, correlation {correlation}")
         axis.title.set_fontsize(8)
         axis.grid(alpha=0.3)
+        _round_numbers(axis)
         _plain(axis)
     for axis in axes[-1]:
         axis.set_xlabel("share of the rows that pass", fontsize=8)
@@ -182,6 +185,15 @@ def _front(curve: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def _dataset(record: Mapping[str, Any]) -> str:
     return str(record["parameters"].get("dataset", record["workload"]))
+
+
+def _round_numbers(axis: Any) -> None:
+    """Label a logarithmic scale with 1, 2 and 5 times the powers of ten, written out."""
+    from matplotlib import ticker
+
+    axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+    axis.yaxis.set_minor_formatter(ticker.NullFormatter())
 
 
 def _plain(axis: Any) -> None:
