@@ -146,7 +146,7 @@ def warm_up(context: Context, rows: np.ndarray, metric: str) -> None:
     library, folder = libraries.make(context.system), context.home / "warm"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    few = np.ascontiguousarray(rows[:_WARM_ROWS])
+    few = np.array(rows[:_WARM_ROWS])  # some take no array that cannot be written, as mapped ones are
     library.build(few, metric, Graph(context.integer("m"), _WARM_CONSTRUCTION, context.integer("threads")), folder)
     library.save(folder)
     library.close()

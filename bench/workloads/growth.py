@@ -68,7 +68,7 @@ def setup(context: Context) -> Metrics:
     built: Metrics = {}
     shutil.rmtree(context.home, ignore_errors=True)
     for size in context.words("sizes"):
-        cost = ann.build(context, np.ascontiguousarray(rows[: int(size)]), metric)
+        cost = ann.build(context, np.array(rows[: int(size)]), metric)
         (context.home / "index").rename(context.home / size)
         built |= {f"rows {size} {name}": value for name, value in cost.items()}
     (context.home / "build.json").write_text(json.dumps(built))

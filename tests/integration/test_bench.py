@@ -312,7 +312,7 @@ def test_the_installed_peers_give_right_answers(workload: str, peers: list[str],
     for name, told in record["systems"].items():
         metrics = told["runs"][0]["metrics"]
         # 4-bit codes of this small set, and 8-bit ones without rescoring, end below the others.
-        floor = 0.8 if name in ("faiss-ivfpqfs", "faiss-hnsw-sq8") else 0.99
+        floor = 0.8 if name in ("faiss-ivfpqfs", "faiss-hnsw-sq8", "zvec-int8") else 0.99
         recalls = [value for metric, value in metrics.items() if metric in ("best_recall", "plain recall", "recall")]
         assert all(recall >= floor for recall in recalls), (name, recalls)
         _assert_answers_were_right(metrics)
