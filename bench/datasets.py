@@ -54,6 +54,11 @@ class Dataset:
     def dimension(self) -> int:
         return self.vectors.shape[1]
 
+    def some_queries(self, count: int) -> np.ndarray:
+        """Return `count` queries, or all where there are fewer, evenly spaced: neighbours in a file may be alike."""
+        chosen = np.linspace(0, len(self.queries) - 1, min(count, len(self.queries))).round().astype(np.int64)
+        return self.queries[chosen].astype(np.float32)
+
     @cached_property
     def _near(self) -> np.ndarray:
         return mixing.neighbours(self.vectors, _SEED)

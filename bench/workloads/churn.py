@@ -54,8 +54,7 @@ def setup(context: Context) -> None:
 def run(context: Context) -> Metrics:
     found = datasets.load(context.text("dataset"), context.data)
     rows = np.ascontiguousarray(prepared(found.matrix(), found.metric))
-    queries = prepared(found.queries[: context.integer("queries")].astype(np.float32), found.metric)
-    queries = np.ascontiguousarray(queries)
+    queries = np.ascontiguousarray(prepared(found.some_queries(context.integer("queries")), found.metric))
     table = found.table()
     system = systems.make(context.system)
     shutil.rmtree(context.home, ignore_errors=True)

@@ -35,7 +35,7 @@ FULL: Mapping[str, Parameter] = {
     "m": 16,
     "ef_construction": 200,
     "widths": "16,32,48,64,96,128,192,256,384,512",
-    "queries": 100,
+    "queries": 300,
     "passes": 3,
     "budget_s": 5.0,
 }
@@ -60,8 +60,7 @@ def prepare(context: Context) -> None:
     """Write the queries, each query's filters, and the true answers under them."""
     found = datasets.load(context.text("dataset"), context.data)
     rows = np.ascontiguousarray(prepared(found.matrix(), found.metric))
-    wanted = min(context.integer("queries"), len(found.queries))
-    queries = np.ascontiguousarray(prepared(found.queries[:wanted].astype(np.float32), found.metric))
+    queries = np.ascontiguousarray(prepared(found.some_queries(context.integer("queries")), found.metric))
     columns = _columns(found)
     plain = truth.exact(rows, queries, K, found.metric)
     described: dict[str, Any] = {"dimension": found.dimension, "metric": found.metric, "filters": {}}

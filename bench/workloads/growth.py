@@ -52,8 +52,7 @@ def prepare(context: Context) -> None:
     found = datasets.load(f"{context.text('dataset')}~{max(sizes)}", context.data)
     rows = np.ascontiguousarray(prepared(found.matrix(), found.metric))
     rows = rows[np.random.default_rng(11).permutation(len(rows))]
-    wanted = min(context.integer("queries"), len(found.queries))
-    queries = np.ascontiguousarray(prepared(found.queries[:wanted].astype(np.float32), found.metric))
+    queries = np.ascontiguousarray(prepared(found.some_queries(context.integer("queries")), found.metric))
     np.save(context.scratch / "rows.npy", rows)
     np.save(context.scratch / "queries.npy", queries)
     for size in sizes:

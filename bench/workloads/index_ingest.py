@@ -42,8 +42,7 @@ def prepare(context: Context) -> None:
         for batch in found.batches():
             writer.write_batch(batch)
     rows = np.ascontiguousarray(prepared(found.matrix(), found.metric))
-    wanted = min(context.integer("queries"), len(found.queries))
-    queries = np.ascontiguousarray(prepared(found.queries[:wanted].astype(np.float32), found.metric))
+    queries = np.ascontiguousarray(prepared(found.some_queries(context.integer("queries")), found.metric))
     np.save(context.scratch / "queries.npy", queries)
     np.save(context.scratch / "truth.npy", truth.exact(rows, queries, K, found.metric))
 
