@@ -34,7 +34,7 @@ FULL: Mapping[str, Parameter] = {
     "k": "10,100",
     "shares": "0.001,0.01,0.05,0.1,0.2,0.5",
     "correlations": "none,positive,negative",
-    "plans": "scan,codes,graph,two_hop",
+    "plans": "scan,codes,wide,two_hops",
     "m": 16,
     "ef_construction": 200,
     "queries": 32,

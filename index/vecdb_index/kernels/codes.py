@@ -10,7 +10,8 @@ The former orders unit vectors by cosine; the latter orders rows by squared dist
 
 vpdpbusd multiplies 64 pairs an instruction. LLVM never chooses it by itself, and where the processor lacks it the
 intrinsic would stop the process at compile time. So there are twins: one for AVX2, which multiplies 32 magnitudes with
-as many numbers that took over the signs (10 ns for 384 numbers; what LLVM makes of the last takes 15), and a portable one.
+as many numbers that took over the signs (10 ns for 384 numbers; what LLVM makes of the last takes 15), and a portable
+one.
 """
 
 from collections.abc import Callable
@@ -90,7 +91,7 @@ def _magnitudes(builder: Any, total: Value, codes: Value, query: Value) -> Value
 
 @_inlined
 def dot_codes(typingctx: Any, codes: Any, row: Any, queries: Any, query: Any, shift: Any) -> Any:
-    """Sum of (codes[row, i] - 128) * queries[query, i]: int32. Rows are whole lines; shift is 128 * sum of the query."""
+    """Sum of (codes[row, i] - 128) * queries[query, i]: int32. Rows are whole lines; shift: 128 * sum of the query."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
         row, length = _address(context, builder, signature.args[0], arguments[0], arguments[1])
