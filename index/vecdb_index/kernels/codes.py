@@ -9,7 +9,8 @@ is int8, as long as a row. With `similarity`, sums are exact integers, so every 
 The former orders unit vectors by cosine; the latter orders rows by squared distance.
 
 vpdpbusd multiplies 64 pairs an instruction. LLVM never chooses it by itself, and where the processor lacks it the
-intrinsic would stop the process at compile time; so there is a portable twin.
+intrinsic would stop the process at compile time. So there are twins: one for AVX2, which multiplies 32 magnitudes with
+as many numbers that took over the signs (10 ns for 384 numbers; what LLVM makes of the last takes 15), and a portable one.
 """
 
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from vecdb_index.kernels.jit import filled, frozen, helper, kernel
 LINE = 64
 NORM_BYTES = 4
 
-_I8, _I32, _I64 = (ir.IntType(bits) for bits in (8, 32, 64))
+_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _WIDE = ir.VectorType(_I32, 16)
 
 Value = Any
@@ -65,23 +66,47 @@ def _portable(builder: Any, total: Value, codes: Value, query: Value) -> Value:
     return total
 
 
+def _magnitudes(builder: Any, total: Value, codes: Value, query: Value) -> Value:
+    """Multiply |code - 128| with the query under the code's sign: sums of two fit in 16 bits, 2 * 128 * 127."""
+    narrow, short, half = ir.VectorType(_I8, 32), ir.VectorType(_I16, 16), ir.VectorType(_I32, 8)
+
+    def call(name: str, result: ir.Type, *arguments: Value) -> Value:
+        kind = ir.FunctionType(result, [argument.type for argument in arguments])
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}"), arguments)
+
+    sums = []
+    for part in range(0, LINE, 32):
+        at = ir.Constant(_I64, part)
+        x, y = (
+            builder.load(builder.bitcast(builder.gep(address, [at]), narrow.as_pointer()), align=1)
+            for address in (codes, query)
+        )
+        x = builder.xor(x, ir.Constant(narrow, [128] * 32))
+        magnitude = call("abs.v32i8", narrow, x, ir.Constant(ir.IntType(1), 0))
+        pairs = call("x86.avx2.pmadd.ub.sw", short, magnitude, call("x86.avx2.psign.b", narrow, y, x))
+        sums.append(call("x86.avx2.pmadd.wd", half, pairs, ir.Constant(short, [1] * 16)))
+    return builder.add(total, builder.shuffle_vector(*sums, ir.Constant(_WIDE, list(range(16)))))
+
+
 @_inlined
-def dot_codes(typingctx: Any, codes: Any, row: Any, queries: Any, query: Any) -> Any:
-    """Sum of codes[row, i] * queries[query, i]: int32. Rows are whole lines long."""
+def dot_codes(typingctx: Any, codes: Any, row: Any, queries: Any, query: Any, shift: Any) -> Any:
+    """Sum of (codes[row, i] - 128) * queries[query, i]: int32. Rows are whole lines; shift is 128 * sum of the query."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
         row, length = _address(context, builder, signature.args[0], arguments[0], arguments[1])
         query, _ = _address(context, builder, signature.args[2], arguments[2], arguments[3])
-        step = _vnni if features.multiplies_bytes() else _portable
+        signed = features.multiplies_magnitudes() and not features.multiplies_bytes()
+        step = _magnitudes if signed else _vnni if features.multiplies_bytes() else _portable
         total = cgutils.alloca_once_value(builder, ir.Constant(_WIDE, [0] * 16))
         with cgutils.for_range_slice(builder, ir.Constant(_I64, 0), length, ir.Constant(_I64, LINE), _I64) as (at, _):
             pair = builder.gep(row, [at]), builder.gep(query, [at])
             builder.store(step(builder, builder.load(total), *pair), total)
         name = "llvm.vector.reduce.add.v16i32"
         add = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_I32, [_WIDE]), name)
-        return builder.call(add, [builder.load(total)])
+        dot = builder.call(add, [builder.load(total)])
+        return dot if signed else builder.sub(dot, arguments[4])
 
-    return types.int32(codes, types.intp, queries, types.intp), codegen
+    return types.int32(codes, types.intp, queries, types.intp, types.int32), codegen
 
 
 @_inlined
@@ -120,7 +145,7 @@ def prefetch(typingctx: Any, matrix: Any, row: Any) -> Any:
 @helper
 def similarity(codes: Any, row: Any, queries: Any, query: Any, shift: Any, normed: Any) -> np.int32:
     """How near a row is to a query: int32, larger is nearer. shift is 128 * sum of the query."""
-    dot = np.int32(dot_codes(codes, row, queries, query) - np.int32(shift))
+    dot = dot_codes(codes, row, queries, query, np.int32(shift))
     return np.int32(np.int32(2) * dot - norm_at_end(codes, row)) if normed else dot
 
 

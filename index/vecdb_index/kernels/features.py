@@ -30,6 +30,11 @@ def converts_half() -> bool:
     return "f16c" in features() or platform.machine().lower() in {"arm64", "aarch64"}
 
 
+def multiplies_magnitudes() -> bool:
+    """Whether 32 products of uint8 and int8 are added in pairs by one instruction (vpmaddubsw, vpsignb)."""
+    return "avx2" in features()
+
+
 def multiplies_bytes() -> bool:
     """Whether 64 products of uint8 and int8 are one instruction (vpdpbusd)."""
     return "avx512vnni" in features()
