@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from vecdb_index.dense import flat
 from vecdb_index.dense.hnsw.graph import EF, ENTRIES, Graph
+from vecdb_index.dense.rescoring import best
 from vecdb_index.types import Mask, Matrix, Metric, Rows, Scores, TopK
 
 RESCORED = 2.0
@@ -134,27 +135,8 @@ def search_batch(
     if wanted == 0 or (mask is not None and wanted < k):
         return flat.search_batch(matrix, queries, k, metric, allowed=allowed, norms=norms)
     rows, sizes = candidates(graph, queries, max(ef, k), mask)
-    found = _best(matrix, queries, k, metric, rows, sizes, norms)
+    short = np.ascontiguousarray(rows[:, : max(int(RESCORED * k), RESCORED_LEAST)])
+    found = best(matrix, queries, k, metric, short, np.minimum(sizes, short.shape[1]), norms)
     for at in np.flatnonzero(sizes < wanted).tolist():
         found[at] = flat.search(matrix, queries[at], k, metric, allowed=allowed, norms=norms)
-    return found
-
-
-def _best(
-    matrix: Matrix,
-    queries: NDArray[np.generic],
-    k: int,
-    metric: Metric,
-    rows: Rows,
-    sizes: NDArray[np.int32],
-    norms: Scores | None,
-) -> list[TopK]:
-    """Score the first candidates of each line exactly and keep the k best; a line may be shorter than k."""
-    rows = np.ascontiguousarray(rows[:, : max(int(RESCORED * k), RESCORED_LEAST)])
-    counts = np.minimum(sizes, rows.shape[1])
-    scores = flat.rank_lists(matrix, queries, rows, counts, metric, norms)
-    found = []
-    for row, score, count in zip(rows, scores, counts.tolist(), strict=True):
-        kept = min(k, count)
-        found.append(TopK(row[:kept], score[:kept], count > k and bool(score[k] == score[k - 1])))
     return found
