@@ -4,8 +4,11 @@ Lloyd's algorithm (1982) on a sample, with float32 sums around the mean of the s
 squared lengths in float16 would let tight clusters collapse into one. The same seed gives the same bits with any number
 of threads.
 
-faiss's k-means was measured beside it, on 60,000 x 384 texts, k = 256, one thread: see ITERATIONS. BLAS was measured
-for the products: as fast as the kernel, but its bits follow its own threads, which share no pool with ours.
+Measured on 60,000 texts of 384 numbers, k = 256, one thread of a busy machine: 10 rounds take 2.2 CPU seconds to a sum
+of 34,087, faiss 1.8 to 34,146; from 64 rows a centroid, with the assignment of all rows, 0.80 to 0.89 and 34,738 to
+34,824, faiss 0.73 and 34,768. That is too near for a dependency. BLAS was measured for the products: the kernel
+takes 0.18 s with the search for the nearest, the products alone 0.17 to 0.19; and the bits of BLAS may follow its own
+threads, which spin beside ours.
 """
 
 import threading
@@ -22,7 +25,7 @@ from vecdb_index.slices import Slice, shared
 from vecdb_index.types import Matrix, Rows, Scores
 
 ITERATIONS = 10
-"""Rounds at most."""
+"""Rounds at most: the gain of later ones is less than LEAST_GAIN on texts."""
 LEAST_GAIN = 1e-3
 """A round that lowers the sum of the squared distances by no larger share is the last."""
 STEP_WORK = 1 << 30

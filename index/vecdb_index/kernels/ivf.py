@@ -1,9 +1,26 @@
-"""Scanning the lists of an inverted file.
+"""What the scans of an inverted file's lists have in common.
 
-A candidate is one uint64 key, as in topk.py: the similarity of its code, turned so that it sorts like the number, above
-the inverted row. A query keeps the best of them in a heap.
+A candidate is one uint64 key, as in topk.py: how near its code is, turned so that it sorts like the number, above the
+inverted row. A query keeps the best of them in a heap; what is less near than the worst of these is dropped before it
+becomes a key. All queries that read a list read it together, so that its codes
+come from memory once. Each kind of code has a kernel in a module of its own, compiled when it is first needed:
 
-All queries that read a list read it together, so that its codes come from memory once.
+    scan(..., visited, starts, members, order, offsets, allowed, first, last, places, seen, keys, states)
+
+offers the allowed rows of the lists visited[first:last] to the queries that visit each:
+
+    visited  (v,) uint32 lists
+    starts   (v + 1,) int64: visited[i] is read for the queries members[starts[i]:starts[i + 1]]
+    members  uint32 query numbers
+    order    (n,) uint32, the row at each place
+    offsets  (lists + 1,) int64, where a list starts
+    allowed  (n,) uint8 by row, or empty: then all rows are allowed
+    first    first visit
+    last     last visit + 1
+    places   int64, one more than the longest list has rows: room
+    seen     (q,) int64 allowed rows that were read; added to
+    keys     (q, c) uint64 heaps
+    states   (q, 2) uint64 of topk.py
 """
 
 from typing import Any
@@ -11,105 +28,55 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from vecdb_index.kernels.codes import COLUMNS, dots_of_codes, norm_at_end, similarity
-from vecdb_index.kernels.jit import filled, frozen, helper, kernel
-from vecdb_index.kernels.topk import keep
+from vecdb_index.kernels.jit import filled, frozen, helper
+from vecdb_index.kernels.topk import score_of
 
-_SIZE, _MASK, _ROWS, _KEYS, _SHIFT = types.intp, types.uint8, types.uint32, types.uint64, types.int32
+VISITS = (
+    frozen(types.uint32, 1),
+    frozen(types.int64, 1),
+    frozen(types.uint32, 1),
+    frozen(types.uint32, 1),
+    frozen(types.int64, 1),
+    frozen(types.uint8, 1),
+    types.intp,
+    types.intp,
+    filled(types.int64, 1),
+    filled(types.int64, 1),
+    filled(types.uint64, 2),
+    filled(types.uint64, 2),
+)
+"""Types of the arguments above."""
 
 
 @helper
-def _offer(sim: Any, row: Any, member: Any, keys: Any, states: Any) -> None:
-    key = (np.uint64(np.int64(sim) + np.int64(1 << 31)) << np.uint64(32)) | np.uint64(np.uint32(0xFFFFFFFF) - row)
-    if np.int64(states[member, 0]) < keys.shape[1] or key > keys[member, 0]:
-        keep(keys[member], states[member], key)
+def worst(member: Any, keys: Any, states: Any) -> Any:
+    """Return the key that a better one would replace; 0 while there is room."""
+    return keys[member, 0] if np.int64(states[member, 0]) == keys.shape[1] else np.uint64(0)
 
 
 @helper
-def _pick(order: Any, start: Any, stop: Any, allowed: Any, places: Any) -> Any:
+def key_of_int(sim: Any, row: Any) -> Any:
+    """Pack an int32 and a row."""
+    return (np.uint64(np.int64(sim) + np.int64(1 << 31)) << np.uint64(32)) | np.uint64(np.uint32(0xFFFFFFFF) - row)
+
+
+@helper
+def least_int(key: Any) -> Any:
+    """Return the int32 of a key; the least of all for 0."""
+    return np.int32(np.int64(key >> np.uint64(32)) - np.int64(1 << 31))
+
+
+@helper
+def least_float(key: Any) -> Any:
+    """Return the score of a key; the least of all for 0."""
+    return score_of(key) if key > np.uint64(0) else np.float32(-np.inf)
+
+
+@helper
+def pick(order: Any, start: Any, stop: Any, allowed: Any, places: Any) -> Any:
     """Write the places of a list whose rows are allowed; return how many."""
     count = 0
     for place in range(start, stop):
         places[count] = place
         count += allowed.shape[0] == 0 or allowed[order[place]] != 0
     return count
-
-
-@kernel(
-    frozen(types.uint8, 2),
-    frozen(_ROWS, 1),
-    frozen(types.int64, 1),
-    frozen(types.int8, 2),
-    frozen(_SHIFT, 1),
-    types.boolean,
-    frozen(_ROWS, 1),
-    frozen(types.int64, 1),
-    frozen(_ROWS, 1),
-    frozen(_MASK, 1),
-    _SIZE,
-    _SIZE,
-    filled(types.int64, 1),
-    filled(types.int64, 1),
-    filled(_KEYS, 2),
-    filled(_KEYS, 2),
-)
-def scan_codes(
-    codes: Any,
-    order: Any,
-    offsets: Any,
-    queries: Any,
-    shifts: Any,
-    normed: Any,
-    visited: Any,
-    starts: Any,
-    members: Any,
-    allowed: Any,
-    first: Any,
-    last: Any,
-    places: Any,
-    seen: Any,
-    keys: Any,
-    states: Any,
-) -> None:
-    """Offer the allowed rows of the lists visited[first:last] to the queries that visit each.
-
-    Args:
-        codes: (n, width) of codes.py, list by list.
-        order: (n,) the row of each code.
-        offsets: (lists + 1,) where a list starts.
-        queries: (q, width).
-        shifts: (q,) of the queries.
-        normed: whether codes end with their squared length.
-        visited: (v,) lists.
-        starts: (v + 1,) visited[i] is read for the queries members[starts[i]:starts[i + 1]].
-        members: query numbers.
-        allowed: (n,) by row, or empty: then all rows are allowed.
-        first: first visit.
-        last: last visit + 1.
-        places: as many as the longest list has rows, and one: room.
-        seen: (q,) allowed rows that were read; added to.
-        keys: (q, c) heaps.
-        states: (q, 2) of topk.py.
-
-    """
-    for visit in range(first, last):
-        count = _pick(order, offsets[visited[visit]], offsets[visited[visit] + 1], allowed, places)
-        at, end = starts[visit], starts[visit + 1]
-        while at + COLUMNS <= end:
-            for i in range(count):
-                place = places[i]
-                dots = dots_of_codes(codes, place, queries, members, at, shifts)
-                norm = norm_at_end(codes, place) if normed else np.int32(0)
-                for column in range(COLUMNS):
-                    member = members[at + column]
-                    sim = np.int32(np.int32(2) * dots[column] - norm) if normed else dots[column]
-                    _offer(sim, order[place], member, keys, states)
-            at += COLUMNS
-        while at < end:
-            member = members[at]
-            for i in range(count):
-                sim = similarity(codes, places[i], queries, member, shifts[member], normed)
-                _offer(sim, order[places[i]], member, keys, states)
-            at += 1
-        for at in range(starts[visit], end):
-            seen[members[at]] += count

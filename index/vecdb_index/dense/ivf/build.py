@@ -11,24 +11,26 @@ The same rows give the same file, with any number of threads.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from vecdb_index.cluster.kmeans import grouped, kmeans
-from vecdb_index.codes.scalar import Codes, ScalarCoder
+from vecdb_index.dense.ivf.codings import KINDS
+from vecdb_index.dense.ivf.codings.coding import Listed
 from vecdb_index.dense.ivf.index import Ivf
-from vecdb_index.slices import Slice, shared
-from vecdb_index.types import Matrix, Metric, Rows, Scores
+from vecdb_index.types import Matrix, Metric, Scores
 
 LISTS_PER_ROOT = 1.0
-"""Lists per square root of the number of rows."""
-SAMPLE_PER_LIST = 128
-"""Rows that each centroid is made from."""
+"""Lists per square root of the number of rows. On 60,000 texts of 384 numbers twice as many lists find as much about a
+tenth faster (recall@10 .95 at 7,900 queries a second on a busy core), but take more than twice as long to make."""
+SAMPLE_PER_LIST = 64
+"""Rows that each centroid is made from. There, with 245 lists of which 64 are read, recall@10 is .965 with 64 rows, .968
+with 128 and .969 with all; the index takes 0.9, 1.7 and 2.4 CPU seconds (faiss: 2.0 for IVF256,Flat, 4.6 for
+IVF256,PQ192x4fs,RFlat)."""
 MOST_ROWS = (1 << 32) - 1
 """A candidate's key has room for so many rows."""
-_STEP = 4096
 _SMALLEST = np.float32(2.0**-119)
 
 Progress = Callable[[int, int], None]
@@ -45,6 +47,7 @@ def build(
     norms: Scores,
     *,
     lists: int | None = None,
+    codes: str = "8bit",
     pool: ThreadPoolExecutor | None = None,
     progress: Progress | None = None,
 ) -> Ivf:
@@ -55,6 +58,7 @@ def build(
         metric: what near means.
         norms: (n,) float32, the rows' lengths.
         lists: how many; at most n are made. None: `default_lists`.
+        codes: "8bit", "4bit" or "rabitq": what the lists hold.
         pool: threads that help; None: the calling thread alone.
         progress: called with (work done, all work) now and then; it may raise to stop.
 
@@ -66,28 +70,16 @@ def build(
     scales = None if metric == "l2" else _inverse(norms)
     clusters = kmeans(matrix, lists, sample=SAMPLE_PER_LIST * lists, scales=scales, pool=pool, progress=progress)
     order, offsets = grouped(clusters.assignments, lists)
-    centroids = clusters.centroids
+    centres = centroids = clusters.centroids
     if metric != "l2":
-        centroids *= _inverse(np.linalg.norm(centroids, axis=1))[:, None]
+        centroids = centres * _inverse(np.linalg.norm(centres, axis=1))[:, None]
     if metric == "dot":
-        longest = np.zeros(lists, np.float32)
+        longest, total = np.zeros(lists, np.float32), np.bincount(clusters.assignments, norms, lists)
         np.maximum.at(longest, clusters.assignments, norms)
         centroids *= longest[:, None]
-    coder = ScalarCoder.fit(matrix, metric, norms)
-    codes = _encoded(coder, matrix, norms, order, pool)
-    return Ivf(coder, centroids, offsets, order, codes)
-
-
-def _encoded(coder: ScalarCoder, matrix: Matrix, norms: Scores, order: Rows, pool: ThreadPoolExecutor | None) -> Codes:
-    codes = np.empty((len(order), coder.width), np.uint8)
-
-    def work(todo: Iterator[Slice]) -> None:
-        for first, last in todo:
-            coder.encode(matrix, norms, order[first:last], codes[first:last])
-
-    todo = [(first, min(first + _STEP, len(order))) for first in range(0, len(order), _STEP)]
-    shared(work, todo, matrix.nbytes, pool)
-    return codes
+        centres = centres * (total / np.maximum(np.diff(offsets), 1)).astype(np.float32)[:, None]
+    rows = Listed(matrix, metric, norms, order, clusters.assignments[order].astype(np.int32), centres)
+    return Ivf(metric, centroids, offsets, order, KINDS[codes].make(rows, pool))
 
 
 def _inverse(norms: Scores) -> Scores:

@@ -1,36 +1,27 @@
 """What must hold of an inverted file before a kernel may read it: kernels trust every number."""
 
-import math
-
 import numpy as np
 
+from vecdb_index.codes.stored import mismatches
 from vecdb_index.dense.ivf.index import Ivf
 from vecdb_index.types import METRIC_CODES
 
 
 def problems(index: Ivf) -> list[str]:
     """Return what is wrong with an index's arrays, a sentence each; one may only be searched without any."""
-    coder = index.coder
-    if coder.metric not in METRIC_CODES:
-        return [f"its metric is {coder.metric!r}"]
-    if not (math.isfinite(coder.scale) and coder.scale > 0):
-        return [f"its codes have the scale {coder.scale}"]
     lists, count = len(index.centroids), len(index.order)
-    if count == 0 or lists == 0 or coder.dimension < 1:
-        return [f"it has {count} rows of {coder.dimension} numbers in {lists} lists"]
-    shapes = {
-        "centroids": (np.float32, (lists, coder.dimension)),
-        "offsets": (np.int64, (lists + 1,)),
-        "order": (np.uint32, (count,)),
-        "codes": (np.uint8, (count, coder.width)),
-        "centre": (np.float32, (coder.dimension,)),
-    }
-    found = [
-        f"{name} are {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape}"
-        for name, array in index.arrays().items()
-        for dtype, shape in [shapes[name]]
-        if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous
-    ]
+    if index.metric not in METRIC_CODES or index.metric != index.coding.settings()["metric"]:
+        return [f"its metric is {index.metric!r}"]
+    if count == 0 or lists == 0:
+        return [f"it has {count} rows in {lists} lists"]
+    found = mismatches(
+        {
+            "centroids are": (index.centroids, np.float32, (lists, int(index.coding.settings()["dimension"]))),
+            "offsets are": (index.offsets, np.int64, (lists + 1,)),
+            "the order is": (index.order, np.uint32, (count,)),
+        }
+    )
+    found += index.coding.problems(count, lists)
     if found:
         return found
     if index.offsets[0] != 0 or index.offsets[-1] != count or (np.diff(index.offsets) < 0).any():

@@ -7,10 +7,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb_index.codes.scalar import Codes, ScalarCoder
+from vecdb_index.dense.ivf.codings import KINDS, Coding
+from vecdb_index.dense.ivf.codings.coding import Setting
 from vecdb_index.types import Metric, Rows
-
-Setting = str | int | float
 
 
 @dataclass(frozen=True)
@@ -18,19 +17,19 @@ class Ivf:
     """The rows of one segment in lists, each list around its centroid. All arrays may be read-only.
 
     Attributes:
-        coder: how vectors become codes.
-        centroids: (lists, d) float32.
+        metric: what near means.
+        centroids: (lists, d) float32, by which a search chooses its lists; see build.py.
         offsets: (lists + 1,) int64: list i is the places offsets[i] to offsets[i + 1].
         order: (n,) uint32, the row at each place; ascending within a list.
-        codes: (n, width) uint8, the code at each place.
+        coding: the code at each place.
 
     """
 
-    coder: ScalarCoder
+    metric: Metric
     centroids: NDArray[np.float32]
     offsets: NDArray[np.int64]
     order: Rows
-    codes: Codes
+    coding: Coding
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -48,18 +47,12 @@ class Ivf:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all arrays by their names; with `settings`, all that there is to store."""
-        return {
-            "centroids": self.centroids,
-            "offsets": self.offsets,
-            "order": self.order,
-            "codes": self.codes,
-            "centre": self.coder.centre,
-        }
+        own = {"centroids": self.centroids, "offsets": self.offsets, "order": self.order}
+        return {**own, **self.coding.arrays()}
 
     def settings(self) -> dict[str, Setting]:
         """Return what is no array."""
-        coder = self.coder
-        return {"codes": "8bit", "metric": coder.metric, "dimension": coder.dimension, "scale": coder.scale}
+        return {**self.coding.settings(), "codes": self.coding.kind}
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Setting]) -> "Ivf":
@@ -70,9 +63,8 @@ class Ivf:
             ValueError: codes of a kind that this version does not know.
 
         """
-        if settings["codes"] != "8bit":
+        kind = KINDS.get(str(settings["codes"]))
+        if kind is None:
             raise ValueError(f"the lists hold {settings['codes']} codes, which this version cannot read")
-        coder = ScalarCoder(
-            cast(Metric, settings["metric"]), int(settings["dimension"]), float(settings["scale"]), arrays["centre"]
-        )
-        return cls(coder, arrays["centroids"], arrays["offsets"], arrays["order"], arrays["codes"])
+        own = arrays["centroids"], arrays["offsets"], arrays["order"]
+        return cls(cast(Metric, settings["metric"]), *own, kind.of(arrays, settings))
