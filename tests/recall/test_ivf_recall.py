@@ -46,7 +46,6 @@ def test_recall_grows_with_probes(vectors: np.ndarray, index: Ivf, probes: int, 
 
     found = ivf.search_batch(index, vectors, queries, K, "cosine", probes=probes, norms=norms)
 
-    print(index.settings()["codes"], probes, recall(found, exact))  # noqa
     assert recall(found, exact) >= floor
 
 
@@ -63,7 +62,6 @@ def test_recall_for_every_metric_and_type(vectors: np.ndarray, metric: Metric, d
         build(matrix, metric, norms, codes=codes), matrix, queries, K, metric, probes=24, norms=norms
     )
 
-    print(metric, dtype, codes, recall(found, exact))  # noqa
     assert recall(found, exact) >= 0.97
 
 
@@ -76,7 +74,6 @@ def test_recall_of_inner_products_of_rows_of_uneven_length(vectors: np.ndarray, 
 
     found = ivf.search_batch(build(matrix, "dot", norms), matrix, queries, K, "dot", probes=24)
 
-    print(spread, recall(found, exact))  # noqa
     assert recall(found, exact) >= 0.9
 
 
@@ -107,6 +104,5 @@ def test_recall_under_filters(vectors: np.ndarray, index: Ivf, name: str) -> Non
         exact.append(flat.search(vectors, query, K, "cosine", allowed=allowed, norms=norms))
         found.append(ivf.search(index, vectors, query, K, "cosine", probes=48, norms=norms, allowed=allowed))
 
-    print(name, index.settings()["codes"], recall(found, exact))  # noqa
     assert all(len(result.rows) == K for result in found)
     assert recall(found, exact) >= FLOORS.get((name, str(index.settings()["codes"])), 0.97)

@@ -1,11 +1,16 @@
 """The inverted file: the same for any number of threads, whole, and never read where it is damaged."""
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import vecdb_index
 from vecdb_index.dense import flat
 from vecdb_index.dense.ivf import search as ivf
 from vecdb_index.dense.ivf.build import build, default_lists
@@ -261,3 +266,32 @@ def test_a_scale_that_cannot_be_is_found(scale: float) -> None:
     assert isinstance(index.coding, ScalarLists)
 
     assert problems(replace(index, coding=replace(index.coding, coder=replace(index.coding.coder, scale=scale))))
+
+
+SEARCH_ALL = """
+import numpy as np
+from vecdb_index.dense import flat
+from vecdb_index.dense.ivf import search as ivf
+from vecdb_index.dense.ivf.build import build
+matrix = np.random.default_rng(0).standard_normal((500, 70)).astype(np.float32)
+norms = flat.norms(matrix)
+for codes in ("8bit", "4bit", "rabitq"):
+    for metric in ("cosine", "dot", "l2"):
+        index = build(matrix, metric, norms, codes=codes)
+        exact = flat.search_batch(matrix, matrix[:9], 10, metric, norms=norms)
+        found = ivf.search_batch(index, matrix, matrix[:9], 10, metric, probes=index.lists, norms=norms)
+        alone = [ivf.search(index, matrix, x, 10, metric, probes=index.lists, norms=norms) for x in matrix[:9]]
+        assert [each.rows.tolist() for each in found] == [each.rows.tolist() for each in alone]
+        shared = np.mean([np.isin(one.rows, two.rows).mean() for one, two in zip(found, exact)])
+        assert shared > (0.8 if codes == "rabitq" else 0.98), (codes, metric, shared)
+"""
+
+
+@pytest.mark.slow
+def test_a_processor_without_vectors_searches_too(tmp_path: Path) -> None:
+    home = Path(vecdb_index.__file__).parent.parent
+    settings = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+
+    subprocess.run(
+        [sys.executable, "-c", SEARCH_ALL], env={**os.environ, "PYTHONPATH": str(home), **settings}, check=True
+    )

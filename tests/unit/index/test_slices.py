@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from vecdb_index.dense import flat, slices
+from vecdb_index import slices
+from vecdb_index.dense import flat
 from vecdb_index.slices import HELPER_BYTES, SLICE_BYTES, Slice, shared
 
 

@@ -26,8 +26,8 @@ LISTS_PER_ROOT = 1.0
 """Lists per square root of the number of rows. On 60,000 texts of 384 numbers twice as many lists find as much about a
 tenth faster (recall@10 .95 at 7,900 queries a second on a busy core), but take more than twice as long to make."""
 SAMPLE_PER_LIST = 64
-"""Rows that each centroid is made from. There, with 245 lists of which 64 are read, recall@10 is .965 with 64 rows, .968
-with 128 and .969 with all; the index takes 0.9, 1.7 and 2.4 CPU seconds (faiss: 2.0 for IVF256,Flat, 4.6 for
+"""Rows that each centroid is made from. There, with 256 lists of which 64 are read, recall@10 is .965 with 64 rows,
+.968 with 128 and .969 with all; the index takes 0.9, 1.7 and 2.4 CPU seconds (faiss: 2.0 for IVF256,Flat, 4.6 for
 IVF256,PQ192x4fs,RFlat)."""
 MOST_ROWS = (1 << 32) - 1
 """A candidate's key has room for so many rows."""

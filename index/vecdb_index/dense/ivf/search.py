@@ -17,13 +17,14 @@ from vecdb_index.slices import SLICE_WORK, Slice, shared
 from vecdb_index.types import Mask, Matrix, Metric, Rows, Scores, TopK
 
 PROBES = 32
-"""Lists that a search reads, unless told otherwise. On 60,000 texts in 256 lists recall@10 grows like this: 4 lists .75,
-8 .83, 16 .89, 32 .93, 64 .965, 128 .991; the questions are shorter than the texts, so their neighbours are scattered."""
+"""Lists that a search reads, unless told otherwise. On 60,000 texts in 256 lists recall@10 grows like this: 4 lists
+.75, 8 .83, 16 .89, 32 .93, 64 .965, 128 .991. (The questions are shorter than the texts: their neighbours are
+scattered.)"""
 GROUP = 256
 """Queries that read lists together."""
 ENOUGH = 0.7
-"""Of the allowed rows that chance would put into the lists to be read, the share that lets a filtered query stop there.
-With only the candidates asked for, a filter that allows the farthest fifth found .16 of the ten nearest allowed rows."""
+"""Of the allowed rows that chance would put into the lists to be read, the share that lets a filtered query stop.
+With no more than the candidates asked for, a filter that allows the farthest fifth found .16 of the ten nearest."""
 WIDER = 4
 """A query whose lists hold too few allowed rows reads up to so many times the lists that chance would call for."""
 
@@ -112,10 +113,11 @@ def candidates(
     they do not come up either, or if the codes are too coarse for rows that are all far, its candidates are poor.
     """
     per_list = matching / index.lists
-    likely = max(min(probes, index.lists), math.ceil(size / per_list))
+    least = math.ceil(size / per_list)
+    likely = max(min(probes, index.lists), least)
     usual = 0 if allowed is None else int(ENOUGH * likely * per_list)
     wanted = max(size, usual)
-    reach = min(index.lists, WIDER * likely)
+    reach = min(index.lists, max(likely, WIDER * (least if allowed is None else likely)))
     nearest = _nearest(index, queries, reach, pool)
     heaps, seen = Heaps.empty(len(queries), size), np.zeros(len(queries), np.int64)
     poor, mask = np.zeros(len(queries), bool), _ALL if allowed is None else allowed
@@ -132,7 +134,8 @@ def candidates(
                     poor[part] = seen[part] < usual
                 group = group[seen[part][group] < wanted]
                 begin, end = end, min(reach, 2 * end)
-            poor[part] |= seen[part] < wanted
+            # Where an estimate was no number, a heap is not full although enough rows were seen.
+            poor[part] |= (seen[part] < wanted) | (heaps.states[part, 0] < size)
 
     todo = [(first, min(first + GROUP, len(queries))) for first in range(0, len(queries), GROUP)]
     shared(work, todo, len(queries) * likely * _list_bytes(index), pool)
