@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vecdb_index.dense.allowed import Allowed
 from vecdb_index.dense.heaps import Heaps, merged
-from vecdb_index.dense.slices import SLICE_BYTES, SLICE_ROWS, Slice, shared, slices
+from vecdb_index.slices import SLICE_BYTES, SLICE_ROWS, Slice, shared, slices
 from vecdb_index.types import METRIC_CODES, Mask, Matrix, Metric, Rows, Scores, TopK, Vector
 
 # A batch works on rows of so many bytes at a time, which the second-level cache holds beside the queries.

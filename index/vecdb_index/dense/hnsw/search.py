@@ -13,7 +13,7 @@ from vecdb_index.dense.allowed import Allowed
 from vecdb_index.dense.hnsw import plan as plans
 from vecdb_index.dense.hnsw.graph import EF, ENTRIES, Graph
 from vecdb_index.dense.hnsw.plan import Plan
-from vecdb_index.dense.slices import Slice, shared
+from vecdb_index.slices import Slice, shared
 from vecdb_index.types import METRIC_CODES, Answers, Mask, Matrix, Metric, Scores, TopK
 
 RESCORED = 2
