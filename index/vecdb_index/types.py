@@ -12,7 +12,9 @@ METRIC_CODES: dict[Metric, int] = {"dot": 0, "cosine": 1, "l2": 2}
 """Numbers of the metrics in compiled kernels."""
 
 Matrix: TypeAlias = NDArray[Any]
-"""(n, d) float32, float16 or int8, C-contiguous, aligned; may be read-only (a mapped file)."""
+"""(n, d) float32, float16 or int8, C-contiguous, aligned; may be read-only (a mapped file).
+
+The exact scan also takes bfloat16, as the uint16 numbers of its bits."""
 
 Vector: TypeAlias = NDArray[Any]
 """(d,) values of a query: the dtype of the matrix, or float32 for a float16 matrix."""

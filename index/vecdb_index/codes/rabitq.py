@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb_index.codes.bfloat16 import decode
 from vecdb_index.codes.stored import mismatches
 from vecdb_index.types import Matrix, Metric, Scores
 
@@ -131,7 +132,7 @@ class RaBitQ:
             raise ValueError(f"codes have 1 to 8 bits a number, not {bits}")
         dimension = matrix.shape[1]
         rows = np.linspace(0, len(matrix) - 1, min(len(matrix), SAMPLE)).astype(np.int64) if rows is None else rows
-        mean = _prepared(matrix[rows], norms[rows], metric).mean(axis=0, dtype=np.float64).astype(np.float32)
+        mean = prepared(matrix[rows], norms[rows], metric).mean(axis=0, dtype=np.float64).astype(np.float32)
         width = -(-dimension // LINE) * LINE
         flips = np.random.default_rng(seed).choice(np.array([-1, 1], np.int8), (ROUNDS, width))
         return cls(metric, dimension, bits, mean, flips)
@@ -210,7 +211,7 @@ class RaBitQ:
         outs = *(signs or (np.empty((0, 0, BLOCK), np.uint8), np.empty((3, 0), np.float32))), levels, level_factors
         for first in range(0, len(rows), _PART):
             part = slice(first, first + _PART)
-            numbers = self.rotated(_prepared(matrix[rows[part]], norms[rows[part]], self.metric) - self.mean)
+            numbers = self.rotated(prepared(matrix[rows[part]], norms[rows[part]], self.metric) - self.mean)
             given = turned, of_row[part], mean, self.metric == "l2", self.bits, steps, start + first
             encode(numbers, *given, *outs, room)
 
@@ -298,9 +299,9 @@ def ready(queries: NDArray[Any], metric: Metric) -> Floats:
     return directions
 
 
-def _prepared(rows: Matrix, norms: Scores, metric: Metric) -> Floats:
-    """Return what is encoded: rows, or their directions; a zero row stays zero."""
-    numbers = rows.astype(np.float32, copy=False)
+def prepared(rows: Matrix, norms: Scores, metric: Metric) -> Floats:
+    """Return what is encoded: rows (uint16: bfloat16) as float32, for cosine directions; a zero row stays zero."""
+    numbers = decode(rows) if rows.dtype == np.uint16 else rows.astype(np.float32, copy=False)
     if metric != "cosine":
         return numbers
     return np.divide(numbers, norms[:, None], out=np.zeros_like(numbers), where=(norms >= _SMALLEST)[:, None])

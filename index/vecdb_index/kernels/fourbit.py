@@ -18,6 +18,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from vecdb_index.kernels import features
+from vecdb_index.kernels.codes import prefetch
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
 
 STEP = 32
@@ -26,6 +27,8 @@ REACH = 127
 SPREAD = 4.25
 """No row's levels, seen from their middle, have a greater root mean square: see _STEPS in codes/rabitq.py."""
 EDGE = np.float32(2**0.5 - 1)
+AHEAD = 8
+"""Rows of a list that are asked for before their turn."""
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _BYTES, _SHORTS, _INTS = ir.VectorType(_I8, 32), ir.VectorType(_I16, 16), ir.VectorType(_I32, 8)
@@ -146,8 +149,14 @@ def score_rows(
     """Do what `scan` does; for kernels that go through several lists."""
     half = np.float32(unit * np.float32(0.5))
     shift = np.int32(15) * np.int32(total)
+    listed = rows.shape[0] > 0
+    if listed:
+        for at in range(first, min(first + AHEAD, last)):
+            prefetch(levels, rows[at])
     for at in range(first, last):
-        row = np.int64(rows[at]) if rows.shape[0] > 0 else at
+        if listed and at + AHEAD < last:
+            prefetch(levels, rows[at + AHEAD])
+        row = np.int64(rows[at]) if listed else at
         # Twice the product with the levels as seen from their middle, 7.5.
         twice = np.int32(np.int32(2 * dot_levels(levels, row, numbers, query)) - shift)
         scale = factors[1, row]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from vecdb_index.kernels.codes import prefetch
 from vecdb_index.kernels.fastscan import BLOCK, block_sums
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
 
@@ -24,6 +25,8 @@ REACH = 31
 FINE = 2047
 """A query's largest number for the refined codes."""
 MIDDLE = 128
+AHEAD = 8
+"""Rows of a list that are asked for before their turn."""
 EDGE = np.float32(2**0.5 - 1)
 
 _BYTE, _SHORT, _INT, _LONG, _FLOAT = types.uint8, types.int16, types.int32, types.int64, types.float32
@@ -271,7 +274,12 @@ def refine(
         bounds: (m,).
 
     """
-    for at in range(rows.shape[0]):
+    count = rows.shape[0]
+    for at in range(min(AHEAD, count)):
+        prefetch(levels, rows[at])
+    for at in range(count):
+        if at + AHEAD < count:
+            prefetch(levels, rows[at + AHEAD])
         row = np.int64(rows[at])
         # A level stands for the middle of its step, seen from the middle of all.
         twice = np.int64(2) * np.int64(_product(levels[row], numbers[query])) - ((1 << bits) - 1) * total
