@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecdb_index.dense.heaps import Heaps, merged
-from vecdb_index.dense.slices import SLICE_BYTES, Slice, shared, slices
+from vecdb_index.slices import SLICE_BYTES, Slice, shared, slices
 from vecdb_index.types import Mask, Matrix, Rows, Scores, TopK
 
 Bits = NDArray[np.uint8]

@@ -26,7 +26,7 @@ from vecdb_index.codes.scalar import Codes, ScalarCoder
 from vecdb_index.codes.stored import mismatches
 from vecdb_index.dense import flat
 from vecdb_index.dense.heaps import Heaps, merged
-from vecdb_index.dense.slices import SLICE_ROWS, Slice, shared, slices
+from vecdb_index.slices import SLICE_ROWS, Slice, shared, slices
 from vecdb_index.types import Mask, Matrix, Metric, Rows, Scores, TopK
 
 SAMPLE = 1 << 14
