@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -44,6 +45,16 @@ class Ivf:
     def bytes(self) -> int:
         """Memory of the arrays."""
         return sum(array.nbytes for array in self.arrays().values())
+
+    @cached_property
+    def longest(self) -> int:
+        """Rows of the longest list."""
+        return int(np.diff(self.offsets).max())
+
+    @cached_property
+    def list_bytes(self) -> int:
+        """Bytes of a list, about."""
+        return max(1, self.bytes // self.lists)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all arrays by their names; with `settings`, all that there is to store."""

@@ -138,7 +138,7 @@ def candidates(
             poor[part] |= (seen[part] < wanted) | (heaps.states[part, 0] < size)
 
     todo = [(first, min(first + GROUP, len(queries))) for first in range(0, len(queries), GROUP)]
-    shared(work, todo, len(queries) * likely * _list_bytes(index), pool)
+    shared(work, todo, len(queries) * likely * index.list_bytes, pool)
     return Found(_LAST - heaps.keys.astype(np.uint32), heaps.states[:, 0].astype(np.int32), poor)
 
 
@@ -146,21 +146,19 @@ def _read(
     index: Ivf, scan: Scan, group: Rows, lists: Rows, allowed: NDArray[np.uint8], out: tuple[NDArray[Any], ...]
 ) -> None:
     """Read for each query of a group (g,) its lists (g, p); queries with a list in common read it together."""
-    members, visited = np.repeat(group, lists.shape[1]), lists.ravel()
-    if len(group) > 1:
+    visited = lists.ravel()
+    if len(group) == 1:
+        members, starts = np.repeat(group, len(visited)), np.arange(len(visited) + 1)
+    else:
         by_list = np.argsort(visited, kind="stable")
-        members, visited = members[by_list], visited[by_list]
-    starts = np.flatnonzero(np.r_[True, visited[1:] != visited[:-1], True])
-    visited = visited[starts[:-1]]
-    places = np.empty(int(np.diff(index.offsets).max()) + 1, np.int64)
-    step = max(1, SLICE_WORK // (_list_bytes(index) * len(group)))
+        members, visited = np.repeat(group, lists.shape[1])[by_list], visited[by_list]
+        starts = np.flatnonzero(np.r_[True, visited[1:] != visited[:-1], True])
+        visited = visited[starts[:-1]]
+    places = np.empty(index.longest + 1, np.int64)
+    step = max(1, SLICE_WORK // (index.list_bytes * len(group)))
     for first in range(0, len(visited), step):
         last = min(first + step, len(visited))
         scan(visited, starts, members, index.order, index.offsets, allowed, first, last, places, *out)
-
-
-def _list_bytes(index: Ivf) -> int:
-    return max(1, index.bytes // index.lists)
 
 
 def _nearest(index: Ivf, queries: NDArray[np.generic], count: int, pool: ThreadPoolExecutor | None) -> Rows:
