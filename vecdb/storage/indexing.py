@@ -28,7 +28,7 @@ from vecdb.storage.writer import Writer
 from vecdb_index import factory
 
 if TYPE_CHECKING:
-    from vecdb_index.dense.hnsw.graph import Graph
+    from vecdb_index.factory import Index
 
 Progress = Callable[[int, int], None]
 
@@ -58,7 +58,7 @@ def missing(state: State) -> list[Missing]:
     for column in state.schema.vectors:
         spec = column.field.spec.to_json()
         for view in state.segments:
-            kind = factory.wanted(spec, view.rows)
+            kind = factory.wanted(spec, view.rows, column.field.dimension)
             if kind is None or not view.segment.has(column):
                 continue
             entry = view.segment.index_entry(column.id)
@@ -114,7 +114,7 @@ class Indexer:
     def carry(self, schema: Schema, inputs: list[SegmentView], output: SegmentEntry) -> SegmentEntry:
         """Give a merged segment the indexes that its inputs had, mended and completed; see `compaction.merge`."""
         for column in schema.vectors:
-            kind = factory.wanted(column.field.spec.to_json(), output.rows)
+            kind = factory.wanted(column.field.spec.to_json(), output.rows, column.field.dimension)
             graphs = [view.index_of(column) if view.segment.has(column) else None for view in inputs]
             if kind is None or not any(graphs):
                 continue  # built afterwards, like that of any other segment
@@ -169,8 +169,8 @@ def made(
     kind: str,
     pool: ThreadPoolExecutor | None,
     progress: Progress | None,
-    parts: Sequence[tuple["Graph | None", np.ndarray]] = (),
-) -> "Graph":
+    parts: Sequence[tuple["Index | None", np.ndarray]] = (),
+) -> "Index":
     """Return an index of a column of a segment, made from those of the parts that it was merged from, if any.
 
     Rows without a vector are in it, as zeros: masks leave them out.
@@ -184,7 +184,7 @@ def made(
     return factory.build(*given, spec=spec, parts=parts, pool=pool, progress=progress)
 
 
-def save(directory: LocalDirectory, folder: str, name: str, kind: str, index: "Graph") -> FileEntry:
+def save(directory: LocalDirectory, folder: str, name: str, kind: str, index: "Index") -> FileEntry:
     """Write an index, durable on return, and read it back."""
     file = directory.create(f"{folder}/{name}")
     try:

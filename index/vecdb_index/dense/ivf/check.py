@@ -3,6 +3,7 @@
 import numpy as np
 
 from vecdb_index.codes.stored import mismatches
+from vecdb_index.dense import calibrate
 from vecdb_index.dense.ivf.index import Ivf
 from vecdb_index.types import METRIC_CODES
 
@@ -23,11 +24,11 @@ def problems(index: Ivf) -> list[str]:
     )
     found += index.coding.problems(count, lists)
     if found:
-        return found
+        return [*found, *calibrate.problems(index.curve)]
     if index.offsets[0] != 0 or index.offsets[-1] != count or (np.diff(index.offsets) < 0).any():
         found.append(f"the lists do not cover the {count} rows one after the other")
     if index.order.max() >= count or np.bincount(index.order, minlength=count).max() > 1:
         found.append(f"the lists do not hold each of the {count} rows once")
     if not np.isfinite(index.centroids).all():
         found.append("a centroid is not finite")
-    return found
+    return [*found, *calibrate.problems(index.curve)]

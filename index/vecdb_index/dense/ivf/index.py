@@ -1,16 +1,22 @@
 """The inverted file: named arrays and how to read them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb_index.dense.calibrate import unmeasured
 from vecdb_index.dense.ivf.codings import KINDS, Coding
 from vecdb_index.dense.ivf.codings.coding import Setting
 from vecdb_index.types import Metric, Rows
+
+PROBES = 32
+"""Lists that a search reads, unless told otherwise. On 60,000 texts in 256 lists recall@10 grows like this: 4 lists
+.75, 8 .83, 16 .89, 32 .93, 64 .965, 128 .991. (The questions are shorter than the texts: their neighbours are
+scattered.)"""
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,7 @@ class Ivf:
         offsets: (lists + 1,) int64: list i is the places offsets[i] to offsets[i + 1].
         order: (n,) uint32, the row at each place; ascending within a list.
         coding: the code at each place.
+        curve: (points, 2) float32: a number of lists, and the recall that reading them was measured to reach.
 
     """
 
@@ -31,6 +38,7 @@ class Ivf:
     offsets: NDArray[np.int64]
     order: Rows
     coding: Coding
+    curve: NDArray[np.float32] = field(default_factory=lambda: unmeasured(PROBES))
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -58,7 +66,7 @@ class Ivf:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all arrays by their names; with `settings`, all that there is to store."""
-        own = {"centroids": self.centroids, "offsets": self.offsets, "order": self.order}
+        own = {"centroids": self.centroids, "offsets": self.offsets, "order": self.order, "curve": self.curve}
         return {**own, **self.coding.arrays()}
 
     def settings(self) -> dict[str, Setting]:
@@ -78,4 +86,4 @@ class Ivf:
         if kind is None:
             raise ValueError(f"the lists hold {settings['codes']} codes, which this version cannot read")
         own = arrays["centroids"], arrays["offsets"], arrays["order"]
-        return cls(cast(Metric, settings["metric"]), *own, kind.of(arrays, settings))
+        return cls(cast(Metric, settings["metric"]), *own, kind.of(arrays, settings), arrays["curve"])
