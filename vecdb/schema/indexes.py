@@ -63,6 +63,8 @@ class Hnsw(IndexSpec):
         _whole(self, "ef_construction", *EF_CONSTRUCTION)
 
 
+FLAT = Flat.kind
+
 INDEXES: dict[str, type[IndexSpec]] = {cls.kind: cls for cls in (Auto, Flat, Hnsw)}
 
 
