@@ -29,8 +29,8 @@ from support.workload import COLLECTION
 from vecdb.errors import ResourceExhaustedError, UnavailableError
 
 STEPS = ["upkeep:plant", "0:upsert", "0:delete", "upkeep:flush", "0:bulk", "0:patch", "upkeep:add", "upkeep:fill",
-         "0:stream", "upkeep:flush", "upkeep:index", "upkeep:compact", "upkeep:index", "0:delete", "0:redraw", "upkeep:tag",
-         "upkeep:flush"]  # fmt: skip
+         "0:stream", "upkeep:flush", "upkeep:index", "upkeep:compact", "upkeep:index", "0:delete", "0:redraw",
+         "upkeep:tag", "upkeep:flush"]  # fmt: skip
 SETTING = vecdb.Settings(**{**SETTINGS, "background": False})
 LATE = 1
 TYPED = (UnavailableError, ResourceExhaustedError)

@@ -180,7 +180,11 @@ def _compare_search(collection: Any, seen: Observation, found: Audit) -> None:
     # Through an index about the best come, and what comes is real: alive, once, with its own score, best first.
     near = collection.search(embedding=query, k=10)
     true = np.array([by_id.get(id, -2.0) for id in near.ids])
-    if len(set(near.ids)) != len(expected) or not np.allclose(near.scores, true, atol=1e-5) or (np.diff(true) > 0).any():
+    if (
+        len(set(near.ids)) != len(expected)
+        or not np.allclose(near.scores, true, atol=1e-5)
+        or (np.diff(true) > 0).any()
+    ):
         found.findings.append(f"a search through indexes finds {near.ids} with {near.scores.tolist()}, not {true}")
 
 

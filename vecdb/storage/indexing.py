@@ -79,7 +79,7 @@ class Indexer:
         self._pool = pool
         self._building = threading.RLock()  # whoever watches a build may close the database
         self._closing = False
-        self._damaged: set[tuple[str, int]] = set()
+        self._damaged: dict[tuple[str, int], CorruptionError] = {}
         self._done: tuple[int, int] | None = None
         self._watcher: Progress | None = None
 
@@ -100,20 +100,19 @@ class Indexer:
 
         """
         count = 0
-        damage: CorruptionError | None = None
-        while True:
-            try:
-                if not self.build_next(watcher):
-                    break
-                count += 1
-            except CorruptionError as error:  # build_next leaves this segment out from now on
-                damage = damage or error
-        if damage is not None:
-            raise damage
+        while self.build_next(watcher):
+            count += 1
+        for todo in missing(self._writer.state):
+            damage = self._damaged.get(todo.place)
+            if damage is not None:
+                raise CorruptionError(str(damage), path=damage.path) from damage
         return count
 
     def build_next(self, watcher: Progress | None = None) -> bool:
-        """Build the index of the largest segment that misses one; False when none does."""
+        """Build the index of the largest segment that misses one; False when none does.
+
+        One whose rows turn out to be damaged is left out from then on.
+        """
         with self._building:
             todo = self.missing()
             if not todo or self._closing:
@@ -121,9 +120,8 @@ class Indexer:
             self._watcher = watcher
             try:
                 build(self._writer, todo[0], self._pool, self._told)
-            except CorruptionError:
-                self._damaged.add(todo[0].place)
-                raise
+            except CorruptionError as error:
+                self._damaged[todo[0].place] = error
             finally:
                 self._done = self._watcher = None
             return True

@@ -1,9 +1,9 @@
 """Repair: put back what can be put back, and say what could not.
 
 Without loss: derived files (key indexes, norms, indexes) are rebuilt from the files they derive from, and a damaged
-CURRENT is written again, naming the newest manifest. With allow_loss also: a segment whose rows cannot be read is moved to
-lost+found/, a damaged deletion bitmap is taken as empty, an older version that cannot be read is forgotten, and the
-log is cut at its damage.
+CURRENT is written again, naming the newest manifest. With allow_loss also: a segment whose rows cannot be read is
+moved to lost+found/, a damaged deletion bitmap is taken as empty, an older version that cannot be read is forgotten,
+and the log is cut at its damage.
 
 The repaired collection is published as a new version, so a crash during repair leaves the old state.
 """
