@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 from typing import TYPE_CHECKING, Any, cast
 
@@ -100,7 +101,7 @@ def effort_of(exact: bool, recall: float | None, ef: int | None, plan: str | Non
 
     if recall is not None and ef is not None:
         raise InvalidInputError("name recall or ef, not both", field="ef")
-    if recall is not None and not (isinstance(recall, int | float) and 0 < recall < 1):
+    if recall is not None and not (isinstance(recall, numbers.Real) and 0 < recall < 1):
         hint = "; exact=True finds all" if recall == 1 else ""
         raise InvalidInputError(
             f"recall is {recall!r}, expected a number above 0 and below 1{hint}", field="recall", value=recall
@@ -111,4 +112,4 @@ def effort_of(exact: bool, recall: float | None, ef: int | None, plan: str | Non
             raise InvalidInputError(f"ef is {ef}, at most {WIDEST} candidates are kept", field="ef", value=ef)
     if plan is not None and plan not in KINDS:
         raise InvalidInputError(f"plan {plan!r} is not one of {', '.join(KINDS)}", field="plan", value=plan)
-    return Effort(bool(exact), ef, RECALL if recall is None else recall, cast("Any", plan))
+    return Effort(bool(exact), ef, RECALL if recall is None else float(recall), cast("Any", plan))
