@@ -65,7 +65,7 @@ class Collection(LatestReads):
         from vecdb.storage.compaction import compact_once
 
         limit = writer.settings.memtable_bytes
-        index_worker = Worker(f"vecdb-index-{self.name}", indexer.build_next)
+        index_worker = Worker(f"vecdb-index-{self.name}", indexer.build_all)
 
         def merge() -> int:
             merged = compact_once(writer, indexer.carry)
@@ -193,6 +193,8 @@ class Collection(LatestReads):
             except BaseException:
                 writer.forget(write)
                 raise
+            if write.segments and self._merger is not None:
+                self._merger.wake()  # no flush is due for them that would have their indexes built
             return WriteResult(done.lsn, done.rows, durable)
 
     def delete(self, ids: Any = None, where: str | Expression | None = None) -> WriteResult:

@@ -5,6 +5,7 @@ and named by a new version. Searches use the exact scan until then; a crash leav
 opening removes. A segment that is merged away meanwhile takes its index with it.
 """
 
+import errno
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +13,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from vecdb.errors import CorruptionError, UnavailableError
 from vecdb.schema.fields import Vector
+from vecdb.schema.indexes import FLAT
 from vecdb.schema.schema import Column, Schema
 from vecdb.storage import format as names
 from vecdb.storage import index_file
@@ -73,9 +76,9 @@ class Indexer:
     def __init__(self, writer: Writer, pool: ThreadPoolExecutor) -> None:
         self._writer = writer
         self._pool = pool
-        self._building = threading.Lock()
+        self._building = threading.RLock()  # whoever watches a build may close the database
         self._closing = False
-        self._damaged: set[tuple[str, int]] = set()
+        self._damaged: dict[tuple[str, int], CorruptionError] = {}
         self._done: tuple[int, int] | None = None
         self._watcher: Progress | None = None
 
@@ -89,14 +92,26 @@ class Indexer:
         return [todo for todo in missing(self._writer.state) if todo.place not in self._damaged]
 
     def build_all(self, watcher: Progress | None = None) -> int:
-        """Build all that is missing; return how many that were."""
+        """Build all that is missing; return how many that were.
+
+        Raises:
+            CorruptionError: rows of a segment are damaged; the others have their indexes by then.
+
+        """
         count = 0
         while self.build_next(watcher):
             count += 1
+        for todo in missing(self._writer.state):
+            damage = self._damaged.get(todo.place)
+            if damage is not None:
+                raise CorruptionError(str(damage), path=damage.path) from damage
         return count
 
     def build_next(self, watcher: Progress | None = None) -> bool:
-        """Build the index of the largest segment that misses one; False when none does."""
+        """Build the index of the largest segment that misses one; False when none does.
+
+        One whose rows turn out to be damaged is left out from then on.
+        """
         with self._building:
             todo = self.missing()
             if not todo or self._closing:
@@ -104,9 +119,8 @@ class Indexer:
             self._watcher = watcher
             try:
                 build(self._writer, todo[0], self._pool, self._told)
-            except CorruptionError:
-                self._damaged.add(todo[0].place)
-                raise
+            except CorruptionError as error:
+                self._damaged[todo[0].place] = error
             finally:
                 self._done = self._watcher = None
             return True
@@ -138,8 +152,10 @@ class Indexer:
             self._watcher(done, rows)
 
     def close(self) -> None:
-        """Stop at the next batch of rows; what was not finished is built when the database is open again."""
+        """Stop at the next batch of rows and wait for that; the rest is built when the database is open again."""
         self._closing = True
+        with self._building:
+            pass
 
 
 @typed_os_errors()
@@ -186,15 +202,26 @@ def made(
 
 def save(directory: LocalDirectory, folder: str, name: str, kind: str, index: "Index") -> FileEntry:
     """Write an index, durable on return, and read it back."""
+    arrays, settings = index.arrays(), index.settings()
     file = directory.create(f"{folder}/{name}")
     try:
-        index_file.write(file, kind, index.arrays(), index.settings())
+        index_file.write(file, kind, arrays, settings)
         file.sync()
     finally:
         file.close()
     # A full disk has been seen to cut a file without an error: it is read back before anything names it.
-    index_file.read(directory.map(f"{folder}/{name}"))
+    if not _holds(directory.map(f"{folder}/{name}"), kind, arrays, settings):
+        raise OSError(errno.EIO, "the file does not hold what was written", name)
     return file_entry(directory, folder, name)
+
+
+def _holds(buffer: pa.Buffer, kind: str, arrays: dict[str, np.ndarray], settings: dict[str, Any]) -> bool:
+    try:
+        found = index_file.read(buffer)
+    except (pa.ArrowInvalid, OSError):
+        return False
+    same = found[0] == kind and found[2] == settings and found[1].keys() == arrays.keys()
+    return same and all(np.array_equal(found[1][name], array) for name, array in arrays.items())
 
 
 def described(state: State) -> dict[str, Any]:
@@ -202,11 +229,12 @@ def described(state: State) -> dict[str, Any]:
     waiting = missing(state)
     told: dict[str, Any] = {}
     for column in state.schema.vectors:
-        rows: dict[str, int] = {"flat": state.memtable_rows}
+        rows: dict[str, int] = {FLAT: state.memtable_rows}
         problems, size = [], 0
         for view in state.segments:
             entry, problem = view.segment.index_entry(column.id), view.segment.index_problem(column.id)
-            kind = "flat" if entry is None or problem is not None else entry.kind
+            used = problem is None and column.field.spec.kind != FLAT
+            kind = entry.kind if entry is not None and used else FLAT
             rows[kind] = rows.get(kind, 0) + view.rows
             size += 0 if entry is None else entry.file.bytes
             problems += [problem] if problem is not None else []
