@@ -36,6 +36,10 @@ class Searcher(Protocol):
 
     widths: ClassVar[tuple[int, ...]]
     """Widths of a search at which its recall is measured."""
+    other: ClassVar[float]
+    """The share of another row that makes questions as hard for it as real ones, see dense/calibrate.py."""
+    misses: ClassVar[float]
+    """How many rows real questions miss for each that these do."""
 
     @property
     def curve(self) -> NDArray[Any]:
@@ -123,7 +127,7 @@ def build(
     def ask(questions: Matrix, width: int) -> Any:
         return asked.answers(questions, 10, asked.plan(None, 10, width), pool=pool).top(10)
 
-    curve = measured(ask, asked.widths, matrix, metric, norms, pool)
+    curve = measured(ask, asked.widths, matrix, metric, norms, asked.other, asked.misses, pool)
     return index if curve is None else replace(index, curve=curve)
 
 

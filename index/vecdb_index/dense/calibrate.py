@@ -37,19 +37,19 @@ def unmeasured(width: int) -> Curve:
     return np.array([[width, 1]], np.float32)
 
 
-def questions(matrix: Matrix, norms: Scores) -> Matrix:
+def questions(matrix: Matrix, norms: Scores, other: float = OTHER) -> Matrix:
     """Return questions for a matrix of rows, of its type; the same ones each time."""
     some = np.flatnonzero(norms > 0)
     if len(some) == 0:
         return matrix[:0]
     pairs = some[np.random.default_rng(len(matrix)).integers(0, len(some), (2, QUESTIONS))]
-    asked = mixed(matrix[pairs[0]], matrix[pairs[1]])
+    asked = mixed(matrix[pairs[0]], matrix[pairs[1]], other)
     return asked[asked.any(axis=1)]
 
 
-def mixed(rows: Matrix, others: Matrix) -> Matrix:
-    """Return each row with half of another one added: float32, or int8 for rows of int8."""
-    sums = (rows.astype(np.float32) + np.float32(OTHER) * others.astype(np.float32)) / np.float32(1 + OTHER)
+def mixed(rows: Matrix, others: Matrix, other: float = OTHER) -> Matrix:
+    """Return each row with a share of another one added: float32, or int8 for rows of int8."""
+    sums = (rows.astype(np.float32) + np.float32(other) * others.astype(np.float32)) / np.float32(1 + other)
     return np.rint(sums).astype(np.int8) if rows.dtype == np.int8 else sums
 
 
@@ -59,10 +59,15 @@ def measured(
     matrix: Matrix,
     metric: Metric,
     norms: Scores,
+    other: float = OTHER,
+    misses: float = 1.0,
     pool: ThreadPoolExecutor | None = None,
 ) -> Curve | None:
-    """Return the curve of an index; None where no question can be asked."""
-    asked = questions(matrix, norms)
+    """Return the curve of an index; None where no question can be asked.
+
+    other is the share of another row in the questions, misses how many rows real questions miss for one that they do.
+    """
+    asked = questions(matrix, norms, other)
     if len(asked) == 0:
         return None
     exact = flat.search_batch(matrix, asked, K, metric, norms=norms, pool=pool)
@@ -72,8 +77,8 @@ def measured(
         found = ask(asked, width)
         shares = [len(best & set(one.rows.tolist())) / len(best) for best, one in zip(true, found, strict=True)]
         share = float(np.mean(shares))
-        points.append((width, max(share, points[-1][1] if points else 0.0)))
-        if share >= ENOUGH:
+        points.append((width, max(1 - misses * (1 - share), points[-1][1] if points else 0.0)))
+        if points[-1][1] >= ENOUGH:
             break
     return np.array(points, np.float32)
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb_index.dense import flat
+from vecdb_index.dense import calibrate, flat
 from vecdb_index.dense import plan as plans
 from vecdb_index.dense.allowed import Allowed
 from vecdb_index.dense.hnsw.graph import EF, ENTRIES, Graph
@@ -60,6 +60,8 @@ class Searcher:
     """
 
     widths: ClassVar[tuple[int, ...]] = WIDTHS
+    other: ClassVar[float] = calibrate.OTHER
+    misses: ClassVar[float] = 1.0
 
     def __init__(self, graph: Graph, matrix: Matrix, metric: Metric, norms: Scores | None = None) -> None:
         from vecdb_index.kernels.answer import answer_of

@@ -15,6 +15,12 @@ from vecdb_index.types import Answers, Matrix, Metric, Scores
 
 WIDTHS = 1, 2, 4, 8, 16, 32, 64, 128, 256, 512
 """Numbers of lists at which the recall is measured."""
+OTHER, MISSES = 1.0, 4.0
+"""The share of another row in the questions that it is measured with, and how many rows real questions miss for each
+that these do: the neighbours of short questions lie scattered over many lists. Over 30,000 texts in 173 lists the two
+together promise .90, .95 and .99 where real questions found .89, .94 and .99."""
+CODES_PER_ROW = 3.0
+"""A row that is scored exactly costs as much as so many codes that are read list by list."""
 
 
 class IvfSearcher:
@@ -29,6 +35,8 @@ class IvfSearcher:
     """
 
     widths: ClassVar[tuple[int, ...]] = WIDTHS
+    other: ClassVar[float] = OTHER
+    misses: ClassVar[float] = MISSES
 
     def __init__(self, index: Ivf, matrix: Matrix, metric: Metric, norms: Scores | None = None) -> None:
         self.index, self.matrix = index, matrix
@@ -46,7 +54,9 @@ class IvfSearcher:
 
     def plan(self, allowed: int | None, k: int, width: int, kind: Kind | None = None) -> Plan:
         """Choose how to search: read `width` lists, or scan where few rows are allowed."""
-        few = allowed is not None and allowed <= FEW * k
+        few = allowed is not None and (
+            allowed <= FEW * k or allowed * CODES_PER_ROW <= len(self.index) * width / self.index.lists
+        )
         return Plan("scan" if few or kind == "scan" else "lists", width, 0.0)
 
     def answers(
