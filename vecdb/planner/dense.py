@@ -18,7 +18,7 @@ import numpy as np
 from vecdb.errors import CorruptionError
 from vecdb.filters.evaluate import BoundFilter
 from vecdb.planner.effort import USUAL, Effort
-from vecdb.planner.found import Candidates, Found, PartPlan, merged, of_one_part
+from vecdb.planner.found import Candidates, Found, PartPlan, merged, of_one_index, of_one_part
 from vecdb.planner.masks import allowed as allowed_rows
 from vecdb.schema.indexes import FLAT
 from vecdb.schema.schema import Column
@@ -102,6 +102,8 @@ def search(
         else:
             chosen = Plan(plan.plan, plan.ef, 0.0)  # pyright: ignore[reportArgumentType]
             found = target.searcher.answers(queries, k, chosen, allowed, pool)
+            if len(parts) == 1 and len(queries) > 1:
+                return of_one_index(parts, found, k, (), tuple(plans))
             reads = found.reads if reads is None else reads + found.reads
             lines = found.lines(k)
         gathered.append((number, lines))

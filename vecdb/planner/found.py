@@ -1,13 +1,13 @@
 """Ranked rows of several parts: keeping the best, and fetching their values."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from vecdb.storage.snapshot import Part
+from vecdb_index.types import Answers
 
 
 class PartPlan(NamedTuple):
@@ -31,12 +31,31 @@ class PartPlan(NamedTuple):
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class SharedIds:
+    """The ids of a batch's answers, all from one part: fetched together when the first of them is looked at."""
+
+    __slots__ = ("_lines", "_part", "_rows")
+
+    def __init__(self, part: Part, rows: np.ndarray) -> None:
+        self._part = part
+        self._rows = rows
+        self._lines: list[list[Any]] | None = None
+
+    def line(self, at: int, count: int) -> list[Any]:
+        """Return the ids of one answer, which has so many rows."""
+        if self._lines is None:
+            width = self._rows.shape[1]
+            flat = self._part.ids_of(self._rows.ravel())
+            self._lines = [flat[start : start + width] for start in range(0, len(flat), width)]
+        return self._lines[at][:count]
+
+
+class Found(NamedTuple):
     """Ranked rows: for each the part, the row in it, the score.
 
     `part` is None when all rows are of the first part. `missing` names the parts left out because of damage; `reads`
-    counts the codes that were compared, where an index was used.
+    counts the codes that were compared, where an index was used. `shared` has the ids of this and other answers, this
+    one's at place `at`.
     """
 
     parts: Sequence[Part]
@@ -46,11 +65,15 @@ class Found:
     missing: tuple[str, ...] = ()
     plans: tuple[PartPlan, ...] = ()
     reads: int = 0
+    shared: SharedIds | None = None
+    at: int = 0
 
     def ids(self) -> list[Any]:
         """Return the ids of the rows, in their order."""
         if len(self.row) == 0:
             return []
+        if self.shared is not None:
+            return self.shared.line(self.at, len(self.row))
         if self.part is None:
             return self.parts[0].ids_of(self.row)
         out: list[Any] = [None] * len(self.row)
@@ -63,7 +86,7 @@ class Found:
     def some(self, at: np.ndarray) -> "Found":
         """Return only the rows at these places."""
         part = None if self.part is None else self.part[at]
-        return replace(self, part=part, row=self.row[at], score=self.score[at])
+        return self._replace(part=part, row=self.row[at], score=self.score[at], shared=None)
 
     def take(self, values: Callable[[Part, np.ndarray], pa.Array]) -> pa.Array:
         """Return one value per row, in their order: values(part, rows) gives those of one part."""
@@ -122,6 +145,27 @@ def of_one_part(
     if len(set(listed)) < len(listed):
         return merged(parts, [Candidates(0, rows, scores)], k, missing, plans, reads)
     return Found(parts, None, rows[:k], scores[:k], missing, plans, reads)
+
+
+def of_one_index(
+    parts: Sequence[Part], found: Answers, k: int, missing: tuple[str, ...], plans: tuple[PartPlan, ...]
+) -> list[Found]:
+    """Return the k best rows of each answer of the only part's index, equal scores by id."""
+    rows, scores = found.rows[:, :k], found.scores[:, :k]
+    width = rows.shape[1]
+    counts = np.minimum(found.met, width)
+    equal = scores[:, 1:] == scores[:, :-1]
+    tied = (equal & (np.arange(1, width) < counts[:, None])).any(axis=1).tolist()
+    whole = counts.min() == width  # behind the end of a shorter line there are no row numbers
+    shared = SharedIds(parts[0], rows) if whole else None
+    out = []
+    for at, (count, reads) in enumerate(zip(counts.tolist(), found.reads.tolist(), strict=True)):
+        row, score = rows[at, :count], scores[at, :count]
+        if tied[at]:
+            out.append(merged(parts, [Candidates(0, row, score)], k, missing, plans, reads))
+        else:
+            out.append(Found(parts, None, row, score, missing, plans, reads, shared, at))
+    return out
 
 
 def _by_id(parts: Sequence[Part], part: np.ndarray, row: np.ndarray, score: np.ndarray) -> np.ndarray:
