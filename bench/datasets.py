@@ -2,8 +2,9 @@
 
 A set is named by a string: a folder of the data directory ("debian60k"), an HDF5 file in the ann-benchmarks layout
 ("glove-25-angular.hdf5"), "gaussian:ROWSxDIM" or "clustered:ROWSxDIM"; "@ROWS" behind any of them takes its first rows,
-or goes round it again with perturbed copies until there are so many. Everything is deterministic: the same name gives
-the same rows on every machine, whatever the block size it is read in.
+or goes round it again with perturbed copies until there are so many; "~ROWS" goes round it with mixtures of near
+neighbours instead (bench.mixing), which is what approximate search is measured on. Everything is deterministic: the
+same name gives the same rows on every machine.
 
 Row r of every set has the id f"{r:09d}", so that a system which knows rows only by number can answer in ids.
 """
@@ -11,11 +12,14 @@ Row r of every set has the id f"{r:09d}", so that a system which knows rows only
 import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from bench import mixing
 
 BLOCK_ROWS = 10_000
 ATTRIBUTES = ("name", "section", "size", "r100", "text")
@@ -33,7 +37,8 @@ class Dataset:
         queries: float32 (q, d).
         attributes: a table of the base rows with the columns ATTRIBUTES; r100 is uniform in 0..99 and independent
             of the vectors, so `r100 < p` passes p percent of the rows.
-        rows: how many rows the set has; those past the base rows are perturbed copies.
+        rows: how many rows the set has; those past the base rows are perturbed copies, or mixtures.
+        mixes: whether they are mixtures.
 
     """
 
@@ -43,10 +48,20 @@ class Dataset:
     queries: np.ndarray
     attributes: pa.Table
     rows: int
+    mixes: bool = False
 
     @property
     def dimension(self) -> int:
         return self.vectors.shape[1]
+
+    def some_queries(self, count: int) -> np.ndarray:
+        """Return `count` queries, or all where there are fewer, evenly spaced: neighbours in a file may be alike."""
+        chosen = np.linspace(0, len(self.queries) - 1, min(count, len(self.queries))).round().astype(np.int64)
+        return self.queries[chosen].astype(np.float32)
+
+    @cached_property
+    def _near(self) -> np.ndarray:
+        return mixing.neighbours(self.vectors, _SEED)
 
     def block(self, start: int) -> pa.RecordBatch:
         """Return rows start .. start + BLOCK_ROWS (fewer at the end) as id, ATTRIBUTES, embedding."""
@@ -66,7 +81,11 @@ class Dataset:
         numbers = np.arange(start, min(start + BLOCK_ROWS, self.rows))
         vectors = self.vectors[numbers % len(self.vectors)]
         copies = numbers >= len(self.vectors)
-        if copies.any():
+        if copies.any() and self.mixes:
+            rng = np.random.default_rng([_SEED, start])
+            source = numbers[copies] % len(self.vectors)
+            vectors[copies] = mixing.mixed(self.vectors, self._near, source, rng, self.metric == "cosine")
+        elif copies.any():
             noise = np.random.default_rng([_SEED, start]).standard_normal(vectors.shape, dtype=np.float32)
             length = np.linalg.norm(vectors[copies], axis=1, keepdims=True)
             vectors[copies] += noise[copies] * (_PERTURBATION * length / np.sqrt(np.float32(self.dimension)))
@@ -104,7 +123,8 @@ def load(name: str, data: Path | None) -> Dataset:
         ValueError: the rows of a name are not a number.
 
     """
-    base_name, _, rows = name.partition("@")
+    mixes = "~" in name
+    base_name, _, rows = name.partition("~" if mixes else "@")
     if base_name.startswith(("gaussian:", "clustered:")):
         found = _synthetic(base_name)
     elif data is None:
@@ -117,7 +137,7 @@ def load(name: str, data: Path | None) -> Dataset:
     else:
         found = _folder(data / base_name)
     wanted = int(rows) if rows else found.rows
-    return Dataset(name, found.metric, found.vectors, found.queries, found.attributes, wanted)
+    return Dataset(name, found.metric, found.vectors, found.queries, found.attributes, wanted, mixes)
 
 
 def _folder(folder: Path) -> Dataset:

@@ -16,7 +16,10 @@ import numpy as np
 
 from bench import measure
 
-LIBRARIES = ("numpy", "pyarrow", "numba", "llvmlite", "faiss-cpu", "h5py", "lancedb")
+LIBRARIES = (
+    *("numpy", "pyarrow", "numba", "llvmlite", "faiss-cpu", "h5py", "lancedb"),
+    *("hnswlib", "usearch", "scalable-vs", "voyager", "zvec", "qdrant-edge-py"),
+)
 
 
 def cores() -> int:

@@ -22,6 +22,13 @@ def size_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in files(folder))
 
 
+def allocated_bytes(folder: Path) -> int:
+    """Return the bytes that the files under `folder` really take: files with holes take less than their size."""
+    # Blocks are counted once they are allocated, which may be as late as when they are written.
+    os.sync()
+    return sum(path.stat().st_blocks * 512 for path in files(folder))
+
+
 def load(folder: Path) -> None:
     """Read every file under `folder` once."""
     for path in files(folder):

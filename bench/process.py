@@ -26,14 +26,19 @@ class JobFailedError(Exception):
     """A job ended without a result; the message is the end of what it wrote to stderr."""
 
 
-def run_job(context: Context, step: str, timeout_s: float) -> dict[str, Any]:
-    """Run one step ("prepare", "setup" or "run") of a workload in a fresh process and return its record.
+class JobSkippedError(Exception):
+    """The system cannot do what the workload asks; the message says what."""
+
+
+def run_job(context: Context, step: str, timeout_s: float, python: str = sys.executable) -> dict[str, Any]:
+    """Run one step ("prepare", "setup" or "run") of a workload in a fresh process of `python`; return its record.
 
     The record holds metrics, wall_s, cpu_s, peak_resident_bytes, and, where /proc tells, peak_private_bytes for the
     whole job and for each of its phases.
 
     Raises:
         JobFailedError: the process failed, was killed, or took longer than timeout_s seconds.
+        JobSkippedError: the system cannot do what the step asks.
 
     """
     description = {
@@ -46,13 +51,15 @@ def run_job(context: Context, step: str, timeout_s: float) -> dict[str, Any]:
     }
     with tempfile.TemporaryDirectory(prefix="vecdb-bench-job-") as folder:
         out, errors = Path(folder) / "out.json", Path(folder) / "stderr"
-        command = [sys.executable, "-m", "bench.job", str(out), json.dumps(description)]
+        command = [python, "-m", "bench.job", str(out), json.dumps(description)]
         with errors.open("wb") as stderr:
             samples = _watched(command, stderr, timeout_s)
         if not out.exists():
             lines = errors.read_text(errors="replace").strip().splitlines()
             raise JobFailedError("\n".join(lines[-_LAST_LINES:]) or "the job ended without a word")
         record: dict[str, Any] = json.loads(out.read_text())
+    if "unsupported" in record:
+        raise JobSkippedError(record["unsupported"])
     record["peak_private_bytes"] = max((size for _, size in samples), default=None)
     record["phases"] = {
         name: {"seconds": end - begin, "peak_private_bytes": _peak_between(samples, begin, end)}

@@ -1,6 +1,7 @@
-"""Records as Markdown tables and plots: `python -m bench.report` writes report.md and one SVG a record.
+"""Records as Markdown tables and plots: `python -m bench.report` writes report.md and the SVGs of each record.
 
-Plots show medians with the extremes of the runs as whiskers. Everything is made from the JSON alone.
+Everything is made from the JSON alone. The points of a sweep or a grid, whose names begin with "at ", are drawn
+(bench.plots) and left out of the tables.
 """
 
 import argparse
@@ -13,9 +14,13 @@ from typing import Any
 if not __package__:  # run as a script: this folder is on the path instead of the one above it
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from bench import plots
 from bench.checkout import RESULTS
 
 _NOISY = 0.15
+# With more systems than this, a table of the headlines with a system in each line comes first.
+_FEW_SYSTEMS = 4
+_POINT = "at "
 
 
 def tables(record: Mapping[str, Any]) -> str:
@@ -26,11 +31,17 @@ def tables(record: Mapping[str, Any]) -> str:
         rows = [[label, number(told["median"]), _range(told)] for label, told in record["ratios"].items()]
         parts.append(_table(["ratio", "median", "range"], rows))
     systems = record["systems"]
-    metrics = list(dict.fromkeys(name for told in systems.values() for name in told["summary"]))
+    every = dict.fromkeys(name for told in systems.values() for name in told["summary"])
+    metrics = [name for name in every if not name.startswith(_POINT)]
+    if len(systems) > _FEW_SYSTEMS:
+        parts.append(_overview(record))
     if systems:
         rows = [[_shown_name(name), *(_cell(name, told) for told in systems.values())] for name in metrics]
         parts.append(_table(["metric", *systems], rows))
+    if len(metrics) < len(every):
+        parts.append(f"{len(every) - len(metrics)} figures of single points (`at ...`) are in the JSON.")
     parts += [f"- **failed**: {one['system']} {one['step']}: {_last_line(one['error'])}" for one in record["failures"]]
+    parts += [f"- skipped: {one['system']} {one['step']}: {one['reason']}" for one in record.get("skipped", ())]
     return "\n\n".join(parts) + "\n"
 
 
@@ -44,55 +55,17 @@ def number(value: float) -> str:
     return f"{value:.2f}" if size >= 1 else f"{value:.3g}"
 
 
-def plot(record: Mapping[str, Any], path: Path) -> bool:
-    """Draw the record's headline metrics to an SVG; return False when it has none."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    # The same record gives the same file: no date, no random element names.
-    matplotlib.rcParams["svg.hashsalt"] = "vecdb"
-    matplotlib.rcParams["svg.fonttype"] = "none"
-    from matplotlib import pyplot
-
-    shown = _headline_metrics(record)
-    if not shown:
-        return False
-    figure, axes = pyplot.subplots(len(shown), 1, figsize=(7, 0.7 + 1.5 * len(shown)), squeeze=False)
-    for axis, metric in zip(axes[:, 0], shown, strict=True):
-        having = {
-            name: told["summary"][metric] for name, told in record["systems"].items() if metric in told["summary"]
-        }
-        medians = [told["median"] for told in having.values()]
-        below = [told["median"] - told["min"] for told in having.values()]
-        above = [told["max"] - told["median"] for told in having.values()]
-        axis.barh(list(having), medians, xerr=[below, above], color="#4c72b0", ecolor="#333333", capsize=3)
-        axis.invert_yaxis()
-        axis.set_title(metric, fontsize=9, loc="left")
-        axis.tick_params(labelsize=8)
-        axis.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
-    pyplot.close(figure)
-    return True
-
-
 def write(folder: Path) -> Path:
     """Read every record of `folder`, write report.md and the plots beside them, and return the report's path."""
     parts = ["# Benchmark results", "Made by `python -m bench.report`; how to read it: `bench/README.md`."]
     for path in sorted(folder.glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
         parts.append(tables(record))
-        if plot(record, path.with_suffix(".svg")):
-            parts.append(f"![{record['workload']}]({path.stem}.svg)")
+        drawn = plots.draw(record, path.with_suffix(""))
+        parts += [f"![{plot.stem}]({plot.name})" for plot in drawn]
     report = folder / "report.md"
     report.write_text("\n\n".join(parts).rstrip() + "\n", encoding="utf-8")
     return report
-
-
-def _headline_metrics(record: Mapping[str, Any]) -> list[str]:
-    metrics = dict.fromkeys(name for told in record["systems"].values() for name in told["summary"])
-    # By whole words from the end: "rows_per_s" is not "unsynced_rows_per_s".
-    return [name for name in metrics if any(f" {name}".endswith(f" {wanted}") for wanted in record["headlines"])]
 
 
 def _origin(record: Mapping[str, Any]) -> str:
@@ -108,11 +81,24 @@ def _origin(record: Mapping[str, Any]) -> str:
         "Parameters: " + ", ".join(f"`{name}={value}`" for name, value in record["parameters"].items()) + ".",
         "Versions: " + ", ".join(f"{name} {version}" for name, version in record["versions"].items()) + ".",
     ]
+    if record.get("peer_versions"):
+        peers = [f"{name} {version}" for name, version in record["peer_versions"].items()]
+        lines.append("Versions of the peers' environment: " + ", ".join(peers) + ".")
     if told["scratch_filesystem"] in ("tmpfs", "overlay"):
         lines.append(f"**Durable figures mean little here: the scratch folder is on {told['scratch_filesystem']}.**")
     if stolen and max(stolen) > _NOISY:
         lines.append(f"**Noisy: the hypervisor took up to {max(stolen):.0%} of the cores during a run.**")
     return "\n".join(lines)
+
+
+def _overview(record: Mapping[str, Any]) -> str:
+    """The headlines, medians only, a system in each line."""
+    shown = plots.headline_metrics(record)
+    rows = []
+    for system, told in record["systems"].items():
+        cells = [told["summary"].get(metric) for metric in shown]
+        rows.append([system, *("" if cell is None else number(cell["median"]) for cell in cells)])
+    return _table(["system", *shown], rows)
 
 
 def _cell(metric: str, system: Mapping[str, Any]) -> str:

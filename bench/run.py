@@ -20,10 +20,11 @@ from typing import Any
 if not __package__:  # run as a script: this folder is on the path instead of the one above it
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from bench import machine, records, report, systems, workloads
+from bench import machine, records, report, workloads
 from bench.checkout import RESULTS, commit, import_from_checkout
 from bench.context import Context, Parameter, parse_settings
-from bench.process import JobFailedError, run_job
+from bench.interpreters import Interpreters
+from bench.process import JobFailedError, JobSkippedError, run_job
 
 QUICK_REPEATS = 2
 
@@ -38,28 +39,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for setting in options.set:
         if setting.partition("=")[0] not in settable:
             parser.error(f"--set {setting}: no chosen workload has it; there are {', '.join(sorted(settable))}")
+    try:
+        interpreters = Interpreters(options.peers_python)
+    except FileNotFoundError as error:
+        parser.error(str(error))
     failed = False
     for name in names:
-        record = run_workload(name, options)
+        record = run_workload(name, options, interpreters)
         failed = failed or bool(record["failures"])
         print(report.tables(record))
     return 1 if failed else 0
 
 
-def run_workload(name: str, options: argparse.Namespace) -> dict[str, Any]:
+def run_workload(name: str, options: argparse.Namespace, interpreters: Interpreters) -> dict[str, Any]:
     """Run one workload, write its record unless this is a quick run without --results, and return it."""
     workload = workloads.load(name)
     defaults = {**workload.FULL, **(workload.QUICK if options.quick else {})}
     parameters = parse_settings([item for item in options.set if item.partition("=")[0] in defaults], defaults)
     repeats = options.repeats or (QUICK_REPEATS if options.quick else workload.REPEATS)
-    wanted = options.systems.split(",") if options.systems else [s for s in workload.SYSTEMS if systems.importable(s)]
+    wanted = options.systems.split(",") if options.systems else list(workload.SYSTEMS)
+    if not options.systems:
+        wanted = [system for system in wanted if interpreters.importable(system)]
     if options.scratch is not None:
         options.scratch.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f"vecdb-bench-{name}-", dir=options.scratch))
     known = {str(scratch): "SCRATCH", **({str(options.data): "DATA"} if options.data else {})}
+    known |= interpreters.known_paths()
     try:
         record = _header(name, options, parameters, repeats, scratch)
-        runs, setups, failures = _jobs(name, wanted, repeats, parameters, scratch, options)
+        record["peer_versions"] = interpreters.peer_versions()
+        runs, setups, failures, skipped = _jobs(name, wanted, repeats, parameters, scratch, options, interpreters)
         record["machine_noise"] = {**record["machine_noise"], "calibration_after": machine.calibrate()}
         record["setups"] = setups
         record["systems"] = {
@@ -67,6 +76,7 @@ def run_workload(name: str, options: argparse.Namespace) -> dict[str, Any]:
         }
         record["ratios"] = records.ratios(runs, workload.ratios(parameters))
         record["failures"] = failures
+        record["skipped"] = skipped
         record["headlines"] = list(workload.HEADLINES)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -84,11 +94,13 @@ def _jobs(
     parameters: Mapping[str, Parameter],
     scratch: Path,
     options: argparse.Namespace,
-) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Any], list[dict[str, str]]]:
-    """Run every job; return the runs by system, the set-up records, and what failed."""
+    interpreters: Interpreters,
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Any], list[dict[str, str]], list[dict[str, str]]]:
+    """Run every job; return the runs by system, the set-up records, what failed, and what was skipped."""
     runs: dict[str, list[dict[str, Any]]] = {system: [] for system in wanted}
     setups: dict[str, Any] = {}
     failures: list[dict[str, str]] = []
+    skipped: list[dict[str, str]] = []
 
     def attempt(system: str, step: str) -> dict[str, Any] | None:
         print(f"{name} {step} {system}".rstrip(), file=sys.stderr, flush=True)
@@ -96,7 +108,12 @@ def _jobs(
         os.sync()
         noise, calibration = machine.Noise(), machine.calibrate()
         try:
-            done = run_job(Context(name, system, scratch, options.data, parameters), step, options.timeout)
+            context = Context(name, system, scratch, options.data, parameters)
+            done = run_job(context, step, options.timeout, interpreters.of(system))
+        except JobSkippedError as reason:
+            print(f"  skipped: {reason}", file=sys.stderr, flush=True)
+            skipped.append({"system": system, "step": step, "reason": str(reason)})
+            return None
         except JobFailedError as error:
             print(f"  failed: {str(error).splitlines()[-1]}", file=sys.stderr, flush=True)
             failures.append({"system": system, "step": step, "error": str(error)})
@@ -109,7 +126,7 @@ def _jobs(
         return {**done, "noise": {**noise.report(), "calibration": calibration}}
 
     if attempt("", "prepare") is None:
-        return runs, setups, failures
+        return runs, setups, failures, skipped
     alive = []
     for system in wanted:
         done = attempt(system, "setup")
@@ -125,7 +142,7 @@ def _jobs(
                 shutil.rmtree(scratch / system, ignore_errors=True)
             else:
                 runs[system].append(done)
-    return runs, setups, failures
+    return runs, setups, failures, skipped
 
 
 def _header(
@@ -154,6 +171,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a parameter")
     data = os.environ.get("VECDB_BENCH_DATA")
     parser.add_argument("--data", type=Path, default=Path(data) if data else None, help="folder of the data sets")
+    peers = os.environ.get("VECDB_BENCH_PEERS")
+    parser.add_argument(
+        "--peers-python", type=Path, default=Path(peers) if peers else None, help="Python that has the peers' packages"
+    )
     parser.add_argument("--scratch", type=Path, default=None, help="where stores are written; emptied afterwards")
     parser.add_argument("--results", type=Path, default=None, help="where records are written")
     parser.add_argument("--label", default="", help="part of the record's file name: WORKLOAD-LABEL.json")

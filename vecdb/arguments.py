@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 WIDEST = 10_000
-"""The most candidates that a walk may be asked to keep."""
+"""The most candidates that a walk may be asked to keep, and the most lists that a search may be asked to read."""
 
 
 def whole_number(name: str, value: Any, least: int = 1) -> int:
@@ -88,28 +88,30 @@ def query_matrix(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
     return np.ascontiguousarray(converted)
 
 
-def effort_of(exact: bool, recall: float | None, ef: int | None, plan: str | None) -> Effort:
+def effort_of(exact: bool, recall: float | None, ef: int | None, plan: str | None, probes: int | None = None) -> Effort:
     """Return how hard to look, as the arguments of a search say it.
 
     Raises:
         InvalidInputError: recall is no share, ef no number of candidates, or plan no plan.
 
     """
-    if not exact and recall is None and ef is None and plan is None:
+    if not exact and recall is None and ef is None and plan is None and probes is None:
         return USUAL
-    from vecdb_index.dense.hnsw.plan import KINDS
+    from vecdb_index.dense.plan import KINDS
 
-    if recall is not None and ef is not None:
-        raise InvalidInputError("name recall or ef, not both", field="ef")
+    if sum(choice is not None for choice in (recall, ef, probes)) > 1:
+        raise InvalidInputError("name only one of recall, ef and probes", field="recall")
     if recall is not None and not (isinstance(recall, numbers.Real) and 0 < recall < 1):
         hint = "; exact=True finds all" if recall == 1 else ""
         raise InvalidInputError(
             f"recall is {recall!r}, expected a number above 0 and below 1{hint}", field="recall", value=recall
         )
-    if ef is not None:
-        ef = whole_number("ef", ef)
-        if ef > WIDEST:
-            raise InvalidInputError(f"ef is {ef}, at most {WIDEST} candidates are kept", field="ef", value=ef)
+    width = None
+    for name, value in (("ef", ef), ("probes", probes)):
+        if value is not None:
+            width = whole_number(name, value)
+            if width > WIDEST:
+                raise InvalidInputError(f"{name} is {value}, at most {WIDEST}", field=name, value=value)
     if plan is not None and plan not in KINDS:
         raise InvalidInputError(f"plan {plan!r} is not one of {', '.join(KINDS)}", field="plan", value=plan)
-    return Effort(bool(exact), ef, RECALL if recall is None else float(recall), cast("Any", plan))
+    return Effort(bool(exact), width, RECALL if recall is None else float(recall), cast("Any", plan))

@@ -68,7 +68,7 @@ class Collection(LatestReads):
         index_worker = Worker(f"vecdb-index-{self.name}", indexer.build_all)
 
         def merge() -> int:
-            merged = compact_once(writer)
+            merged = compact_once(writer, indexer.carry)
             if not merged:
                 index_worker.wake()  # when all is merged that will be: an index of an input would be for nothing
             return merged
@@ -355,9 +355,12 @@ class Collection(LatestReads):
         writer = self._writable()
         started = time.monotonic()
         before = self.stats()
-        compact_all(writer)
+        assert self._indexer is not None
+        compact_all(writer, self._indexer.carry)
         if purge:
             history.forget(writer)
+        if self._index_worker is not None:
+            self._index_worker.wake()
         after = self.stats()
         return {
             "segments_before": before["segments"],

@@ -32,13 +32,14 @@ class LatestReads:
         exact: bool = False,
         recall: float | None = None,
         ef: int | None = None,
+        probes: int | None = None,
         plan: str | None = None,
         allow_partial: bool = False,
         **vectors: Any,
     ) -> SearchResult:
         """Return the k best rows for one query vector; see `Snapshot.search`."""
-        options = {"exact": exact, "recall": recall, "ef": ef, "plan": plan, "allow_partial": allow_partial}
-        return self.snapshot().search(k, where, fields, **options, **vectors)
+        options: dict[str, Any] = {"exact": exact, "recall": recall, "ef": ef, "probes": probes, "plan": plan}
+        return self.snapshot().search(k, where, fields, allow_partial=allow_partial, **options, **vectors)
 
     def search_batch(
         self,
@@ -49,13 +50,14 @@ class LatestReads:
         exact: bool = False,
         recall: float | None = None,
         ef: int | None = None,
+        probes: int | None = None,
         plan: str | None = None,
         allow_partial: bool = False,
         **vectors: Any,
     ) -> list[SearchResult]:
         """Return one result per row of a matrix of queries; see `Snapshot.search_batch`."""
-        options = {"exact": exact, "recall": recall, "ef": ef, "plan": plan, "allow_partial": allow_partial}
-        return self.snapshot().search_batch(k, where, fields, **options, **vectors)
+        options: dict[str, Any] = {"exact": exact, "recall": recall, "ef": ef, "probes": probes, "plan": plan}
+        return self.snapshot().search_batch(k, where, fields, allow_partial=allow_partial, **options, **vectors)
 
     def search_iter(
         self,
@@ -80,11 +82,12 @@ class LatestReads:
         where: str | Expression | None = None,
         recall: float | None = None,
         ef: int | None = None,
+        probes: int | None = None,
         plan: str | None = None,
     ) -> RecallReport:
         """Measure searches against the exact scan, on these rows; see `Snapshot.recall`."""
         return self.snapshot().recall(
-            queries, field=field, sample=sample, k=k, where=where, recall=recall, ef=ef, plan=plan
+            queries, field=field, sample=sample, k=k, where=where, recall=recall, ef=ef, probes=probes, plan=plan
         )
 
     @overload  # a str is a sequence of str too: the first overload decides

@@ -78,6 +78,7 @@ class Snapshot:
         exact: bool = False,
         recall: float | None = None,
         ef: int | None = None,
+        probes: int | None = None,
         plan: str | None = None,
         allow_partial: bool = False,
         **vectors: Any,
@@ -95,8 +96,9 @@ class Snapshot:
             recall: the share of the true best k to find, above 0 and below 1; by default 0.99. What it takes was
                 measured when the index was built, or by `tune`.
             ef: instead of recall: how many candidates a walk through a graph keeps.
-            plan: insist on one way through the segments that have an index: "scan", "codes", "graph", "wide" or
-                "two_hops". For measurements.
+            probes: instead of recall, for inverted files: how many lists are read.
+            plan: insist on one way through the segments that have an index: "scan", "codes", "graph", "wide",
+                "two_hops" or "lists". For measurements.
             allow_partial: answer although a damaged segment cannot be read; `missing` then names it.
             **vectors: one vector field's name and the query: (dimension,) numbers.
 
@@ -107,7 +109,7 @@ class Snapshot:
 
         """
         column, query = self._query(vectors)
-        effort = effort_of(exact, recall, ef, plan)
+        effort = effort_of(exact, recall, ef, plan, probes)
         return self._search(column, query_matrix(column, query, 1), k, where, fields, effort, allow_partial)[0]
 
     def search_batch(
@@ -119,13 +121,14 @@ class Snapshot:
         exact: bool = False,
         recall: float | None = None,
         ef: int | None = None,
+        probes: int | None = None,
         plan: str | None = None,
         allow_partial: bool = False,
         **vectors: Any,
     ) -> list[SearchResult]:
         """Return, for each row of a (queries, dimension) matrix, exactly what `search` returns for it."""
         column, queries = self._query(vectors)
-        effort = effort_of(exact, recall, ef, plan)
+        effort = effort_of(exact, recall, ef, plan, probes)
         return self._search(column, query_matrix(column, queries, 2), k, where, fields, effort, allow_partial)
 
     def search_iter(
@@ -188,6 +191,7 @@ class Snapshot:
         where: str | Expression | None = None,
         recall: float | None = None,
         ef: int | None = None,
+        probes: int | None = None,
         plan: str | None = None,
     ) -> RecallReport:
         """Ask queries both through the index and exactly, and return how good and how fast the answers are.
@@ -199,15 +203,16 @@ class Snapshot:
             sample: how many.
             k: rows asked for.
             where: a filter, as in `search`.
-            recall: as in `search`, and so are ef and plan.
+            recall: as in `search`, and so are ef, probes and plan.
             ef: as in `search`.
+            probes: as in `search`.
             plan: as in `search`.
 
         """
         from vecdb import tuning
 
         trial = self.trial(queries, field, sample, k, where)
-        return tuning.recall(trial, effort_of(False, recall, ef, plan))
+        return tuning.recall(trial, effort_of(False, recall, ef, plan, probes))
 
     def trial(
         self, queries: Any, field: str | None, sample: int, k: int, where: str | Expression | None = None

@@ -15,7 +15,7 @@ from vecdb.planner.effort import Effort
 from vecdb.results import RecallReport, TuneReport
 from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column, Schema
-from vecdb_index.dense.hnsw import calibrate
+from vecdb_index.dense import calibrate
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -158,12 +158,19 @@ def recall(trial: Trial, effort: Effort) -> RecallReport:
 
 
 def curve(trial: Trial) -> TuneReport:
-    """Return the recall at growing widths of the search."""
+    """Return the recall at growing widths of the search.
+
+    Raises:
+        InvalidInputError: no segment has an index yet.
+
+    """
+    searcher = dense.any_searcher(trial.state, trial.column)
+    if searcher is None:
+        raise InvalidInputError(f"{trial.column.name!r} has no index yet: every search of it is exact", field="field")
     true = trial.answers(Effort(exact=True))
     points: list[tuple[int, float]] = []
-    extra = calibrate.extra(trial.k)
-    for width in calibrate.WIDTHS:
-        found = trial.answers(Effort(ef=width + extra, plan="graph" if trial.where is None else None))
+    for width in searcher.widths:
+        found = trial.answers(Effort(width=width + searcher.wider(trial.k)))
         reached = float(shares(found, true).mean())
         points.append((width, max(reached, points[-1][1] if points else 0.0)))
         if reached >= calibrate.ENOUGH:

@@ -1,10 +1,10 @@
 """The systems that workloads compare, by name; a system's module is imported only when a job uses it.
 
-To add one: a subclass of System in its own file, and a line here.
+To add one: a subclass of System in its own file, and a line here. A name may also be a library's (bench.libraries):
+then the workload decides which of the two it means.
 """
 
 import importlib
-import importlib.util
 
 from bench.systems.base import System
 
@@ -18,6 +18,9 @@ _SYSTEMS = {
     "parquet-plain": ("bench.systems.parquet", "PlainParquet", "pyarrow"),
     "sqlite": ("bench.systems.sqlite", "Sqlite", "sqlite3"),
     "lancedb": ("bench.systems.lance", "Lance", "lancedb"),
+    "zvec": ("bench.systems.zvec_system", "Zvec", "zvec"),
+    "zvec-int8": ("bench.systems.zvec_system", "ZvecInt8", "zvec"),
+    "qdrant-edge": ("bench.systems.qdrant_edge", "QdrantEdge", "qdrant_edge"),
     "log": ("bench.systems.log", "AppendLog", "os"),
     "log-zeroed": ("bench.systems.log", "ZeroedLog", "os"),
 }
@@ -28,9 +31,9 @@ def names() -> list[str]:
     return list(_SYSTEMS)
 
 
-def importable(name: str) -> bool:
-    """Tell whether the package behind a system is installed; names that are no system (a reference) are."""
-    return name not in _SYSTEMS or importlib.util.find_spec(_SYSTEMS[name][2]) is not None
+def package(name: str) -> str | None:
+    """Return the package that a system needs; None for a name that is no system (a reference)."""
+    return _SYSTEMS[name][2] if name in _SYSTEMS else None
 
 
 def make(name: str) -> System:
@@ -39,4 +42,4 @@ def make(name: str) -> System:
     return getattr(importlib.import_module(module), cls)()
 
 
-__all__ = ["System", "importable", "make", "names"]
+__all__ = ["System", "make", "names", "package"]

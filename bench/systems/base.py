@@ -13,21 +13,50 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 import pyarrow as pa
 
+from bench.datasets import ATTRIBUTES
+
 Record = Mapping[str, Any]
+_TEXTS = ("name", "section", "text")
+
+
+@dataclass(frozen=True)
+class Graph:
+    """How an approximate index is built: neighbours a row, width of the search while building, threads."""
+
+    m: int = 16
+    ef_construction: int = 200
+    threads: int = 2
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a store must know before the first row: dimension, metric ("cosine", "dot", "l2"), stored dtype."""
+    """What a store must know before the first row.
+
+    Attributes:
+        dimension: of the vectors.
+        metric: "cosine", "dot" or "l2".
+        dtype: of the stored vectors.
+        columns: beside id and embedding; name, section and text are strings, all others whole numbers.
+        whole_ids: rows are called by their number instead of row_id(number), where a system can store that.
+        graph: the approximate index to build; None for exact search.
+
+    """
 
     dimension: int
     metric: str
     dtype: str = "float32"
+    columns: tuple[str, ...] = ATTRIBUTES
+    whole_ids: bool = False
+    graph: Graph | None = None
+
+    def is_text(self, column: str) -> bool:
+        """Tell whether a column holds strings."""
+        return column in _TEXTS
 
 
 @dataclass(frozen=True)
 class Filter:
-    """column OPERATOR value, with the operators "=" and "<"."""
+    """column OPERATOR value, with the operators "=", "!=", "<" and ">="."""
 
     column: str
     comparison: str
@@ -38,7 +67,8 @@ class Filter:
 
     def mask(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return bool (rows,): which rows pass."""
-        compare = {"=": operator.eq, "<": operator.lt}[self.comparison]
+        known = {"=": operator.eq, "!=": operator.ne, "<": operator.lt, ">=": operator.ge}
+        compare = known[self.comparison]
         return compare(columns[self.column], self.value)
 
 
@@ -47,9 +77,13 @@ class UnsupportedError(Exception):
 
 
 class System:
-    """Base of all systems: every operation is unsupported until a subclass defines it."""
+    """Base of all systems: every operation is unsupported until a subclass defines it.
+
+    `ef` is the width of the search in an approximate index for the calls that follow; None is the system's own choice.
+    """
 
     name: ClassVar[str]
+    ef: int | None = None
 
     def create(self, path: Path, shape: Shape) -> None:
         """Make an empty store in the new folder `path` and open it."""
@@ -67,8 +101,19 @@ class System:
         """Load batches into the new store without holding all of them."""
         self._refuse("ingest_batches")
 
+    def insert(self, batch: pa.RecordBatch) -> None:
+        """Add new rows to a store that has some, as an application does."""
+        self.ingest_batches([batch])
+
     def sync(self) -> None:
         """Make what was ingested survive a power cut. Nothing to do where ingest itself promises that."""
+
+    def settle(self) -> None:
+        """Return when every index is built and the store no longer changes by itself. Nothing to do without any."""
+
+    def compact(self) -> None:
+        """Drop deleted rows and merge what can be merged, then settle."""
+        self.settle()
 
     def search(self, query: np.ndarray, k: int, where: Filter | None = None) -> list[str]:
         """Return the ids of the k best rows, best first."""

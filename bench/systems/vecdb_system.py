@@ -1,4 +1,8 @@
-"""vecdb, embedded, through its public API and with its default settings."""
+"""vecdb, embedded, through its public API and with its default settings.
+
+Exact search where the shape has no graph: the workloads about it must not begin to measure an index that vecdb makes of
+its own accord.
+"""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 import vecdb
-from bench.systems.base import Filter, Record, Shape, System, embeddings
+from bench.systems.base import Filter, Record, Shape, System, UnsupportedError, embeddings
 
 COLLECTION = "rows"
 
@@ -27,15 +31,9 @@ class VecdbSystem(System):
         self._dtype = "float32"
 
     def create(self, path: Path, shape: Shape) -> None:
-        schema = vecdb.Schema(
-            id=vecdb.Id("string"),
-            name=vecdb.Text(),
-            section=vecdb.Keyword(),
-            size=vecdb.Int64(),
-            r100=vecdb.Int64(),
-            text=vecdb.Text(),
-            embedding=_vector_field(shape),
-        )
+        columns = {name: _column_field(shape, name) for name in shape.columns}
+        name = vecdb.Id("int64" if shape.whole_ids else "string")
+        schema = vecdb.Schema(id=name, **columns, embedding=_vector_field(shape))
         self._dtype = shape.dtype
         self._db = vecdb.connect(path)
         self.collection = self._db.create_collection(COLLECTION, schema)
@@ -54,12 +52,51 @@ class VecdbSystem(System):
             for batch in batches:
                 bulk.add(self._converted(batch))
 
+    def insert(self, batch: pa.RecordBatch) -> None:
+        self.collection.upsert(self._converted(batch))
+
+    def settle(self) -> None:
+        if hasattr(self.collection, "build_indexes"):
+            self.collection.build_indexes()
+
+    def compact(self) -> None:
+        self.collection.flush()
+        self.collection.compact()
+        self.settle()
+
     def search(self, query: np.ndarray, k: int, where: Filter | None = None) -> list[str]:
         filter_text = None if where is None else str(where)
-        return self.collection.search(embedding=query, k=k, where=filter_text, fields=[]).ids
+        return self.collection.search(embedding=query, k=k, where=filter_text, fields=[], **self._width()).ids
 
     def search_batch(self, queries: np.ndarray, k: int) -> list[list[str]]:
-        return [result.ids for result in self.collection.search_batch(embedding=queries, k=k, fields=[])]
+        found = self.collection.search_batch(embedding=queries, k=k, fields=[], **self._width())
+        return [result.ids for result in found]
+
+    def search_by_plan(self, query: np.ndarray, k: int, where: Filter | None, plan: str | None) -> Any:
+        """Return the result of a search by a forced plan: scan, codes, wide or two_hops; None lets vecdb choose.
+
+        Raises:
+            UnsupportedError: this vecdb takes no plan, or has none of that name for this search.
+
+        """
+        forced = {} if plan is None else {"plan": plan}
+        filter_text = None if where is None else str(where)
+        try:
+            return self.collection.search(embedding=query, k=k, where=filter_text, fields=[], **self._width(), **forced)
+        except vecdb.errors.InvalidInputError as error:
+            if plan is None:
+                raise
+            raise UnsupportedError(f"vecdb refused plan {plan!r}: {error}") from error
+
+    def cost(self, query: np.ndarray, k: int) -> dict[str, float]:
+        """Return what a search says that it cost: distances computed and bytes read; empty where it does not say."""
+        result = self.collection.search(embedding=query, k=k, fields=[], **self._width())
+        compared = result.explain["codes_compared"]
+        width = -(-len(query) // 64) * 64  # a code is padded to whole cache lines
+        return {"distances": compared, "bytes": compared * width}
+
+    def _width(self) -> dict[str, int]:
+        return {} if self.ef is None else {"ef": self.ef}
 
     def upsert(self, record: Record) -> None:
         self.collection.upsert(record)
@@ -100,7 +137,20 @@ def _as_int8(batch: pa.RecordBatch) -> pa.RecordBatch:
     )
 
 
+def _column_field(shape: Shape, column: str) -> Any:
+    if not shape.is_text(column):
+        return vecdb.Int64()
+    return vecdb.Keyword() if column == "section" else vecdb.Text()
+
+
 def _vector_field(shape: Shape) -> Any:
     # Shape carries plain strings from the command line; vecdb checks them.
     options: dict[str, Any] = {"dtype": shape.dtype, "metric": shape.metric}
+    flat, hnsw = getattr(vecdb, "Flat", None), getattr(vecdb, "Hnsw", None)
+    if shape.graph is not None:
+        if hnsw is None:
+            raise UnsupportedError("this vecdb has no approximate index (vecdb.Hnsw)")
+        options["index"] = hnsw(m=shape.graph.m, ef_construction=shape.graph.ef_construction)
+    elif flat is not None:
+        options["index"] = flat()
     return vecdb.Vector(shape.dimension, **options)

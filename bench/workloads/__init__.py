@@ -11,7 +11,10 @@ from typing import Protocol, cast
 from bench.context import Context, Parameter
 from bench.records import Ratio
 
-NAMES = ("ingest", "upsert", "exact", "graph", "open", "memory", "startup")
+NAMES = (
+    *("ingest", "upsert", "exact", "graph", "ann", "filtered", "index_ingest", "planner", "churn", "growth"),
+    *("open", "memory", "startup"),
+)
 Metrics = dict[str, float | None]
 
 

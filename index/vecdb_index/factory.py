@@ -1,39 +1,80 @@
-"""All kinds of index behind one face: building one, storing it as named arrays, and making it again from them."""
+"""All kinds of index behind one face: building one, making it again from its arrays, and asking it."""
 
-from collections.abc import Callable, Mapping
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 from numpy.typing import NDArray
 
 from vecdb_index.types import Matrix, Metric, Scores
 
 if TYPE_CHECKING:
+    from vecdb_index.dense.allowed import Allowed
     from vecdb_index.dense.hnsw.graph import Graph
+    from vecdb_index.dense.ivf.index import Ivf
+    from vecdb_index.dense.plan import Kind, Plan
+    from vecdb_index.types import Answers
 
+Index: TypeAlias = "Graph | Ivf"
 Progress = Callable[[int, int], None]
 
-HNSW = "hnsw"
+HNSW, IVF = "hnsw", "ivf"
 
 GRAPH_ROWS = 4096
-"""Rows from which `auto` builds a graph. Below, a scan takes no longer than what surrounds it."""
+"""Rows from which `auto` builds an index. Below, a scan takes no longer than what surrounds it."""
+GRAPH_BYTES = 4 << 30
+"""Memory that the codes and links of a graph may take; `auto` makes an inverted file of a larger segment."""
 LEAST_ROWS = 64
-"""Rows from which a graph that the user asked for is built."""
+"""Rows from which an index that the user asked for is built."""
 
 
-def wanted(spec: Mapping[str, Any], rows: int) -> str | None:
+class Searcher(Protocol):
+    """An index with the rows that it was made of, ready to be asked."""
+
+    widths: ClassVar[tuple[int, ...]]
+    """Widths of a search at which its recall is measured."""
+
+    @property
+    def curve(self) -> NDArray[Any]:
+        """The recall at each width of a search, see dense/calibrate.py."""
+        ...
+
+    def wider(self, k: int) -> int:
+        """Return how much wider a search for k rows is than one for ten."""
+        ...
+
+    def plan(self, allowed: int | None, k: int, width: int, kind: Kind | None = None) -> Plan:
+        """Choose how to search among so many allowed rows, None: all; `kind` insists on one way."""
+        ...
+
+    def answers(
+        self,
+        queries: NDArray[Any],
+        k: int,
+        plan: Plan,
+        allowed: Allowed | None = None,
+        pool: ThreadPoolExecutor | None = None,
+    ) -> Answers:
+        """Carry out a plan for each of the (q, d) queries; at least one row must be allowed."""
+        ...
+
+
+def wanted(spec: Mapping[str, Any], rows: int, dimension: int) -> str | None:
     """Return the kind of index that a segment of so many rows should have, by what the user asked for; None: none.
 
     Args:
         spec: the kind, under "kind", and its parameters.
         rows: of the segment, deleted ones included.
+        dimension: of the vectors.
 
     """
     kind = spec["kind"]
     if kind == "auto":
-        return HNSW if rows >= GRAPH_ROWS else None
-    return kind if kind == HNSW and rows >= LEAST_ROWS else None
+        return None if rows < GRAPH_ROWS else HNSW if rows * (dimension + 128) <= GRAPH_BYTES else IVF
+    return kind if kind in (HNSW, IVF) and rows >= LEAST_ROWS else None
 
 
 def build(
@@ -43,10 +84,11 @@ def build(
     norms: Scores,
     *,
     spec: Mapping[str, Any],
+    parts: Sequence[tuple[Index | None, NDArray[Any]]] = (),
     pool: ThreadPoolExecutor | None = None,
     progress: Progress | None = None,
-) -> "Graph":
-    """Return an index of all rows of a matrix.
+) -> Index:
+    """Return an index of all rows of a matrix, which has measured its own recall.
 
     Args:
         kind: one that `wanted` named.
@@ -54,31 +96,80 @@ def build(
         metric: what near means.
         norms: (n,) float32, the rows' lengths.
         spec: parameters; what is missing or not meant for this kind takes its usual value.
+        parts: what the matrix was put together from, part after part: the index of each, or None, and its rows that
+            came along, ascending. A graph of many of the rows is mended and completed instead of being built anew.
         pool: threads that help.
-        progress: called with (rows done, rows) now and then; it may raise to stop.
+        progress: called with (work done, all work) now and then; it may raise to stop.
 
     """
+    from vecdb_index.dense.calibrate import measured
+
+    index = _built(kind, matrix, metric, norms, spec, parts, pool, progress)
+    asked = searcher(index, matrix, metric, norms)
+
+    def ask(questions: Matrix, width: int) -> Any:
+        return asked.answers(questions, 10, asked.plan(None, 10, width), pool=pool).top(10)
+
+    curve = measured(ask, asked.widths, matrix, metric, norms, pool)
+    return index if curve is None else replace(index, curve=curve)
+
+
+def _built(
+    kind: str,
+    matrix: Matrix,
+    metric: Metric,
+    norms: Scores,
+    spec: Mapping[str, Any],
+    parts: Sequence[tuple[Index | None, NDArray[Any]]],
+    pool: ThreadPoolExecutor | None,
+    progress: Progress | None,
+) -> Index:
+    if kind == IVF:
+        from vecdb_index.dense.ivf.build import build as lists_of
+
+        given = {name: spec[name] for name in ("lists", "codes") if name in spec}
+        return lists_of(matrix, metric, norms, **given, pool=pool, progress=progress)
     if kind != HNSW:
         raise ValueError(f"no index is called {kind!r}")
     from vecdb_index.dense.hnsw.build import build as graph_of
-    from vecdb_index.dense.hnsw.calibrate import measured
-
-    parameters = {name: spec[name] for name in ("m", "ef_construction") if name in spec}
-    graph = graph_of(matrix, metric, norms, **parameters, pool=pool, progress=progress)
-    return replace(graph, curve=measured(graph, matrix, metric, norms, pool))
-
-
-def of(kind: str, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> "Graph":
-    """Return the index that had these arrays and settings; not yet checked."""
-    if kind != HNSW:
-        raise ValueError(f"no index is called {kind!r}")
     from vecdb_index.dense.hnsw.graph import Graph
+    from vecdb_index.dense.hnsw.merge import merged
 
-    return Graph.of(arrays, settings)
+    given = {name: spec[name] for name in ("m", "ef_construction") if name in spec}
+    graphs = [(index if isinstance(index, Graph) else None, rows) for index, rows in parts]
+    if any(graph is not None for graph, _ in graphs):
+        return merged(graphs, matrix, metric, norms, **given, pool=pool, progress=progress)
+    return graph_of(matrix, metric, norms, **given, pool=pool, progress=progress)
 
 
-def problems(index: "Graph") -> list[str]:
+def of(kind: str, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> Index:
+    """Return the index that had these arrays and settings; not yet checked."""
+    if kind == HNSW:
+        from vecdb_index.dense.hnsw.graph import Graph
+
+        return Graph.of(arrays, settings)
+    if kind == IVF:
+        from vecdb_index.dense.ivf.index import Ivf
+
+        return Ivf.of(arrays, settings)
+    raise ValueError(f"no index is called {kind!r}")
+
+
+def problems(index: Index) -> list[str]:
     """Return what is wrong with an index, a sentence each; kernels may only be given one without any."""
     from vecdb_index.dense.hnsw.check import problems as of_graph
+    from vecdb_index.dense.hnsw.graph import Graph
+    from vecdb_index.dense.ivf.check import problems as of_lists
 
-    return of_graph(index)
+    return of_graph(index) if isinstance(index, Graph) else of_lists(index)
+
+
+def searcher(index: Index, matrix: Matrix, metric: Metric, norms: Scores | None) -> Searcher:
+    """Return an index ready to be asked; for the rows that it was made of."""
+    from vecdb_index.dense.hnsw.graph import Graph
+    from vecdb_index.dense.hnsw.search import Searcher as GraphSearcher
+    from vecdb_index.dense.ivf.searcher import IvfSearcher
+
+    if isinstance(index, Graph):
+        return GraphSearcher(index, matrix, metric, norms)
+    return IvfSearcher(index, matrix, metric, norms)

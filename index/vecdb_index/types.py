@@ -1,5 +1,6 @@
 """The words that indexes and their callers share."""
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -12,7 +13,9 @@ METRIC_CODES: dict[Metric, int] = {"dot": 0, "cosine": 1, "l2": 2}
 """Numbers of the metrics in compiled kernels."""
 
 Matrix: TypeAlias = NDArray[Any]
-"""(n, d) float32, float16 or int8, C-contiguous, aligned; may be read-only (a mapped file)."""
+"""(n, d) float32, float16 or int8, C-contiguous, aligned; may be read-only (a mapped file).
+
+The exact scan also takes bfloat16, as the uint16 numbers of its bits."""
 
 Vector: TypeAlias = NDArray[Any]
 """(d,) values of a query: the dtype of the matrix, or float32 for a float16 matrix."""
@@ -60,6 +63,16 @@ class Answers(NamedTuple):
         shape = queries, room
         told = np.empty((2, queries), np.int32)
         return cls(np.empty(shape, np.uint32), np.empty(shape, np.float32), told[0], told[1])
+
+    @classmethod
+    def of(cls, found: Sequence[TopK]) -> "Answers":
+        """Return what an exact scan found, or an index that counts no codes."""
+        out = cls.empty(len(found), max((len(one.rows) for one in found), default=0))
+        out.reads[:] = 0
+        for at, one in enumerate(found):
+            out.rows[at, : len(one.rows)], out.scores[at, : len(one.rows)] = one.rows, one.scores
+            out.met[at] = len(one.rows)
+        return out
 
     def put(self, at: NDArray[Any], others: "Answers") -> None:
         """Replace some lines by those of others; the codes that were read are added up."""

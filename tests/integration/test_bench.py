@@ -1,6 +1,7 @@
 """The benchmark suite measures what it says: its arithmetic, its data, its records, and every workload's quick run."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -10,11 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import datasets, measure, records, report, workloads
+import vecdb
+from bench import curves, datasets, libraries, measure, plots, records, report, systems, truth, workloads
 from bench.checkout import ROOT, child_environment
 from bench.context import parse_settings
+from bench.interpreters import PEERS, Interpreters
 from bench.systems.base import Filter
 
+_APPROXIMATE = ("ann", "filtered", "index_ingest", "planner", "churn", "growth")
 _PATH = re.compile(r"(?<![\w.<:/])/(?:[\w.@+~-]+/)+[\w.@+~-]*")
 
 
@@ -106,6 +110,100 @@ def test_rows_past_the_end_of_a_set_are_near_their_originals_and_no_duplicates()
     assert cosine.max() < 0.999
 
 
+def test_mixed_rows_are_new_of_unit_length_and_nearer_to_their_original_than_other_rows_are() -> None:
+    found = datasets.load("clustered:3000x64~9000", None)
+
+    matrix = found.matrix()
+
+    np.testing.assert_array_equal(matrix, datasets.load("clustered:3000x64~9000", None).matrix())
+    np.testing.assert_array_equal(matrix[:3000], found.vectors)
+    np.testing.assert_allclose(np.linalg.norm(matrix, axis=1), 1, atol=1e-5)
+    own = np.einsum("ij,ij->i", matrix[3000:], found.vectors[np.arange(3000, 9000) % 3000])
+    assert 0.5 < np.median(own) < 0.97
+    assert len(np.unique(matrix, axis=0)) == 9000
+
+
+def test_the_truth_finds_the_best_rows_under_a_filter_and_lists_what_ties_with_the_last() -> None:
+    rng = np.random.default_rng(1)
+    rows = rng.standard_normal((500, 8)).astype(np.float32)
+    rows[400] = rows[17]
+    queries = rows[[17, 3]]
+    mask = np.arange(500) % 5 != 0
+
+    for metric, scores in (("dot", queries @ rows.T), ("l2", -((queries[:, None] - rows) ** 2).sum(axis=2))):
+        found = truth.exact(rows, queries, 3, metric, mask)
+        plain = truth.exact(rows, queries, 3, metric)
+
+        scores = np.where(mask, scores, -np.inf)
+        np.testing.assert_array_equal(found[:, :3], np.argsort(-scores, axis=1)[:, :3])
+    first = truth.exact(rows, queries[:1], 1, "l2")
+    assert set(first[0][first[0] >= 0].tolist()) == {17, 400}
+    assert truth.recall([[400]], first, 1) == 1
+    assert truth.short([[400], [5]], np.vstack([first, plain[1:, : first.shape[1]]]), 1) == 0
+
+
+def test_recall_and_short_answers_count_what_there_is_to_find() -> None:
+    true = np.array([[4, 7, -1, -1], [1, 2, 3, -1]])
+
+    assert truth.recall([[4, 7], [3, 9, 9]], true, 3) == pytest.approx((1 + 1 / 3) / 2)
+    assert truth.short([[4, 7], [1, 2]], true, 3) == 1
+
+
+def test_the_rate_at_a_recall_is_interpolated_between_points_that_no_other_beats() -> None:
+    curve = [(0.80, 1000.0), (0.90, 400.0), (0.85, 100.0), (1.0, 100.0)]
+
+    assert curves.at_recall(curve, 0.95) == pytest.approx(200.0)
+    assert curves.at_recall(curve, 0.5) == 1000.0
+    assert curves.at_recall(curve[:2], 0.95) is None
+
+
+def test_single_calls_count_with_their_best_pass() -> None:
+    done = curves.passes(lambda query: int(query[0]), np.arange(6).reshape(3, 2), count=3, budget_s=10)
+
+    assert done.answers == [0, 2, 4]
+    assert np.isfinite(done.best_s).all()
+
+
+def test_peers_run_where_their_packages_are_and_vecdb_here() -> None:
+    here = Interpreters(None)
+
+    assert {here.of(name) for name in (*PEERS, "vecdb")} == {sys.executable}
+    assert here.importable("vecdb")
+    assert here.importable("a reference that is no system")
+    assert "vecdb" not in PEERS
+    assert here.peer_versions() is None
+    other = Interpreters(Path(sys.executable))
+    assert other.of("hnswlib") == str(Path(sys.executable).absolute())
+    assert (other.peer_versions() or {})["numpy"] == np.__version__
+    with pytest.raises(FileNotFoundError, match="VECDB_BENCH_PEERS"):
+        Interpreters(Path("no such python"))
+
+
+def test_peer_jobs_import_without_vecdb(tmp_path: Path) -> None:
+    """The environment of the peers has neither vecdb nor what vecdb needs."""
+    modules = ["bench.job", "bench.interpreters", *(f"bench.workloads.{name}" for name in _APPROXIMATE)]
+    code = (
+        "import sys\n"
+        "for name in ('vecdb', 'vecdb_index', 'numba', 'lark', 'matplotlib'): sys.modules[name] = None\n"
+        f"for name in {modules!r}: __import__(name)\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=child_environment(), capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_peer_is_pinned() -> None:
+    lines = (ROOT / "bench" / "peers" / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {line.partition("==")[0] for line in lines if "==" in line}
+    packages = {libraries.package(name) or systems.package(name) for name in PEERS}
+    spelled = {"faiss": "faiss-cpu", "svs": "scalable-vs", "qdrant_edge": "qdrant-edge-py"}
+
+    assert {spelled.get(str(name), str(name)) for name in packages} <= pinned
+
+
 def test_a_percentage_filter_passes_that_percentage_of_the_rows() -> None:
     found = datasets.load("gaussian:20000x4", None)
     column = np.asarray(found.attributes.column("r100").to_numpy())
@@ -156,18 +254,87 @@ def test_a_system_that_fails_is_recorded_and_the_others_go_on(tmp_path: Path) ->
     assert not _PATH.findall(text)
 
 
+def test_sweeps_growth_and_grids_are_drawn_and_left_out_of_the_tables(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    figures = {"at 10 recall": 0.9, "at 10 single_qps": 900.0, "at 40 recall": 0.99, "at 40 single_qps": 300.0}
+    figures |= {"rows 1000 us_at_95": 30.0, "rows 10000 us_at_95": 50.0, "exponent us": 0.22}
+    figures |= {f"at rows 500 k 10 none {share} {plan}_ms": 1.0 for share in (0.1, 0.5) for plan in ("chosen", "scan")}
+    record = _record()
+    record["systems"]["ours"]["summary"] = {name: {**_told(value), "count": 1} for name, value in figures.items()}
+    record["skipped"] = [{"system": "old", "step": "setup", "reason": "it has no index"}]
+
+    drawn = plots.draw({**record, "headlines": ["exponent us"]}, tmp_path / "demo")
+
+    assert [path.name for path in drawn] == ["demo.svg", "demo-curves.svg", "demo-growth.svg", "demo-plans.svg"]
+    table = report.tables(record)
+    assert "exponent us" in table
+    assert "at 10" not in table
+    assert "- skipped: old setup: it has no index" in table
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", _APPROXIMATE)
+def test_a_vecdb_without_approximate_search_is_skipped_and_no_failure(name: str, tmp_path: Path) -> None:
+    if hasattr(vecdb, "Hnsw"):
+        pytest.skip("this vecdb has it")
+
+    status, record, _ = _run(tmp_path, "--workload", name, "--repeats", "1", "--systems", "vecdb")
+
+    assert status == 0
+    assert record["failures"] == []
+    assert [one["system"] for one in record["skipped"]] == ["vecdb"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("workload", "peers"),
+    [
+        ("ann", [name for name in PEERS if libraries.package(name)]),
+        ("filtered", ["zvec", "qdrant-edge"]),
+        ("index_ingest", ["zvec", "qdrant-edge"]),
+        ("churn", ["zvec", "qdrant-edge"]),
+        ("growth", ["faiss-hnsw"]),
+    ],
+)
+def test_the_installed_peers_give_right_answers(workload: str, peers: list[str], tmp_path: Path) -> None:
+    environment = os.environ.get("VECDB_BENCH_PEERS")
+    interpreters = Interpreters(Path(environment) if environment else None)
+    installed = [name for name in peers if interpreters.importable(name)]
+    if not installed:
+        pytest.skip("no peer of this workload is installed")
+
+    status, record, text = _run(tmp_path, "--workload", workload, "--repeats", "1", "--systems", ",".join(installed))
+
+    assert record["failures"] == []
+    assert status == 0
+    assert set(record["systems"]) == set(installed)
+    assert not _PATH.findall(text)
+    for name, told in record["systems"].items():
+        metrics = told["runs"][0]["metrics"]
+        # 4-bit codes of this small set, and 8-bit ones without rescoring, end below the others; and a graph that two
+        # threads build is another each time.
+        floor = 0.8 if name in ("faiss-ivfpqfs", "faiss-hnsw-sq8", "zvec-int8") else 0.97
+        recalls = [value for metric, value in metrics.items() if metric in ("best_recall", "plain recall", "recall")]
+        assert all(recall >= floor for recall in recalls), (name, recalls)
+        _assert_answers_were_right(metrics)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", workloads.NAMES)
 def test_every_workload_runs_quickly_and_leaves_a_complete_record(name: str, tmp_path: Path) -> None:
     if name in ("exact", "graph"):
         pytest.importorskip("faiss")
+    if name in _APPROXIMATE and not hasattr(vecdb, "Hnsw"):
+        pytest.skip("this vecdb has no approximate index")
+    # Peers have a test of their own.
+    only = ("--systems", "vecdb") if name in _APPROXIMATE else ()
 
-    status, record, text = _run(tmp_path, "--workload", name, "--repeats", "1")
+    status, record, text = _run(tmp_path, "--workload", name, "--repeats", "1", *only)
 
     assert record["failures"] == []
     assert status == 0
     assert "vecdb" in record["systems"]
-    assert record["ratios"]
+    assert record["ratios"] or name in _APPROXIMATE
     assert set(record["machine"]) >= {"cpu", "cores", "memory_bytes", "kernel"}
     assert not _PATH.findall(text)
     assert str(tmp_path) not in text
@@ -197,6 +364,10 @@ def _run(folder: Path, *arguments: str) -> tuple[int, dict[str, Any], str]:
     assert written, done.stderr
     text = written[0].read_text(encoding="utf-8")
     return done.returncode, json.loads(text), text
+
+
+def _told(median: float) -> dict[str, float]:
+    return {"median": median, "min": median, "max": median, "spread": 0.0}
 
 
 def _record() -> dict[str, Any]:

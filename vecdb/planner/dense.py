@@ -4,6 +4,8 @@ Parts with an index are searched through it, unless few of their rows match; the
 the exact one, whichever way led to its row, and does not depend on how rows are spread over parts.
 """
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,15 +23,15 @@ from vecdb.planner.masks import allowed as allowed_rows
 from vecdb.schema.indexes import FLAT
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import Part, SegmentView, State
+from vecdb_index import factory
 from vecdb_index.dense import flat
 from vecdb_index.dense.allowed import Allowed
-from vecdb_index.dense.hnsw.calibrate import width_for
-from vecdb_index.dense.hnsw.graph import Graph
-from vecdb_index.dense.hnsw.plan import Plan, choose, forced
-from vecdb_index.dense.hnsw.search import Searcher
+from vecdb_index.dense.calibrate import width_for
+from vecdb_index.dense.plan import Plan
+from vecdb_index.factory import Index, Searcher
 
 SKIP, SCAN = "skip", "scan"
-WALKS = ("graph", "wide", "two_hops")
+WALKS = ("graph", "wide", "two_hops", "lists")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +129,12 @@ def _target(part: Part, column: Column, effort: Effort) -> _Target | None:
         return found
 
 
-def _looked_up(part: Part, column: Column, index: Graph | None) -> _Target | None:
+def _looked_up(part: Part, column: Column, index: Index | None) -> _Target | None:
     held = part.vectors(column)
     if held is None or part.rows == 0:
         return None
     matrix, _, norms = held
-    searcher = None if index is None else Searcher(index, matrix, column.field.metric, norms)
+    searcher = None if index is None else factory.searcher(index, matrix, column.field.metric, norms)
     return _Target(part, matrix, norms, searcher, part.index_problem(column))
 
 
@@ -144,15 +146,21 @@ def _plan(target: _Target, state: State, column: Column, k: int, allowed: Allowe
         return PartPlan(part.uuid, part.rows, 0, SKIP, 0)
     if searcher is None:
         return PartPlan(part.uuid, part.rows, matching, SCAN, 0, None if effort.exact else target.problem)
-    ef = effort.ef
-    if ef is None:
+    width = effort.width
+    if width is None:
         key = column.id, id(searcher), effort.recall, k
-        ef = state.widths.get(key)
-        if ef is None:
-            ef = state.widths[key] = width_for(tuned(state, column, searcher.graph.curve), effort.recall, k)
-    given = part.rows, None if allowed is None else matching, k, ef
-    plan = choose(*given) if effort.plan is None else forced(effort.plan, *given)
+        width = state.widths.get(key)
+        if width is None:
+            width = width_for(tuned(state, column, searcher.curve), effort.recall) + searcher.wider(k)
+            state.widths[key] = width
+    plan = searcher.plan(None if allowed is None else matching, k, width, effort.plan)
     return PartPlan(part.uuid, part.rows, matching, plan.kind, plan.ef if plan.kind in WALKS else 0)
+
+
+def any_searcher(state: State, column: Column) -> Searcher | None:
+    """Return the index of the largest segment that has one."""
+    targets = [_target(part, column, USUAL) for part in sorted(state.segments, key=lambda part: -part.rows)]
+    return next((target.searcher for target in targets if target is not None and target.searcher is not None), None)
 
 
 def tuned(state: State, column: Column, curve: np.ndarray) -> np.ndarray:

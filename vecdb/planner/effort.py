@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vecdb_index.dense.hnsw.plan import Kind
+    from vecdb_index.dense.plan import Kind
 
 RECALL = 0.99
 """The share of the true best rows that a search finds, unless told otherwise, as the index measured it."""
@@ -16,14 +16,14 @@ class Effort:
 
     Attributes:
         exact: scan every row that matches.
-        ef: candidates that a walk through a graph keeps; None: as many as the recall calls for.
+        width: candidates that a walk through a graph keeps, or lists that are read; None: what the recall calls for.
         recall: the share of the true k best rows to find, on average, without a filter.
         plan: insist on one way through parts with an index, for tests and measurements.
 
     """
 
     exact: bool = False
-    ef: int | None = None
+    width: int | None = None
     recall: float = RECALL
     plan: "Kind | None" = None
 

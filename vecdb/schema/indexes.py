@@ -17,6 +17,9 @@ M = 4, 128
 """The least and the most links that a row of a graph may choose."""
 EF_CONSTRUCTION = 8, 10_000
 
+LISTS = 1, 1_000_000
+CODES = "8bit", "4bit", "rabitq"
+
 
 @dataclass(frozen=True)
 class IndexSpec:
@@ -63,9 +66,32 @@ class Hnsw(IndexSpec):
         _whole(self, "ef_construction", *EF_CONSTRUCTION)
 
 
+@dataclass(frozen=True)
+class Ivf(IndexSpec):
+    """Rows in lists around centroids, of which a search reads the nearest: quick to build and small.
+
+    Attributes:
+        lists: how many; None: the square root of a segment's rows.
+        codes: what the lists hold of each row: "8bit", "4bit", or "rabitq" (Gao, Long, SIGMOD 2024), 1 bit a number.
+
+    """
+
+    kind: ClassVar[str] = "ivf"
+    lists: int | None = None
+    codes: str = "8bit"
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of range and codes that do not exist."""
+        if self.lists is not None:
+            _whole(self, "lists", *LISTS)
+        if self.codes not in CODES:
+            known = ", ".join(map(repr, CODES))
+            raise InvalidInputError(f"codes {self.codes!r} is not one of {known}", field="codes", value=self.codes)
+
+
 FLAT = Flat.kind
 
-INDEXES: dict[str, type[IndexSpec]] = {cls.kind: cls for cls in (Auto, Flat, Hnsw)}
+INDEXES: dict[str, type[IndexSpec]] = {cls.kind: cls for cls in (Auto, Flat, Hnsw, Ivf)}
 
 
 def index_from(value: IndexSpec | str | Mapping[str, Any]) -> IndexSpec:

@@ -54,6 +54,7 @@ RESERVED = frozenset(
         "offset",
         "order_by",
         "plan",
+        "probes",
         "queries",
         "query",
         "recall",

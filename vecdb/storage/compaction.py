@@ -6,6 +6,8 @@ they were pinned is applied to it: once for the manifest, whose deletions stand 
 in memory, which are newer. A merge that skipped this step would bring deleted rows back.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import pyarrow as pa
 from pyroaring import BitMap
@@ -32,15 +34,23 @@ def candidates(writer: Writer) -> list[merge_policy.Candidate]:
     ]
 
 
-def compact_once(writer: Writer) -> int:
+Carry = Callable[[Schema, list[SegmentView], SegmentEntry], SegmentEntry]
+"""The fields, the inputs as they were copied, and the merged segment -> the latter with indexes made from theirs."""
+
+
+def _as_it_is(schema: Schema, inputs: list[SegmentView], output: SegmentEntry) -> SegmentEntry:
+    return output
+
+
+def compact_once(writer: Writer, carry: Carry = _as_it_is) -> int:
     """Carry out the merge that the policy wants next; return how many segments it replaced, 0 for none."""
     with writer.merging:
         settings = writer.settings
         chosen = merge_policy.choose(candidates(writer), settings.merge_fan_in, settings.segment_bytes)
-        return merge(writer, chosen) if chosen else 0
+        return merge(writer, chosen, carry) if chosen else 0
 
 
-def compact_all(writer: Writer) -> int:
+def compact_all(writer: Writer, carry: Carry = _as_it_is) -> int:
     """Merge everything into as few segments as fit, without deleted rows; return how many were replaced.
 
     Rows that are written meanwhile are left for the next time.
@@ -48,12 +58,14 @@ def compact_all(writer: Writer) -> int:
     with writer.merging:
         writer.flush()
         groups = merge_policy.everything(candidates(writer), writer.settings.segment_bytes)
-        return sum(merge(writer, group) for group in groups)
+        return sum(merge(writer, group, carry) for group in groups)
 
 
 @typed_os_errors()
-def merge(writer: Writer, uuids: tuple[str, ...]) -> int:
+def merge(writer: Writer, uuids: tuple[str, ...], carry: Carry = _as_it_is) -> int:
     """Replace these segments by one; return how many were replaced: 0 when one of them is gone or the fields changed.
+
+    Indexes come along, so that no search has to scan what it walked through before.
 
     Hold writer.merging, or another merge may take the inputs away.
     """
@@ -70,6 +82,7 @@ def merge(writer: Writer, uuids: tuple[str, ...]) -> int:
             first = min(view.segment.entry.min_lsn for view in inputs)
             last = max(view.segment.entry.max_lsn for view in inputs)
             output, _ = builder.finish(first, last)
+            output = carry(schema, inputs, output)
 
         def moved(uuid: str, rows: BitMap) -> BitMap:
             return BitMap(moves[uuid][np.array(rows.to_array(), np.int64)].tolist()) if rows else BitMap()

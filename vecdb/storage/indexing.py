@@ -7,9 +7,9 @@ opening removes. A segment that is merged away meanwhile takes its index with it
 
 import errno
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,19 +18,20 @@ import pyarrow as pa
 from vecdb.errors import CorruptionError, UnavailableError
 from vecdb.schema.fields import Vector
 from vecdb.schema.indexes import FLAT
-from vecdb.schema.schema import Column
+from vecdb.schema.schema import Column, Schema
 from vecdb.storage import format as names
 from vecdb.storage import index_file
 from vecdb.storage.directory import LocalDirectory
-from vecdb.storage.manifest import FileEntry, IndexEntry
+from vecdb.storage.manifest import FileEntry, IndexEntry, SegmentEntry
 from vecdb.storage.os_errors import typed_os_errors
 from vecdb.storage.segment import Segment
 from vecdb.storage.segment_writer import file_entry
 from vecdb.storage.snapshot import SegmentView, State
 from vecdb.storage.writer import Writer
+from vecdb_index import factory
 
 if TYPE_CHECKING:
-    from vecdb_index.dense.hnsw.graph import Graph
+    from vecdb_index.factory import Index
 
 Progress = Callable[[int, int], None]
 
@@ -56,13 +57,11 @@ class Missing:
 
 def missing(state: State) -> list[Missing]:
     """Return the indexes to build, the largest segments first."""
-    from vecdb_index import factory
-
     found = []
     for column in state.schema.vectors:
         spec = column.field.spec.to_json()
         for view in state.segments:
-            kind = factory.wanted(spec, view.rows)
+            kind = factory.wanted(spec, view.rows, column.field.dimension)
             if kind is None or not view.segment.has(column):
                 continue
             entry = view.segment.index_entry(column.id)
@@ -126,9 +125,28 @@ class Indexer:
                 self._done = self._watcher = None
             return True
 
-    def _told(self, done: int, rows: int) -> None:
+    def carry(self, schema: Schema, inputs: list[SegmentView], output: SegmentEntry) -> SegmentEntry:
+        """Give a merged segment the indexes that its inputs had, mended and completed; see `compaction.merge`."""
+        for column in schema.vectors:
+            kind = factory.wanted(column.field.spec.to_json(), output.rows, column.field.dimension)
+            graphs = [view.index_of(column) if view.segment.has(column) else None for view in inputs]
+            if kind is None or not any(graphs):
+                continue  # built afterwards, like that of any other segment
+            segment = Segment(self._writer.directory, self._writer.base, replace(output, indexes=()), "never")
+            rows = [_live(view) for view in inputs]
+            index = made(segment, column, kind, self._pool, self._checked, list(zip(graphs, rows, strict=True)))
+            self._writer.check_space(index.bytes)
+            file = save(self._writer.directory, segment.folder, names.index_name(column.id), kind, index)
+            self._writer.directory.sync_dir(segment.folder)
+            output = output.with_index(IndexEntry(column.id, kind, file))
+        return output
+
+    def _checked(self, done: int, rows: int) -> None:
         if self._closing:
             raise UnavailableError("the database is closed")
+
+    def _told(self, done: int, rows: int) -> None:
+        self._checked(done, rows)
         self._done = done, rows
         if self._watcher is not None:
             self._watcher(done, rows)
@@ -155,21 +173,34 @@ def build(writer: Writer, todo: Missing, pool: ThreadPoolExecutor, progress: Pro
         writer.directory.unlink(built)
 
 
-def made(
-    segment: Segment, column: Column[Vector], kind: str, pool: ThreadPoolExecutor | None, progress: Progress | None
-) -> "Graph":
-    """Return an index of a column of a segment. Rows without a vector are in it, as zeros: masks leave them out."""
-    from vecdb_index import factory
+def _live(view: SegmentView) -> np.ndarray:
+    """Return the numbers of the rows that a merge copies."""
+    live = view.live()
+    return np.arange(view.rows) if live is None else np.flatnonzero(live)
 
+
+def made(
+    segment: Segment,
+    column: Column[Vector],
+    kind: str,
+    pool: ThreadPoolExecutor | None,
+    progress: Progress | None,
+    parts: Sequence[tuple["Index | None", np.ndarray]] = (),
+) -> "Index":
+    """Return an index of a column of a segment, made from those of the parts that it was merged from, if any.
+
+    Rows without a vector are in it, as zeros: masks leave them out.
+    """
     held = segment.vectors(column)
     assert held is not None, "only segments that have the column are indexed"
     matrix, _, norms = held
     norms = np.ones(len(matrix), np.float32) if norms is None else norms
     spec = column.field.spec.to_json()
-    return factory.build(kind, matrix, column.field.metric, norms, spec=spec, pool=pool, progress=progress)
+    given = kind, matrix, column.field.metric, norms
+    return factory.build(*given, spec=spec, parts=parts, pool=pool, progress=progress)
 
 
-def save(directory: LocalDirectory, folder: str, name: str, kind: str, index: "Graph") -> FileEntry:
+def save(directory: LocalDirectory, folder: str, name: str, kind: str, index: "Index") -> FileEntry:
     """Write an index, durable on return, and read it back."""
     arrays, settings = index.arrays(), index.settings()
     file = directory.create(f"{folder}/{name}")

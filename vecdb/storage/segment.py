@@ -30,7 +30,7 @@ from vecdb.storage.manifest import FileEntry, IndexEntry, SegmentEntry
 from vecdb.storage.segment_writer import DATA, IDS, KEYS, TEXT, norm_file, vector_file
 
 if TYPE_CHECKING:
-    from vecdb_index.dense.hnsw.graph import Graph
+    from vecdb_index.factory import Index
 
 Vectors = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 
@@ -57,7 +57,7 @@ class Segment:
         self._index: KeyIndex | None = None
         self._id_buffers: tuple[np.ndarray, memoryview | None] | None = None
         self._lock = threading.Lock()
-        self._indexes: dict[int, Graph | None] = {}
+        self._indexes: dict[int, Index | None] = {}
         self._index_problems: dict[int, str] = {}
         self.masks: dict[Any, np.ndarray] = {}
         """Which rows pass a filter, remembered by the planner: true for ever, because rows do not change."""
@@ -110,7 +110,7 @@ class Segment:
         """Return what the manifest says of a column's index."""
         return next((index for index in self.entry.indexes if index.field == field_id), None)
 
-    def index_of(self, field_id: int) -> "Graph | None":
+    def index_of(self, field_id: int) -> "Index | None":
         """Return a vector column's index, verified; None when it has none that can be used."""
         if field_id in self._indexes:
             return self._indexes[field_id]
@@ -129,7 +129,7 @@ class Segment:
         """Return why a column's index cannot be used, if that was found out."""
         return self._index_problems.get(field_id)
 
-    def _load_index(self, entry: IndexEntry) -> "tuple[Graph | None, str | None]":
+    def _load_index(self, entry: IndexEntry) -> "tuple[Index | None, str | None]":
         from vecdb_index import factory
 
         path = f"{self.folder}/{entry.file.name}"

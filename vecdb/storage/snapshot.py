@@ -21,7 +21,7 @@ from vecdb.storage.memtable import MemtableView
 from vecdb.storage.segment import Segment, Vectors
 
 if TYPE_CHECKING:
-    from vecdb_index.dense.hnsw.graph import Graph
+    from vecdb_index.factory import Index
 
 
 class Part(Protocol):
@@ -66,7 +66,7 @@ class Part(Protocol):
         """Return the matrix, the mask of present rows or None, and the norms; None without the column."""
         ...
 
-    def index_of(self, column: Column) -> "Graph | None":
+    def index_of(self, column: Column) -> "Index | None":
         """Return the index of a vector column, None without one that can be used."""
         ...
 
@@ -126,7 +126,7 @@ class SegmentView:
         """Return the ids of some rows as Python values."""
         return self.segment.ids_of(rows)
 
-    def index_of(self, column: Column) -> "Graph | None":
+    def index_of(self, column: Column) -> "Index | None":
         """Return the index of a vector column, None without one that can be used."""
         return self.segment.index_of(column.id)
 

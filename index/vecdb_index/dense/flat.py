@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vecdb_index.dense.allowed import Allowed
 from vecdb_index.dense.heaps import Heaps, merged
-from vecdb_index.dense.slices import SLICE_BYTES, SLICE_ROWS, Slice, shared, slices
+from vecdb_index.slices import SLICE_BYTES, SLICE_ROWS, Slice, shared, slices
 from vecdb_index.types import METRIC_CODES, Mask, Matrix, Metric, Rows, Scores, TopK, Vector
 
 # A batch works on rows of so many bytes at a time, which the second-level cache holds beside the queries.
@@ -58,8 +58,8 @@ def search(
     says that an allowed row which is not returned has the score of the last one that is.
 
     Args:
-        matrix: (n, d) float32, float16 or int8.
-        query: (d,) of the same dtype, or float32 beside float16.
+        matrix: (n, d) float32, float16, bfloat16 as uint16 (codes/bfloat16.py), or int8.
+        query: (d,) of the same dtype, or float32 beside float16; always float32 beside bfloat16.
         k: at least 1.
         metric: "dot" scores x.q, "cosine" x.q / (|x||q|) and 0 for a zero vector, "l2" -sum((x - q)²). A score
             is never NaN: what overflows is infinite, and -inf where both infinities met in one sum.
@@ -288,7 +288,11 @@ def _stored(matrix: Matrix) -> tuple[NDArray[Any], Any]:
         from vecdb_index.kernels import int8
 
         return matrix, int8
-    raise TypeError(f"no kernels for {matrix.dtype}: want float32, float16 or int8")
+    if matrix.dtype == np.uint16:
+        from vecdb_index.kernels import brain
+
+        return matrix.view(np.int16), brain
+    raise TypeError(f"no kernels for {matrix.dtype}: want float32, float16, bfloat16 as uint16, or int8")
 
 
 def _chosen(allowed: Mask | Allowed | None, matrix: NDArray[Any]) -> tuple[int, Rows, NDArray[np.uint8]]:

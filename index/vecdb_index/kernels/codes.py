@@ -9,7 +9,8 @@ is int8, as long as a row. With `similarity`, sums are exact integers, so every 
 The former orders unit vectors by cosine; the latter orders rows by squared distance.
 
 vpdpbusd multiplies 64 pairs an instruction. LLVM never chooses it by itself, and where the processor lacks it the
-intrinsic would stop the process at compile time; so there is a portable twin.
+intrinsic would stop the process at compile time. So there are twins: a portable one, and one for AVX2, which multiplies
+32 magnitudes with as many numbers that took over the signs (10 ns for 384 numbers; the portable one takes 15).
 """
 
 from collections.abc import Callable
@@ -26,8 +27,10 @@ from vecdb_index.kernels.jit import filled, frozen, helper, kernel
 
 LINE = 64
 NORM_BYTES = 4
+COLUMNS = 4
+"""Queries that a row's code is multiplied with while it is in the registers."""
 
-_I8, _I32, _I64 = (ir.IntType(bits) for bits in (8, 32, 64))
+_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _WIDE = ir.VectorType(_I32, 16)
 
 Value = Any
@@ -46,42 +49,98 @@ def _address(context: Any, builder: Any, kind: Any, array: Value, row: Value) ->
     return builder.gep(start, [builder.mul(row, length)]), length
 
 
-def _vnni(builder: Any, total: Value, codes: Value, query: Value) -> Value:
-    name = "llvm.x86.avx512.vpdpbusd.512"
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_WIDE, [_WIDE] * 3), name)
-    x, y = (builder.load(builder.bitcast(address, _WIDE.as_pointer()), align=1) for address in (codes, query))
-    return builder.call(function, [total, x, y])
+def _call(builder: Any, name: str, result: ir.Type, *arguments: Value) -> Value:
+    kind = ir.FunctionType(result, [argument.type for argument in arguments])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}"), arguments)
 
 
-def _portable(builder: Any, total: Value, codes: Value, query: Value) -> Value:
+def _load(builder: Any, address: Value, part: int, kind: ir.Type) -> Value:
+    place = builder.gep(address, [ir.Constant(_I64, part)])
+    return builder.load(builder.bitcast(place, kind.as_pointer()), align=1)
+
+
+def _vnni(builder: Any, totals: list[Value], codes: Value, queries: list[Value]) -> list[Value]:
+    """Add the products of a line of codes with a line of each query to its total."""
+    x = _load(builder, codes, 0, _WIDE)
+    return [
+        _call(builder, "x86.avx512.vpdpbusd.512", _WIDE, total, x, _load(builder, query, 0, _WIDE))
+        for total, query in zip(totals, queries, strict=True)
+    ]
+
+
+def _magnitudes(builder: Any, totals: list[Value], codes: Value, queries: list[Value]) -> list[Value]:
+    """Multiply |code - 128| with the query under the code's sign: sums of two fit in 16 bits, 2 * 128 * 127."""
+    narrow, short, half = ir.VectorType(_I8, 32), ir.VectorType(_I16, 16), ir.VectorType(_I32, 8)
+    signed = [builder.xor(_load(builder, codes, at, narrow), ir.Constant(narrow, [128] * 32)) for at in (0, 32)]
+    magnitudes = [_call(builder, "abs.v32i8", narrow, x, ir.Constant(ir.IntType(1), 0)) for x in signed]
+    found = []
+    for total, query in zip(totals, queries, strict=True):
+        sums = []
+        for at, x, magnitude in zip((0, 32), signed, magnitudes, strict=True):
+            y = _call(builder, "x86.avx2.psign.b", narrow, _load(builder, query, at, narrow), x)
+            pairs = _call(builder, "x86.avx2.pmadd.ub.sw", short, magnitude, y)
+            sums.append(_call(builder, "x86.avx2.pmadd.wd", half, pairs, ir.Constant(short, [1] * 16)))
+        found.append(builder.add(total, builder.shuffle_vector(*sums, ir.Constant(_WIDE, list(range(16))))))
+    return found
+
+
+def _portable(builder: Any, totals: list[Value], codes: Value, queries: list[Value]) -> list[Value]:
     narrow = ir.VectorType(_I8, 16)
-    for part in range(0, LINE, 16):
-        at = ir.Constant(_I64, part)
-        x, y = (
-            builder.load(builder.bitcast(builder.gep(address, [at]), narrow.as_pointer()), align=1)
-            for address in (codes, query)
-        )
-        total = builder.add(total, builder.mul(builder.zext(x, _WIDE), builder.sext(y, _WIDE)))
-    return total
+    for at in range(0, LINE, 16):
+        x = builder.zext(_load(builder, codes, at, narrow), _WIDE)
+        ys = [builder.sext(_load(builder, query, at, narrow), _WIDE) for query in queries]
+        totals = [builder.add(total, builder.mul(x, y)) for total, y in zip(totals, ys, strict=True)]
+    return totals
+
+
+def _dots(builder: Any, row: Value, length: Value, queries: list[Value], shifts: list[Value]) -> list[Value]:
+    """Sum of (code - 128) * query over a row, for each query."""
+    signed = features.multiplies_magnitudes() and not features.multiplies_bytes()
+    step = _magnitudes if signed else _vnni if features.multiplies_bytes() else _portable
+    cells = [cgutils.alloca_once_value(builder, ir.Constant(_WIDE, [0] * 16)) for _ in queries]
+    with cgutils.for_range_slice(builder, ir.Constant(_I64, 0), length, ir.Constant(_I64, LINE), _I64) as (at, _):
+        totals = [builder.load(cell) for cell in cells]
+        places = [builder.gep(query, [at]) for query in queries]
+        for cell, total in zip(cells, step(builder, totals, builder.gep(row, [at]), places), strict=True):
+            builder.store(total, cell)
+    sums = [_call(builder, "vector.reduce.add.v16i32", _I32, builder.load(cell)) for cell in cells]
+    return sums if signed else [builder.sub(total, shift) for total, shift in zip(sums, shifts, strict=True)]
 
 
 @_inlined
-def dot_codes(typingctx: Any, codes: Any, row: Any, queries: Any, query: Any) -> Any:
-    """Sum of codes[row, i] * queries[query, i]: int32. Rows are whole lines long."""
+def dot_codes(typingctx: Any, codes: Any, row: Any, queries: Any, query: Any, shift: Any) -> Any:
+    """Sum of (codes[row, i] - 128) * queries[query, i]: int32. Rows are whole lines; shift is that of the query."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
         row, length = _address(context, builder, signature.args[0], arguments[0], arguments[1])
         query, _ = _address(context, builder, signature.args[2], arguments[2], arguments[3])
-        step = _vnni if features.multiplies_bytes() else _portable
-        total = cgutils.alloca_once_value(builder, ir.Constant(_WIDE, [0] * 16))
-        with cgutils.for_range_slice(builder, ir.Constant(_I64, 0), length, ir.Constant(_I64, LINE), _I64) as (at, _):
-            pair = builder.gep(row, [at]), builder.gep(query, [at])
-            builder.store(step(builder, builder.load(total), *pair), total)
-        name = "llvm.vector.reduce.add.v16i32"
-        add = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_I32, [_WIDE]), name)
-        return builder.call(add, [builder.load(total)])
+        return _dots(builder, row, length, [query], [arguments[4]])[0]
 
-    return types.int32(codes, types.intp, queries, types.intp), codegen
+    return types.int32(codes, types.intp, queries, types.intp, types.int32), codegen
+
+
+@_inlined
+def dots_of_codes(typingctx: Any, codes: Any, row: Any, queries: Any, members: Any, at: Any, shifts: Any) -> Any:
+    """Do what dot_codes does for COLUMNS queries members[at], members[at + 1], ...: a tuple of int32.
+
+    members is uint32, shifts is int32.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
+        row, length = _address(context, builder, signature.args[0], arguments[0], arguments[1])
+        chosen = context.make_array(signature.args[3])(context, builder, arguments[3])
+        given = context.make_array(signature.args[5])(context, builder, arguments[5])
+        queries, shifts = [], []
+        for i in range(COLUMNS):
+            place = builder.add(arguments[4], ir.Constant(_I64, i))
+            query = builder.zext(builder.load(builder.gep(chosen.data, [place])), _I64)
+            queries.append(_address(context, builder, signature.args[2], arguments[2], query)[0])
+            shifts.append(builder.load(builder.gep(given.data, [query])))
+        totals = _dots(builder, row, length, queries, shifts)
+        return context.make_tuple(builder, signature.return_type, totals)
+
+    result = types.UniTuple(types.int32, COLUMNS)
+    return result(codes, types.intp, queries, members, types.intp, shifts), codegen
 
 
 @_inlined
@@ -120,7 +179,7 @@ def prefetch(typingctx: Any, matrix: Any, row: Any) -> Any:
 @helper
 def similarity(codes: Any, row: Any, queries: Any, query: Any, shift: Any, normed: Any) -> np.int32:
     """How near a row is to a query: int32, larger is nearer. shift is 128 * sum of the query."""
-    dot = np.int32(dot_codes(codes, row, queries, query) - np.int32(shift))
+    dot = dot_codes(codes, row, queries, query, np.int32(shift))
     return np.int32(np.int32(2) * dot - norm_at_end(codes, row)) if normed else dot
 
 

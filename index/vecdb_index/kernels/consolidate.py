@@ -15,7 +15,7 @@ import numpy as np
 from numba import types
 
 from vecdb_index.kernels.codes import prefetch, similarity
-from vecdb_index.kernels.graph import _insert, _key_of, _lift, _next_epoch, _row_of, _square_of
+from vecdb_index.kernels.graph import _lift, _square_of, insert, key_of, next_epoch, row_of
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
 
 _CODE, _LINK, _EPOCH, _SIZE, _FLAG = types.uint8, types.int32, types.uint16, types.intp, types.boolean
@@ -71,7 +71,7 @@ def _refill(codes: Any, normed: Any, base: Any, candidates: Any, count: Any, roo
     for a in range(count):
         if kept == out.shape[0]:
             return kept
-        row = _row_of(candidates[a])
+        row = row_of(candidates[a])
         own = np.int32(candidates[a] >> np.int64(32))
         own = np.int32(own + np.int32(_square_of(codes, row, normed) - _square_of(codes, base, normed)))
         shift = _lift(codes, row, normed, room, 1)
@@ -88,7 +88,7 @@ def _refill(codes: Any, normed: Any, base: Any, candidates: Any, count: Any, roo
         if kept == out.shape[0]:
             break
         if candidates[a] & np.int64(1) == 0:
-            out[kept] = _row_of(candidates[a])
+            out[kept] = row_of(candidates[a])
             kept += 1
     return kept
 
@@ -131,7 +131,7 @@ def take_over(
         base = place[row]
         left, length = _survivors(old, row, place, links[base])
         if left < length:
-            epoch = _next_epoch(visited, old.shape[0])
+            epoch = next_epoch(visited)
             visited[row] = epoch
             shift = _lift(codes, base, normed, room, 0)
             _, near = _look(codes, old, row, place, visited, epoch, fresh, lost, 0)
@@ -139,9 +139,9 @@ def take_over(
             while after < near or (after < waiting and left + size < length):
                 found, waiting = _look(codes, old, lost[after], place, visited, epoch, fresh, lost, waiting)
                 for t in range(found):
-                    key = _key_of(similarity(codes, fresh[t], room, 0, shift, normed), fresh[t])
+                    key = key_of(similarity(codes, fresh[t], room, 0, shift, normed), fresh[t])
                     if size < POOL or key > keys[size - 1]:
-                        _insert(keys, size, key)
+                        insert(keys, size, key)
                         size = min(size + 1, POOL)
                 after += 1
             left = _refill(codes, normed, base, keys, size, room, left, links[base, :length])

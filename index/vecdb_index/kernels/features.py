@@ -30,6 +30,25 @@ def converts_half() -> bool:
     return "f16c" in features() or platform.machine().lower() in {"arm64", "aarch64"}
 
 
+def multiplies_magnitudes() -> bool:
+    """Whether 32 products of uint8 and int8 are added in pairs by one instruction (vpmaddubsw, vpsignb)."""
+    return "avx2" in features()
+
+
 def multiplies_bytes() -> bool:
     """Whether 64 products of uint8 and int8 are one instruction (vpdpbusd)."""
     return "avx512vnni" in features()
+
+
+def looks_up() -> str:
+    """Which instruction looks 16 or 32 bytes up in a table of 16: "avx2", "ssse3", "neon", or "" for none."""
+    if platform.machine().lower() in {"arm64", "aarch64"}:
+        return "neon"
+    return next((name for name in ("avx2", "ssse3") if name in features()), "")
+
+
+def multiplies_nibbles() -> str:
+    """Which instruction multiplies 32 small uint8 and int8: "vnni" adds fours, "avx2" pairs, "" is none."""
+    if {"avx512vnni", "avx512vl"} <= features():
+        return "vnni"
+    return "avx2" if "avx2" in features() else ""

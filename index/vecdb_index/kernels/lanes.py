@@ -7,8 +7,9 @@ Every score in vecdb_index comes from here. The vectors are explicit and no fast
 may not reorder a sum, and a pair has the same bits in a scan, in a gather, in a batch and in any thread.
 Equal scores are then really equal, and ties can be broken by id.
 
-Rows are float32, float16 stored as uint16, or int8; queries float32, or int16 beside int8 rows. Floats are
-summed in float32; int8 in int32, which is exact up to 32768 dimensions for squared differences too.
+Rows are float32, float16 stored as uint16, bfloat16 stored as int16, or int8; queries float32, or int16
+beside int8 rows. Floats are summed in float32; int8 in int32, which is exact up to 32768 dimensions for squared
+differences too.
 
 One row is one stream from memory, which is fastest; a tile of several rows and queries computes more per
 load, and is faster once the rows are in the cache. The order of a pair's additions is the same in both.
@@ -30,7 +31,9 @@ COLUMNS = 8 if "avx512f" in features.features() else 3
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _F16, _F32, _F64 = ir.HalfType(), ir.FloatType(), ir.DoubleType()
-_STORED = {types.float32: _F32, types.uint16: _I16, types.int8: _I8, types.int16: _I16}
+# What an int16 means in a row; in a query it is a number.
+BRAIN = types.Integer("bfloat16", 16, False)
+_STORED = {types.float32: _F32, types.uint16: _I16, BRAIN: _I16, types.int8: _I8, types.int16: _I16}
 
 Value = Any
 Step = Callable[[Any, Value, Value, Value], Value]
@@ -80,6 +83,9 @@ def _load(builder: Any, element: Any, address: Value, mask: Value | None) -> Val
         )
     if element == types.uint16:
         return half_to_float(builder, value)
+    if element == BRAIN:
+        # A bfloat16 is the upper half of a float32.
+        return builder.bitcast(builder.shl(builder.zext(value, _wide(_I32)), _all(_I32, 16)), _wide(_F32))
     return value if stored == _F32 else builder.sext(value, _wide(_I32))
 
 
@@ -165,7 +171,8 @@ def _codegen(step: Step, rows: int, columns: int, floats: ir.Type) -> Callable[.
             array = context.make_array(kind)(context, builder, arguments[at])
             length = cgutils.unpack_tuple(builder, array.shape, kind.ndim)[-1]
             lengths.append(length)
-            return [(kind.dtype, builder.gep(array.data, [builder.mul(number, length)])) for number in numbers]
+            element = BRAIN if at == 0 and kind.dtype == types.int16 else kind.dtype
+            return [(element, builder.gep(array.data, [builder.mul(number, length)])) for number in numbers]
 
         lengths: list[Value] = []
         xs = vectors(0, arguments[1 : 1 + rows])

@@ -9,8 +9,14 @@ from vecdb_index.kernels import loops
 from vecdb_index.kernels.jit import kernel
 from vecdb_index.kernels.signatures import scan_lists_of
 
-# By NumPy's letter for the element: float32, float16 as uint16, int8. Asking for the letter is the cheapest.
-_TYPES = {"f": (types.float32, types.float32), "H": (types.uint16, types.float32), "b": (types.int8, types.int16)}
+# By NumPy's letter for the element: float32, float16 as uint16, bfloat16 as int16, int8. Asking for the letter is the
+# cheapest.
+_TYPES = {
+    "f": (types.float32, types.float32),
+    "H": (types.uint16, types.float32),
+    "h": (types.int16, types.float32),
+    "b": (types.int8, types.int16),
+}
 
 
 @functools.cache

@@ -37,12 +37,13 @@ def all_similarities(codes: np.ndarray, queries: np.ndarray, shifts: np.ndarray,
     return out
 
 
-@pytest.mark.parametrize("instruction", [True, False])
+@pytest.mark.parametrize("path", ["multiplies_bytes", "multiplies_magnitudes", "portable"])
 @pytest.mark.parametrize("width", [64, 128, 448, 4096])
-def test_sums_are_exact_on_every_path(width: int, instruction: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if instruction and not features.multiplies_bytes():
+def test_sums_are_exact_on_every_path(width: int, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if path != "portable" and not getattr(features, path)():
         pytest.skip("this processor has no instruction for it")
-    monkeypatch.setattr(features, "multiplies_bytes", lambda: instruction)
+    for each in ("multiplies_bytes", "multiplies_magnitudes"):
+        monkeypatch.setattr(features, each, lambda each=each: each == path)
     codes = rng.integers(0, 256, (50, width)).astype(np.uint8)
     queries = rng.integers(-127, 128, (7, width)).astype(np.int8)
     codes[0], codes[1], queries[0], queries[1] = 255, 0, 127, -127  # the largest sums

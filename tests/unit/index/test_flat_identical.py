@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vecdb_index.dense import flat, slices
+from vecdb_index import slices
+from vecdb_index.dense import flat
 from vecdb_index.types import Metric, TopK
 
 METRICS: tuple[Metric, ...] = ("dot", "cosine", "l2")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from vecdb_index.dense import flat
+from vecdb_index.dense import plan as plans
 from vecdb_index.dense.allowed import Allowed
-from vecdb_index.dense.hnsw import plan as plans
 from vecdb_index.dense.hnsw import search as hnsw
 from vecdb_index.dense.hnsw.build import build
 from vecdb_index.dense.hnsw.check import problems

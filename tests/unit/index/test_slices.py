@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from vecdb_index.dense import flat, slices
-from vecdb_index.dense.slices import HELPER_BYTES, SLICE_BYTES, Slice, shared
+from vecdb_index import slices
+from vecdb_index.dense import flat
+from vecdb_index.slices import HELPER_BYTES, SLICE_BYTES, Slice, shared
 
 
 @pytest.mark.parametrize(("count", "row_bytes"), [(0, 4), (1, 4), (5, 3 * SLICE_BYTES), (100_000, 1536), (10**6, 1)])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vecdb_index.codes.scalar import Codes, ScalarCoder
 from vecdb_index.dense.hnsw.graph import EF_CONSTRUCTION, ENTRIES, MOST_ROWS, Graph, M
 from vecdb_index.dense.hnsw.reach import connect
-from vecdb_index.dense.slices import HELPER_BYTES, Slice, shared
+from vecdb_index.slices import HELPER_BYTES, Slice, shared
 from vecdb_index.types import Matrix, Metric, Scores
 
 BATCH = 2048

@@ -4,11 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from vecdb_index.dense import calibrate
 from vecdb_index.dense.hnsw.graph import MOST_ROWS, Graph
 from vecdb_index.types import METRIC_CODES
-
-WIDEST = 1 << 20
-"""No curve leads so far."""
 
 
 def problems(graph: Graph) -> list[str]:
@@ -26,7 +24,7 @@ def problems(graph: Graph) -> list[str]:
         return [f"codes are {codes.dtype} {codes.shape}, not uint8 {(count, graph.coder.width)}"]
     if links.dtype != np.int32 or links.ndim != 2 or len(links) != count:
         return [f"links are {links.dtype} {links.shape}, not int32 ({count}, m)"]
-    return [*_links(graph), *_entries(graph), *_curve(graph)]
+    return [*_links(graph), *_entries(graph), *calibrate.problems(graph.curve)]
 
 
 def _links(graph: Graph) -> Iterator[str]:
@@ -40,11 +38,3 @@ def _entries(graph: Graph) -> Iterator[str]:
         yield f"entries are {entries.dtype} {entries.shape}"
     elif entries.min() < 0 or entries.max() >= len(graph):
         yield f"an entry lies outside the {len(graph)} rows"
-
-
-def _curve(graph: Graph) -> Iterator[str]:
-    curve = graph.curve
-    if curve.dtype != np.float32 or curve.ndim != 2 or curve.shape[1] != 2 or len(curve) == 0:
-        yield f"the curve is {curve.dtype} {curve.shape}, not float32 (points, 2)"
-    elif not (np.diff(curve, axis=0) >= 0).all() or not 0 <= curve.min() <= curve.max() <= WIDEST:
-        yield "the curve's widths or recalls do not ascend"

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecdb_index.codes.scalar import Codes, ScalarCoder
+from vecdb_index.dense.calibrate import unmeasured
 
 M = 16
 """Links that a row chooses for itself; with those chosen by others it has up to twice as many."""
@@ -19,9 +20,6 @@ ENTRIES = 64
 """Rows, a random sample, that a search starts from. Read in one go, they save several steps through the graph."""
 MOST_ROWS = 1 << 31
 """A candidate's key has room for so many rows."""
-
-
-UNMEASURED = np.array([[EF, 1]], np.float32)
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Graph:
     codes: Codes
     links: NDArray[np.int32]
     entries: NDArray[np.int32]
-    curve: NDArray[np.float32] = field(default_factory=lambda: UNMEASURED)
+    curve: NDArray[np.float32] = field(default_factory=lambda: unmeasured(EF))
 
     def __len__(self) -> int:
         """Return the number of rows."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vecdb_index.codes.scalar import Codes, ScalarCoder
 from vecdb_index.dense.hnsw.build import Builder, Progress, build, encode, slices_of
 from vecdb_index.dense.hnsw.graph import EF_CONSTRUCTION, Graph, M
-from vecdb_index.dense.slices import Slice
+from vecdb_index.slices import Slice
 from vecdb_index.types import Mask, Matrix, Metric, Scores
 
 KEPT_LEAST = 0.1

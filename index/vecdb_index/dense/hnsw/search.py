@@ -3,17 +3,17 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vecdb_index.dense import flat
+from vecdb_index.dense import plan as plans
 from vecdb_index.dense.allowed import Allowed
-from vecdb_index.dense.hnsw import plan as plans
 from vecdb_index.dense.hnsw.graph import EF, ENTRIES, Graph
-from vecdb_index.dense.hnsw.plan import Plan
-from vecdb_index.dense.slices import Slice, shared
+from vecdb_index.dense.plan import Kind, Plan
+from vecdb_index.slices import Slice, shared
 from vecdb_index.types import METRIC_CODES, Answers, Mask, Matrix, Metric, Scores, TopK
 
 RESCORED = 2
@@ -22,6 +22,10 @@ RESCORED_LEAST = 20
 ENOUGH = 0.5
 """Where a walk over all rows met less than this share of the allowed candidates that chance would have it meet, the
 allowed rows lie away from the query and their codes are looked at instead."""
+WIDTHS = 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512
+"""Widths of a walk at which the recall is measured."""
+PER_ROW = 1.5
+"""Candidates more for each row that is asked for beyond ten."""
 _SLICE = 64
 _WORK = 1 << 17
 """Bytes that a query is counted as, where it is asked whether waking a helper is worth it."""
@@ -55,6 +59,8 @@ class Searcher:
 
     """
 
+    widths: ClassVar[tuple[int, ...]] = WIDTHS
+
     def __init__(self, graph: Graph, matrix: Matrix, metric: Metric, norms: Scores | None = None) -> None:
         from vecdb_index.kernels.answer import answer_of
 
@@ -67,6 +73,20 @@ class Searcher:
         self._prepare = metric == "cosine" and matrix.dtype != np.int8
         coder = graph.coder
         self._fixed = coder.normed, coder.centre, coder.scale, norms, METRIC_CODES[metric]
+
+    @property
+    def curve(self) -> NDArray[np.float32]:
+        """The recall at each width of a walk."""
+        return self.graph.curve
+
+    def wider(self, k: int) -> int:
+        """Return how many more candidates a search for k rows keeps than one for ten."""
+        return int(np.ceil(PER_ROW * max(0, k - 10)))
+
+    def plan(self, allowed: int | None, k: int, width: int, kind: Kind | None = None) -> Plan:
+        """Choose how to search among so many allowed rows, None: all; `kind` insists on one way."""
+        rows = len(self.graph)
+        return plans.choose(rows, allowed, k, width) if kind is None else plans.forced(kind, rows, allowed, k, width)
 
     def answers(
         self,
@@ -144,11 +164,7 @@ def _scanned(
 ) -> Answers:
     matrix, norms = searcher.matrix, searcher.norms
     found = flat.search_batch(matrix, queries, k, searcher.metric, allowed=allowed, norms=norms, pool=pool)
-    out = Answers.empty(len(found), max((len(one.rows) for one in found), default=0))
-    for at, one in enumerate(found):
-        out.rows[at, : len(one.rows)], out.scores[at, : len(one.rows)] = one.rows, one.scores
-        out.met[at], out.reads[at] = len(one.rows), 0
-    return out
+    return Answers.of(found)
 
 
 def search(

@@ -1,33 +1,40 @@
-"""What recall a graph reaches at which width of the search, measured when it is built.
+"""What recall an index reaches at which width of the search, measured when it is built.
+
+A width is what makes a search better and slower: candidates that a walk through a graph keeps, or lists that are read.
 
 The questions are made from the rows: each is a row with half of another one added. Rows themselves would be too easy
 (recall .993 where real questions had .931, over 60,000 texts); these had .933, and at every width at most .006 more
 than the real ones.
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vecdb_index.dense import flat
-from vecdb_index.dense.hnsw import plan as plans
-from vecdb_index.dense.hnsw.graph import UNMEASURED, Graph
-from vecdb_index.dense.hnsw.search import Searcher
-from vecdb_index.types import Matrix, Metric, Scores
+from vecdb_index.types import Matrix, Metric, Scores, TopK
 
 QUESTIONS = 200
-WIDTHS = 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512
 K = 10
 OTHER = 0.5
 """The share of another row in a question, before both are weighed to one."""
 ENOUGH = 0.999
 """Wider searches than the first that finds so much are not tried."""
-PER_ROW = 1.5
-"""Candidates more for each row that is asked for beyond K."""
+WIDEST = 1 << 20
+"""No curve leads so far."""
 
 Curve = NDArray[np.float32]
 """(points, 2): a width, and the recall at it; both ascending."""
+
+Ask = Callable[[Matrix, int], Sequence[TopK]]
+"""(questions, width) -> the K best rows of each."""
+
+
+def unmeasured(width: int) -> Curve:
+    """Return the curve of an index that no question was asked: always the same width."""
+    return np.array([[width, 1]], np.float32)
 
 
 def questions(matrix: Matrix, norms: Scores) -> Matrix:
@@ -47,18 +54,22 @@ def mixed(rows: Matrix, others: Matrix) -> Matrix:
 
 
 def measured(
-    graph: Graph, matrix: Matrix, metric: Metric, norms: Scores, pool: ThreadPoolExecutor | None = None
-) -> Curve:
-    """Return the curve of a graph; without a point where no question can be asked."""
+    ask: Ask,
+    widths: Sequence[int],
+    matrix: Matrix,
+    metric: Metric,
+    norms: Scores,
+    pool: ThreadPoolExecutor | None = None,
+) -> Curve | None:
+    """Return the curve of an index; None where no question can be asked."""
     asked = questions(matrix, norms)
     if len(asked) == 0:
-        return UNMEASURED
+        return None
     exact = flat.search_batch(matrix, asked, K, metric, norms=norms, pool=pool)
     true = [set(found.rows.tolist()) for found in exact]
     points: list[tuple[float, float]] = []
-    searcher = Searcher(graph, matrix, metric, norms)
-    for width in WIDTHS:
-        found = searcher.answers(asked, K, plans.Plan("graph", width, 0.0), pool=pool).top(K)
+    for width in widths:
+        found = ask(asked, width)
         shares = [len(best & set(one.rows.tolist())) / len(best) for best, one in zip(true, found, strict=True)]
         share = float(np.mean(shares))
         points.append((width, max(share, points[-1][1] if points else 0.0)))
@@ -67,8 +78,8 @@ def measured(
     return np.array(points, np.float32)
 
 
-def width_for(curve: Curve, recall: float, k: int) -> int:
-    """Return the least width that promises a recall, or the widest that was measured."""
+def width_for(curve: Curve, recall: float) -> int:
+    """Return the least width that promises a recall of the K best, or the widest that was measured."""
     widths, reached = curve[:, 0], curve[:, 1]
     at = int(np.searchsorted(reached, np.float32(recall)))
     if at == 0:
@@ -78,9 +89,12 @@ def width_for(curve: Curve, recall: float, k: int) -> int:
     else:
         part = (recall - reached[at - 1]) / (reached[at] - reached[at - 1])
         width = widths[at - 1] + part * (widths[at] - widths[at - 1])
-    return int(np.ceil(width)) + extra(k)
+    return int(np.ceil(width))
 
 
-def extra(k: int) -> int:
-    """Return how much wider a search for k rows has to be than one for K."""
-    return int(np.ceil(PER_ROW * max(0, k - K)))
+def problems(curve: Curve) -> Iterator[str]:
+    """Yield what is wrong with a curve."""
+    if curve.dtype != np.float32 or curve.ndim != 2 or curve.shape[1] != 2 or len(curve) == 0:
+        yield f"the curve is {curve.dtype} {curve.shape}, not float32 (points, 2)"
+    elif not (np.diff(curve, axis=0) >= 0).all() or not 0 <= curve.min() <= curve.max() <= WIDEST:
+        yield "the curve's widths or recalls do not ascend"

@@ -4,6 +4,7 @@
     wide      walk over all rows with a longer list, and keep what is allowed
     two_hops  walk over the allowed rows only, stepping across the others
     codes     look at the codes of all allowed rows
+    lists     read the nearest lists of an inverted file
     scan      score all allowed rows exactly
 
 The unit of cost is a code read in order: `width` bytes that the processor could ask for in time. A pure function of
@@ -12,7 +13,7 @@ counts, so that `explain` can show it and a test can compare it with what was me
 
 from typing import Literal, NamedTuple, get_args
 
-Kind = Literal["graph", "wide", "two_hops", "codes", "scan"]
+Kind = Literal["graph", "wide", "two_hops", "codes", "lists", "scan"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 STEP = 2.6
@@ -57,6 +58,8 @@ def choose(rows: int, allowed: int | None, k: int, ef: int) -> Plan:
 
 def forced(kind: Kind, rows: int, allowed: int | None, k: int, ef: int) -> Plan:
     """Return the plan that somebody insists on; without a filter there is only to walk and to look at all."""
+    if kind == "lists":
+        kind = "graph"
     if allowed is None:
         return Plan("graph" if kind in ("wide", "two_hops") else kind, ef, 0.0)
     if kind == "graph":

@@ -1,0 +1,201 @@
+"""Records as plots, from the JSON alone: headline bars, recall against rate, growth with the rows, plans of a grid.
+
+Medians over the runs; bars have the extremes as whiskers. The same record gives the same file.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+_POINT = re.compile(r"at (\S+) (recall|single_qps|batch_qps)")
+_SIZE = re.compile(r"rows (\d+) (us|distances|bytes)_at_95")
+_CELL = re.compile(r"at rows (\d+) k (\d+) (\w+) (\S+) (\w+)_ms")
+_TITLES = {"single_qps": "one call a query, one thread", "batch_qps": "one call with all queries"}
+_COSTS = {"us": "microseconds a query", "distances": "distances a query", "bytes": "bytes a query"}
+# A recall of exactly 1 has no place on a logarithmic scale of what is missing.
+_LEAST_MISSING = 5e-4
+_TICKS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
+
+
+def draw(record: Mapping[str, Any], stem: Path) -> list[Path]:
+    """Draw every plot that the record has figures for, as SVG files beside `stem`; return their paths."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    # No date, no random element names.
+    matplotlib.rcParams["svg.hashsalt"] = "vecdb"
+    matplotlib.rcParams["svg.fonttype"] = "none"
+    from matplotlib import pyplot
+
+    drawn = []
+    kinds: list[tuple[str, Callable[[Mapping[str, Any]], Any]]] = [
+        ("", _headlines),
+        ("-curves", _curves),
+        ("-growth", _growth),
+        ("-plans", _plans),
+    ]
+    for suffix, make in kinds:
+        figure = make(record)
+        if figure is None:
+            continue
+        path = stem.with_name(f"{stem.name}{suffix}.svg")
+        figure.tight_layout()
+        figure.savefig(path, metadata={"Date": None})
+        pyplot.close(figure)
+        drawn.append(path)
+    return drawn
+
+
+def headline_metrics(record: Mapping[str, Any]) -> list[str]:
+    """Return the metrics of the record that its workload calls headlines, in the order they were measured."""
+    metrics = dict.fromkeys(name for told in record["systems"].values() for name in told["summary"])
+    # By whole words from the end: "rows_per_s" is not "unsynced_rows_per_s".
+    return [name for name in metrics if any(f" {name}".endswith(f" {wanted}") for wanted in record["headlines"])]
+
+
+def _headlines(record: Mapping[str, Any]) -> Any:
+    from matplotlib import pyplot
+
+    shown = headline_metrics(record)
+    if not shown:
+        return None
+    bars = max(2, len(record["systems"]))
+    figure, axes = pyplot.subplots(len(shown), 1, figsize=(7, (0.9 + 0.3 * bars) * len(shown)), squeeze=False)
+    for axis, metric in zip(axes[:, 0], shown, strict=True):
+        having = {
+            name: told["summary"][metric] for name, told in record["systems"].items() if metric in told["summary"]
+        }
+        medians = [told["median"] for told in having.values()]
+        below = [told["median"] - told["min"] for told in having.values()]
+        above = [told["max"] - told["median"] for told in having.values()]
+        axis.barh(list(having), medians, xerr=[below, above], color="#4c72b0", ecolor="#333333", capsize=3)
+        axis.invert_yaxis()
+        axis.set_title(metric, fontsize=9, loc="left")
+        _plain(axis)
+    return figure
+
+
+def _curves(record: Mapping[str, Any]) -> Any:
+    """Recall on a logarithmic scale of what is missing, queries a second on a logarithmic scale."""
+    from matplotlib import pyplot
+
+    curves: dict[str, dict[str, list[tuple[float, float]]]] = defaultdict(dict)
+    for system, told in record["systems"].items():
+        points: dict[str, dict[str, float]] = defaultdict(dict)
+        for metric, summary in told["summary"].items():
+            if found := _POINT.fullmatch(metric):
+                points[found[1]][found[2]] = summary["median"]
+        for kind in _TITLES:
+            curve = [(point["recall"], point[kind]) for point in points.values() if {"recall", kind} <= point.keys()]
+            if curve:
+                curves[kind][system] = _front(curve)
+    if not curves:
+        return None
+    figure, axes = pyplot.subplots(1, len(curves), figsize=(6.2 * len(curves), 4.6), squeeze=False, sharey=True)
+    for axis, (kind, systems) in zip(axes[0], curves.items(), strict=True):
+        for number, (system, curve) in enumerate(systems.items()):
+            missing = [max(1 - recall, _LEAST_MISSING) for recall, _ in curve]
+            style = {"color": "black", "linewidth": 2.5} if system == "vecdb" else {"color": f"C{number % 10}"}
+            marker = "osv^D*PX"[number % 8]
+            axis.plot(missing, [rate for _, rate in curve], marker=marker, markersize=4, label=system, **style)
+        axis.set(xscale="log", yscale="log", xlabel="recall@10", title=f"{_dataset(record)}: {_TITLES[kind]}")
+        axis.title.set_fontsize(10)
+        axis.invert_xaxis()
+        axis.set_xticks([1 - tick for tick in _TICKS], [f"{tick:g}" for tick in _TICKS])
+        axis.minorticks_off()
+        _round_numbers(axis)
+        axis.grid(alpha=0.3)
+        _plain(axis)
+    axes[0][0].set_ylabel("queries a second")
+    axes[0][0].legend(fontsize=8, loc="lower left")
+    return figure
+
+
+def _growth(record: Mapping[str, Any]) -> Any:
+    from matplotlib import pyplot
+
+    lines: dict[str, dict[str, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
+    for system, told in record["systems"].items():
+        for metric, summary in told["summary"].items():
+            if found := _SIZE.fullmatch(metric):
+                lines[found[2]][system].append((int(found[1]), summary["median"]))
+    if not lines:
+        return None
+    figure, axes = pyplot.subplots(1, len(lines), figsize=(4.6 * len(lines), 3.8), squeeze=False)
+    for axis, (cost, systems) in zip(axes[0], lines.items(), strict=True):
+        for system, points in systems.items():
+            summary = record["systems"][system]["summary"].get(f"exponent {cost}")
+            label = system if summary is None else f"{system}: rows^{summary['median']:.2f}"
+            sizes, figures = zip(*sorted(points), strict=True)
+            axis.plot(sizes, figures, marker="o", label=label)
+        axis.set(xscale="log", yscale="log", xlabel="rows", title=f"{_COSTS[cost]} at recall .95")
+        axis.title.set_fontsize(10)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
+        _round_numbers(axis)
+        _plain(axis)
+    return figure
+
+
+def _plans(record: Mapping[str, Any]) -> Any:
+    """One panel for each rows x k (down) and correlation (across): milliseconds over the share that passes."""
+    from matplotlib import pyplot
+
+    panels: dict[tuple[int, int, str], dict[str, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
+    for told in record["systems"].values():
+        for metric, summary in told["summary"].items():
+            if found := _CELL.fullmatch(metric):
+                panel = (int(found[1]), int(found[2]), found[3])
+                panels[panel][found[5]].append((float(found[4]), summary["median"]))
+    if not panels:
+        return None
+    down = sorted({(rows, k) for rows, k, _ in panels})
+    across = list(dict.fromkeys(correlation for *_, correlation in panels))
+    shape = (3.6 * len(across), 2.8 * len(down))
+    figure, axes = pyplot.subplots(len(down), len(across), figsize=shape, squeeze=False, sharex=True)
+    for (rows, k, correlation), plans in panels.items():
+        axis = axes[down.index((rows, k))][across.index(correlation)]
+        for plan, points in plans.items():
+            shares, times = zip(*sorted(points), strict=True)
+            style = {"color": "black", "linewidth": 2.5, "zorder": 0} if plan == "chosen" else {"marker": "o"}
+            axis.plot(shares, times, label=plan, markersize=4, **style)
+        axis.set(xscale="log", yscale="log", title=f"{rows} rows, k {k}, correlation {correlation}")
+        axis.title.set_fontsize(8)
+        axis.grid(alpha=0.3)
+        _round_numbers(axis)
+        _plain(axis)
+    for axis in axes[-1]:
+        axis.set_xlabel("share of the rows that pass", fontsize=8)
+    for row in axes:
+        row[0].set_ylabel("ms a query", fontsize=8)
+    axes[0][0].legend(fontsize=7)
+    return figure
+
+
+def _front(curve: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the points that no other point beats in both, by recall."""
+    front: list[tuple[float, float]] = []
+    for recall, rate in sorted(curve, reverse=True):
+        if not front or rate > front[-1][1]:
+            front.append((recall, rate))
+    return front[::-1]
+
+
+def _dataset(record: Mapping[str, Any]) -> str:
+    return str(record["parameters"].get("dataset", record["workload"]))
+
+
+def _round_numbers(axis: Any) -> None:
+    """Label a logarithmic scale with 1, 2 and 5 times the powers of ten, written out."""
+    from matplotlib import ticker
+
+    axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+    axis.yaxis.set_minor_formatter(ticker.NullFormatter())
+
+
+def _plain(axis: Any) -> None:
+    axis.tick_params(labelsize=8)
+    axis.spines[["top", "right"]].set_visible(False)

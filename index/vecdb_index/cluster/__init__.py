@@ -1,0 +1,1 @@
+"""Clusters of vectors, and the centroids that stand for them."""

@@ -1,0 +1,90 @@
+"""What every kind of code in the lists can do."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecdb_index.slices import Slice, shared
+from vecdb_index.types import Matrix, Metric, Rows, Scores
+
+Setting = str | int | float
+Scan = Callable[..., None]
+"""A kernel of kernels/ivf.py, with the arguments that belong to the codes and the queries."""
+
+STEP = 4096
+"""Rows encoded at once: whole blocks of RaBitQ's signs."""
+
+
+class Listed(NamedTuple):
+    """Rows in lists, about to be encoded.
+
+    Attributes:
+        matrix: (n, d), the rows.
+        metric: what near means.
+        norms: (n,) their lengths.
+        order: (n,) the row at each place.
+        of_place: (n,) the list of each place.
+        centres: (lists, d) the mean of each list, of directions for cosine.
+
+    """
+
+    matrix: Matrix
+    metric: Metric
+    norms: Scores
+    order: Rows
+    of_place: NDArray[np.int32]
+    centres: NDArray[np.float32]
+
+
+class Coding(ABC):
+    """Codes of all rows, list by list."""
+
+    kind: ClassVar[str]
+    """As it is named in settings."""
+    rescored: ClassVar[float]
+    """Candidates that are scored exactly, per row asked for."""
+    rescored_least: ClassVar[int]
+    coarse: ClassVar[bool] = True
+    """Whether the codes of rows that are all far from a query say too little of which is the nearest. (Of the ten
+    nearest among the farthest fifth of 6,828 texts 8 bits find nine, 4 bits three or four, signs two.)"""
+
+    @classmethod
+    @abstractmethod
+    def make(cls, rows: Listed, pool: ThreadPoolExecutor | None) -> "Coding":
+        """Encode all rows."""
+
+    @classmethod
+    @abstractmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Setting]) -> "Coding":
+        """Put codes together again that `arrays` and `settings` describe."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all arrays by their names."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Setting]:
+        """Return what is no array: the metric, the dimension and what belongs to the kind."""
+
+    @abstractmethod
+    def problems(self, rows: int, lists: int) -> list[str]:
+        """Return what is wrong with the arrays, a sentence each; kernels may only be given arrays without any."""
+
+    @abstractmethod
+    def scan(self, queries: NDArray[Any]) -> Scan:
+        """Return the scan for some (q, d) queries."""
+
+
+def encode(rows: Listed, pool: ThreadPoolExecutor | None, part: Callable[[int, int], None]) -> None:
+    """Call part(first, last) for all places, in the threads of the pool."""
+
+    def work(todo: Iterator[Slice]) -> None:
+        for first, last in todo:
+            part(first, last)
+
+    todo = [(first, min(first + STEP, len(rows.order))) for first in range(0, len(rows.order), STEP)]
+    shared(work, todo, rows.matrix.nbytes, pool)

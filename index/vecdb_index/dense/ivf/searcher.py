@@ -1,0 +1,67 @@
+"""An inverted file with the rows that it was made of, as searches of several kinds of index see it."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecdb_index.dense import flat
+from vecdb_index.dense.allowed import Allowed
+from vecdb_index.dense.ivf.index import Ivf
+from vecdb_index.dense.ivf.search import search_batch
+from vecdb_index.dense.plan import FEW, Kind, Plan
+from vecdb_index.types import Answers, Matrix, Metric, Scores
+
+WIDTHS = 1, 2, 4, 8, 16, 32, 64, 128, 256, 512
+"""Numbers of lists at which the recall is measured."""
+
+
+class IvfSearcher:
+    """What a query needs, looked up once.
+
+    Args:
+        index: of this matrix and metric.
+        matrix: (n, d), the rows themselves.
+        metric: that of the index.
+        norms: (n,) float32, the rows' lengths.
+
+    """
+
+    widths: ClassVar[tuple[int, ...]] = WIDTHS
+
+    def __init__(self, index: Ivf, matrix: Matrix, metric: Metric, norms: Scores | None = None) -> None:
+        self.index, self.matrix = index, matrix
+        self.metric: Metric = metric
+        self.norms = flat.norms(matrix) if norms is None and metric == "cosine" else norms
+
+    @property
+    def curve(self) -> NDArray[np.float32]:
+        """The recall at each number of lists."""
+        return self.index.curve
+
+    def wider(self, k: int) -> int:
+        """Return how many more lists a search for k rows reads than one for ten."""
+        return 0
+
+    def plan(self, allowed: int | None, k: int, width: int, kind: Kind | None = None) -> Plan:
+        """Choose how to search: read `width` lists, or scan where few rows are allowed."""
+        few = allowed is not None and allowed <= FEW * k
+        return Plan("scan" if few or kind == "scan" else "lists", width, 0.0)
+
+    def answers(
+        self,
+        queries: NDArray[Any],
+        k: int,
+        plan: Plan,
+        allowed: Allowed | None = None,
+        pool: ThreadPoolExecutor | None = None,
+    ) -> Answers:
+        """Carry out a plan for each of the (q, d) queries; at least one row must be allowed."""
+        given = self.matrix, queries, k, self.metric
+        mask = None if allowed is None else allowed.mask
+        if plan.kind == "scan":
+            found = flat.search_batch(*given, allowed=allowed, norms=self.norms, pool=pool)
+        else:
+            found = search_batch(self.index, *given, probes=plan.ef, norms=self.norms, allowed=mask, pool=pool)
+        return Answers.of(found)
