@@ -19,7 +19,8 @@ def allow_small() -> None:
     """Let graphs be built from LEAST rows on, for the rest of this process, and compile what builds them."""
     factory.LEAST_ROWS = LEAST
     matrix = np.eye(LEAST, dtype=np.float32)
-    factory.build(factory.HNSW, matrix, "cosine", np.ones(LEAST, np.float32), spec={"kind": factory.HNSW})
+    what = factory.Wanted(factory.HNSW, factory.PARAMETERS[factory.HNSW])
+    factory.build(what, matrix, "cosine", np.ones(LEAST, np.float32))
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from vecdb.storage.segment_writer import file_entry
 from vecdb.storage.snapshot import SegmentView, State
 from vecdb.storage.writer import Writer
 from vecdb_index import factory
+from vecdb_index.factory import Wanted
 
 if TYPE_CHECKING:
     from vecdb_index.factory import Index
@@ -42,7 +43,7 @@ class Missing:
 
     view: SegmentView
     column: Column[Vector]
-    kind: str
+    what: Wanted
 
     @property
     def rows(self) -> int:
@@ -61,12 +62,13 @@ def missing(state: State) -> list[Missing]:
     for column in state.schema.vectors:
         spec = column.field.spec.to_json()
         for view in state.segments:
-            kind = factory.wanted(spec, view.rows, column.field.dimension)
-            if kind is None or not view.segment.has(column):
+            what = factory.wanted(spec, view.rows, column.field.dimension)
+            if what is None or not view.segment.has(column):
                 continue
             entry = view.segment.index_entry(column.id)
-            if entry is None or entry.kind != kind or view.segment.index_problem(column.id) is not None:
-                found.append(Missing(view, column, kind))
+            made_so = entry is not None and (entry.kind, entry.parameters) == what
+            if not made_so or view.segment.index_problem(column.id) is not None:
+                found.append(Missing(view, column, what))
     return sorted(found, key=lambda each: -each.rows)
 
 
@@ -128,17 +130,17 @@ class Indexer:
     def carry(self, schema: Schema, inputs: list[SegmentView], output: SegmentEntry) -> SegmentEntry:
         """Give a merged segment the indexes that its inputs had, mended and completed; see `compaction.merge`."""
         for column in schema.vectors:
-            kind = factory.wanted(column.field.spec.to_json(), output.rows, column.field.dimension)
+            what = factory.wanted(column.field.spec.to_json(), output.rows, column.field.dimension)
             graphs = [view.index_of(column) if view.segment.has(column) else None for view in inputs]
-            if kind is None or not any(graphs):
+            if what is None or not any(graphs):
                 continue  # built afterwards, like that of any other segment
             segment = Segment(self._writer.directory, self._writer.base, replace(output, indexes=()), "never")
             rows = [_live(view) for view in inputs]
-            index = made(segment, column, kind, self._pool, self._checked, list(zip(graphs, rows, strict=True)))
+            index = made(segment, column, what, self._pool, self._checked, list(zip(graphs, rows, strict=True)))
             self._writer.check_space(index.bytes)
-            file = save(self._writer.directory, segment.folder, names.index_name(column.id), kind, index)
+            file = save(self._writer.directory, segment.folder, names.index_name(column.id), what.kind, index)
             self._writer.directory.sync_dir(segment.folder)
-            output = output.with_index(IndexEntry(column.id, kind, file))
+            output = output.with_index(IndexEntry(column.id, what.kind, file, what.parameters))
         return output
 
     def _checked(self, done: int, rows: int) -> None:
@@ -162,13 +164,14 @@ class Indexer:
 def build(writer: Writer, todo: Missing, pool: ThreadPoolExecutor, progress: Progress) -> bool:
     """Build and publish one index; False when its segment is gone by then."""
     progress(0, todo.rows)
-    index = made(todo.view.segment, todo.column, todo.kind, pool, progress)
+    index = made(todo.view.segment, todo.column, todo.what, pool, progress)
     name = names.index_name(todo.column.id)
     built = f"{writer.base}/{names.TMP}/{name}"
     writer.check_space(index.bytes)
     try:
-        file = save(writer.directory, f"{writer.base}/{names.TMP}", name, todo.kind, index)
-        return writer.publish_index(todo.view.segment.uuid, built, IndexEntry(todo.column.id, todo.kind, file))
+        file = save(writer.directory, f"{writer.base}/{names.TMP}", name, todo.what.kind, index)
+        entry = IndexEntry(todo.column.id, todo.what.kind, file, todo.what.parameters)
+        return writer.publish_index(todo.view.segment.uuid, built, entry)
     finally:
         writer.directory.unlink(built)
 
@@ -182,7 +185,7 @@ def _live(view: SegmentView) -> np.ndarray:
 def made(
     segment: Segment,
     column: Column[Vector],
-    kind: str,
+    what: Wanted,
     pool: ThreadPoolExecutor | None,
     progress: Progress | None,
     parts: Sequence[tuple["Index | None", np.ndarray]] = (),
@@ -195,9 +198,7 @@ def made(
     assert held is not None, "only segments that have the column are indexed"
     matrix, _, norms = held
     norms = np.ones(len(matrix), np.float32) if norms is None else norms
-    spec = column.field.spec.to_json()
-    given = kind, matrix, column.field.metric, norms
-    return factory.build(*given, spec=spec, parts=parts, pool=pool, progress=progress)
+    return factory.build(what, matrix, column.field.metric, norms, parts=parts, pool=pool, progress=progress)
 
 
 def save(directory: LocalDirectory, folder: str, name: str, kind: str, index: "Index") -> FileEntry:

@@ -6,9 +6,10 @@ from vecdb.schema.schema import Schema
 from vecdb.storage import format as names
 from vecdb.storage.check import index_damage
 from vecdb.storage.indexing import made, save
-from vecdb.storage.manifest import IndexEntry, SegmentEntry
+from vecdb.storage.manifest import SegmentEntry
 from vecdb.storage.repair_run import Repair
 from vecdb.storage.segment import Segment
+from vecdb_index.factory import Wanted
 
 
 def repair_indexes(run: Repair, base: str, entry: SegmentEntry, schema: Schema) -> SegmentEntry:
@@ -24,8 +25,9 @@ def repair_indexes(run: Repair, base: str, entry: SegmentEntry, schema: Schema) 
             run.actions.append(f"left out {segment.folder}/{index.file.name}, whose field is gone")
             continue
         name = names.index_name(column.id)
-        file = save(run.directory, segment.folder, name, index.kind, made(segment, column, index.kind, None, None))
+        built = made(segment, column, Wanted(index.kind, index.parameters), None, None)
+        file = save(run.directory, segment.folder, name, index.kind, built)
         run.directory.sync_dir(segment.folder)
-        entry = entry.with_index(IndexEntry(column.id, index.kind, file))
+        entry = entry.with_index(replace(index, file=file))
         run.actions.append(f"built {segment.folder}/{name} again")
     return entry
