@@ -7,6 +7,7 @@ background. Nothing is synced: what a power cut leaves is not the subject here, 
 import shutil
 import tempfile
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 import vecdb
 from support import strategies as draw
+from support.graphs import small_graphs
 from support.model import ID, INTEGER_IDS, STRING_IDS, Model, Row, where_number
 from support.oracle import compare, compare_rows
 from support.unsynced import unsynced
@@ -37,6 +39,7 @@ class CollectionMachine(RuleBasedStateMachine):
         super().__init__()
         self.cleanup = ExitStack()
         self.cleanup.enter_context(unsynced())
+        self.cleanup.enter_context(small_graphs(2))
         self.root = Path(tempfile.mkdtemp(prefix="vecdb-model-"))
         self.folders = 0
         self.step = 0
@@ -241,6 +244,37 @@ class CollectionMachine(RuleBasedStateMachine):
         if new not in self.model.columns:
             self.collection.rename_column(old, new)
             self.model.rename_column(old, new)
+            self.note_version(self.model)
+
+    # -- indexes ---------------------------------------------------------------------------------------------------
+
+    @rule()
+    def build_indexes(self) -> None:
+        self.collection.build_indexes()
+        self.note_version(self.model)
+        assert not any(told["pending_rows"] for told in self.collection.stats()["indexes"].values())
+
+    @precondition(lambda self: self.model.vectors())
+    @rule(at=st.integers(0, 9), index=draw.indexes)
+    def set_index(self, at: int, index: Any) -> None:
+        name = self.model.vectors()[at % len(self.model.vectors())]
+        self.collection.set_index(name, index)
+        self.model.columns[name] = replace(self.model.columns[name], index=index)  # type: ignore[call-arg]
+        self.note_version(self.model)
+
+    @precondition(lambda self: self.model.vectors())
+    @rule(at=st.integers(0, 9), keep=st.booleans(), reset=st.booleans())
+    def measure(self, at: int, keep: bool, reset: bool) -> None:
+        name = self.model.vectors()[at % len(self.model.vectors())]
+        if not any(row[name] is not None for row in self.model.rows.values()):
+            with pytest.raises(InvalidInputError, match="nothing to ask"):
+                self.collection.recall(field=name)
+            return
+        report = self.collection.recall(field=name, sample=5, k=3)
+        assert report.short == 0
+        assert 0 <= report.worst <= report.recall <= 1
+        if keep and (reset or report.plans.keys() & {"graph", "codes", "wide", "two_hops", "lists"}):
+            assert (self.collection.tune(field=name, sample=5, k=3, reset=reset) is None) is reset
             self.note_version(self.model)
 
     # -- time ------------------------------------------------------------------------------------------------------

@@ -22,10 +22,13 @@ _TOLERANCE = 1e-6
 class Readable(Protocol):
     """What a collection and a snapshot have in common."""
 
-    def search(self, k: int = 10, where: Any = None, fields: Any = None, **vectors: Any) -> SearchResult: ...
+    def search(self, k: int = 10, where: Any = None, fields: Any = None, **options: Any) -> SearchResult: ...
     def search_batch(
-        self, k: int = 10, where: Any = None, fields: Any = None, **vectors: Any
+        self, k: int = 10, where: Any = None, fields: Any = None, **options: Any
     ) -> list[SearchResult]: ...
+    def search_iter(
+        self, k: int = 100, where: Any = None, fields: Any = None, **options: Any
+    ) -> Iterator[SearchResult]: ...
     def get(self, ids: Any, fields: Any = None) -> Any: ...
     def count(self, where: Any = None) -> int: ...
     def scan(self, where: Any = None, fields: Any = None, batch_rows: int = 8192) -> Iterator[pa.RecordBatch]: ...
@@ -95,13 +98,24 @@ def compare_filter(reader: Readable, model: Model, where: Where, number: int) ->
 def compare_search(
     reader: Readable, model: Model, name: str, query: tuple[int, ...], where: Where | None, batch: bool
 ) -> None:
-    """Compare a whole ranking with brute force, then a shorter one and a batch with the whole."""
+    """Compare a whole ranking with brute force; then a shorter one, pages and a batch with the whole.
+
+    Once exactly and once as usual, through graphs where there are any: of rows that are equally good any may come then.
+    """
     text = None if where is None else where.text
-    whole = reader.search(EVERYTHING, text, **{name: query})
+    whole = reader.search(EVERYTHING, text, exact=True, **{name: query})
     _compare_ranking(whole, model, name, query, where)
-    few = reader.search(3, text, **{name: query})
-    assert ranked(few) == ranked(whole)[:3]
+    assert ranked(reader.search(3, text, exact=True, **{name: query})) == ranked(whole)[:3]
+    usual = reader.search(EVERYTHING, text, **{name: query})
+    assert ranked(usual) == ranked(whole)
+    few = reader.search(3, text, fields=[], ef=EVERYTHING, **{name: query})
+    assert few.scores.tolist() == whole.scores.tolist()[:3]
+    assert set(ranked(few)) <= set(ranked(whole))
+    assert len(set(few.ids)) == len(few)
     if batch:
+        pages = list(reader.search_iter(2, text, fields=[], **{name: query}))
+        assert all(len(page) == 2 for page in pages[:-1])
+        assert sorted(hit for page in pages for hit in ranked(page)) == sorted(ranked(whole)), "each row once"
         others = (query, *VECTORS[:3])
         together = reader.search_batch(5, text, fields=[], **{name: np.asarray(others)})
         alone = [reader.search(5, text, fields=[], **{name: other}) for other in others]

@@ -19,10 +19,12 @@ numbers = st.lists(st.integers(0, 9), min_size=1, max_size=4)
 forms = st.sampled_from(["records", "sparse", "arrays", "table", "reader"])
 
 vectors = st.builds(
-    lambda dtype, metric: vecdb.Vector(DIMENSION, dtype=dtype, metric=metric),
+    lambda dtype, metric, index: vecdb.Vector(DIMENSION, dtype=dtype, metric=metric, index=index),
     st.sampled_from(["float32", "float16", "int8"]),
     st.sampled_from(["cosine", "dot", "l2"]),
+    st.sampled_from(["hnsw", "auto"]),
 )
+indexes = st.sampled_from(["hnsw", "flat", "auto", vecdb.Hnsw(m=4, ef_construction=8)])
 scalars = st.sampled_from(
     [vecdb.Int64(), vecdb.Bool(), vecdb.Keyword(), vecdb.Keyword(many=True), vecdb.Text(), vecdb.Json()]
 )

@@ -5,6 +5,7 @@ and named by a new version. Searches use the exact scan until then; a crash leav
 opening removes. A segment that is merged away meanwhile takes its index with it.
 """
 
+import contextlib
 import errno
 import threading
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from vecdb.errors import CorruptionError, UnavailableError
+from vecdb.errors import CorruptionError, ResourceExhaustedError, UnavailableError
 from vecdb.schema.fields import Vector
 from vecdb.schema.indexes import FLAT
 from vecdb.schema.schema import Column, Schema
@@ -128,7 +129,10 @@ class Indexer:
             return True
 
     def carry(self, schema: Schema, inputs: list[SegmentView], output: SegmentEntry) -> SegmentEntry:
-        """Give a merged segment the indexes that its inputs had, mended and completed; see `compaction.merge`."""
+        """Give a merged segment the indexes that its inputs had, mended and completed; see `compaction.merge`.
+
+        Where the disk has no room for one, or fails, the segment does without: a merge is what makes room.
+        """
         for column in schema.vectors:
             what = factory.wanted(column.field.spec.to_json(), output.rows, column.field.dimension)
             graphs = [view.index_of(column) if view.segment.has(column) else None for view in inputs]
@@ -137,9 +141,15 @@ class Indexer:
             segment = Segment(self._writer.directory, self._writer.base, replace(output, indexes=()), "never")
             rows = [_live(view) for view in inputs]
             index = made(segment, column, what, self._pool, self._checked, list(zip(graphs, rows, strict=True)))
-            self._writer.check_space(index.bytes)
-            file = save(self._writer.directory, segment.folder, names.index_name(column.id), what.kind, index)
-            self._writer.directory.sync_dir(segment.folder)
+            name = names.index_name(column.id)
+            try:
+                self._writer.check_space(index.bytes)
+                file = save(self._writer.directory, segment.folder, name, what.kind, index)
+                self._writer.directory.sync_dir(segment.folder)
+            except (ResourceExhaustedError, OSError):
+                with contextlib.suppress(OSError):  # the next clean-up tries again
+                    self._writer.directory.unlink(f"{segment.folder}/{name}")
+                continue
             output = output.with_index(IndexEntry(column.id, what.kind, file, what.parameters))
         return output
 

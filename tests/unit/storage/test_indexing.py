@@ -384,6 +384,57 @@ def test_a_full_disk_shows_in_the_statistics_and_the_build_is_done_when_there_is
         assert docs.count() == 43
 
 
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+def test_a_merge_that_has_no_room_for_an_index_does_without(
+    path: Path, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = indexing.save
+
+    def fails(directory: LocalDirectory, folder: str, name: str, *_: Any) -> Any:
+        (directory.path(folder) / name).write_bytes(b"half an index")
+        raise OSError(code, "the disk fails")
+
+    database, docs = create(path, 40, 30)
+    with database:
+        docs.build_indexes()
+        monkeypatch.setattr(indexing, "save", fails)
+
+        docs.compact(purge=True)
+
+        assert docs.stats()["segments"] == 1
+        assert waiting(docs) == [70]
+        assert (index_files(path), strays(path)) == ([], [])
+        monkeypatch.setattr(indexing, "save", real)
+        assert docs.build_indexes() == 1
+
+
+def test_a_merged_segment_has_the_index_of_its_inputs_and_finds_what_is_left(path: Path) -> None:
+    database, docs = create(path, 40, 30)
+    with database:
+        docs.build_indexes()
+        docs.delete(list(range(0, 40, 3)))
+
+        docs.compact()
+
+        assert waiting(docs) == []
+        found = docs.search(v=QUERY, k=100)
+        assert plans_of(found) == ["graph"]
+        assert found.ids == docs.search(v=QUERY, k=100, exact=True).ids
+        assert len(found) == docs.count() == 56
+        assert database.check().ok
+
+
+def test_an_index_is_made_again_when_its_parameters_change(path: Path) -> None:
+    database, docs = create(path, 40)
+    with database:
+        docs.build_indexes()
+        docs.set_index("v", vecdb.Hnsw(m=8))
+        assert waiting(docs) == [40]
+        assert docs.build_indexes() == 1
+        assert waiting(docs) == []
+        assert len(docs.search(v=QUERY, k=100)) == 40
+
+
 def test_what_a_crash_left_is_removed_when_the_database_opens(path: Path) -> None:
     database, docs = create(path, 40)
     docs.build_indexes()
