@@ -119,7 +119,8 @@ def search(
 
 def _target(part: Part, column: Column, effort: Effort) -> _Target | None:
     """Return what there is to search in a part, None when no row can have a vector."""
-    if effort.exact or not isinstance(part, SegmentView):
+    # An index may be left from before the user wanted none: it goes with the next merge.
+    if effort.exact or column.field.spec.kind == "flat" or not isinstance(part, SegmentView):
         return _looked_up(part, column, None)
     try:
         return part.targets[column.id]
