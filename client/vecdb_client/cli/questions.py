@@ -61,7 +61,8 @@ def _holds_vectors(values: Any) -> bool:
     if isinstance(values, list):
         return any(isinstance(value, list) for value in values)
     if is_text(values.type):
-        return any(str(value).lstrip().startswith("[") for value in values[:1].to_pylist())
+        first = next((value.as_py() for value in values if value.is_valid), "")
+        return (first if isinstance(first, bytes) else first.encode()).lstrip().startswith(b"[")
     return pa.types.is_list(values.type) or pa.types.is_large_list(values.type) or _fixed(values)
 
 
