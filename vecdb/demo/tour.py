@@ -1,5 +1,6 @@
-"""The tour: store the demo's data at a path, run three searches, show how to repeat each, measure how much of the
-exact answers they find, say what to try next.
+"""The tour: store the demo's data at a path, run three searches, show how to repeat each, say what to try next.
+
+Before the latter it measures how much of the exact answers the index finds.
 
 Nothing here needs a terminal: without one there is no progress bar and tables are 80 columns wide. A database that the
 tour made earlier is used again; rows that are missing from it are stored again, rows that were added stay.

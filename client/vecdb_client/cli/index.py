@@ -41,7 +41,7 @@ def index(
     ] = True,
     output: options.ReportFormat = Plain.TABLE,
 ) -> None:
-    """Build the indexes that are missing, and show which rows have one.
+    """Build missing indexes; show or change them.
 
     rows: how many are searched in which way; flat ones are scanned. pending_rows: how many still wait for an index
     that they should have. With --no-build and without --set it only looks, also beside a process that writes.

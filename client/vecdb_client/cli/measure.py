@@ -49,7 +49,7 @@ def recall(
     field: options.VectorField = None,
     output: options.ReportFormat = Plain.TABLE,
 ) -> None:
-    """Measure how much of the true answers searches find, and how long they take.
+    """Compare searches with exact ones.
 
     Every query is asked through the index and exactly. Without --queries they are made from 100 rows, each with half
     of another one added, which is about as hard as real questions. recall: the share of the k nearest that was found.
@@ -87,10 +87,10 @@ def tune(
     field: options.VectorField = None,
     output: options.ReportFormat = Plain.TABLE,
 ) -> None:
-    """Measure which recall searches reach with how many candidates (ef), and keep it for --recall.
+    """Measure recall at each effort, and keep it.
 
-    An index measures itself when it is built. Real queries are better: a hundred of them or more. What is kept holds
-    for all searches of the collection from now on, until --reset.
+    Searches take the number of candidates (ef) that reached here the recall that they ask for. An index measures
+    itself when it is built; real queries are better, a hundred of them or more. What is kept holds until --reset.
     """
     from vecdb_client.cli.session import opened_collection, vector_field
 

@@ -15,7 +15,7 @@ import vecdb as api
 from integration.cli.program import Run
 
 ROWS = 400
-DIMENSION = 8
+DIMENSION = 16
 RANDOM = np.random.default_rng(21)
 MATRIX = RANDOM.standard_normal((ROWS, DIMENSION)).astype(np.float32)
 QUESTIONS = RANDOM.standard_normal((30, DIMENSION)).astype(np.float32)
@@ -23,7 +23,8 @@ QUESTIONS = RANDOM.standard_normal((30, DIMENSION)).astype(np.float32)
 
 @pytest.fixture(autouse=True)
 def collection(tmp_path: Path) -> None:
-    schema = api.Schema(id=api.Id(type="int64"), year=api.Int64(), embedding=api.Vector(DIMENSION, index="hnsw"))
+    poor = api.Hnsw(m=4, ef_construction=8)  # so that there is something to tune
+    schema = api.Schema(id=api.Id(type="int64"), year=api.Int64(), embedding=api.Vector(DIMENSION, index=poor))
     with api.connect(tmp_path / "db", settings=api.Settings(background=False)) as database:
         docs = database.create_collection("docs", schema)
         docs.upsert([{"id": n, "year": n % 10, "embedding": MATRIX[n]} for n in range(ROWS)])
@@ -74,13 +75,20 @@ def test_an_explanation_goes_to_stderr_and_changes_no_result(output: str, vecdb:
     assert compared == "200 codes compared"
 
 
-@pytest.mark.parametrize(
-    "options",
-    [["--exact", "--ef", "5"], ["--exact", "--recall", "0.9"], ["--ef", "5", "--recall", "0.9"], ["--recall", "1"]]
-    + [["--recall", "0"], ["--ef", "0"], ["--ef", "20000"]],
-)
-def test_effort_that_makes_no_sense_is_refused(options: list[str], vecdb: Run) -> None:
-    assert vecdb("query", "db", "docs", "--id", "7", *options, code=2).stderr.startswith(b"error: ")
+NO_EFFORT = [
+    "--exact --ef 5",
+    "--exact --recall 0.9",
+    "--ef 5 --recall 0.9",
+    "--recall 1",
+    "--recall 0",
+    "--ef 0",
+    "--ef 20000",
+]
+
+
+@pytest.mark.parametrize("options", NO_EFFORT)
+def test_effort_that_makes_no_sense_is_refused(options: str, vecdb: Run) -> None:
+    assert vecdb("query", "db", "docs", "--id", "7", *options.split(), code=2).stderr.startswith(b"error: ")
 
 
 # -- recall ---------------------------------------------------------------------------------------------------------
@@ -156,10 +164,10 @@ BAD: dict[str, tuple[Callable[[Path], object], int]] = {
     "nan.npy": (lambda path: np.save(path, np.full((2, DIMENSION), np.nan)), 2),
     "nothing.npy": (lambda path: np.save(path, QUESTIONS[:0]), 2),
     "words.csv": (lambda path: path.write_text("a,b\nx,y\n"), 2),
-    "null.jsonl": (lambda path: path.write_text('{"q": [1,2,3,4,5,6,7,8]}\n{"q": null}\n'), 2),
-    "ragged.jsonl": (lambda path: path.write_text('{"q": [1,2,3,4,5,6,7,8]}\n{"q": [1]}\n'), 2),
-    "text.jsonl": (lambda path: path.write_text('{"q": [1,2,3,4,5,6,7,"x"]}\n'), 2),
-    "torn.jsonl": (lambda path: path.write_text('{"q": [1,2,3,4,5,6,7,8]}\n{"q": [1,'), 2),
+    "null.jsonl": (lambda path: path.write_text('{"q": [1,2,3,4,5,6,7,8,1,2,3,4,5,6,7,8]}\n{"q": null}\n'), 2),
+    "ragged.jsonl": (lambda path: path.write_text('{"q": [1,2,3,4,5,6,7,8,1,2,3,4,5,6,7,8]}\n{"q": [1]}\n'), 2),
+    "text.jsonl": (lambda path: path.write_text('{"q": [1,2,3,4,5,6,7,8,1,2,3,4,5,6,7,"x"]}\n'), 2),
+    "torn.jsonl": (lambda path: path.write_text('{"q": [1,2,3,4,5,6,7,8,1,2,3,4,5,6,7,8]}\n{"q": [1,'), 2),
     "torn.parquet": (lambda path: path.write_bytes(b"PAR1 and no more"), 2),
 }
 
