@@ -206,8 +206,8 @@ def described(state: State) -> dict[str, Any]:
         problems, size = [], 0
         for view in state.segments:
             entry, problem = view.segment.index_entry(column.id), view.segment.index_problem(column.id)
-            used = entry is not None and problem is None and column.field.spec.kind != "flat"
-            kind = entry.kind if used else "flat"
+            unused = problem is not None or column.field.spec.kind == "flat"
+            kind = "flat" if entry is None or unused else entry.kind
             rows[kind] = rows.get(kind, 0) + view.rows
             size += 0 if entry is None else entry.file.bytes
             problems += [problem] if problem is not None else []
