@@ -35,7 +35,7 @@ def build_indexes(collection: "Collection", path: Path) -> None:
                 "or beside the next program that writes"
             ) from None
     if built:
-        note(f"{collection.name}: {watch.rows:,} rows indexed in {time.monotonic() - begun:.1f} s")
+        note(f"{collection.name}: {watch.rows():,} rows indexed in {time.monotonic() - begun:.1f} s")
 
 
 def say_what_is_missing(collection: "Collection", path: Path) -> None:
@@ -64,23 +64,23 @@ class _Watch:
         self._bar = bar
         self._interrupts = interrupts
         self._begun = time.monotonic()
-        self._finished = self._last = self._total = 0
+        self._total = self._left = self._at_hand = 0
 
-    @property
-    def rows(self) -> int:
-        """Rows indexed so far, once for each index."""
-        return self._finished + self._last
-
-    def __call__(self, done: int, rows: int) -> None:
-        """Hear that `done` of the `rows` of the index at hand are in it."""
+    def __call__(self, done: int, work: int) -> None:
+        """Hear how much of the index at hand is done; of a new one first that nothing is, and its rows."""
         if self._interrupts.requested:
             raise Stopped
         if done == 0:
-            self._finished, self._last = self.rows, 0
-            # Merges that were due are over by now, so this is what is left.
-            self._total = max(self._finished + rows, self._finished + pending_rows(self._collection))
-        self._last = done
-        self._bar.update(self.rows, time.monotonic() - self._begun, self.rows / max(self._total, 1))
+            left = pending_rows(self._collection)
+            self._total = self._total or left  # merges that were due are over by the first call
+            if left != self._left:
+                self._left, self._at_hand = left, work
+        rows = self._total - self._left + self._at_hand * done // max(work, 1)
+        self._bar.update(rows, time.monotonic() - self._begun, rows / max(self._total, 1))
+
+    def rows(self) -> int:
+        """Return how many rows have been indexed."""
+        return self._total - pending_rows(self._collection)
 
 
 def shown(entry: dict[str, Any]) -> str:

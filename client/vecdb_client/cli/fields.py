@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 TYPES = (
     "id, id(int64), text, keyword, keyword(many), bool, int64, float64, timestamp, json, "
-    "vector(DIMENSION[,float32|float16|int8][,cosine|dot|l2][,auto|flat|hnsw[(m=N,ef_construction=N)]])"
+    "vector(DIMENSION[,float32|float16|int8][,cosine|dot|l2][,auto|flat|hnsw|ivf|hnsw(m=N,...)|ivf(codes=4bit,...)])"
 )
 DTYPES = ("float32", "float16", "int8")
 METRICS = ("cosine", "dot", "l2")
@@ -99,7 +99,7 @@ def _option(argument: str) -> str | None:
 
 
 def parse_index(text: str) -> "IndexSpec":
-    """Read a kind of index: `auto`, `flat`, `hnsw`, or with parameters `hnsw(m=32,ef_construction=400)`.
+    """Read a kind of index: `auto`, `flat`, `hnsw`, `ivf`, or with parameters `hnsw(m=32,ef_construction=400)`.
 
     Raises:
         CommandError: it is not of this form.
@@ -112,7 +112,9 @@ def parse_index(text: str) -> "IndexSpec":
     parts = [part for part in (match[2] or "").split(",") if part.strip()] if match else []
     pairs = [tuple(half.strip() for half in part.split("=")) for part in parts]
     if match is None or any(len(pair) != 2 or not all(pair) for pair in pairs):
-        raise CommandError(f"{text!r} is not a kind of index", hint="for example auto, flat or hnsw(m=32)")
+        raise CommandError(
+            f"{text!r} is not a kind of index", hint="for example auto, flat, hnsw(m=32) or ivf(codes=4bit)"
+        )
     given = {name.lower(): _number(value) for name, value in pairs}
     if len(given) < len(pairs) or "kind" in given:
         raise CommandError(f"{text!r} gives a parameter twice")

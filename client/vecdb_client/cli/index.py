@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from vecdb.collection import Collection
     from vecdb.schema.indexes import IndexSpec
 
-KINDS = ("auto", "flat", "hnsw", "hnsw(m=32)", "hnsw(m=32,ef_construction=400)")
+KINDS = ("auto", "flat", "hnsw", "hnsw(m=32)", "ivf", "ivf(codes=4bit)", "ivf(codes=rabitq)")
 
 
 def _kinds() -> list[str]:
@@ -33,7 +33,7 @@ def index(
             "--set",
             metavar="KIND",
             autocompletion=_kinds,
-            help="auto, flat, hnsw or hnsw(m=16,ef_construction=200): how the field is searched from now on.",
+            help="How the field is searched from now on: auto, flat, hnsw, ivf, hnsw(m=32), ivf(codes=4bit) ...",
         ),
     ] = None,
     build: Annotated[

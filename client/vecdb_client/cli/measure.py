@@ -46,6 +46,7 @@ def recall(
     where: options.Where = None,
     recall: options.Recall = None,
     ef: options.Ef = None,
+    probes: options.Probes = None,
     field: options.VectorField = None,
     output: options.ReportFormat = Plain.TABLE,
 ) -> None:
@@ -59,7 +60,8 @@ def recall(
     with opened_collection(path, collection) as target:
         name = vector_field(target, field)
         asked = _asked(target, name, queries, sample)
-        report = target.recall(asked, field=name, sample=sample or 100, k=k, where=where, recall=recall, ef=ef)
+        effort = {"recall": recall, "ef": ef, "probes": probes}
+        report = target.recall(asked, field=name, sample=sample or 100, k=k, where=where, **effort)
         _warn(target, name)
     _write_pairs({**asdict(report), "plans": dict(report.plans)}, output)
 
@@ -76,7 +78,7 @@ def tune(
     sample: Sample = None,
     k: K = 10,
     target: Annotated[
-        float, typer.Option("--target", metavar="SHARE", min=0, max=1, help="Say which ef reaches this recall.")
+        float, typer.Option("--target", metavar="SHARE", min=0, max=1, help="Say what reaches this recall.")
     ] = 0.99,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw the curve: a .png, .svg or .pdf.")
@@ -89,8 +91,9 @@ def tune(
 ) -> None:
     """Measure recall at each effort, and keep it.
 
-    Searches take the number of candidates (ef) that reached here the recall that they ask for. An index measures
-    itself when it is built; real queries are better, a hundred of them or more. What is kept holds until --reset.
+    Searches take the number of candidates (ef), or of lists (probes), that reached here the recall that they ask for.
+    An index measures itself when it is built; real queries are better, a hundred of them or more. What is kept holds
+    until --reset.
     """
     from vecdb_client.cli.session import opened_collection, vector_field
 
@@ -108,9 +111,11 @@ def tune(
         report = opened.tune(asked, field=name, sample=sample or 200, k=k)
         assert report is not None
         _warn(opened, name)
+        kinds = opened.stats()["indexes"][name]["rows"]
+    width = "probes" if "ivf" in kinds and "hnsw" not in kinds else "ef"
     if plot is not None:
-        _plot(plot, report, target, f"{collection}, {name}")
-    _write_curve(report, target, output)
+        _plot(plot, report, target, width, f"{collection}, {name}")
+    _write_curve(report, target, width, output)
 
 
 def _asked(collection: "Collection", name: str, file: Path | None, most: int | None) -> "np.ndarray | None":
@@ -145,18 +150,18 @@ def _write_pairs(content: dict[str, Any], output: Plain) -> None:
         print(f"{name.ljust(width)}  {cell(value)}")
 
 
-def _write_curve(report: "TuneReport", target: float, output: Plain) -> None:
+def _write_curve(report: "TuneReport", target: float, width: str, output: Plain) -> None:
     from vecdb_client.cli.options import Output
     from vecdb_client.cli.render import json_bytes, write_bytes, write_records
 
     best = report.ef_for(target)
-    curve = [{"ef": ef, "recall": reached} for ef, reached in report.curve]
+    curve = [{width: at, "recall": reached} for at, reached in report.curve]
     if output is Plain.JSON:
-        told = {"k": report.k, "queries": report.queries, "curve": curve, "target": target, "ef": best}
+        told = {"k": report.k, "queries": report.queries, "curve": curve, "target": target, width: best}
         write_bytes(json_bytes(told) + b"\n")
     else:
-        write_records(curve, Output.TABLE, ["ef", "recall"])
-    reaches = f"no ef that was tried reaches {target:g}" if best is None else f"ef {best} reaches {target:g}"
+        write_records(curve, Output.TABLE, [width, "recall"])
+    reaches = f"no {width} that was tried reaches {target:g}" if best is None else f"{width} {best} reaches {target:g}"
     note(f"{reaches} (the {report.k} nearest, {report.queries:,} queries)")
 
 
@@ -170,7 +175,7 @@ def _check_plot(file: Path) -> None:
         raise CommandError("--plot needs matplotlib, which is not installed", UNAVAILABLE, "pip install matplotlib")
 
 
-def _plot(file: Path, report: "TuneReport", target: float, title: str) -> None:
+def _plot(file: Path, report: "TuneReport", target: float, width: str, title: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -181,7 +186,7 @@ def _plot(file: Path, report: "TuneReport", target: float, title: str) -> None:
     axes.axhline(target, linestyle=":", color="grey")
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_xlabel("ef")
+    axes.set_xlabel(width)
     axes.set_ylabel(f"recall@{report.k}")
     axes.set_title(f"{title}: {report.queries:,} queries")
     axes.grid(alpha=0.3)

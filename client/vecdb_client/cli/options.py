@@ -51,6 +51,10 @@ Ef = Annotated[
     int | None,
     typer.Option("--ef", metavar="N", min=1, help="Instead of --recall: candidates that a walk through a graph keeps."),
 ]
+Probes = Annotated[
+    int | None,
+    typer.Option("--probes", metavar="N", min=1, help="Instead of --recall: lists of an inverted file that are read."),
+]
 NoIndex = Annotated[bool, typer.Option("--no-index", help="Leave building indexes to another time.")]
 MapOption = Annotated[
     list[str] | None,

@@ -44,6 +44,7 @@ def query(
     exact: Annotated[bool, typer.Option("--exact", help="Compare with every row that matches.")] = False,
     recall: options.Recall = None,
     ef: options.Ef = None,
+    probes: options.Probes = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Also tell how each segment was searched, on stderr or in the json.")
     ] = False,
@@ -60,8 +61,8 @@ def query(
 
     if (vector is None) == (near is None):
         raise CommandError("give either --vector or --id")
-    if exact and not (recall is None and ef is None):
-        raise CommandError("--exact misses nothing: give it without --recall and --ef")
+    if exact and not (recall is None and ef is None and probes is None):
+        raise CommandError("--exact misses nothing: give it without --recall, --ef and --probes")
     if output is Output.ARROW:
         from vecdb_client.cli.render import refuse_terminal
 
@@ -81,6 +82,7 @@ def query(
             exact=exact,
             recall=recall,
             ef=ef,
+            probes=probes,
             **{name: given},  # type: ignore[arg-type]
         )
         if explain and output is not Output.JSON:

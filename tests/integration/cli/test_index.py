@@ -25,6 +25,9 @@ SPECS = {
     "hnsw(m=32)": api.Hnsw(m=32),
     "hnsw(ef_construction=400)": api.Hnsw(ef_construction=400),
     "hnsw(m=8,ef_construction=100)": api.Hnsw(8, 100),
+    "ivf": api.Ivf(),
+    "ivf(codes=4bit)": api.Ivf(codes="4bit"),
+    "ivf(lists=50,codes=rabitq)": api.Ivf(50, "rabitq"),
 }
 
 
@@ -85,6 +88,8 @@ WRONG = [
     "hnsw(kind=flat)",
     "flat(m=5)",
     "hnsw(m=(5))",
+    "ivf(codes=3bit)",
+    "ivf(lists=0)",
 ]
 
 
@@ -168,7 +173,6 @@ ONE_SHOT = {
     "create": ["create", "db", "other", "--field", "title:text"],
     "look": ["index", "db", "docs", "--no-build"],
     "set": ["index", "db", "docs", "--no-build", "--set", "hnsw(m=8)"],
-    "tune": ["tune", "db", "docs"],
     "load": ["load", "db", "docs", "a.npy", "--no-index"],
 }
 
@@ -226,11 +230,13 @@ def test_the_kind_is_changed_there_and_back(docs: None, vecdb: Run) -> None:
     (made,) = json.loads(vecdb("index", "db", "docs", "--output", "json").stdout)
     (flat,) = json.loads(vecdb("index", "db", "docs", "--set", "flat", "--output", "json").stdout)
     plans = vecdb("query", "db", "docs", "--id", "3", "--explain").stderr
+    (lists,) = json.loads(vecdb("index", "db", "docs", "--set", "ivf", "--output", "json").stdout)
     (back,) = json.loads(vecdb("index", "db", "docs", "--set", "hnsw", "--output", "json").stdout)
 
-    assert [(one["index"], one["rows"]) for one in (made, flat, back)] == [
+    assert [(one["index"], one["rows"]) for one in (made, flat, lists, back)] == [
         ("hnsw", {"hnsw": ROWS}),
         ("flat", {"flat": ROWS}),
+        ("ivf", {"ivf": ROWS}),
         ("hnsw", {"hnsw": ROWS}),
     ]
     assert b"scan" in plans

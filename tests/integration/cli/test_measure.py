@@ -79,6 +79,8 @@ NO_EFFORT = [
     "--exact --ef 5",
     "--exact --recall 0.9",
     "--ef 5 --recall 0.9",
+    "--ef 5 --probes 5",
+    "--exact --probes 5",
     "--recall 1",
     "--recall 0",
     "--ef 0",
@@ -214,6 +216,26 @@ def test_tuning_prints_the_curve_and_keeps_it(vecdb: Run, tmp_path: Path) -> Non
         *(str(int(ef)) for ef, _ in kept),
     ]
     assert b"ef %d reaches 0.8 (the 10 nearest, 30 queries)" % told["ef"] in table.stderr
+
+
+def test_of_an_inverted_file_the_lists_are_counted(vecdb: Run) -> None:
+    vecdb("index", "db", "docs", "--set", "ivf(lists=20)")
+
+    told = json.loads(vecdb("tune", "db", "docs", "-o", "json").stdout)
+    few, all_of_them = measured(vecdb, "--probes", "1"), measured(vecdb, "--probes", "20")
+    (part,) = explained(vecdb, "--probes", "3")["explain"]["parts"]
+
+    assert [point["probes"] for point in told["curve"]][:3] == [1, 2, 4]
+    assert "probes" in told
+    assert few["recall"] < all_of_them["recall"]
+    assert few["plans"] == {"lists": 100}
+    assert (part["plan"], part["ef"]) == ("lists", 3)
+
+
+def test_without_an_index_there_is_nothing_to_tune(vecdb: Run) -> None:
+    vecdb("index", "db", "docs", "--set", "flat")
+
+    assert b"no index yet" in vecdb("tune", "db", "docs", code=2).stderr
 
 
 def test_a_target_that_nothing_reaches_is_said(vecdb: Run) -> None:
