@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 from typing import TYPE_CHECKING, Any, cast
 
@@ -100,7 +101,7 @@ def effort_of(exact: bool, recall: float | None, ef: int | None, plan: str | Non
 
     if sum(choice is not None for choice in (recall, ef, probes)) > 1:
         raise InvalidInputError("name only one of recall, ef and probes", field="recall")
-    if recall is not None and not (isinstance(recall, int | float) and 0 < recall < 1):
+    if recall is not None and not (isinstance(recall, numbers.Real) and 0 < recall < 1):
         hint = "; exact=True finds all" if recall == 1 else ""
         raise InvalidInputError(
             f"recall is {recall!r}, expected a number above 0 and below 1{hint}", field="recall", value=recall
@@ -113,4 +114,4 @@ def effort_of(exact: bool, recall: float | None, ef: int | None, plan: str | Non
                 raise InvalidInputError(f"{name} is {value}, at most {WIDEST}", field=name, value=value)
     if plan is not None and plan not in KINDS:
         raise InvalidInputError(f"plan {plan!r} is not one of {', '.join(KINDS)}", field="plan", value=plan)
-    return Effort(bool(exact), width, RECALL if recall is None else recall, cast("Any", plan))
+    return Effort(bool(exact), width, RECALL if recall is None else float(recall), cast("Any", plan))

@@ -65,7 +65,7 @@ class Collection(LatestReads):
         from vecdb.storage.compaction import compact_once
 
         limit = writer.settings.memtable_bytes
-        index_worker = Worker(f"vecdb-index-{self.name}", indexer.build_next) if writer.settings.indexing else None
+        index_worker = Worker(f"vecdb-index-{self.name}", indexer.build_all) if writer.settings.indexing else None
 
         def merge() -> int:
             merged = compact_once(writer, indexer.carry)
@@ -194,6 +194,8 @@ class Collection(LatestReads):
             except BaseException:
                 writer.forget(write)
                 raise
+            if write.segments and self._merger is not None:
+                self._merger.wake()  # no flush is due for them that would have their indexes built
             return WriteResult(done.lsn, done.rows, durable)
 
     def delete(self, ids: Any = None, where: str | Expression | None = None) -> WriteResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 from numpy.typing import NDArray
 
@@ -62,8 +62,19 @@ class Searcher(Protocol):
         ...
 
 
-def wanted(spec: Mapping[str, Any], rows: int, dimension: int) -> str | None:
-    """Return the kind of index that a segment of so many rows should have, by what the user asked for; None: none.
+class Wanted(NamedTuple):
+    """The index that a segment should have: its kind, and every parameter that says how it is made."""
+
+    kind: str
+    parameters: dict[str, Any]
+
+
+PARAMETERS: dict[str, dict[str, Any]] = {HNSW: {"m": 16, "ef_construction": 200}, IVF: {"lists": None, "codes": "8bit"}}
+"""The usual parameters of each kind."""
+
+
+def wanted(spec: Mapping[str, Any], rows: int, dimension: int) -> Wanted | None:
+    """Return the index that a segment of so many rows should have, by what the user asked for; None: none.
 
     Args:
         spec: the kind, under "kind", and its parameters.
@@ -73,17 +84,20 @@ def wanted(spec: Mapping[str, Any], rows: int, dimension: int) -> str | None:
     """
     kind = spec["kind"]
     if kind == "auto":
-        return None if rows < GRAPH_ROWS else HNSW if rows * (dimension + 128) <= GRAPH_BYTES else IVF
-    return kind if kind in (HNSW, IVF) and rows >= LEAST_ROWS else None
+        if rows < GRAPH_ROWS:
+            return None
+        kind = HNSW if rows * (dimension + 128) <= GRAPH_BYTES else IVF
+    if kind not in PARAMETERS or rows < LEAST_ROWS:
+        return None
+    return Wanted(kind, {name: spec.get(name, usual) for name, usual in PARAMETERS[kind].items()})
 
 
 def build(
-    kind: str,
+    what: Wanted,
     matrix: Matrix,
     metric: Metric,
     norms: Scores,
     *,
-    spec: Mapping[str, Any],
     parts: Sequence[tuple[Index | None, NDArray[Any]]] = (),
     pool: ThreadPoolExecutor | None = None,
     progress: Progress | None = None,
@@ -91,11 +105,10 @@ def build(
     """Return an index of all rows of a matrix, which has measured its own recall.
 
     Args:
-        kind: one that `wanted` named.
+        what: the kind and its parameters.
         matrix: (n, d) float32, float16 or int8.
         metric: what near means.
         norms: (n,) float32, the rows' lengths.
-        spec: parameters; what is missing or not meant for this kind takes its usual value.
         parts: what the matrix was put together from, part after part: the index of each, or None, and its rows that
             came along, ascending. A graph of many of the rows is mended and completed instead of being built anew.
         pool: threads that help.
@@ -104,7 +117,7 @@ def build(
     """
     from vecdb_index.dense.calibrate import measured
 
-    index = _built(kind, matrix, metric, norms, spec, parts, pool, progress)
+    index = _built(what, matrix, metric, norms, parts, pool, progress)
     asked = searcher(index, matrix, metric, norms)
 
     def ask(questions: Matrix, width: int) -> Any:
@@ -115,27 +128,23 @@ def build(
 
 
 def _built(
-    kind: str,
+    what: Wanted,
     matrix: Matrix,
     metric: Metric,
     norms: Scores,
-    spec: Mapping[str, Any],
     parts: Sequence[tuple[Index | None, NDArray[Any]]],
     pool: ThreadPoolExecutor | None,
     progress: Progress | None,
 ) -> Index:
-    if kind == IVF:
+    given = what.parameters
+    if what.kind == IVF:
         from vecdb_index.dense.ivf.build import build as lists_of
 
-        given = {name: spec[name] for name in ("lists", "codes") if name in spec}
         return lists_of(matrix, metric, norms, **given, pool=pool, progress=progress)
-    if kind != HNSW:
-        raise ValueError(f"no index is called {kind!r}")
     from vecdb_index.dense.hnsw.build import build as graph_of
     from vecdb_index.dense.hnsw.graph import Graph
     from vecdb_index.dense.hnsw.merge import merged
 
-    given = {name: spec[name] for name in ("m", "ef_construction") if name in spec}
     graphs = [(index if isinstance(index, Graph) else None, rows) for index, rows in parts]
     if any(graph is not None for graph, _ in graphs):
         return merged(graphs, matrix, metric, norms, **given, pool=pool, progress=progress)

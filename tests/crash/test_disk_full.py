@@ -18,6 +18,7 @@ import pytest
 
 import vecdb
 from support.figures import Figures
+from support.graphs import strays
 from support.power import open_files, small_tmpfs, unavailable, volume
 from vecdb.errors import ResourceExhaustedError, UnavailableError
 
@@ -100,6 +101,9 @@ class Writer:
     def compact(self) -> None:
         self.collection.compact()
 
+    def index(self) -> None:
+        self.collection.build_indexes()
+
     def delete(self, count: int) -> None:
         ids = sorted(self.live)[:count]
         assert self.collection.delete(ids).rows == len(ids)
@@ -130,7 +134,9 @@ def _nearly_full(
     kind: str, folder: Path, free_bytes: int, leave: int, seed: int
 ) -> Iterator[tuple[Writer, Ballast, Callable[[], None]]]:
     """Yield a writer on a small disk that has `leave` bytes left, what takes the room, and how to reopen."""
-    schema = vecdb.Schema(id=vecdb.Id(), turn=vecdb.Int64(), embedding=vecdb.Vector(DIMENSION, metric="l2"))
+    schema = vecdb.Schema(
+        id=vecdb.Id(), turn=vecdb.Int64(), embedding=vecdb.Vector(DIMENSION, metric="l2", index="hnsw")
+    )
     settings = vecdb.Settings(background=False, memtable_bytes=64 << 20, free_bytes=free_bytes, retain_versions=1)
     with _disk(kind, folder) as mount_point:
         opened = [vecdb.connect(mount_point / "library", settings=settings)]
@@ -161,6 +167,9 @@ def _nearly_full(
 
 
 def _write_again(writer: Writer) -> None:
+    writer.index()
+    assert writer.collection.stats()["indexes"]["embedding"]["pending_rows"] == 0
+    assert strays(Path(writer.collection._writable().directory.root)) == []
     writer.upsert()
     writer.flush()
     writer.delete(50)
@@ -170,12 +179,12 @@ def _write_again(writer: Writer) -> None:
 
 
 @pytest.mark.parametrize("kind", [pytest.param(kind, marks=_marks(kind)) for kind in ("tmpfs", "ext4")])
-@pytest.mark.parametrize("act", ["upsert", "flush", "compact", "bulk"])
+@pytest.mark.parametrize("act", ["upsert", "flush", "compact", "bulk", "index"])
 def test_a_full_disk_refuses_writes_while_reads_and_deletes_go_on(
     act: str, kind: str, tmp_path: Path, seed: int, figures: Figures
 ) -> None:
     # A merge may use the room that is kept: it makes room. It meets the end of the disk itself.
-    leave = (2 << 20) if act == "compact" else (6 << 20)
+    leave = {"compact": 2 << 20, "index": 5 << 20}.get(act, 6 << 20)
     with _nearly_full(kind, tmp_path, 4 << 20, leave, seed) as (writer, ballast, _):
         _until_refused(getattr(writer, act), ResourceExhaustedError)
 
@@ -189,11 +198,12 @@ def test_a_full_disk_refuses_writes_while_reads_and_deletes_go_on(
 
 
 @pytest.mark.parametrize("kind", [pytest.param(kind, marks=_marks(kind)) for kind in ("tmpfs", "ext4")])
-@pytest.mark.parametrize("act", ["upsert", "flush", "compact", "bulk"])
+@pytest.mark.parametrize("act", ["upsert", "flush", "compact", "bulk", "index"])
 def test_a_disk_that_others_filled_to_the_last_byte_loses_nothing(
     act: str, kind: str, tmp_path: Path, seed: int, figures: Figures
 ) -> None:
-    with _nearly_full(kind, tmp_path, 0, 2 << 20, seed) as (writer, ballast, reopen):
+    # Two dozen small indexes take less than one merge.
+    with _nearly_full(kind, tmp_path, 0, (1 << 20) if act == "index" else (2 << 20), seed) as (writer, ballast, reopen):
         _until_refused(getattr(writer, act), ResourceExhaustedError, UnavailableError)
 
         assert len(writer.collection.search(embedding=np.zeros(DIMENSION, np.float32), k=5)) == 5

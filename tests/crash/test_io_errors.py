@@ -19,6 +19,7 @@ from support.audit import audit, observe_database
 from support.child import kinds_of
 from support.faults import FaultyDirectory, Plan
 from support.figures import Figures
+from support.graphs import small_graphs
 from support.ledger import Ledger
 from support.power import open_files
 from support.rows import Observation, schema
@@ -28,8 +29,8 @@ from support.workload import COLLECTION
 from vecdb.errors import ResourceExhaustedError, UnavailableError
 
 STEPS = ["upkeep:plant", "0:upsert", "0:delete", "upkeep:flush", "0:bulk", "0:patch", "upkeep:add", "upkeep:fill",
-         "0:stream", "upkeep:flush", "upkeep:compact", "0:delete", "0:redraw", "upkeep:tag",
-         "upkeep:flush"]  # fmt: skip
+         "0:stream", "upkeep:flush", "upkeep:index", "upkeep:compact", "upkeep:index", "0:delete", "0:redraw",
+         "upkeep:tag", "upkeep:flush"]  # fmt: skip
 SETTING = vecdb.Settings(**{**SETTINGS, "background": False})
 LATE = 1
 TYPED = (UnavailableError, ResourceExhaustedError)
@@ -37,7 +38,8 @@ TYPED = (UnavailableError, ResourceExhaustedError)
 
 @pytest.fixture(autouse=True)
 def _own_system_calls() -> Any:
-    yield
+    with small_graphs():
+        yield
     faults.uninstall()
 
 

@@ -16,7 +16,7 @@ from vecdb.errors import CorruptionError
 from vecdb.storage.catalog import load
 from vecdb.storage.directory import LocalDirectory
 
-DERIVED = ["segment-keys", "segment-norm", "current", "catalog-current", "clean"]
+DERIVED = ["segment-keys", "segment-norm", "segment-index", "current", "catalog-current", "clean"]
 WAYS = ["flip", *(pytest.param(way, marks=pytest.mark.slow) for way in ("delete", "empty"))]
 LOSSY = ["segment-ids", "segment-data", "segment-text", "segment-vec", "deletions", "wal", "manifest"]
 
@@ -70,7 +70,10 @@ def test_repair_brings_everything_back_when_only_derived_files_are_damaged(
     report = vecdb.repair(path)
 
     assert report.rows_lost == 0
-    assert meet(path, expected, read_only=False) == {"detected": [], "wrong": [], "unexpected": []}
+    met = meet(path, expected, read_only=False)
+    assert (met["detected"], met["unexpected"]) == ([], [])
+    # An index that was built again is a new version.
+    assert [text for text in met["wrong"] if kind != "segment-index" or not text.startswith("versions ")] == []
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import vecdb
+from support.graphs import small_graphs, strays
 from support.ledger import Ledger
 from support.rows import ANCHOR, Observation, State, Upkeep, key, observe, schema, vector
 from support.workload import COLLECTION, SIDE
@@ -51,7 +52,9 @@ class Audit:
         return f"lost {self.lost}, duplicates {self.duplicates}, error {self.error or 'none'}\n  {shown}{more}"
 
 
-def audit(path: Path, ledger: Ledger, scratch: Path, *, created: bool = True, again: bool = True) -> Audit:
+def audit(
+    path: Path, ledger: Ledger, scratch: Path, *, created: bool = True, again: bool = True, indexes: bool = True
+) -> Audit:
     """Open, check, read everything, compare; close; and with `again` do it once more, read-only, after the clean close.
 
     Args:
@@ -60,6 +63,7 @@ def audit(path: Path, ledger: Ledger, scratch: Path, *, created: bool = True, ag
         scratch: folder for restored backups.
         created: whether the collection was acknowledged; if not it may be absent.
         again: whether to look a second time.
+        indexes: whether to build those that are missing, which writes, and look for files that nothing names.
 
     """
     found = Audit()
@@ -75,7 +79,7 @@ def audit(path: Path, ledger: Ledger, scratch: Path, *, created: bool = True, ag
             if COLLECTION in database.collections():
                 database.collection(COLLECTION)  # replays the log
             found.seconds = time.perf_counter() - started
-            found.seen = _examine(database, ledger, found, created)
+            found.seen = _examine(database, ledger, found, created, indexes)
             _compare_backups(ledger, found, scratch)
         if again:
             with vecdb.connect(path, read_only=True) as database:
@@ -105,7 +109,7 @@ def observe_database(database: Any) -> Observation:
     return seen
 
 
-def _examine(database: Any, ledger: Ledger, found: Audit, created: bool) -> Observation:
+def _examine(database: Any, ledger: Ledger, found: Audit, created: bool, indexes: bool) -> Observation:
     report = database.check()
     if not report.ok:
         found.findings.extend(f"check: {problem}" for problem in report.problems)
@@ -122,7 +126,16 @@ def _examine(database: Any, ledger: Ledger, found: Audit, created: bool) -> Obse
     if not any(_same_upkeep(seen.upkeep, allowed) for allowed in ledger.allowed_upkeep()):
         found.lost += 1
         found.findings.append(f"upkeep is {seen.upkeep}, allowed are {ledger.allowed_upkeep()}")
-    _compare_search(database.collection(COLLECTION), seen, found)
+    collection = database.collection(COLLECTION)
+    _compare_search(collection, seen, found)
+    if indexes:
+        found.findings.extend(f"left behind: {name}" for name in strays(database.path))
+        with small_graphs():
+            collection.build_indexes()
+            waiting = collection.stats()["indexes"]["embedding"]["pending_rows"]
+        if waiting:
+            found.findings.append(f"{waiting} rows have no index although all were built")
+        _compare_search(collection, seen, found)
     return seen
 
 
@@ -158,12 +171,21 @@ def _compare_search(collection: Any, seen: Observation, found: Audit) -> None:
     matrix = np.stack([vector(*row) for row in rows]).astype(np.float64)
     query = vector(1, 2, 3)
     scores = matrix @ query / np.linalg.norm(matrix, axis=1) / np.linalg.norm(query.astype(np.float64))
-    result = collection.search(embedding=query, k=10)
+    result = collection.search(embedding=query, k=10, exact=True)
     expected = np.sort(scores)[::-1][:10]
     by_id = dict(zip(ids.tolist(), scores.tolist(), strict=True))
     got = np.array([by_id.get(id, -2.0) for id in result.ids])
     if len(got) != len(expected) or not np.allclose(got, expected, atol=1e-5):
         found.findings.append(f"search finds {result.ids} with {got.tolist()}, expected scores {expected.tolist()}")
+    # Through an index about the best come, and what comes is real: alive, once, with its own score, best first.
+    near = collection.search(embedding=query, k=10)
+    true = np.array([by_id.get(id, -2.0) for id in near.ids])
+    if (
+        len(set(near.ids)) != len(expected)
+        or not np.allclose(near.scores, true, atol=1e-5)
+        or (np.diff(true) > 0).any()
+    ):
+        found.findings.append(f"a search through indexes finds {near.ids} with {near.scores.tolist()}, not {true}")
 
 
 def _compare_backups(ledger: Ledger, found: Audit, scratch: Path) -> None:

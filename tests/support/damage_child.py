@@ -40,11 +40,12 @@ def meet(
     """Open, ask everything, check.
 
     Returns:
-        "detected": where CorruptionError was raised or check complained; "wrong": questions with another answer than
-        expected; "unexpected": errors of another type.
+        "detected": where CorruptionError was raised or check complained; "noted": files of which check notes something;
+        "wrong": questions with another answer than expected; "unexpected": errors of another type.
 
     """
     detected: list[str] = []
+    noted: list[str] = []
     wrong: list[str] = []
     unexpected: list[str] = []
 
@@ -66,10 +67,12 @@ def meet(
             if len(detected) + len(unexpected) == before and fingerprint(answer) != expected[name]:
                 wrong.append(f"{name} ({repr(answer)[:120]})")
         report = guarded("check", database.check)
-        if report is not None and not report.ok:
-            detected.append(f"check: {str(report.problems[0])[:200]}")
+        if report is not None:
+            noted = [problem.path for problem in report.problems if problem.severity == "note"]
+            if not report.ok:
+                detected.append(f"check: {str(report.problems[0])[:200]}")
         guarded("close", database.close)
-    return {"detected": detected[:3], "wrong": wrong[:3], "unexpected": unexpected[:3]}
+    return {"detected": detected[:3], "noted": noted, "wrong": wrong[:3], "unexpected": unexpected[:3]}
 
 
 if __name__ == "__main__":

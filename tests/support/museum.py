@@ -16,6 +16,8 @@ import vecdb
 from support.supervisor import SETTINGS
 
 ROWS = 240
+WIDE = 1000
+"""A search as wide as there are rows: its answer is the exact one, whether an index can be used or not."""
 DENSE, HALF, TINY = 48, 24, 16
 SETTING = vecdb.Settings(**{**SETTINGS, "background": False, "memtable_bytes": 64 << 20, "retain_versions": 4})
 
@@ -34,8 +36,8 @@ def schema() -> vecdb.Schema:
         price=vecdb.Float64(),
         added=vecdb.Timestamp(),
         extra=vecdb.Json(),
-        dense=vecdb.Vector(DENSE, metric="cosine"),
-        half=vecdb.Vector(HALF, dtype="float16", metric="dot"),
+        dense=vecdb.Vector(DENSE, metric="cosine", index="hnsw"),
+        half=vecdb.Vector(HALF, dtype="float16", metric="dot", index="hnsw"),
         tiny=vecdb.Vector(TINY, dtype="int8", metric="l2"),
     )
 
@@ -77,6 +79,7 @@ def build(folder: Path) -> tuple[Path, list[Path]]:
         items = database.create_collection("items", schema())
         items.upsert(records(0, ROWS))
         items.flush()
+        items.build_indexes()
         items.tag("first")
         items.delete([f"item-{number:05d}" for number in range(0, ROWS, 9)])
         items.flush()
@@ -86,6 +89,7 @@ def build(folder: Path) -> tuple[Path, list[Path]]:
         items.delete(where="size between 5000015 and 30000090")
         items.patch([{"id": f"item-{number:05d}", "section": "patched"} for number in (31, 41, 51, 61)])
         items.flush()
+        items.build_indexes()
         items.tag("second")
         others = database.create_collection("others", vecdb.Schema(number=vecdb.Id("int64"), name=vecdb.Keyword()))
         others.upsert([{"number": number, "name": f"name {number}"} for number in range(50)])
@@ -120,9 +124,11 @@ def questions(database: Any) -> dict[str, Callable[[], Any]]:
         "scan": lambda: _scanned(items),
         "scan others": lambda: _scanned(others, "number"),
         "scan where": lambda: _scanned(items, where=where),
-        "dense": lambda: _found(items.search(dense=dense, k=20)),
-        "dense where": lambda: _found(items.search(dense=dense, k=20, where=where)),
-        "half": lambda: _found(items.search(half=half, k=20)),
+        "dense": lambda: _found(items.search(dense=dense, k=20, ef=WIDE)),
+        "dense where": lambda: _found(items.search(dense=dense, k=20, where=where, ef=WIDE)),
+        "dense exact": lambda: _found(items.search(dense=dense, k=20, exact=True)),
+        "half": lambda: _found(items.search(half=half, k=20, ef=WIDE)),
+        "half at first": lambda: _found(items.at(tag="first").search(half=half, k=20, ef=WIDE)),
         "tiny": lambda: _found(items.search(tiny=tiny, k=20, where="flag = true")),
         "tags": lambda: items.tags(),
         "first": lambda: _at(items, "first"),

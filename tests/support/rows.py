@@ -72,7 +72,7 @@ def schema() -> vecdb.Schema:
         section=vecdb.Keyword(),
         tags=vecdb.Keyword(many=True),
         note=vecdb.Text(),
-        embedding=vecdb.Vector(DIMENSION, dtype="float32", metric="cosine"),
+        embedding=vecdb.Vector(DIMENSION, dtype="float32", metric="cosine", index="hnsw"),
     )
 
 

@@ -1,7 +1,7 @@
 """Fixed scripts that reach every named point of the disk protocol, and the databases that they start from.
 
-One script makes a database from nothing; two start from what a crash left, with a torn log and stray files: one does
-everything that touches the disk, one opens, writes a little and closes, again and again.
+One script makes a database from nothing; three start from what a crash left, with a torn log and stray files: one does
+everything that touches the disk, one opens, writes a little and closes, again and again, and one builds indexes.
 """
 
 import json
@@ -28,6 +28,9 @@ EVERYTHING = ["open", "0:upsert", "0:delete", "0:patch", "upkeep:flush", "0:bulk
               "upkeep:untag", "upkeep:drop", "upkeep:found", "upkeep:raze", "0:delete", "upkeep:flush", "0:upsert",
               "close", "open", "0:upsert", "upkeep:flush", "upkeep:purge", "upkeep:backup", "0:one",
               "close"]  # fmt: skip
+INDEXES = ["open", "0:upsert", "upkeep:flush", "upkeep:index", "0:delete", "0:bulk", "upkeep:index", "0:redraw",
+           "upkeep:flush", "upkeep:backup", "upkeep:compact", "upkeep:index", "0:upsert", "close", "open",
+           "upkeep:purge", "upkeep:index", "0:one", "close"]  # fmt: skip
 QUIET = {**SETTINGS, "background": False}
 
 
@@ -65,6 +68,7 @@ def scenarios(folder: Path, seed: int) -> list[Scenario]:
         Scenario("fresh", FRESH, None, Observation()),
         Scenario("everything", EVERYTHING, start, base),
         Scenario("twice", TWICE, start, base),
+        Scenario("indexes", INDEXES, start, base),
     ]
 
 

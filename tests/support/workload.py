@@ -25,8 +25,9 @@ SEGMENT_ROWS = 16
 
 WRITES = ("upsert", "one", "stream", "bulk", "delete", "sweep", "patch", "redraw")
 WRITE_WEIGHTS = (8, 6, 2, 2, 3, 1, 3, 3)
-CHORES = ("flush", "compact", "purge", "add", "fill", "rename", "drop", "tag", "untag", "backup", "found", "raze")
-CHORE_WEIGHTS = (6, 4, 1, 3, 4, 2, 2, 2, 2, 5, 1, 1)
+CHORES = ("flush", "compact", "purge", "add", "fill", "rename", "drop", "tag", "untag", "backup", "found", "raze",
+          "index")  # fmt: skip
+CHORE_WEIGHTS = (6, 4, 1, 3, 4, 2, 2, 2, 2, 5, 1, 1, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +194,16 @@ class Chore:
             "backup": lambda: database.backup(outside / self.name),
             "found": lambda: database.create_collection(SIDE, schema()),
             "raze": lambda: database.drop_collection(SIDE),
+            "index": lambda: _index(collection, self.value),
         }
         acts[self.kind]()
+
+
+def _index(collection: Any, value: int) -> None:
+    """Build what indexes are missing; every third time say first what they shall be from now on."""
+    if value % 3 == 0:
+        collection.set_index("embedding", ("auto", "hnsw", vecdb.Hnsw(m=8))[value // 3 % 3])
+    collection.build_indexes()
 
 
 def _unchanged(upkeep: Upkeep, chore: Chore) -> Upkeep:

@@ -20,6 +20,7 @@ from vecdb.filters.evaluate import BoundFilter
 from vecdb.planner.effort import USUAL, Effort
 from vecdb.planner.found import Candidates, Found, PartPlan, merged, of_one_part
 from vecdb.planner.masks import allowed as allowed_rows
+from vecdb.schema.indexes import FLAT
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import Part, SegmentView, State
 from vecdb_index import factory
@@ -119,8 +120,7 @@ def search(
 
 def _target(part: Part, column: Column, effort: Effort) -> _Target | None:
     """Return what there is to search in a part, None when no row can have a vector."""
-    # An index may be left from before the user wanted none: it goes with the next merge.
-    if effort.exact or column.field.spec.kind == "flat" or not isinstance(part, SegmentView):
+    if effort.exact or not isinstance(part, SegmentView) or column.field.spec.kind == FLAT:
         return _looked_up(part, column, None)
     try:
         return part.targets[column.id]

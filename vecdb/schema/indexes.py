@@ -89,6 +89,8 @@ class Ivf(IndexSpec):
             raise InvalidInputError(f"codes {self.codes!r} is not one of {known}", field="codes", value=self.codes)
 
 
+FLAT = Flat.kind
+
 INDEXES: dict[str, type[IndexSpec]] = {cls.kind: cls for cls in (Auto, Flat, Hnsw, Ivf)}
 
 

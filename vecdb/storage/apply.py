@@ -181,5 +181,5 @@ def open_views(
             views[entry.uuid] = open_view(directory, base, entry, verify)
             continue
         deleted = tombstones.read(directory, old.segment.folder, entry.deletes) if entry.deletes else BitMap()
-        views[entry.uuid] = SegmentView(old.segment, deleted)
+        views[entry.uuid] = SegmentView(old.segment.with_indexes(directory, entry), deleted)
     return views

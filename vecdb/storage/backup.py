@@ -19,7 +19,7 @@ from vecdb.storage import catalog as catalogs
 from vecdb.storage import format as names
 from vecdb.storage import manifest as manifests
 from vecdb.storage import wal
-from vecdb.storage.check import check
+from vecdb.storage.check import NOTE, check, index_damage, is_index
 from vecdb.storage.directory import LocalDirectory
 from vecdb.storage.manifest import FileEntry, Manifest, SegmentEntry
 from vecdb.storage.os_errors import typed_os_errors
@@ -174,6 +174,8 @@ def _copy(target: LocalDirectory, name: str, data: pa.Buffer, file: FileEntry) -
 def restore(source: Path, destination: Path) -> CheckReport:
     """Copy the newest version of each collection of a database to a new folder, verifying all of it first.
 
+    Indexes that are damaged are left out: the copy builds them again when it is opened.
+
     Raises:
         NotFoundError: there is no database in source.
         ConflictError: destination exists and is not an empty folder, or source has writes that no version holds.
@@ -185,9 +187,10 @@ def restore(source: Path, destination: Path) -> CheckReport:
     _refuse_links(source)
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise ConflictError(f"{destination} exists and is not an empty folder: restore never overwrites")
-    report = check(origin)
-    if not report.ok:
-        first = report.problems[0]
+    found = [problem for problem in check(origin).problems if problem.severity != NOTE]
+    damaged = [problem for problem in found if not is_index(problem.path)]
+    if damaged:
+        first = damaged[0]
         raise CorruptionError(f"the backup in {source} is damaged: {first.message}", path=first.path)
     held = {
         name: _from_disk(origin, f"{names.COLLECTIONS}/{uuid}")
@@ -210,15 +213,19 @@ def _from_disk(origin: LocalDirectory, base: str) -> _Source:
     for path in log_names(origin, base):
         if any(frame.lsn > manifest.floor for frame in wal.scan(origin.read(path), path).frames):
             raise ConflictError(f"{origin.root} is a database in use, not a backup: make a backup of it first")
+    entries = tuple(
+        replace(entry, indexes=tuple(one for one in entry.indexes if index_damage(origin, base, entry, one) is None))
+        for entry in manifest.segments
+    )
     files: dict[str, pa.Buffer] = {}
-    for entry in manifest.segments:
+    for entry in entries:
         listed: Iterable[str] = [file.name for file in (*entry.files, *(index.file for index in entry.indexes))]
         if entry.deletes is not None:
             listed = [*listed, entry.deletes.name]
         for name in listed:
             path = f"{names.SEGMENTS}/{entry.uuid}/{name}"
             files[path] = origin.map(f"{base}/{path}")
-    return _Source(manifest, files)
+    return _Source(replace(manifest, segments=entries), files)
 
 
 def _refuse_links(source: Path) -> None:

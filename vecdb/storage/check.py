@@ -18,7 +18,7 @@ from vecdb.storage import format as names
 from vecdb.storage import manifest as manifests
 from vecdb.storage.apply import Live
 from vecdb.storage.directory import LocalDirectory
-from vecdb.storage.manifest import Located, SegmentEntry
+from vecdb.storage.manifest import IndexEntry, Located, SegmentEntry
 from vecdb.storage.recovery import OpenReport, check_clean, read_clean, replay_log
 from vecdb.storage.segment import Segment
 from vecdb.storage.segment_writer import IDS, KEYS, norm_file, row_norms, vector_file
@@ -59,6 +59,19 @@ class Audit:
 def is_derived(name: str) -> bool:
     """Tell whether a segment's file can be rebuilt from its other files."""
     return name == KEYS or name.startswith("norm-")
+
+
+def is_index(path: str) -> bool:
+    """Tell whether a file is an index, without which its segment is as good, only slower."""
+    return names.INDEX_NAME.fullmatch(path.rpartition("/")[2]) is not None
+
+
+def index_damage(
+    directory: LocalDirectory, base: str, entry: SegmentEntry, index: IndexEntry
+) -> CorruptionError | None:
+    """Return what is wrong with one index of a segment, or None."""
+    alone = Segment(directory, base, replace(entry, files=(), deletes=None, indexes=(index,)), "first_use")
+    return alone.verify_index(index)
 
 
 def check(directory: LocalDirectory, progress: Progress | None = None) -> CheckReport:
@@ -186,10 +199,9 @@ def _check_indexes(directory: LocalDirectory, base: str, entry: SegmentEntry, au
     for index in entry.indexes:
         audit.files += 1
         audit.bytes += index.file.bytes
-        alone = Segment(directory, base, replace(entry, files=(), deletes=None, indexes=(index,)), "first_use")
-        problem = alone.verify_index(index)
+        problem = index_damage(directory, base, entry, index)
         if problem is not None:
-            audit.failed(problem, alone.folder, severity)
+            audit.failed(problem, f"{base}/{names.SEGMENTS}/{entry.uuid}", severity)
 
 
 def _check_deletes(directory: LocalDirectory, base: str, entry: SegmentEntry, audit: Audit) -> None:

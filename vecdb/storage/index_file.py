@@ -24,16 +24,19 @@ _ARROWS = 8
 
 
 def write(file: Writer, kind: str, arrays: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> None:
-    """Write an index; complete, not yet synced. No array is empty, and none is copied."""
+    """Write an index; complete, not yet synced. No array is copied."""
     columns, names = [], []
+    empty = {name: (array.shape, array.dtype.str) for name, array in arrays.items() if array.size == 0}
     for name, array in arrays.items():
+        if name in empty:
+            continue  # Arrow has no lists of size 0: its shape and type are all there is to it
         columns.append(_column(np.ascontiguousarray(array)))
         names.append(name)
         gap = -(-(-array.nbytes // _ARROWS) * _ARROWS) % ALIGNMENT
         if gap:
             columns.append(_column(np.zeros(gap, np.uint8)))
             names.append(f"{_PAD}{len(names)}")
-    told = orjson.dumps({"kind": kind, "settings": dict(settings)})
+    told = orjson.dumps({"kind": kind, "settings": dict(settings), "empty": empty})
     blank = pa.schema([pa.field(name, column.type) for name, column in zip(names, columns, strict=True)])
     # What stands before the first array is as long as its metadata: one look says how much is missing to a line.
     start = _start(blank.with_metadata(_metadata(told, 0)), columns)
@@ -56,6 +59,7 @@ def read(buffer: pa.Buffer) -> tuple[str, dict[str, np.ndarray], dict[str, Any]]
         arrays = {
             name: _array(batch.column(at)) for at, name in enumerate(batch.schema.names) if not name.startswith(_PAD)
         }
+        arrays |= {name: np.empty(shape, dtype) for name, (shape, dtype) in told["empty"].items()}
     except (KeyError, TypeError, ValueError) as error:
         raise pa.ArrowInvalid(f"this is no index: {error}") from error
     return kind, arrays, settings

@@ -5,6 +5,7 @@ and named by a new version. Searches use the exact scan until then; a crash leav
 opening removes. A segment that is merged away meanwhile takes its index with it.
 """
 
+import errno
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +13,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from vecdb.errors import CorruptionError, UnavailableError
 from vecdb.schema.fields import Vector
+from vecdb.schema.indexes import FLAT
 from vecdb.schema.schema import Column, Schema
 from vecdb.storage import format as names
 from vecdb.storage import index_file
@@ -26,6 +29,7 @@ from vecdb.storage.segment_writer import file_entry
 from vecdb.storage.snapshot import SegmentView, State
 from vecdb.storage.writer import Writer
 from vecdb_index import factory
+from vecdb_index.factory import Wanted
 
 if TYPE_CHECKING:
     from vecdb_index.factory import Index
@@ -39,7 +43,7 @@ class Missing:
 
     view: SegmentView
     column: Column[Vector]
-    kind: str
+    what: Wanted
 
     @property
     def rows(self) -> int:
@@ -58,12 +62,13 @@ def missing(state: State) -> list[Missing]:
     for column in state.schema.vectors:
         spec = column.field.spec.to_json()
         for view in state.segments:
-            kind = factory.wanted(spec, view.rows, column.field.dimension)
-            if kind is None or not view.segment.has(column):
+            what = factory.wanted(spec, view.rows, column.field.dimension)
+            if what is None or not view.segment.has(column):
                 continue
             entry = view.segment.index_entry(column.id)
-            if entry is None or entry.kind != kind or view.segment.index_problem(column.id) is not None:
-                found.append(Missing(view, column, kind))
+            made_so = entry is not None and (entry.kind, entry.parameters) == what
+            if not made_so or view.segment.index_problem(column.id) is not None:
+                found.append(Missing(view, column, what))
     return sorted(found, key=lambda each: -each.rows)
 
 
@@ -73,9 +78,9 @@ class Indexer:
     def __init__(self, writer: Writer, pool: ThreadPoolExecutor) -> None:
         self._writer = writer
         self._pool = pool
-        self._building = threading.Lock()
+        self._building = threading.RLock()  # whoever watches a build may close the database
         self._closing = False
-        self._damaged: set[tuple[str, int]] = set()
+        self._damaged: dict[tuple[str, int], CorruptionError] = {}
         self._done: tuple[int, int] | None = None
         self._watcher: Progress | None = None
 
@@ -89,14 +94,26 @@ class Indexer:
         return [todo for todo in missing(self._writer.state) if todo.place not in self._damaged]
 
     def build_all(self, watcher: Progress | None = None) -> int:
-        """Build all that is missing; return how many that were."""
+        """Build all that is missing; return how many that were.
+
+        Raises:
+            CorruptionError: rows of a segment are damaged; the others have their indexes by then.
+
+        """
         count = 0
         while self.build_next(watcher):
             count += 1
+        for todo in missing(self._writer.state):
+            damage = self._damaged.get(todo.place)
+            if damage is not None:
+                raise CorruptionError(str(damage), path=damage.path) from damage
         return count
 
     def build_next(self, watcher: Progress | None = None) -> bool:
-        """Build the index of the largest segment that misses one; False when none does."""
+        """Build the index of the largest segment that misses one; False when none does.
+
+        One whose rows turn out to be damaged is left out from then on.
+        """
         with self._building:
             todo = self.missing()
             if not todo or self._closing:
@@ -104,9 +121,8 @@ class Indexer:
             self._watcher = watcher
             try:
                 build(self._writer, todo[0], self._pool, self._told)
-            except CorruptionError:
-                self._damaged.add(todo[0].place)
-                raise
+            except CorruptionError as error:
+                self._damaged[todo[0].place] = error
             finally:
                 self._done = self._watcher = None
             return True
@@ -114,17 +130,17 @@ class Indexer:
     def carry(self, schema: Schema, inputs: list[SegmentView], output: SegmentEntry) -> SegmentEntry:
         """Give a merged segment the indexes that its inputs had, mended and completed; see `compaction.merge`."""
         for column in schema.vectors:
-            kind = factory.wanted(column.field.spec.to_json(), output.rows, column.field.dimension)
+            what = factory.wanted(column.field.spec.to_json(), output.rows, column.field.dimension)
             graphs = [view.index_of(column) if view.segment.has(column) else None for view in inputs]
-            if kind is None or not any(graphs):
+            if what is None or not any(graphs):
                 continue  # built afterwards, like that of any other segment
             segment = Segment(self._writer.directory, self._writer.base, replace(output, indexes=()), "never")
             rows = [_live(view) for view in inputs]
-            index = made(segment, column, kind, self._pool, self._checked, list(zip(graphs, rows, strict=True)))
+            index = made(segment, column, what, self._pool, self._checked, list(zip(graphs, rows, strict=True)))
             self._writer.check_space(index.bytes)
-            file = save(self._writer.directory, segment.folder, names.index_name(column.id), kind, index)
+            file = save(self._writer.directory, segment.folder, names.index_name(column.id), what.kind, index)
             self._writer.directory.sync_dir(segment.folder)
-            output = output.with_index(IndexEntry(column.id, kind, file))
+            output = output.with_index(IndexEntry(column.id, what.kind, file, what.parameters))
         return output
 
     def _checked(self, done: int, rows: int) -> None:
@@ -138,21 +154,24 @@ class Indexer:
             self._watcher(done, rows)
 
     def close(self) -> None:
-        """Stop at the next batch of rows; what was not finished is built when the database is open again."""
+        """Stop at the next batch of rows and wait for that; the rest is built when the database is open again."""
         self._closing = True
+        with self._building:
+            pass
 
 
 @typed_os_errors()
 def build(writer: Writer, todo: Missing, pool: ThreadPoolExecutor, progress: Progress) -> bool:
     """Build and publish one index; False when its segment is gone by then."""
     progress(0, todo.rows)
-    index = made(todo.view.segment, todo.column, todo.kind, pool, progress)
+    index = made(todo.view.segment, todo.column, todo.what, pool, progress)
     name = names.index_name(todo.column.id)
     built = f"{writer.base}/{names.TMP}/{name}"
     writer.check_space(index.bytes)
     try:
-        file = save(writer.directory, f"{writer.base}/{names.TMP}", name, todo.kind, index)
-        return writer.publish_index(todo.view.segment.uuid, built, IndexEntry(todo.column.id, todo.kind, file))
+        file = save(writer.directory, f"{writer.base}/{names.TMP}", name, todo.what.kind, index)
+        entry = IndexEntry(todo.column.id, todo.what.kind, file, todo.what.parameters)
+        return writer.publish_index(todo.view.segment.uuid, built, entry)
     finally:
         writer.directory.unlink(built)
 
@@ -166,7 +185,7 @@ def _live(view: SegmentView) -> np.ndarray:
 def made(
     segment: Segment,
     column: Column[Vector],
-    kind: str,
+    what: Wanted,
     pool: ThreadPoolExecutor | None,
     progress: Progress | None,
     parts: Sequence[tuple["Index | None", np.ndarray]] = (),
@@ -179,22 +198,31 @@ def made(
     assert held is not None, "only segments that have the column are indexed"
     matrix, _, norms = held
     norms = np.ones(len(matrix), np.float32) if norms is None else norms
-    spec = column.field.spec.to_json()
-    given = kind, matrix, column.field.metric, norms
-    return factory.build(*given, spec=spec, parts=parts, pool=pool, progress=progress)
+    return factory.build(what, matrix, column.field.metric, norms, parts=parts, pool=pool, progress=progress)
 
 
 def save(directory: LocalDirectory, folder: str, name: str, kind: str, index: "Index") -> FileEntry:
     """Write an index, durable on return, and read it back."""
+    arrays, settings = index.arrays(), index.settings()
     file = directory.create(f"{folder}/{name}")
     try:
-        index_file.write(file, kind, index.arrays(), index.settings())
+        index_file.write(file, kind, arrays, settings)
         file.sync()
     finally:
         file.close()
     # A full disk has been seen to cut a file without an error: it is read back before anything names it.
-    index_file.read(directory.map(f"{folder}/{name}"))
+    if not _holds(directory.map(f"{folder}/{name}"), kind, arrays, settings):
+        raise OSError(errno.EIO, "the file does not hold what was written", name)
     return file_entry(directory, folder, name)
+
+
+def _holds(buffer: pa.Buffer, kind: str, arrays: dict[str, np.ndarray], settings: dict[str, Any]) -> bool:
+    try:
+        found = index_file.read(buffer)
+    except (pa.ArrowInvalid, OSError):
+        return False
+    same = found[0] == kind and found[2] == settings and found[1].keys() == arrays.keys()
+    return same and all(np.array_equal(found[1][name], array) for name, array in arrays.items())
 
 
 def described(state: State) -> dict[str, Any]:
@@ -202,12 +230,12 @@ def described(state: State) -> dict[str, Any]:
     waiting = missing(state)
     told: dict[str, Any] = {}
     for column in state.schema.vectors:
-        rows: dict[str, int] = {"flat": state.memtable_rows}
+        rows: dict[str, int] = {FLAT: state.memtable_rows}
         problems, size = [], 0
         for view in state.segments:
             entry, problem = view.segment.index_entry(column.id), view.segment.index_problem(column.id)
-            unused = problem is not None or column.field.spec.kind == "flat"
-            kind = "flat" if entry is None or unused else entry.kind
+            used = problem is None and column.field.spec.kind != FLAT
+            kind = entry.kind if entry is not None and used else FLAT
             rows[kind] = rows.get(kind, 0) + view.rows
             size += 0 if entry is None else entry.file.bytes
             problems += [problem] if problem is not None else []

@@ -7,6 +7,7 @@ exact although writes go on while a version is being written.
 The rename of CURRENT is the commit point: before it the old version is in force, after it the new one.
 """
 
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -42,11 +43,15 @@ class DeletesEntry:
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """An index of one vector column of a segment: derived data, added when it is built."""
+    """An index of one vector column of a segment: derived data, added when it is built.
+
+    kind and parameters say how it was made; where others are wanted it is made again.
+    """
 
     field: int
     kind: str
     file: FileEntry
+    parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,10 @@ class SegmentEntry:
             max_lsn=data["max_lsn"],
             files=tuple(FileEntry(**file) for file in data["files"]),
             deletes=DeletesEntry(**deletes) if deletes else None,
-            indexes=tuple(IndexEntry(index["field"], index["kind"], FileEntry(**index["file"])) for index in indexes),
+            indexes=tuple(
+                IndexEntry(index["field"], index["kind"], FileEntry(**index["file"]), dict(index["parameters"]))
+                for index in indexes
+            ),
         )
 
 

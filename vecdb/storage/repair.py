@@ -1,9 +1,9 @@
 """Repair: put back what can be put back, and say what could not.
 
-Without loss: derived files (key indexes, norms) are rebuilt from the files they derive from, and a damaged CURRENT is
-written again, naming the newest manifest. With allow_loss also: a segment whose rows cannot be read is moved to
-lost+found/, a damaged deletion bitmap is taken as empty, an older version that cannot be read is forgotten, and the
-log is cut at its damage.
+Without loss: derived files (key indexes, norms, indexes) are rebuilt from the files they derive from, and a damaged
+CURRENT is written again, naming the newest manifest. With allow_loss also: a segment whose rows cannot be read is
+moved to lost+found/, a damaged deletion bitmap is taken as empty, an older version that cannot be read is forgotten,
+and the log is cut at its damage.
 
 The repaired collection is published as a new version, so a crash during repair leaves the old state.
 """
@@ -89,6 +89,8 @@ def _repair_collection(run: Repair, name: str, base: str) -> None:
     history = _intact_history(run, base, located)
     if floor == located.manifest.floor and kept == located.manifest.segments and history == located.manifest.history:
         return
+    if floor == located.manifest.floor and _rows_of(kept) == _rows_of(located.manifest.segments):
+        history = (*history, located.past())  # it lacks an index, no row; and a tag may name it
     versions = {past.version for past in history}
     manifest = replace(
         located.manifest,
@@ -103,6 +105,10 @@ def _repair_collection(run: Repair, name: str, base: str) -> None:
     )
     manifests.commit(run.directory, base, manifest)
     run.actions.append(f"published version {manifest.version} of {name!r}")
+
+
+def _rows_of(entries: tuple[SegmentEntry, ...]) -> tuple[SegmentEntry, ...]:
+    return tuple(replace(entry, indexes=()) for entry in entries)
 
 
 def _current(run: Repair, name: str, base: str) -> Located:

@@ -4,28 +4,30 @@ from dataclasses import replace
 
 from vecdb.schema.schema import Schema
 from vecdb.storage import format as names
+from vecdb.storage.check import index_damage
 from vecdb.storage.indexing import made, save
-from vecdb.storage.manifest import IndexEntry, SegmentEntry
+from vecdb.storage.manifest import SegmentEntry
 from vecdb.storage.repair_run import Repair
 from vecdb.storage.segment import Segment
+from vecdb_index.factory import Wanted
 
 
 def repair_indexes(run: Repair, base: str, entry: SegmentEntry, schema: Schema) -> SegmentEntry:
     """Return the entry with sound indexes; those of columns that are gone are left out."""
     columns = {column.id: column for column in schema.vectors}
     for index in entry.indexes:
-        alone = Segment(run.directory, base, replace(entry, files=(), deletes=None, indexes=(index,)), "first_use")
-        if alone.verify_index(index) is None:
+        if index_damage(run.directory, base, entry, index) is None:
             continue
+        segment = Segment(run.directory, base, replace(entry, deletes=None, indexes=()), "first_use")
         column = columns.get(index.field)
         if column is None:
             entry = replace(entry, indexes=tuple(other for other in entry.indexes if other is not index))
-            run.actions.append(f"left out {alone.folder}/{index.file.name}, whose field is gone")
+            run.actions.append(f"left out {segment.folder}/{index.file.name}, whose field is gone")
             continue
-        segment = Segment(run.directory, base, replace(entry, deletes=None, indexes=()), "first_use")
         name = names.index_name(column.id)
-        file = save(run.directory, segment.folder, name, index.kind, made(segment, column, index.kind, None, None))
+        built = made(segment, column, Wanted(index.kind, index.parameters), None, None)
+        file = save(run.directory, segment.folder, name, index.kind, built)
         run.directory.sync_dir(segment.folder)
-        entry = entry.with_index(IndexEntry(column.id, index.kind, file))
+        entry = entry.with_index(replace(index, file=file))
         run.actions.append(f"built {segment.folder}/{name} again")
     return entry

@@ -86,18 +86,24 @@ class Segment:
             self._indexes[index.field] = None
             self._index_problems[index.field] = str(error)
 
-    def with_index(self, directory: LocalDirectory, entry: SegmentEntry, field_id: int) -> "Segment":
-        """Return the same segment with another index of a column, sharing all that is mapped and verified."""
+    def with_indexes(self, directory: LocalDirectory, entry: SegmentEntry) -> "Segment":
+        """Return the same segment with what indexes an entry names and this one lacks; itself where it lacks none.
+
+        All that is mapped and verified is shared. An older version's entry names fewer: more do no harm.
+        """
+        fresh = [index for index in entry.indexes if index not in self.entry.indexes]
+        if not fresh:
+            return self
         other = object.__new__(Segment)
         other.__dict__.update(self.__dict__)
         other.entry = entry
         other._lock = threading.Lock()
         other._buffers = dict(self._buffers)
-        other._indexes = {field: held for field, held in self._indexes.items() if field != field_id}
-        other._index_problems = {field: told for field, told in self._index_problems.items() if field != field_id}
-        for index in entry.indexes:
-            if index.field == field_id:
-                other._map_index(directory, index)
+        kept = {index.field for index in entry.indexes if index in self.entry.indexes}
+        other._indexes = {field: held for field, held in dict(self._indexes).items() if field in kept}
+        other._index_problems = {field: told for field, told in dict(self._index_problems).items() if field in kept}
+        for index in fresh:
+            other._map_index(directory, index)
         return other
 
     def index_entry(self, field_id: int) -> IndexEntry | None:

@@ -410,7 +410,7 @@ class Writer:
             with self.mutex:
                 live = self._live
                 view = live.views[uuid]
-                segment = view.segment.with_index(self.directory, self._persisted[uuid], index.field)
+                segment = view.segment.with_indexes(self.directory, self._persisted[uuid])
                 live.views[uuid] = SegmentView(segment, view.deleted)
                 live.located = located
                 self.state = live.state()

@@ -55,23 +55,11 @@ def index(
         name = None if field is None and spec is None and target.schema.vectors else vector_field(target, field)
         if spec is not None:
             assert name is not None
-            _set(target, name, spec)
+            target.set_index(name, spec)
         if build:
             build_indexes(target, path)
         rows = [row for row in described(target) if name in (None, row["field"])]
     _write(rows, output)
-
-
-def _set(collection: "Collection", name: str, spec: "IndexSpec") -> None:
-    from vecdb_client.cli.errors import note
-
-    before: Any = collection.schema[name].field
-    if spec == before.spec:
-        return
-    collection.set_index(name, spec)
-    indexed = collection.stats()["indexes"][name]["rows"].get(spec.kind, 0)
-    if indexed:
-        note(f"{indexed:,} rows have such an index already: it keeps its parameters until their segment is merged")
 
 
 def described(collection: "Collection") -> list[dict[str, Any]]:

@@ -242,13 +242,13 @@ def test_the_kind_is_changed_there_and_back(docs: None, vecdb: Run) -> None:
     assert b"scan" in plans
 
 
-def test_new_parameters_are_for_new_indexes_and_that_is_said(docs: None, vecdb: Run) -> None:
+def test_new_parameters_build_the_index_again(docs: None, vecdb: Run) -> None:
     vecdb("index", "db", "docs")
 
     changed = vecdb("index", "db", "docs", "--set", "hnsw(m=32)")
     same = vecdb("index", "db", "docs", "--set", "hnsw(m=32)")
 
-    assert b"300 rows have such an index already: it keeps its parameters" in changed.stderr
+    assert b"300 rows indexed" in changed.stderr
     assert same.stderr == b""
     assert b"hnsw(m=32)" in same.stdout
 

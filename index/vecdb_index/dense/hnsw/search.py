@@ -126,8 +126,10 @@ class Searcher:
         pool: ThreadPoolExecutor | None,
     ) -> Answers:
         graph, count = self.graph, len(queries)
-        rescored = max(RESCORED * k, RESCORED_LEAST)
-        ef, entries, mask, listed = max(plan.ef, rescored), graph.entries, _NO_MASK, _NO_ROWS
+        # Room is made for so many: k may be any number.
+        rescored = min(max(RESCORED * k, RESCORED_LEAST), len(graph))
+        ef = min(max(plan.ef, rescored), len(graph))
+        entries, mask, listed = graph.entries, _NO_MASK, _NO_ROWS
         if plan.kind == "codes":
             listed = np.arange(len(graph), dtype=np.uint32) if allowed is None else allowed.rows
             entries, ef = _NO_ENTRIES, min(rescored, len(listed))

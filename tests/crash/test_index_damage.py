@@ -1,0 +1,135 @@
+"""Damage to index files alone: no answer changes, check says what repair rebuilds, and then searches use it again."""
+
+import json
+import random
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import vecdb
+from support.damage import Damage, damages, files
+from support.damage_child import meet
+from support.faults import kind_of
+from support.figures import Figures
+from support.graphs import plans_of
+from support.museum import DENSE, HALF, SETTING, WIDE, build, fingerprint, questions, tell
+
+Museum = tuple[Path, list[Path], dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def museum(tmp_path_factory: pytest.TempPathFactory) -> Museum:
+    path, moments = build(tmp_path_factory.mktemp("museum"))
+    return path, moments, tell(path, read_only=True)
+
+
+def _indexes_alone(pristine: Path, moments: list[Path], count: int, rng: random.Random) -> list[Damage]:
+    """Draw damages to index files: each way about equally often, every file again and again."""
+    drawn: list[Damage] = []
+    while len(drawn) < count:
+        every = damages(pristine, moments, 400, rng)
+        drawn += [damage for damage in every if damage.kind == "segment-index" and damage.way != "extra"]
+    return drawn[:count]
+
+
+def _in_force(path: Path) -> set[str]:
+    """Return the index files that the version in force names."""
+    with vecdb.connect(path, settings=SETTING, read_only=True) as database:
+        entries = database.collection("items").snapshot()._state.located.manifest.segments
+    named = {index.file.name for entry in entries for index in entry.indexes}
+    return {name for name in files(path) if name.rpartition("/")[2] in named}
+
+
+def _plans(path: Path, expected: dict[str, str]) -> list[str]:
+    """Ask through the indexes, compare the answers, and return how each part was searched."""
+    with vecdb.connect(path, settings=SETTING) as database:
+        items = database.collection("items")
+        for name in ("dense", "dense where", "half", "count"):
+            assert fingerprint(questions(database)[name]()) == expected[name], name
+        dense, half = items.search(dense=[1] * DENSE, ef=WIDE), items.search(half=[1] * HALF, ef=WIDE)
+        return plans_of(dense) + plans_of(half)
+
+
+def test_the_answers_of_the_museum_are_the_exact_ones_and_come_through_graphs(museum: Museum, tmp_path: Path) -> None:
+    path, _, expected = museum
+    shutil.copytree(path, tmp_path / "copy")
+
+    plans = Counter(_plans(tmp_path / "copy", expected))
+
+    assert expected["dense"] == expected["dense exact"]
+    # Two segments have a graph for each of two fields; the rows behind them are few.
+    assert plans.total() - plans["scan"] == 4
+
+
+@pytest.mark.parametrize("count", [pytest.param(40, id="40"), pytest.param(500, id="500", marks=pytest.mark.slow)])
+def test_damaged_indexes_change_no_answer_and_repair_builds_them_again(
+    count: int, museum: Museum, memory_path: Path, scale: int, seed: int, figures: Figures
+) -> None:
+    pristine, moments, expected = museum
+    in_force = _in_force(pristine)
+    usual = Counter(_plans(Path(shutil.copytree(pristine, memory_path / "usual")), expected))
+    copy = memory_path / "copy"
+    rebuilt = noted = 0
+    for number, damage in enumerate(_indexes_alone(pristine, moments, count * scale, random.Random(seed))):
+        shutil.copytree(pristine, copy)
+        told = f"seed {seed}, {damage}"
+        if not damage.apply(copy):
+            shutil.rmtree(copy)
+            continue
+
+        met = meet(copy, expected, read_only=number % 2 == 0)
+        assert (met["wrong"], met["unexpected"]) == ([], []), f"{told}: {met}"
+        damaged = {damage.name, damage.other} & in_force
+        found = {problem.path for problem in vecdb.check(copy).problems if problem.severity == "derived"}
+        assert found == damaged, told
+        assert damage.name in met["noted"] or damaged, told
+
+        report = vecdb.repair(copy)
+        assert report.rows_lost == 0, told
+        assert Counter(_plans(copy, expected)) == usual, told
+        assert vecdb.check(copy).ok, told
+        rebuilt += len(damaged)
+        noted += not damaged
+        shutil.rmtree(copy)
+    figures(f"{count * scale} damaged indexes, {rebuilt} built again, {noted} of older versions noted, 0 wrong answers")
+    assert rebuilt > count // 4
+
+
+@pytest.mark.parametrize("way", ["flip", "delete", "truncate", "empty"])
+def test_a_damaged_index_is_built_again_in_the_background(way: str, museum: Museum, tmp_path: Path, seed: int) -> None:
+    copy = Path(shutil.copytree(museum[0], tmp_path / "copy"))
+    name = sorted(_in_force(copy))[0]
+    assert kind_of(name) == "segment-index"
+    size = (copy / name).stat().st_size
+    bit = random.Random(seed).randrange(size * 8)
+    Damage(way, name, "segment-index", size // 2 if way == "truncate" else bit).apply(copy)
+
+    with vecdb.connect(copy, settings=vecdb.Settings(retain_versions=4)) as database:
+        items = database.collection("items")
+        items.search(dense=[1] * DENSE)  # the checksum is compared when a file is first used
+        items.search(half=[1] * HALF)
+        worker = items._index_worker
+        assert worker is not None
+        worker.wait(lambda: not any(told["pending_rows"] for told in items.stats()["indexes"].values()))
+        indexes = items.stats()["indexes"]
+
+    assert [indexes[field]["pending_rows"] for field in ("dense", "half")] == [0, 0], json.dumps(indexes)
+    assert [indexes[field]["problems"] for field in ("dense", "half")] == [[], []]
+    assert not [problem for problem in vecdb.check(copy).problems if problem.severity == "derived"]
+
+
+def test_a_tag_survives_the_repair_of_an_index(museum: Museum, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(museum[0], tmp_path / "copy"))
+    with vecdb.connect(copy, settings=SETTING) as database:
+        database.collection("items").tag("last")
+    (copy / min(_in_force(copy))).unlink()
+
+    report = vecdb.repair(copy)
+
+    assert report.rows_lost == 0
+    with vecdb.connect(copy, settings=SETTING) as database:
+        items = database.collection("items")
+        assert set(items.tags()) == {"first", "second", "last"}
+        assert items.at(tag="last").count() == items.count()
