@@ -9,7 +9,6 @@ from vecdb_client.cli.options import Plain
 
 if TYPE_CHECKING:
     from vecdb.collection import Collection
-    from vecdb.schema.indexes import IndexSpec
 
 KINDS = ("auto", "flat", "hnsw", "hnsw(m=32)", "ivf", "ivf(codes=4bit)", "ivf(codes=rabitq)")
 
