@@ -65,11 +65,11 @@ class Collection(LatestReads):
         from vecdb.storage.compaction import compact_once
 
         limit = writer.settings.memtable_bytes
-        index_worker = Worker(f"vecdb-index-{self.name}", indexer.build_all)
+        index_worker = Worker(f"vecdb-index-{self.name}", indexer.build_all) if writer.settings.indexing else None
 
         def merge() -> int:
             merged = compact_once(writer, indexer.carry)
-            if not merged:
+            if not merged and index_worker is not None:
                 index_worker.wake()  # when all is merged that will be: an index of an input would be for nothing
             return merged
 
@@ -86,9 +86,10 @@ class Collection(LatestReads):
         self._flusher, self._merger, self._index_worker = flusher, merger, index_worker
         writer.on_full = on_full
         writer.on_flushed = merger.wake
-        self._on_damaged_index = index_worker.wake
-        if indexer.missing():
-            merger.wake()
+        if index_worker is not None:
+            self._on_damaged_index = index_worker.wake
+            if indexer.missing():
+                merger.wake()
 
     # -- the state -----------------------------------------------------------------------------------------------
 
@@ -373,15 +374,20 @@ class Collection(LatestReads):
     def build_indexes(self, progress: Callable[[int, int], None] | None = None) -> int:
         """Build what indexes are missing, now and in this thread; return how many were built.
 
-        This happens in the background by itself; call it to wait for it, or where `Settings.background` is off.
+        Segments that are due to be merged are merged before. All this happens in the background by itself; call it to
+        wait for it, or where `Settings.background` or `Settings.indexing` is off.
 
         Args:
             progress: called with (rows done, rows) of the index that is being built; it may raise to stop.
 
         """
+        from vecdb.storage.compaction import compact_once
+
         writer = self._writable()
         assert self._indexer is not None
         writer.flush()
+        while compact_once(writer, self._indexer.carry):
+            pass  # an index of a segment that is merged away next would be for nothing
         return self._indexer.build_all(progress)
 
     def set_index(self, name: str, index: IndexSpec | str) -> None:

@@ -11,7 +11,12 @@ MIB = 1 << 20
 Durability = Literal["sync", "none"]
 Verify = Literal["first_use", "open", "never"]
 
-_CHOICES = {"durability": ("sync", "none"), "verify": ("first_use", "open", "never"), "background": (True, False)}
+_CHOICES = {
+    "durability": ("sync", "none"),
+    "verify": ("first_use", "open", "never"),
+    "background": (True, False),
+    "indexing": (True, False),
+}
 _WHOLE = {"memtable_bytes": 1024, "segment_bytes": 1024, "retain_versions": 1, "merge_fan_in": 2, "free_bytes": 0}
 _NUMBERS = ("retain_days", "refresh_interval")
 
@@ -28,7 +33,9 @@ class Settings:
         retain_versions: how many versions `at()` can reach, tagged ones aside.
         retain_days: versions older than this are dropped even when fewer than retain_versions remain.
         threads: threads for one search; None takes the cores that this process may use.
-        background: flush and merge on a background thread; False leaves both to `flush()` and `compact()`.
+        background: flush, merge and build indexes on background threads; False leaves it to `flush()`, `compact()` and
+            `build_indexes()`.
+        indexing: False leaves building indexes to `build_indexes()`, also when `background` is on.
         refresh_interval: seconds after which a read-only database looks for new data before a read; 0 looks always.
         verify: when checksums of segment files are compared: at the first use of each file by this process,
             all of them at open, or never (sizes are always compared).
@@ -44,6 +51,7 @@ class Settings:
     retain_days: float = 7.0
     threads: int | None = None
     background: bool = True
+    indexing: bool = True
     refresh_interval: float = 1.0
     verify: Verify = "first_use"
     merge_fan_in: int = 4

@@ -14,7 +14,7 @@ from rich.console import Console
 
 import vecdb
 from vecdb import demo
-from vecdb.demo.searches import LIKE, K, get_command, vector_folder
+from vecdb.demo.searches import LIKE, RECALL_PYTHON, K, get_command, recall_command, vector_folder
 from vecdb.errors import ConflictError, InvalidInputError
 from vecdb_client.cli.main import main
 
@@ -73,6 +73,7 @@ def test_the_tour_tells_what_it_did_and_whose_data_it_is(made: tuple[Path, str])
     path, printed = made
 
     assert f"Stored {ROWS:,} rows in {path}" in printed
+    assert "Built an index of their vectors" in printed
     assert "WordNet 3.0, Copyright 2006 by Princeton University" in printed
     assert "What to try next" in printed
     assert "\x1b" not in printed
@@ -139,6 +140,35 @@ def test_the_command_lines_can_be_pasted(
     assert [answer["id"] for answer in answers] == expected.ids
     assert [answer["score"] for answer in answers] == pytest.approx(expected.scores.tolist(), abs=1e-6)
     assert all({"lexname", "text"} <= answer.keys() for answer in answers)
+
+
+def test_the_tour_tells_how_near_to_exact_the_index_is_and_how_to_measure_it(
+    made: tuple[Path, str], words: "vecdb.Collection", tmp_path: Path
+) -> None:
+    path, printed = made
+    report = words.recall()
+
+    told = json.loads(typed(recall_command(path), tmp_path, "--output", "json"))
+    pasted_report = pasted("\n".join((demo.searches(path)[0].python, RECALL_PYTHON)), tmp_path)
+
+    assert report.plans == {"graph": report.queries}
+    assert 0.95 < report.recall <= 1
+    assert f"found {100 * report.recall:.1f} % of the {report.k} nearest" in printed
+    assert f"looked at {report.codes_compared:,.0f} of {ROWS:,} rows" in printed
+    assert f"\n{recall_command(path)}\n" in printed
+    assert f"\n{RECALL_PYTHON}\n" in printed
+    assert told["recall"] == report.recall
+    assert f"RecallReport(recall={report.recall}, " in pasted_report
+
+
+def test_a_tour_without_the_index_says_so(tmp_path: Path) -> None:
+    with vecdb.connect(tmp_path / "bare", settings=vecdb.Settings(background=False)) as database:
+        words = database.create_collection(demo.COLLECTION, demo.schema())
+        words.upsert(demo.load())
+
+    printed = tour(tmp_path / "bare")
+
+    assert "There is no index yet" in printed
 
 
 def test_what_to_try_next_works(made: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:

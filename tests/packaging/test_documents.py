@@ -1,5 +1,6 @@
 """Documents tell the truth: links lead somewhere, examples run as they stand, commands exist."""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -92,7 +93,42 @@ def test_the_shell_example_of_the_readme_runs_as_it_stands(
     assert (tmp_path / "library-backup" / "FORMAT").exists()
 
 
-@pytest.mark.parametrize("document", ["README.md", "client/README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_the_commands_and_lines_of_the_indexes_document_run_as_they_stand(
+    root: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    text = (root / "docs" / "indexes.md").read_text("utf-8")
+    (commands,) = [block for block in blocks(text, "sh") if block.startswith("vecdb ")]
+    write, measure = blocks(text, "python")
+    vecdb = f'vecdb() {{ "{sys.executable}" -m vecdb_client.cli "$@"; }}\n'
+
+    for arguments in (
+        [sys.executable, "-W", "error", "-c", write],
+        ["sh", "-eu", "-c", vecdb + commands],
+        [sys.executable, "-W", "error", "-c", measure],
+    ):
+        run = subprocess.run(
+            arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+
+        assert run.returncode == 0, run.stderr
+
+    assert re.search(r"^ef 256: recall (0\.9\d\d|1\.000), ", run.stdout, re.MULTILINE)
+    assert re.search(r"^(codes|wide|two_hops) True$", run.stdout, re.MULTILINE)
+
+
+def test_the_constants_that_the_indexes_document_names_have_the_values_that_it_says(root: Path) -> None:
+    text = (root / "docs" / "indexes.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([\w.]+)\.([A-Z_]+)` \| ([\d.]+) \|", text, re.MULTILINE)
+
+    found = {(module, name): str(getattr(importlib.import_module(module), name)) for module, name, _ in rows}
+
+    assert len(rows) > 20
+    assert found == {(module, name): value for module, name, value in rows}
+
+
+@pytest.mark.parametrize(
+    "document", ["README.md", "client/README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/indexes.md"]
+)
 def test_every_command_that_a_document_names_exists(document: str, root: Path, environment: dict[str, str]) -> None:
     text = (root / document).read_text("utf-8")
     code = "\n".join(

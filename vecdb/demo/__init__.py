@@ -3,7 +3,7 @@
     >>> import vecdb.demo
     >>> vecdb.demo.run("./vecdb-demo")          # or `vecdb demo`
 
-tour.py        the tour: store, three searches, what to try next
+tour.py        the tour: store, three searches, how exact they are, what to try next
 searches.py    the three searches, each as a command line and as Python lines
 data.py        the rows, links and questions that ship with the package
 build.py       makes the data files from WordNet and a model (with wordnet.py and encode.py); not needed to use them

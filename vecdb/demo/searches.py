@@ -25,6 +25,7 @@ QUESTION = "shell"
 LIKE = "wean.v.01"
 FOOD = "lexname = 'noun.food'"
 OTHERS = f"id != '{LIKE}'"
+RECALL_PYTHON = "print(words.recall())"
 
 _LOOP_BODY = """    print(f"{hit.score:.3f}  {hit.id:<22}  {hit['text']}")"""
 
@@ -121,6 +122,11 @@ def get_command(path: Path, row: str) -> str:
 def count_command(path: Path, where: str) -> str:
     """Return the command line that counts the rows that match a filter without double quotes or dollar signs."""
     return f'{_command("count", path)} --where "{where}"'
+
+
+def recall_command(path: Path) -> str:
+    """Return the command line that compares the index with an exact search."""
+    return _command("recall", path)
 
 
 def shown(path: Path) -> str:

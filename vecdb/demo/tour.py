@@ -1,5 +1,7 @@
 """The tour: store the demo's data at a path, run three searches, show how to repeat each, say what to try next.
 
+Before the latter it measures how much of the exact answers the index finds.
+
 Nothing here needs a terminal: without one there is no progress bar and tables are 80 columns wide. A database that the
 tour made earlier is used again; rows that are missing from it are stored again, rows that were added stay.
 """
@@ -10,7 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vecdb.demo.data import COLLECTION, LICENCE, load, question_vectors, schema
-from vecdb.demo.searches import Search, command, count_command, get_command, searches, shown, write_vectors
+from vecdb.demo.searches import (
+    RECALL_PYTHON,
+    Search,
+    command,
+    count_command,
+    get_command,
+    recall_command,
+    searches,
+    shown,
+    write_vectors,
+)
 from vecdb.errors import ConflictError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -57,6 +69,7 @@ def run(path: str | Path = DEFAULT_PATH, console: "Console | None" = None) -> No
             started = time.perf_counter()
             result = search.run(words)
             _show(number, search, result, time.perf_counter() - started, out)
+        _measure(len(tour) + 1, place, words, out)
     _next(place, folder, out)
 
 
@@ -85,14 +98,19 @@ def _store(place: Path, table: "pa.Table", out: "Console") -> None:
     if missing < len(table):
         _say(out, f"{shown(place)} lacks {missing:,} of the demo's rows: storing them again")
     started = time.perf_counter()
-    with vecdb.connect(place) as database:
+    # In the background nothing would be finished when the database is closed.
+    with vecdb.connect(place, settings=vecdb.Settings(background=False)) as database:
         words = database.create_collection(COLLECTION, schema(), exist_ok=True)
-        with _progress(out, len(table)) as advance, words.bulk() as bulk:
+        with _progress(out, "storing", len(table)) as show, words.bulk() as bulk:
             for batch in table.to_batches(max_chunksize=_BATCH):
                 bulk.add(batch)
-                advance(batch.num_rows)
-    seconds = time.perf_counter() - started
-    _say(out, f"Stored {len(table):,} rows in {shown(place)} in {seconds:.1f} s")
+                show(bulk.rows, len(table))
+        seconds = time.perf_counter() - started
+        _say(out, f"Stored {len(table):,} rows in {shown(place)} in {seconds:.1f} s")
+        started = time.perf_counter()
+        with _progress(out, "indexing", len(table)) as show:
+            words.build_indexes(show)
+        _say(out, f"Built an index of their vectors in {time.perf_counter() - started:.1f} s")
 
 
 def _missing_rows(place: Path, table: "pa.Table") -> int:
@@ -120,12 +138,12 @@ def _missing_rows(place: Path, table: "pa.Table") -> int:
 
 
 @contextmanager
-def _progress(out: "Console", total: int) -> "Iterator[Callable[[int], None]]":
-    """Give a function that counts stored rows; there is a bar only on a terminal."""
+def _progress(out: "Console", doing: str, total: int) -> "Iterator[Callable[[int, int], None]]":
+    """Give a function that is told how many rows are done, of how many; there is a bar only on a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     bar = Progress(
-        TextColumn("storing"),
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         console=out,
@@ -133,8 +151,8 @@ def _progress(out: "Console", total: int) -> "Iterator[Callable[[int], None]]":
         disable=not out.is_terminal,
     )
     with bar:
-        task = bar.add_task("storing", total=total)
-        yield lambda rows: bar.update(task, advance=rows)
+        task = bar.add_task(doing, total=total)
+        yield lambda done, rows: bar.update(task, completed=done, total=rows)
 
 
 def _warm(tour: list[Search], words: "Collection") -> None:
@@ -152,6 +170,25 @@ def _show(number: int, search: Search, result: "SearchResult", seconds: float, o
     _say(out, search.command, _CODE)
     _say(out, f"\nThe same in Python{', going on from above' if number > 1 else ''}:", "dim")
     _say(out, search.python, _CODE)
+
+
+def _measure(number: int, place: Path, words: "Collection", out: "Console") -> None:
+    """Ask questions through the index and exactly, and print how much of the exact answers was found."""
+    report = words.recall()
+    _say(out, f"\n{number}. How near to exact is that?", "bold")
+    if report.codes_compared == 0:
+        _say(out, "There is no index yet: every search compared its question with every row, which finds all.")
+    else:
+        _say(
+            out,
+            f"{report.queries} questions were asked through the index, and of every row. The index found "
+            f"{100 * report.recall:.1f} % of the {report.k} nearest\nand looked at {report.codes_compared:,.0f} of "
+            f"{len(words):,} rows for it. More or less is a choice: recall=0.999, ef=32, exact=True.",
+        )
+    _say(out, "\nThe same on the command line:", "dim")
+    _say(out, recall_command(place), _CODE)
+    _say(out, "\nThe same in Python, going on from above:", "dim")
+    _say(out, RECALL_PYTHON, _CODE)
 
 
 def _table(result: "SearchResult", width: int) -> str:

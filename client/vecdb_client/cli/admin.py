@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 @options.example(
     'vecdb create ./library papers --field title:text --field year:int64 --field "embedding:vector(384,cosine)"',
+    'vecdb create ./library images --field "embedding:vector(512,float16,hnsw(m=32))"',
     "vecdb create ./library papers --like papers.parquet",
 )
 def create(
@@ -40,7 +41,8 @@ def create(
     The database is made as well if there is none.
 
     Types: id, id(int64), text, keyword, keyword(many), bool, int64, float64, timestamp, json, and
-    vector(DIMENSION[,float32|float16|int8][,cosine|dot|l2]). Without an id field a string id called 'id' is added.
+    vector(DIMENSION[,float32|float16|int8][,cosine|dot|l2][,INDEX]). Without an id field a string id called 'id' is
+    added. INDEX is auto, flat, hnsw or ivf, with parameters hnsw(m=16,ef_construction=200) or ivf(lists=N,codes=8bit).
     """
     from vecdb_client.cli.fields import describe
     from vecdb_client.cli.session import opened_database
@@ -117,7 +119,7 @@ def stats(
     ] = None,
     output: options.ReportFormat = Plain.TABLE,
 ) -> None:
-    """Show rows, segments, versions and disk use."""
+    """Show rows, segments, indexes, versions and disk use."""
     from vecdb_client.cli.render import cell, json_bytes, write_bytes
     from vecdb_client.cli.session import opened_database
 
@@ -126,10 +128,22 @@ def stats(
     if output is Plain.JSON:
         write_bytes(json_bytes(content) + b"\n")
         return
-    pairs = list(_flat(content, ""))
+    pairs = list(_flat(_with_index_lines(content), ""))
     width = max((len(name) for name, _ in pairs), default=0)
     for name, value in pairs:
         print(f"{name.ljust(width)}  {cell(value)}".rstrip())
+
+
+def _with_index_lines(content: dict[str, Any]) -> dict[str, Any]:
+    """Return statistics of a collection, or of all, with one line for each index and for what is being built."""
+    from vecdb_client.cli.building import index_line
+
+    if "collections" in content:
+        return {**content, "collections": {k: _with_index_lines(v) for k, v in content["collections"].items()}}
+    indexes = {name: index_line(entry) for name, entry in content["indexes"].items()}
+    building = content["indexing"]
+    now = "nothing" if building is None else f"{building['rows_done']:,} of {building['rows']:,} rows"
+    return {**content, "indexes": indexes or "none", "indexing": now}
 
 
 def _flat(content: Any, prefix: str) -> list[tuple[str, Any]]:
@@ -148,15 +162,24 @@ def compact(
     purge: Annotated[
         bool, typer.Option("--purge", help="Also drop older versions, so that deleted rows leave the disk now.")
     ] = False,
+    no_index: options.NoIndex = False,
 ) -> None:
-    """Merge segments and drop deleted rows from them."""
+    """Merge segments and drop deleted rows from them.
+
+    Then the indexes that are missing are built; Ctrl-C leaves that to another time.
+    """
+    from vecdb_client.cli.building import build_indexes, say_what_is_missing
     from vecdb_client.cli.render import cell
     from vecdb_client.cli.session import opened_collection
 
     with opened_collection(path, collection, write=True) as target:
         result = target.compact(purge=purge)
-    for name, value in _flat(result, ""):
-        print(f"{name}: {cell(value)}")
+        for name, value in _flat(result, ""):
+            print(f"{name}: {cell(value)}", flush=True)
+        if no_index:
+            say_what_is_missing(target, path)
+        else:
+            build_indexes(target, path)
 
 
 @options.example(

@@ -1,4 +1,4 @@
-"""The short form of a schema: `name:type`, e.g. `embedding:vector(384,cosine)`.
+"""The short form of a schema: `name:type`, e.g. `embedding:vector(384,cosine)` or `v:vector(96,hnsw(m=32))`.
 
 Parsing and printing are inverse: what `describe` prints can be given back to `--field`.
 """
@@ -12,14 +12,17 @@ from vecdb_client.cli.errors import NOT_FOUND, CommandError
 
 if TYPE_CHECKING:
     from vecdb.schema import Schema
+    from vecdb.schema.indexes import IndexSpec
 
 TYPES = (
     "id, id(int64), text, keyword, keyword(many), bool, int64, float64, timestamp, json, "
-    "vector(DIMENSION[,float32|float16|int8][,cosine|dot|l2])"
+    "vector(DIMENSION[,float32|float16|int8][,cosine|dot|l2][,auto|flat|hnsw|ivf|hnsw(m=N,...)|ivf(codes=4bit,...)])"
 )
 DTYPES = ("float32", "float16", "int8")
 METRICS = ("cosine", "dot", "l2")
-_FIELD = re.compile(r"\s*([^:]+?)\s*:\s*([A-Za-z0-9_]+)\s*(?:\(([^()]*)\))?\s*")
+_FIELD = re.compile(r"\s*([^:]+?)\s*:\s*([A-Za-z0-9_]+)\s*(?:\(((?:[^()]|\([^()]*\))*)\))?\s*")
+_INDEX = re.compile(r"\s*([A-Za-z0-9_]+)\s*(?:\(([^()]*)\))?\s*")
+_COMMA = re.compile(r",(?![^()]*\))")
 _ALIASES = {"int": "int64", "integer": "int64", "float": "float64", "double": "float64", "string": "text"}
 
 
@@ -52,7 +55,7 @@ def parse_field(specification: str) -> tuple[str, Any]:
     if match is None:
         raise CommandError(f"--field {specification!r} is not of the form name:type", hint=f"types are {TYPES}")
     name, kind = match[1], _ALIASES.get(match[2].lower(), match[2].lower())
-    arguments = [part.strip().lower() for part in (match[3] or "").split(",") if part.strip()]
+    arguments = [part.strip().lower() for part in _COMMA.split(match[3] or "") if part.strip()]
     plain = {
         "text": schema.Text,
         "bool": schema.Bool,
@@ -77,15 +80,63 @@ def _vector(specification: str, arguments: list[str]) -> Any:
 
     options: dict[str, Any] = {}
     for argument in arguments[1:]:
-        option = "dtype" if argument in DTYPES else "metric" if argument in METRICS else None
+        option = _option(argument)
         if option is None or option in options:
             raise CommandError(f"--field {specification!r}: {argument!r} is not expected", hint=f"types are {TYPES}")
-        options[option] = argument
+        options[option] = parse_index(argument) if option == "index" else argument
     if not arguments or not arguments[0].isdecimal():
         raise CommandError(
             f"--field {specification!r} does not say the dimension", hint="for example vector(384,cosine)"
         )
     return Vector(int(arguments[0]), **options)
+
+
+def _option(argument: str) -> str | None:
+    from vecdb.schema.indexes import INDEXES
+
+    kind = argument.partition("(")[0].strip()
+    return "dtype" if argument in DTYPES else "metric" if argument in METRICS else "index" if kind in INDEXES else None
+
+
+def parse_index(text: str) -> "IndexSpec":
+    """Read a kind of index: `auto`, `flat`, `hnsw`, `ivf`, or with parameters `hnsw(m=32,ef_construction=400)`.
+
+    Raises:
+        CommandError: it is not of this form.
+        InvalidInputError: there is no such kind, or a parameter is unknown or out of range.
+
+    """
+    from vecdb.schema.indexes import index_from
+
+    match = _INDEX.fullmatch(text)
+    parts = [part for part in (match[2] or "").split(",") if part.strip()] if match else []
+    pairs = [tuple(half.strip() for half in part.split("=")) for part in parts]
+    if match is None or any(len(pair) != 2 or not all(pair) for pair in pairs):
+        raise CommandError(
+            f"{text!r} is not a kind of index", hint="for example auto, flat, hnsw(m=32) or ivf(codes=4bit)"
+        )
+    given = {name.lower(): _number(value) for name, value in pairs}
+    if len(given) < len(pairs) or "kind" in given:
+        raise CommandError(f"{text!r} gives a parameter twice")
+    return index_from({"kind": match[1].lower(), **given})
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def describe_index(spec: "IndexSpec") -> str:
+    """Return the short form of a kind of index, with the parameters that are not the usual ones."""
+    from dataclasses import fields
+
+    changed = [part.name for part in fields(spec) if getattr(spec, part.name) != part.default]
+    listed = ",".join(f"{name}={getattr(spec, name)}" for name in changed)
+    return f"{spec.kind}({listed})" if listed else spec.kind
 
 
 def read_schema(path: Path) -> "Schema":
@@ -115,7 +166,8 @@ def describe_field(field: Any) -> str:
         return "keyword(many)" if field.many else "keyword"
     if field.kind == "vector":
         dtype = "" if field.dtype == "float32" else f",{field.dtype}"
-        return f"vector({field.dimension}{dtype},{field.metric})"
+        index = "" if field.spec.kind == "auto" else f",{describe_index(field.spec)}"
+        return f"vector({field.dimension}{dtype},{field.metric}{index})"
     return field.kind
 
 

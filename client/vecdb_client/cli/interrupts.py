@@ -13,6 +13,10 @@ class Interrupts:
 
     requested = False
 
+    def __init__(self, stopping: str = "stopping after the rows that are being stored") -> None:
+        """Keep what to say at the first one."""
+        self._stopping = stopping
+
     def __enter__(self) -> Self:
         """Take over SIGINT; only the main thread can."""
         self._before: Any = None
@@ -25,7 +29,7 @@ class Interrupts:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        note("stopping after the rows that are being stored; press Ctrl-C again to stop at once")
+        note(f"{self._stopping}; press Ctrl-C again to stop at once")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

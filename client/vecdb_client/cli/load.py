@@ -53,6 +53,7 @@ def load(
         int | None,
         typer.Option("--commit-rows", metavar="N", min=1, help="Commit every N rows or so; else by size and time."),
     ] = None,
+    no_index: options.NoIndex = False,
 ) -> None:
     """Load data files into a collection.
 
@@ -61,8 +62,11 @@ def load(
     A collection that does not exist is made, with the schema that the first rows suggest. Rows with an id that
     exists replace it. Vectors are list columns, JSON arrays in CSV cells, or numbered columns (e0, e1, ...).
 
-    A load that was interrupted, or killed, continues where it stopped when the same command runs again.
+    A load that was interrupted, or killed, continues where it stopped when the same command runs again. When all
+    rows are in, the indexes that are missing are built; Ctrl-C leaves that to another time.
     """
+    import vecdb
+    from vecdb_client.cli.building import build_indexes, say_what_is_missing
     from vecdb_client.cli.checkpoint import Checkpoints
     from vecdb_client.cli.interrupts import Interrupts
     from vecdb_client.cli.readers import open_source
@@ -77,15 +81,21 @@ def load(
     if schema is None:
         schema = _inferred(files[0], format, entries, id_column, metric, collection)
     request = _Request(entries, id_column, format, resume, commit_rows)
-    with opened_database(path, write=True, create=True) as database, Interrupts() as interrupts:
+    settings = vecdb.Settings(indexing=False)  # flushes and merges go on meanwhile; an index before them is for nothing
+    with opened_database(path, write=True, create=True, settings=settings) as database:
         known = collection in database.collections()
         target = database.collection(collection) if known else database.create_collection(collection, schema)
         checkpoints = Checkpoints(path)
-        for number, file in enumerate(files):
-            reported = (report or Path(f"{file.name}.rejected.jsonl")) if on_error is OnError.SKIP else None
-            _load_file(request, target, file, checkpoints, interrupts, reported, append=bool(report and number))
-            if interrupts.requested and number + 1 < len(files):
-                raise Stopped(f"stopped before {files[number + 1]}; the same command goes on with it")
+        with Interrupts() as interrupts:
+            for number, file in enumerate(files):
+                reported = (report or Path(f"{file.name}.rejected.jsonl")) if on_error is OnError.SKIP else None
+                _load_file(request, target, file, checkpoints, interrupts, reported, append=bool(report and number))
+                if interrupts.requested and number + 1 < len(files):
+                    raise Stopped(f"stopped before {files[number + 1]}; the same command goes on with it")
+        if no_index or interrupts.requested:
+            say_what_is_missing(target, path)
+        else:
+            build_indexes(target, path)
 
 
 class _Request:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from vecdb_client.cli import admin, load, query, records, safety, start
+from vecdb_client.cli import admin, index, load, measure, query, records, safety, start
 from vecdb_client.cli.errors import EXIT_CODES, guarded, usage_error
 from vecdb_client.cli.export import export
 
@@ -41,6 +41,9 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     admin.tag,
     admin.compact,
     admin.drop,
+    index.index,
+    measure.recall,
+    measure.tune,
     safety.check,
     safety.repair,
     safety.backup,

@@ -40,6 +40,22 @@ OutputFormat = Annotated[
 ]
 ReportFormat = Annotated[Plain, typer.Option("--output", "-o", metavar="FORMAT", help="table or json.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+VectorField = Annotated[
+    str | None, typer.Option("--field", metavar="NAME", help="Which vector, when there are several.")
+]
+Recall = Annotated[
+    float | None,
+    typer.Option("--recall", metavar="SHARE", help="The share of the true nearest to find, below 1 [0.99]."),
+]
+Ef = Annotated[
+    int | None,
+    typer.Option("--ef", metavar="N", min=1, help="Instead of --recall: candidates that a walk through a graph keeps."),
+]
+Probes = Annotated[
+    int | None,
+    typer.Option("--probes", metavar="N", min=1, help="Instead of --recall: lists of an inverted file that are read."),
+]
+NoIndex = Annotated[bool, typer.Option("--no-index", help="Leave building indexes to another time.")]
 MapOption = Annotated[
     list[str] | None,
     typer.Option(

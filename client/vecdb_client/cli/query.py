@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vecdb_client.cli import options
-from vecdb_client.cli.errors import NOT_FOUND, CommandError
+from vecdb_client.cli.errors import NOT_FOUND, CommandError, note
 from vecdb_client.cli.options import Output
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @options.example(
     'vecdb query ./library papers --vector @question.npy --where "year >= 2020" --show title,year',
     "vecdb query ./library papers --id W2741809807 --k 5",
+    "vecdb query ./library papers --id W2741809807 --recall 0.999 --explain",
     'embed "fast hash tables" | vecdb query ./library papers --vector - --output jsonl',
 )
 def query(
@@ -38,27 +39,37 @@ def query(
     ] = None,
     where: options.Where = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many rows.")] = 10,
-    field: Annotated[
-        str | None, typer.Option("--field", metavar="NAME", help="Which vector, when there are several.")
-    ] = None,
+    field: options.VectorField = None,
     show: options.Show = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Compare with every row that matches.")] = False,
+    recall: options.Recall = None,
+    ef: options.Ef = None,
+    probes: options.Probes = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also tell how each segment was searched, on stderr or in the json.")
+    ] = False,
     output: options.OutputFormat = Output.TABLE,
 ) -> None:
     """Find the nearest rows, best first.
 
     score: higher is better. distance: the metric's own value (1 - cosine, the negative dot product, squared L2).
+
+    Rows with an index are searched through it, and some of the nearest may be missed: --recall says how many at most,
+    on average; --exact misses none. With --explain and --output json the result is an object of hits and explain.
     """
-    from vecdb_client.cli.session import opened_collection, parse_ids
+    from vecdb_client.cli.session import opened_collection, parse_ids, vector_field
 
     if (vector is None) == (near is None):
         raise CommandError("give either --vector or --id")
+    if exact and not (recall is None and ef is None and probes is None):
+        raise CommandError("--exact misses nothing: give it without --recall, --ef and --probes")
     if output is Output.ARROW:
         from vecdb_client.cli.render import refuse_terminal
 
         refuse_terminal("arrow")
     given = read_vector(vector) if vector is not None else None
     with opened_collection(path, collection) as target:
-        name = _vector_field(target, field)
+        name = vector_field(target, field)
         own: Any = None
         if near is not None:
             own = parse_ids(target, [near])[0]
@@ -68,23 +79,15 @@ def query(
             k=wanted,
             where=where,
             fields=options.field_list(show),
+            exact=exact,
+            recall=recall,
+            ef=ef,
+            probes=probes,
             **{name: given},  # type: ignore[arg-type]
         )
-        _write(target, result, own, k, output)
-
-
-def _vector_field(collection: "Collection", field: str | None) -> str:
-    names = [column.name for column in collection.schema.vectors]
-    if field is not None:
-        if field not in names:
-            collection.schema[field]
-            raise CommandError(f"{field!r} is not a vector; the vectors of {collection.name!r} are {', '.join(names)}")
-        return field
-    if len(names) == 1:
-        return names[0]
-    if not names:
-        raise CommandError(f"the collection {collection.name!r} has no vector field")
-    raise CommandError(f"{collection.name!r} has several vectors: {', '.join(names)}", hint="--field NAME chooses one")
+        if explain and output is not Output.JSON:
+            _explain(result.explain)
+        _write(target, result, own, k, output, explain)
 
 
 def _vector_of(collection: "Collection", value: Any, field: str) -> "np.ndarray":
@@ -96,9 +99,20 @@ def _vector_of(collection: "Collection", value: Any, field: str) -> "np.ndarray"
     return record[field]
 
 
-def _write(collection: "Collection", result: Any, own: Any, k: int, output: Output) -> None:
+def _explain(told: dict[str, Any]) -> None:
+    """Tell on stderr, a line for each part of the collection, how it was searched."""
+    from vecdb_client.cli.render import plain_lines
+
+    columns = ["part", "rows", "matching", "plan", "ef", "problem"]
+    parts = [{**part, "part": part["part"] or "memory", "ef": part["ef"] or None} for part in told["parts"]]
+    for line in plain_lines(parts, columns):
+        note(line)
+    note(f"{told['codes_compared']:,} codes compared")
+
+
+def _write(collection: "Collection", result: Any, own: Any, k: int, output: Output, explain: bool) -> None:
     """Write hits, leaving out the row that was searched near."""
-    from vecdb_client.cli.render import embedded, write_arrow, write_records
+    from vecdb_client.cli.render import embedded, json_bytes, write_arrow, write_bytes, write_records
 
     if output is Output.ARROW:
         table = result.to_arrow()
@@ -110,6 +124,9 @@ def _write(collection: "Collection", result: Any, own: Any, k: int, output: Outp
         return
     hits = result.to_list()
     records = [hit for hit, value in zip(hits, result.ids, strict=True) if own is None or value != own][:k]
+    if explain and output is Output.JSON:
+        write_bytes(json_bytes({"hits": records, "explain": result.explain}) + b"\n")
+        return
     columns = None if records else [collection.schema.id.name, "score", "distance"]
     write_records(embedded(records, collection.schema, output), output, columns)
 

@@ -133,18 +133,23 @@ def _forever(value: bytes) -> Iterator[bytes]:
 
 def _table(records: list[dict[str, Any]], columns: Sequence[str] | None) -> None:
     names = list(columns or dict.fromkeys(name for record in records for name in record))
-    rows = [[cell(record.get(name)) for name in names] for record in records]
     if sys.stdout.isatty():
-        _rich_table(names, rows, records)
+        _rich_table(names, _cells(records, names), records)
     else:
-        _plain_table(names, rows)
+        for line in plain_lines(records, names):
+            print(line)
 
 
-def _plain_table(names: list[str], rows: list[list[str]]) -> None:
-    widths = [max(len(line[column]) for line in [names, *rows]) for column in range(len(names))]
-    for line in [names, *rows]:
-        padded = "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True))
-        print(padded.rstrip())
+def _cells(records: list[dict[str, Any]], names: Sequence[str]) -> list[list[str]]:
+    return [[cell(record.get(name)) for name in names] for record in records]
+
+
+def plain_lines(records: list[dict[str, Any]], names: Sequence[str]) -> Iterator[str]:
+    """Yield a head and one line per record, in columns of their width."""
+    rows = [list(names), *_cells(records, names)]
+    widths = [max(len(line[column]) for line in rows) for column in range(len(names))]
+    for line in rows:
+        yield "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
 
 
 def _rich_table(names: list[str], rows: list[list[str]], records: list[dict[str, Any]]) -> None:

@@ -1,6 +1,7 @@
 """Opening a database for the time of one command.
 
-Commands that only read open read-only, so they work beside a process that writes.
+Commands that only read open read-only, so they work beside a process that writes. Those that write start nothing in
+the background that the end of the command would throw away.
 """
 
 import contextlib
@@ -12,12 +13,15 @@ from vecdb_client.cli.errors import CommandError
 
 if TYPE_CHECKING:
     from vecdb.collection import Collection
+    from vecdb.config import Settings
     from vecdb.database import Database
 
 
 @contextlib.contextmanager
-def opened_database(path: Path, *, write: bool = False, create: bool = False) -> Iterator["Database"]:
-    """Open the database at path and close it afterwards.
+def opened_database(
+    path: Path, *, write: bool = False, create: bool = False, settings: "Settings | None" = None
+) -> Iterator["Database"]:
+    """Open the database at path and close it afterwards; without settings nothing goes on in the background.
 
     Raises:
         CommandError: the path means a database in memory.
@@ -29,7 +33,8 @@ def opened_database(path: Path, *, write: bool = False, create: bool = False) ->
 
     if str(path) == ":memory:":
         raise CommandError("a database in memory ends with its process; give a directory")
-    with vecdb.connect(path, read_only=not write, create=create) as database:
+    settings = settings or vecdb.Settings(background=False)
+    with vecdb.connect(path, read_only=not write, create=create, settings=settings) as database:
         yield database
 
 
@@ -38,6 +43,26 @@ def opened_collection(path: Path, name: str, *, write: bool = False) -> Iterator
     """Open one collection of the database at path."""
     with opened_database(path, write=write) as database:
         yield database.collection(name)
+
+
+def vector_field(collection: "Collection", field: str | None) -> str:
+    """Return the vector field that the user named, or the only one.
+
+    Raises:
+        CommandError: it is no vector, or there is none, or there are several and none is named.
+
+    """
+    names = [column.name for column in collection.schema.vectors]
+    if field is not None:
+        if field not in names:
+            collection.schema[field]
+            raise CommandError(f"{field!r} is not a vector; the vectors of {collection.name!r} are {', '.join(names)}")
+        return field
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise CommandError(f"the collection {collection.name!r} has no vector field")
+    raise CommandError(f"{collection.name!r} has several vectors: {', '.join(names)}", hint="--field NAME chooses one")
 
 
 def parse_ids(collection: "Collection", texts: Sequence[str]) -> list[str] | list[int]:

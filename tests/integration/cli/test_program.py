@@ -85,6 +85,10 @@ WRONG = {
     "unknown shell": ["completion", "tcsh"],
     "unknown format": ["export", "db", "docs", "a.xml"],
     "file for stdin": ["query", "db", "docs", "--vector", "north"],
+    "exact and less": ["query", "db", "docs", "--id", "a", "--exact", "--recall", "0.9"],
+    "no kind of index": ["index", "db", "docs", "--set", "tree"],
+    "no share": ["tune", "db", "docs", "--target", "95"],
+    "no picture": ["tune", "db", "docs", "--plot", "curve"],
 }
 
 
@@ -248,3 +252,5 @@ def test_completion_completes_commands_and_options(tmp_path: Path) -> None:
 
     assert complete("vecdb col", 1) == ["collections"]
     assert "--where" in complete("vecdb query db docs --wh", 4)
+    assert complete("vecdb index db docs --set fl", 5) == ["flat"]
+    assert complete("vecdb rec", 1) == ["recall"]

@@ -90,6 +90,16 @@ def test_a_load_draws_a_bar_and_takes_it_away(tmp_path: Path) -> None:
     assert "a.npz: 200 rows loaded into docs" in shown
 
 
+def test_building_an_index_draws_a_bar_and_takes_it_away(vecdb: Run, tmp_path: Path) -> None:
+    shown, returned = at_terminal(tmp_path, "index", "db", "docs", "--set", "hnsw", "--output", "json")
+
+    bar, _, result = shown.rpartition("docs: 200 rows indexed in ")
+    assert returned == 0
+    assert "docs: index" in bar
+    assert "rows/s" in bar
+    assert '"rows":{"hnsw":200}' in result
+
+
 BINARY = {
     "get": ("get", "db", "docs", "document-1", "-o", "arrow"),
     "export": ("export", "db", "docs", "-", "--format", "parquet"),
