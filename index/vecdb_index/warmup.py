@@ -13,23 +13,35 @@ from vecdb_index.kernels.names import cached
 _MODULES = {"float32": ("dense", "float32"), "float16": ("half", "uint16"), "int8": ("int8", "int8")}
 _KERNELS = ("scan", "scan_batch", "norms")
 _QUERY = "query"
+_GRAPHS = ("codes", "graph", "reach", "consolidate")
+_LETTERS = {"float32": "f", "float16": "H", "int8": "b"}
 
 
 def warmup(progress: Callable[[str, int, int], None] | None = None) -> None:
-    """Compile, or load, the kernels of all dtypes.
+    """Compile, or load, the kernels of all dtypes, and those that build graphs and walk through them.
 
     Args:
         progress: called with (what comes next, how many are done, how many there are), and at the end with
             ("", n, n).
 
     """
-    modules = [*(module for module, _ in _MODULES.values()), _QUERY]
-    for done, (what, module) in enumerate(zip([*_MODULES, "queries"], modules, strict=True)):
+    steps = [(dtype, _importing(module)) for dtype, (module, _) in _MODULES.items()]
+    steps += [("queries", _importing(_QUERY)), ("graphs", _importing(*_GRAPHS))]
+    steps += [(f"graphs of {dtype}", _answering(letter)) for dtype, letter in _LETTERS.items()]
+    for done, (what, compile_it) in enumerate(steps):
         if progress is not None:
-            progress(what, done, len(modules))
-        importlib.import_module(f"vecdb_index.kernels.{module}")
+            progress(what, done, len(steps))
+        compile_it()
     if progress is not None:
-        progress("", len(modules), len(modules))
+        progress("", len(steps), len(steps))
+
+
+def _importing(*modules: str) -> Callable[[], object]:
+    return lambda: [importlib.import_module(f"vecdb_index.kernels.{module}") for module in modules]
+
+
+def _answering(letter: str) -> Callable[[], object]:
+    return lambda: importlib.import_module("vecdb_index.kernels.answer").answer_of(letter)
 
 
 def compiled(dtype: str | None = None) -> bool:

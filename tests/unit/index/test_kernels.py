@@ -98,9 +98,16 @@ def test_warming_up_reports_each_step_and_leaves_everything_compiled() -> None:
 
     warmup.warmup(lambda what, done, total: steps.append((what, done, total)))
 
-    assert [what for what, _, _ in steps] == ["float32", "float16", "int8", "queries", ""]
-    assert [done for _, done, _ in steps] == [0, 1, 2, 3, 4]
-    assert {total for _, _, total in steps} == {4}
+    dtypes = ["float32", "float16", "int8"]
+    assert [what for what, _, _ in steps] == [
+        *dtypes,
+        "queries",
+        "graphs",
+        *(f"graphs of {name}" for name in dtypes),
+        "",
+    ]
+    assert [done for _, done, _ in steps] == list(range(9))
+    assert {total for _, _, total in steps} == {8}
     assert warmup.compiled()
     assert all(warmup.compiled(dtype) for dtype in ("float32", "float16", "int8"))
 

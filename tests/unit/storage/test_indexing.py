@@ -61,14 +61,22 @@ def waiting(collection: Any) -> list[int]:
 
 
 def test_large_segments_come_first_and_small_ones_never(path: Path) -> None:
+    database, docs = create(path, 20, 40, 7)
+
+    with database:
+        assert waiting(docs) == [40, 20]
+        assert docs.build_indexes() == 2
+        assert waiting(docs) == []
+        assert docs.build_indexes() == 0
+        assert docs.stats()["indexes"]["v"]["rows"] == {"hnsw": 60, "flat": 7}
+
+
+def test_what_is_to_be_merged_is_merged_before_indexes_are_built(path: Path) -> None:
     database, docs = create(path, 20, 40, 7, 30)
 
     with database:
-        assert waiting(docs) == [40, 30, 20]
-        assert docs.build_indexes() == 3
-        assert waiting(docs) == []
-        assert docs.build_indexes() == 0
-        assert docs.stats()["indexes"]["v"]["rows"] == {"hnsw": 90, "flat": 7}
+        assert docs.build_indexes() == 1
+        assert docs.stats()["indexes"]["v"]["rows"] == {"hnsw": 97}
 
 
 def test_each_column_misses_its_own_index_and_only_where_it_has_values(path: Path) -> None:
