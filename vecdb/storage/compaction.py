@@ -25,12 +25,14 @@ CHUNK = 8192
 
 
 def candidates(writer: Writer) -> list[merge_policy.Candidate]:
-    """Return the segments of the version in force as the policy sees them."""
-    views = {view.segment.uuid: view for view in writer.state.segments}
+    """Return the segments of the version in force as the policy sees them.
+
+    Deletions count as far as that version has them, because only these rows does a merge drop: with those that are in
+    the log only, a segment would be rewritten again and again until the next flush.
+    """
     return [
-        merge_policy.Candidate(entry.uuid, entry.rows, entry.rows - len(views[entry.uuid].deleted), entry.bytes)
+        merge_policy.Candidate(entry.uuid, entry.rows, entry.live, entry.bytes)
         for entry in writer.state.located.manifest.segments
-        if entry.uuid in views
     ]
 
 

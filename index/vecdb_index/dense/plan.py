@@ -27,8 +27,8 @@ HOP = 2.0
 """What a walk over few allowed rows pays more for each of them: it reads the lists and marks of those between."""
 WIDER = 1.2
 """Candidates beyond those that a share of allowed rows calls for, when the walk is over all rows."""
-SMALLEST_SHARE = 0.02
-"""Below it two hops lose their way."""
+SMALLEST_SHARE, LARGEST_SHARE = 0.02, 0.2
+"""Below the one two hops lose their way, above the other the walk over all rows is faster and finds more."""
 FEW = 4
 """Up to so many allowed rows per row asked for are scored at once, without codes."""
 
@@ -51,7 +51,7 @@ def choose(rows: int, allowed: int | None, k: int, ef: int) -> Plan:
     share = allowed / rows
     longer = widened(rows, allowed, ef)
     plans.append(Plan("wide", longer, walk(rows, longer)))
-    if share >= SMALLEST_SHARE:
+    if SMALLEST_SHARE <= share <= LARGEST_SHARE:
         plans.append(Plan("two_hops", ef, HOP * walk(allowed, ef) * (1 + 0.1 / share)))
     return min(plans, key=lambda plan: plan.cost)
 

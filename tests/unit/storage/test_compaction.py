@@ -320,3 +320,18 @@ def test_a_failed_merge_leaves_everything_as_it_was(path: Path, monkeypatch: pyt
     assert seen(collection) == {**expected, "r30": 30}
     assert len(segments(path)) == len(before) + 1
     database.close()
+
+
+def test_deletions_that_no_version_has_yet_are_no_reason_to_merge(path: Path) -> None:
+    database, collection = create(path)
+    collection.upsert(rows(range(20)))
+    collection.flush()
+    collection.delete([f"r{number}" for number in range(15)])
+
+    assert compaction.compact_once(collection._writable()) == 0
+
+    collection.flush()
+    assert compaction.compact_once(collection._writable()) == 1
+    assert compaction.compact_once(collection._writable()) == 0
+    assert len(seen(collection)) == 5
+    database.close()
