@@ -3,6 +3,7 @@
 import os
 import re
 import select
+import signal
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def at_terminal(directory: Path, *arguments: str, answer: bytes = b"") -> tuple[
     process, terminal = pty.fork()
     if process == 0:
         os.chdir(directory)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores it, and so would the program
         variables = environment(TERM="xterm", COLUMNS=str(COLUMNS), LINES="30")
         os.execve(sys.executable, [sys.executable, "-m", "vecdb_client.cli", *arguments], variables)
     shown = b""
