@@ -38,7 +38,7 @@ def schema() -> vecdb.Schema:
         extra=vecdb.Json(),
         dense=vecdb.Vector(DENSE, metric="cosine", index="hnsw"),
         half=vecdb.Vector(HALF, dtype="float16", metric="dot", index="hnsw"),
-        tiny=vecdb.Vector(TINY, dtype="int8", metric="l2"),
+        tiny=vecdb.Vector(TINY, dtype="int8", metric="l2", index="ivf"),
     )
 
 
@@ -129,7 +129,9 @@ def questions(database: Any) -> dict[str, Callable[[], Any]]:
         "dense exact": lambda: _found(items.search(dense=dense, k=20, exact=True)),
         "half": lambda: _found(items.search(half=half, k=20, ef=WIDE)),
         "half at first": lambda: _found(items.at(tag="first").search(half=half, k=20, ef=WIDE)),
-        "tiny": lambda: _found(items.search(tiny=tiny, k=20, where="flag = true")),
+        "tiny": lambda: _found(items.search(tiny=tiny, k=20, where="flag = true", probes=WIDE)),
+        "tiny all": lambda: _found(items.search(tiny=tiny, k=20, probes=WIDE)),
+        "tiny exact": lambda: _found(items.search(tiny=tiny, k=20, exact=True)),
         "tags": lambda: items.tags(),
         "first": lambda: _at(items, "first"),
         "second": lambda: _at(items, "second"),
