@@ -17,6 +17,7 @@ from vecdb_index.dense.ivf.build import build, default_lists
 from vecdb_index.dense.ivf.check import problems
 from vecdb_index.dense.ivf.codings import ScalarLists
 from vecdb_index.dense.ivf.index import Ivf
+from vecdb_index.dense.ivf.searcher import IvfSearcher
 from vecdb_index.types import Metric, TopK
 
 rng = np.random.default_rng(7)
@@ -295,3 +296,13 @@ def test_a_processor_without_vectors_searches_too(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-c", SEARCH_ALL], env={**os.environ, "PYTHONPATH": str(home), **settings}, check=True
     )
+
+
+def test_a_plan_that_somebody_insists_on_is_taken() -> None:
+    matrix = np.random.default_rng(8).standard_normal((400, 16)).astype(np.float32)
+    searcher = IvfSearcher(build(matrix, "l2", flat.norms(matrix)), matrix, "l2")
+
+    assert searcher.plan(20, 10, 4).kind == "scan"
+    assert searcher.plan(20, 10, 4, "lists").kind == "lists"
+    assert searcher.plan(None, 10, 4).kind == "lists"
+    assert searcher.plan(None, 10, 4, "scan").kind == "scan"

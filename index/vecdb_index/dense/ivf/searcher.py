@@ -53,11 +53,11 @@ class IvfSearcher:
         return 0
 
     def plan(self, allowed: int | None, k: int, width: int, kind: Kind | None = None) -> Plan:
-        """Choose how to search: read `width` lists, or scan where few rows are allowed."""
+        """Choose how to search: read `width` lists, or scan where few rows are allowed; `kind` insists on one way."""
         few = allowed is not None and (
             allowed <= FEW * k or allowed * CODES_PER_ROW <= len(self.index) * width / self.index.lists
         )
-        return Plan("scan" if few or kind == "scan" else "lists", width, 0.0)
+        return Plan("scan" if kind == "scan" or (few and kind is None) else "lists", width, 0.0)
 
     def answers(
         self,
