@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.faults import kind_of
+from vecdb.storage import wal
 
 PAGE = 4096
 WAYS = ("flip", "zero", "truncate", "swap", "older", "empty", "delete", "extra", "grow")
@@ -34,7 +35,8 @@ class Damage:
     def apply(self, root: Path) -> bool:
         """Do it to a copy of the database; False when it changed no byte that means anything.
 
-        Zeros at the end of a log are such bytes: a log that was not closed has any number of them.
+        Zeros at the end of a log mean nothing: a log that was not closed has any number of them. Nor does the padding
+        of its frames, which no checksum covers.
         """
         path = root / self.name
         before = path.read_bytes()
@@ -54,7 +56,7 @@ class Damage:
         path.unlink()
         path.write_bytes(content)
         if self.kind == "wal":
-            return content.rstrip(b"\0") != before.rstrip(b"\0")
+            return _meaning(content, before) != _meaning(before, before)
         return content != before
 
     def _changed(self, content: bytes) -> bytes:
@@ -96,6 +98,18 @@ class Damage:
     def __str__(self) -> str:
         detail = f" with {self.other}" if self.other else ""
         return f"{self.way} {self.kind} {self.name} at {self.position}{detail}"
+
+
+def _meaning(content: bytes, pristine: bytes) -> bytes:
+    """Return a log's bytes with zeros where the undamaged log has padding, without the zeros at its end."""
+    data = bytearray(content)
+    position = 0
+    for frame, end in wal.frames(pristine):
+        start = position + wal.PREFIX + len(frame.payload)
+        if len(data) >= end:
+            data[start:end] = bytes(end - start)
+        position = end
+    return bytes(data).rstrip(b"\0")
 
 
 def files(root: Path) -> list[str]:

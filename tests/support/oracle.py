@@ -118,8 +118,11 @@ def compare_search(
         assert sorted(hit for page in pages for hit in ranked(page)) == sorted(ranked(whole)), "each row once"
         others = (query, *VECTORS[:3])
         together = reader.search_batch(5, text, fields=[], **{name: np.asarray(others)})
-        alone = [reader.search(5, text, fields=[], **{name: other}) for other in others]
-        assert [ranked(result) for result in together] == [ranked(result) for result in alone]
+        for other, result in zip(others, together, strict=True):
+            alone = reader.search(EVERYTHING, text, fields=[], exact=True, **{name: other})
+            assert result.scores.tolist() == alone.scores.tolist()[:5]
+            assert set(ranked(result)) <= set(ranked(alone))
+            assert len(set(result.ids)) == len(result)
 
 
 def ranked(result: SearchResult) -> list[tuple[Any, float]]:
