@@ -443,7 +443,7 @@ def values(part: Part, column: Column, rows: np.ndarray) -> pa.Array:
     import pyarrow as pa
 
     if column.field.kind != "vector":
-        return part.column(column).take(pa.array(rows))
+        return part.take(column, rows)
     held = part.vectors(column)
     if held is None:
         list_type = column.field.arrow_type  # with zeros under the nulls, as everywhere: pa.nulls has nulls there too

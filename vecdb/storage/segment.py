@@ -27,12 +27,18 @@ from vecdb.storage import format as names
 from vecdb.storage.directory import LocalDirectory
 from vecdb.storage.keys import Id, KeyIndex
 from vecdb.storage.manifest import FileEntry, IndexEntry, SegmentEntry
-from vecdb.storage.segment_writer import DATA, IDS, KEYS, TEXT, norm_file, vector_file
+from vecdb.storage.packed import Packed
+from vecdb.storage.segment_writer import DATA, IDS, KEYS, PACKED_FILES, TEXT, norm_file, packed_file, vector_file
 
 if TYPE_CHECKING:
     from vecdb_index.factory import Index
 
 Vectors = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
+
+
+def content_of(name: str, buffer: pa.Buffer, path: str) -> pa.RecordBatch | Packed:
+    """Return what a file of a segment holds, without copying it; `path` is for errors."""
+    return Packed(buffer, path) if name.startswith(PACKED_FILES) else arrow_file.read_batch(buffer)
 
 
 class Segment:
@@ -52,7 +58,7 @@ class Segment:
         self._verify = verify
         self._entries = {file.name: file for file in entry.files}
         self._buffers: dict[str, pa.Buffer] = {}
-        self._batches: dict[str, pa.RecordBatch] = {}
+        self._contents: dict[str, pa.RecordBatch | Packed] = {}
         self._vectors: dict[int, Vectors] = {}
         self._index: KeyIndex | None = None
         self._id_buffers: tuple[np.ndarray, memoryview | None] | None = None
@@ -67,7 +73,7 @@ class Segment:
             self._map_index(directory, index)
         if verify == "open":
             for name in self._entries:
-                self._batch(name)
+                self._content(name)
 
     def _map(self, directory: LocalDirectory, file: FileEntry) -> pa.Buffer:
         path = f"{self.folder}/{file.name}"
@@ -147,26 +153,38 @@ class Segment:
         return (None, f"{path} is damaged: {problems[0]}") if problems else (index, None)
 
     def _batch(self, name: str) -> pa.RecordBatch:
-        batch = self._batches.get(name)
-        if batch is not None:
-            return batch
-        with self._lock:
-            batch = self._batches.get(name)
-            if batch is None:
-                batch = self._verified(name)
-                self._batches[name] = batch
+        batch = self._content(name)
+        assert isinstance(batch, pa.RecordBatch)
         return batch
 
-    def _verified(self, name: str) -> pa.RecordBatch:
+    def _packed(self, column: Column) -> Packed | None:
+        """Return a packed column; None when this segment has it in another way, or not at all."""
+        name = packed_file(column.id)
+        if name not in self._entries:
+            return None
+        held = self._content(name)
+        assert isinstance(held, Packed)
+        return held
+
+    def _content(self, name: str) -> pa.RecordBatch | Packed:
+        content = self._contents.get(name)
+        if content is not None:
+            return content
+        with self._lock:
+            content = self._contents.get(name)
+            if content is None:
+                content = self._contents[name] = self._verified(name)
+        return content
+
+    def _verified(self, name: str) -> pa.RecordBatch | Packed:
         path = f"{self.folder}/{name}"
         buffer = self._buffers[name]
         if self._verify != "never" and google_crc32c.value(buffer) != self._entries[name].crc32c:
             raise CorruptionError(f"{path} is damaged: its checksum does not match the manifest", path=path)
         try:
-            batch = arrow_file.read_batch(buffer)
+            return content_of(name, buffer, path)
         except (pa.ArrowInvalid, OSError) as error:
             raise CorruptionError(f"{path} is damaged: {error}", path=path) from error
-        return batch
 
     def ids(self) -> pa.Array:
         """Return the ids of all rows."""
@@ -197,7 +215,7 @@ class Segment:
             return True
         if column.field.kind == "vector":
             return vector_file(column.id) in self._entries
-        return self._file_of(column) is not None
+        return packed_file(column.id) in self._entries or self._file_of(column) is not None
 
     def _file_of(self, column: Column) -> str | None:
         name = column.storage_name
@@ -210,10 +228,23 @@ class Segment:
         """Return the values of all rows of an id or scalar column."""
         if column.field.kind == "id":
             return self.ids()
+        packed = self._packed(column)
+        if packed is not None:
+            return packed.all()
         file = self._file_of(column)
         if file is None:
             return pa.nulls(self.rows, column.field.arrow_type)
         return self._batch(file).column(column.storage_name)
+
+    def take(self, column: Column, rows: np.ndarray) -> pa.Array:
+        """Return the values of some rows of an id or scalar column, in their order."""
+        packed = self._packed(column)
+        return self.column(column).take(pa.array(rows)) if packed is None else packed.take(rows)
+
+    def value(self, column: Column, row: int) -> Any:
+        """Return one value of an id or scalar column as a Python object."""
+        packed = self._packed(column)
+        return self.column(column)[row].as_py() if packed is None else packed.value(row)
 
     def present(self, column: Column) -> np.ndarray | None:
         """Return which rows have a vector, as bool (rows,); None when all do."""
