@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from vecdb.tuning import Trial
 
 BATCH_ROWS = 8192
+FEW = 64
+"""Up to so many hits have their fields read one by one: Arrow's take costs as much as twenty values."""
 
 
 class Snapshot:
@@ -408,10 +410,6 @@ class _Rows:
         self.scores = found.score
         self.missing = found.missing
 
-    @property
-    def json_fields(self) -> frozenset[str]:
-        return frozenset(column.name for column in self._columns if column.field.kind == "json")
-
     def ids(self) -> list[Any]:
         return self._found.ids()
 
@@ -420,6 +418,13 @@ class _Rows:
 
     def field_table(self) -> pa.Table:
         return self._table(self._columns)
+
+    def field_values(self) -> list[tuple[str, list[Any]]]:
+        if len(self.scores) <= FEW:
+            places = self._found.places()
+            return [(column.name, [_value(part, column, row) for part, row in places]) for column in self._columns]
+        table = self.field_table()
+        return [(column.name, _listed(column, table.column(column.name))) for column in self._columns]
 
     def explain(self) -> dict[str, Any]:
         found = self._found
@@ -456,6 +461,17 @@ def values(part: Part, column: Column, rows: np.ndarray) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(
         pa.array(chosen, column.field.arrow_type.value_type), type=column.field.arrow_type, mask=mask
     )
+
+
+def _listed(column: Column, array: pa.ChunkedArray) -> list[Any]:
+    """Return values as Python objects: vectors as NumPy arrays, JSON parsed, everything else as Arrow makes it."""
+    if column.field.kind == "json":
+        from orjson import loads
+
+        return [None if text is None else loads(text) for text in array.to_pylist()]
+    if column.field.kind != "vector":
+        return array.to_pylist()
+    return [None if value.values is None else value.values.to_numpy() for value in array]
 
 
 def _value(part: Part, column: Column, row: int) -> Any:

@@ -15,7 +15,7 @@ from vecdb.storage.snapshot import Part, SegmentView
 from vecdb_index.dense.allowed import Allowed
 
 REMEMBERED = 32
-"""Filters that a segment, and a view of it, remember; a byte a row each."""
+"""Filters that a segment, and a view of it, remember, a byte a row each; and ways through it that a state does."""
 
 
 def filter_mask(part: Part, schema: Schema, where: BoundFilter | None) -> np.ndarray | None:
@@ -35,7 +35,7 @@ def allowed(part: Part, schema: Schema, where: BoundFilter | None, column: Colum
     try:
         return part.allowed[key]
     except KeyError:
-        return _remembered(part.allowed, key, _allowed(part, schema, where, column))
+        return remembered(part.allowed, key, _allowed(part, schema, where, column))
 
 
 def _allowed(part: Part, schema: Schema, where: BoundFilter | None, column: Column) -> Allowed | None:
@@ -52,7 +52,7 @@ def _passing(part: Part, schema: Schema, where: BoundFilter) -> np.ndarray:
     # The same words mean another column after a rename.
     key = (where.key, tuple(schema[name].id for name in sorted(where.columns)))
     found = known.get(key)
-    return _remembered(known, key, _evaluated(part, schema, where)) if found is None else found
+    return remembered(known, key, _evaluated(part, schema, where)) if found is None else found
 
 
 def _evaluated(part: Part, schema: Schema, where: BoundFilter) -> np.ndarray:
@@ -67,8 +67,8 @@ def _evaluated(part: Part, schema: Schema, where: BoundFilter) -> np.ndarray:
     return where.mask(columns, part.rows)
 
 
-def _remembered(known: dict[Any, Any], key: Any, value: Any) -> Any:
-    """Keep a value, and let the oldest go when there are many; threads may come in between."""
+def remembered(known: dict[Any, Any], key: Any, value: Any) -> Any:
+    """Keep a value and return it; let the oldest go when there are many. Threads may come in between."""
     known[key] = value
     while len(known) > REMEMBERED:
         try:

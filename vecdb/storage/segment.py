@@ -60,8 +60,9 @@ class Segment:
         self._buffers: dict[str, pa.Buffer] = {}
         self._contents: dict[str, pa.RecordBatch | Packed] = {}
         self._vectors: dict[int, Vectors] = {}
+        self._columns: dict[int, pa.Array] = {}
         self._index: KeyIndex | None = None
-        self._id_buffers: tuple[np.ndarray, memoryview | None] | None = None
+        self._id_buffers: tuple[memoryview, memoryview | None] | None = None
         self._lock = threading.Lock()
         self._indexes: dict[int, Index | None] = {}
         self._index_problems: dict[int, str] = {}
@@ -194,14 +195,13 @@ class Segment:
         """Return the ids of some rows as Python values, without Arrow's cost per value."""
         if self._id_buffers is None:
             ids = self.ids()
-            numbers = np.frombuffer(ids.buffers()[1], np.int64 if ids.type == pa.int64() else np.int32)
+            numbers = memoryview(ids.buffers()[1]).cast("q" if ids.type == pa.int64() else "i")
             text = None if ids.type == pa.int64() else memoryview(ids.buffers()[2] or b"")
             self._id_buffers = numbers, text
         numbers, text = self._id_buffers
         if text is None:
-            return numbers[rows].tolist()
-        starts, ends = numbers[rows].tolist(), numbers[rows + 1].tolist()
-        return [str(text[start:end], "utf-8") for start, end in zip(starts, ends, strict=True)]
+            return [numbers[row] for row in rows.tolist()]
+        return [str(text[numbers[row] : numbers[row + 1]], "utf-8") for row in rows.tolist()]
 
     def index(self) -> KeyIndex:
         """Return the primary key index."""
@@ -226,15 +226,21 @@ class Segment:
 
     def column(self, column: Column) -> pa.Array:
         """Return the values of all rows of an id or scalar column."""
-        if column.field.kind == "id":
-            return self.ids()
+        held = self._columns.get(column.id)
+        if held is not None:
+            return held
         packed = self._packed(column)
         if packed is not None:
             return packed.all()
-        file = self._file_of(column)
-        if file is None:
-            return pa.nulls(self.rows, column.field.arrow_type)
-        return self._batch(file).column(column.storage_name)
+        if column.field.kind == "id":
+            found = self.ids()
+        else:
+            file = self._file_of(column)
+            if file is None:
+                return pa.nulls(self.rows, column.field.arrow_type)
+            found = self._batch(file).column(column.storage_name)
+        self._columns[column.id] = found
+        return found
 
     def take(self, column: Column, rows: np.ndarray) -> pa.Array:
         """Return the values of some rows of an id or scalar column, in their order."""

@@ -184,8 +184,8 @@ class State:
         return None
 
     @cached_property
-    def widths(self) -> dict[Any, int]:
-        """How wide a search has to be, remembered by the planner."""
+    def routes(self) -> dict[Any, Any]:
+        """How searches go through the parts, remembered by the planner."""
         return {}
 
     @cached_property
