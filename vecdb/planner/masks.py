@@ -31,7 +31,7 @@ def allowed(part: Part, schema: Schema, where: BoundFilter | None, column: Colum
     """Return which rows may be found by a vector column; None when all may."""
     if not isinstance(part, SegmentView):
         return _allowed(part, schema, where, column)
-    key = (None if where is None else where.key, column.id)
+    key = (None if where is None else _key(where, schema), column.id)
     try:
         return part.allowed[key]
     except KeyError:
@@ -48,11 +48,14 @@ def _allowed(part: Part, schema: Schema, where: BoundFilter | None, column: Colu
 def _passing(part: Part, schema: Schema, where: BoundFilter) -> np.ndarray:
     if not isinstance(part, SegmentView):
         return _evaluated(part, schema, where)
-    known = part.segment.masks
-    # The same words mean another column after a rename.
-    key = (where.key, tuple(schema[name].id for name in sorted(where.columns)))
+    known, key = part.segment.masks, _key(where, schema)
     found = known.get(key)
     return remembered(known, key, _evaluated(part, schema, where)) if found is None else found
+
+
+def _key(where: BoundFilter, schema: Schema) -> tuple[Any, ...]:
+    """Return what a filter means: the same words mean another column after a rename."""
+    return where.key, *(schema[name].id for name in sorted(where.columns))
 
 
 def _evaluated(part: Part, schema: Schema, where: BoundFilter) -> np.ndarray:
