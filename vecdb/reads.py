@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache, lru_cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 from vecdb.arguments import effort_of, query_matrix, whole_number
@@ -164,12 +165,10 @@ class Snapshot:
     ) -> Iterator[SearchResult]:
         import numpy as np
 
-        from vecdb.planner import dense
-
         seen: set[tuple[int, int]] = set()
         depth = 2 * k
         while True:
-            (found,) = dense.search(self._state, column, queries, depth, bound, self._pool, effort)
+            (found,) = _planner().search(self._state, column, queries, depth, bound, self._pool, effort)
             part = np.zeros(len(found.row), np.int64) if found.part is None else found.part
             places = list(zip(part.tolist(), found.row.tolist(), strict=True))
             fresh = [at for at, place in enumerate(places) if place not in seen]
@@ -251,14 +250,15 @@ class Snapshot:
         effort: Effort,
         allow_partial: bool,
     ) -> list[SearchResult]:
-        from vecdb.planner import dense
-
         k = whole_number("k", k)
         bound = self._bind(where)
         columns = self._columns(fields)
-        found = dense.search(self._state, column, queries, k, bound, self._pool, effort, allow_partial)
-        if self._on_damaged_index is not None and found and any(plan.problem for plan in found[0].plans):
-            self._on_damaged_index()
+        found = _planner().search(self._state, column, queries, k, bound, self._pool, effort, allow_partial)
+        if self._on_damaged_index is not None and found:
+            for plan in found[0].plans:
+                if plan.problem:
+                    self._on_damaged_index()
+                    break
         return [SearchResult(_Rows(self, columns, one), column.field.metric) for one in found]
 
     def _bind(self, where: str | Expression | None) -> BoundFilter | None:
@@ -388,6 +388,14 @@ class Snapshot:
             for start in range(0, len(rows), batch_rows):
                 chosen = rows[start : start + batch_rows]
                 yield pa.record_batch([values(part, column, chosen) for column in columns], schema=schema)
+
+
+@cache
+def _planner() -> ModuleType:
+    """Return the module that searches; loaded when something is searched first."""
+    from vecdb.planner import dense
+
+    return dense
 
 
 @lru_cache(256)
