@@ -36,7 +36,7 @@ _WIDE = ir.VectorType(_I32, 16)
 Value = Any
 
 
-def _inlined(typing: Callable[..., Any]) -> Any:
+def inlined(typing: Callable[..., Any]) -> Any:
     """Register an intrinsic: `typing` gives its signature and code; kernels call it without the context."""
     return intrinsic(typing)
 
@@ -107,7 +107,7 @@ def _dots(builder: Any, row: Value, length: Value, queries: list[Value], shifts:
     return sums if signed else [builder.sub(total, shift) for total, shift in zip(sums, shifts, strict=True)]
 
 
-@_inlined
+@inlined
 def dot_codes(typingctx: Any, codes: Any, row: Any, queries: Any, query: Any, shift: Any) -> Any:
     """Sum of (codes[row, i] - 128) * queries[query, i]: int32. Rows are whole lines; shift is that of the query."""
 
@@ -119,7 +119,7 @@ def dot_codes(typingctx: Any, codes: Any, row: Any, queries: Any, query: Any, sh
     return types.int32(codes, types.intp, queries, types.intp, types.int32), codegen
 
 
-@_inlined
+@inlined
 def dots_of_codes(typingctx: Any, codes: Any, row: Any, queries: Any, members: Any, at: Any, shifts: Any) -> Any:
     """Do what dot_codes does for COLUMNS queries members[at], members[at + 1], ...: a tuple of int32.
 
@@ -143,7 +143,7 @@ def dots_of_codes(typingctx: Any, codes: Any, row: Any, queries: Any, members: A
     return result(codes, types.intp, queries, members, types.intp, shifts), codegen
 
 
-@_inlined
+@inlined
 def norm_at_end(typingctx: Any, codes: Any, row: Any) -> Any:
     """Return the int32 in the last four bytes of codes[row]."""
 
@@ -155,7 +155,7 @@ def norm_at_end(typingctx: Any, codes: Any, row: Any) -> Any:
     return types.int32(codes, types.intp), codegen
 
 
-@_inlined
+@inlined
 def prefetch(typingctx: Any, matrix: Any, row: Any) -> Any:
     """Ask for all cache lines of matrix[row], to be read soon."""
 

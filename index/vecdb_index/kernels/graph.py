@@ -12,6 +12,7 @@ from numba import types
 
 from vecdb_index.kernels.codes import NORM_BYTES, norm_at_end, prefetch, similarity
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
+from vecdb_index.kernels.memory import make_room
 
 _CODE, _LINK, _EPOCH = types.uint8, types.int32, types.uint16
 _SIZE, _FLAG = types.intp, types.boolean
@@ -45,11 +46,15 @@ def next_epoch(visited: Any) -> Any:
 @helper
 def insert(keys: Any, size: Any, key: Any) -> Any:
     """Put a key into its place among keys[:size], best first; the last falls off when full. Return the place."""
-    ef = keys.shape[0]
-    at = size if size < ef else ef - 1
-    while at > 0 and keys[at - 1] < key:
-        keys[at] = keys[at - 1]
-        at -= 1
+    last = size if size < keys.shape[0] else keys.shape[0] - 1
+    at, end = 0, last
+    while at < end:
+        middle = (at + end) >> 1
+        if keys[middle] > key:
+            at = middle + 1
+        else:
+            end = middle
+    make_room(keys, at, last - at)
     keys[at] = key
     return at
 
@@ -63,13 +68,24 @@ def _neighbours(
     With a filter, the neighbours of those that it refuses are looked at in their place, until fresh is full.
     """
     found = failed = 0
+    if allowed.shape[0] == 0:
+        for t in range(links.shape[1]):
+            row = links[node, t]
+            if row >= codes.shape[0]:
+                break
+            fresh[found] = row  # no branch: whether a row was seen before is anybody's guess, the processor's too
+            found += np.intp(visited[row] != epoch)
+            visited[row] = epoch
+        for f in range(found):
+            prefetch(codes, fresh[f])
+        return found
     for t in range(links.shape[1]):
         row = links[node, t]
         if row >= codes.shape[0]:
             break
         if visited[row] != epoch:
             visited[row] = epoch
-            if allowed.shape[0] == 0 or allowed[row] != 0:
+            if allowed[row] != 0:
                 fresh[found] = row
                 found += 1
                 prefetch(codes, row)
