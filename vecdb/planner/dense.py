@@ -31,7 +31,6 @@ from vecdb_index.dense.plan import Plan
 from vecdb_index.factory import Index, Searcher
 
 SKIP, SCAN = "skip", "scan"
-WALKS = ("graph", "wide", "two_hops", "lists")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +152,10 @@ def _plan(target: _Target, state: State, column: Column, k: int, allowed: Allowe
         key = column.id, id(searcher), effort.recall, k
         width = state.widths.get(key)
         if width is None:
-            width = width_for(tuned(state, column, searcher.curve), effort.recall) + searcher.wider(k)
+            width = searcher.wider(width_for(tuned(state, column, searcher.curve), effort.recall), k)
             state.widths[key] = width
     plan = searcher.plan(None if allowed is None else matching, k, width, effort.plan)
-    return PartPlan(part.uuid, part.rows, matching, plan.kind, plan.ef if plan.kind in WALKS else 0)
+    return PartPlan(part.uuid, part.rows, matching, plan.kind, plan.ef)
 
 
 def any_searcher(state: State, column: Column) -> Searcher | None:
