@@ -13,7 +13,7 @@ For cosine without rotation, the estimate is the cosine of the first numbers alo
 for.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,6 +47,7 @@ _SLACK = np.float32(2.0**-16)
 """Share of a row's length that rounding may have cost its factors."""
 
 Floats = NDArray[np.float32]
+Product = Callable[[Floats, Floats], Floats]
 # Numbers whose squares overflow are allowed: what is not known of them rules nothing out.
 _overflowing = np.errstate(over="ignore", invalid="ignore")
 
@@ -307,12 +308,17 @@ def _axes(centred: Floats, dimensions: int) -> Floats:
     return np.ascontiguousarray(axes[:, ::-1][:, :dimensions], np.float32)
 
 
-def _split(rows: Floats, axes: Floats, dimensions: int) -> tuple[Floats, Floats]:
+def _split(rows: Floats, axes: Floats, dimensions: int, product: Product = np.matmul) -> tuple[Floats, Floats]:
     """Return the first numbers of (n, d) rows, and what they leave out."""
     if not axes.shape[1]:
         return np.ascontiguousarray(rows[:, :dimensions]), rows[:, dimensions:]
-    front = rows @ axes
-    return front, np.asarray(rows - front @ axes.T, np.float32)
+    front = product(rows, axes)
+    return front, np.asarray(rows - product(front, axes.T), np.float32)
+
+
+def _alone(left: Floats, right: Floats) -> Floats:
+    """Return the product of two matrices without the threads of BLAS, for which a search would wait."""
+    return np.einsum("ij,jk->ik", left, right)
 
 
 def _lengths(rows: NDArray[Any]) -> NDArray[np.float64]:
@@ -343,7 +349,7 @@ def _queries(index: Funnel, queries: NDArray[Any]) -> tuple[NDArray[np.int8], ND
     """Return the first numbers of queries as codes, their shifts, and what else is known of each: (q, 6)."""
     coder, vectors = index.coder, ready(queries, index.metric)
     l2 = index.metric == "l2"
-    front, rest = _split(vectors - index.centre if l2 else vectors, index.axes, coder.dimension)
+    front, rest = _split(vectors - index.centre if l2 else vectors, index.axes, coder.dimension, _alone)
     codes, shifts = coder.queries(front)
     steps = np.abs(front).max(axis=1) / np.float32(127)
     whole = codes[:, : coder.dimension].astype(np.float32) * steps[:, None]
