@@ -132,6 +132,8 @@ def build(
     asked = searcher(index, matrix, metric, norms)
 
     def ask(questions: Matrix, width: int) -> Any:
+        if progress is not None:  # where all rows are looked at, this takes about as long as the rest
+            progress(len(matrix), len(matrix))
         return asked.answers(questions, 10, asked.plan(None, 10, width), pool=pool).top(10)
 
     curve = measured(ask, asked.widths, matrix, metric, norms, asked.other, asked.misses, pool)

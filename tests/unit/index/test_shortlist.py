@@ -124,6 +124,19 @@ def test_an_index_knows_what_it_finds(kind: str) -> None:
     assert curve[-1, 1] >= calibrate.ENOUGH
 
 
+def test_a_build_may_be_stopped_while_it_measures_itself() -> None:
+    matrix, told = clusters(), []
+
+    def stop(done: int, total: int) -> None:
+        told.append(done)
+        if len(told) > 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        factory.build(WANTED["binary"], matrix, "l2", flat.norms(matrix), progress=stop)
+    assert told == [ROWS, ROWS]
+
+
 @pytest.mark.parametrize("kind", WANTED)
 def test_progress_is_told_and_may_stop_the_work(kind: str) -> None:
     matrix = np.tile(clusters(), (30, 1))[:70_000, :16].copy()
