@@ -48,6 +48,7 @@ _SLACK = np.float32(2.0**-16)
 
 Floats = NDArray[np.float32]
 Product = Callable[[Floats, Floats], Floats]
+_LEAST_SCALE, _LARGEST_SCALE = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 # Numbers whose squares overflow are allowed: what is not known of them rules nothing out.
 _overflowing = np.errstate(over="ignore", invalid="ignore")
 
@@ -236,7 +237,7 @@ def problems(index: Funnel) -> list[str]:
     rows, dimension, first, scale = len(index.codes), index.centre.size, index.coder.dimension, index.coder.scale
     if index.metric not in METRIC_CODES or rows == 0:
         return [f"it has {rows} rows, and its metric is {index.metric!r}"]
-    if not 1 <= first <= dimension or not 0 < scale < np.inf:
+    if not 1 <= first <= dimension or not _LEAST_SCALE <= scale <= _LARGEST_SCALE:
         return [f"{first} of {dimension} numbers come first, {scale} units each"]
     turned = index.axes.ndim == 2 and index.axes.shape[1] > 0
     found = mismatches(

@@ -167,5 +167,13 @@ def test_stored_arrays_make_the_same_funnel_and_damage_is_told(rotate: bool) -> 
             assert funnel.problems(Funnel.of({**stored, name: broken}, index.settings())) != [], name
     endless = np.full_like(index.centre, np.nan)
     assert funnel.problems(replace(again, centre=endless)) != []
-    for wrong in ({"metric": "far"}, {"dimensions": 0}, {"dimensions": 21}, {"scale": 0.0}, {"scale": float("nan")}):
+    for wrong in (
+        {"metric": "far"},
+        {"dimensions": 0},
+        {"dimensions": 21},
+        {"scale": 0.0},
+        {"scale": float("nan")},
+        {"scale": 1e-300},
+        {"scale": 1e300},
+    ):
         assert funnel.problems(Funnel.of(stored, {**index.settings(), **wrong})) != [], wrong

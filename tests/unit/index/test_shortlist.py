@@ -124,6 +124,33 @@ def test_an_index_knows_what_it_finds(kind: str) -> None:
     assert curve[-1, 1] >= calibrate.ENOUGH
 
 
+@pytest.mark.parametrize("kind", WANTED)
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("scale", [2e-38, 1.0, 3e38])
+def test_whatever_passes_the_check_is_searched_without_harm(kind: str, metric: Metric, scale: float) -> None:
+    matrix = clusters()
+    norms = flat.norms(matrix)
+    index = factory._built(WANTED[kind], matrix, metric, norms, (), None, None)
+    arrays = {}
+    for name, array in index.arrays().items():
+        noise = rng.integers(0, 256, array.nbytes).astype(np.uint8).view(array.dtype).reshape(array.shape)
+        arrays[name] = array if name == "curve" else noise
+        if name in ("centre", "axes"):
+            arrays[name] = np.nan_to_num(noise)
+    again = factory.of(WANTED[kind].kind, arrays, {**index.settings(), "scale": scale})
+    assert factory.problems(again) == []
+    every = flat.search(matrix, matrix[5], ROWS, metric, norms=norms)
+    scores = dict(zip(every.rows.tolist(), every.scores.tolist(), strict=True))
+
+    for allowed in (None, Allowed(rng.random(ROWS) < 0.3), Allowed(rng.random(ROWS) < 0.02)):
+        for plan in (Plan("codes", 20, 0.0), Plan("codes", 500, 0.0)):
+            found = factory.searcher(again, matrix, metric, norms).answers(matrix[5:6], 10, plan, allowed).top(10)[0]
+
+            assert len(set(found.rows.tolist())) == 10
+            assert found.scores.tolist() == [scores[row] for row in found.rows.tolist()]
+            assert allowed is None or allowed.mask[found.rows].all()
+
+
 def test_a_build_may_be_stopped_while_it_measures_itself() -> None:
     matrix, told = clusters(), []
 
