@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from vecdb.errors import DimensionMismatchError, InvalidInputError
@@ -97,6 +98,14 @@ def effort_of(exact: bool, recall: float | None, ef: int | None, plan: str | Non
     """
     if not exact and recall is None and ef is None and plan is None and probes is None:
         return USUAL
+    try:
+        return _effort(exact, recall, ef, plan, probes)
+    except TypeError:  # something that has no hash is no number either
+        return _effort.__wrapped__(exact, recall, ef, plan, probes)
+
+
+@lru_cache(64, typed=True)
+def _effort(exact: bool, recall: float | None, ef: int | None, plan: str | None, probes: int | None) -> Effort:
     from vecdb_index.dense.plan import KINDS
 
     if sum(choice is not None for choice in (recall, ef, probes)) > 1:

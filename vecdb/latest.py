@@ -38,8 +38,18 @@ class LatestReads:
         **vectors: Any,
     ) -> SearchResult:
         """Return the k best rows for one query vector; see `Snapshot.search`."""
-        options: dict[str, Any] = {"exact": exact, "recall": recall, "ef": ef, "probes": probes, "plan": plan}
-        return self.snapshot().search(k, where, fields, allow_partial=allow_partial, **options, **vectors)
+        return self.snapshot().search(
+            k,
+            where,
+            fields,
+            exact=exact,
+            recall=recall,
+            ef=ef,
+            probes=probes,
+            plan=plan,
+            allow_partial=allow_partial,
+            **vectors,
+        )
 
     def search_batch(
         self,
@@ -56,8 +66,18 @@ class LatestReads:
         **vectors: Any,
     ) -> list[SearchResult]:
         """Return one result per row of a matrix of queries; see `Snapshot.search_batch`."""
-        options: dict[str, Any] = {"exact": exact, "recall": recall, "ef": ef, "probes": probes, "plan": plan}
-        return self.snapshot().search_batch(k, where, fields, allow_partial=allow_partial, **options, **vectors)
+        return self.snapshot().search_batch(
+            k,
+            where,
+            fields,
+            exact=exact,
+            recall=recall,
+            ef=ef,
+            probes=probes,
+            plan=plan,
+            allow_partial=allow_partial,
+            **vectors,
+        )
 
     def search_iter(
         self,

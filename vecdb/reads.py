@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache, lru_cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 from vecdb.arguments import effort_of, query_matrix, whole_number
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from vecdb.tuning import Trial
 
 BATCH_ROWS = 8192
+FEW = 64
+"""Up to so many hits have their fields read one by one: Arrow's take costs as much as twenty values."""
 
 
 class Snapshot:
@@ -163,12 +166,10 @@ class Snapshot:
     ) -> Iterator[SearchResult]:
         import numpy as np
 
-        from vecdb.planner import dense
-
         seen: set[tuple[int, int]] = set()
         depth = 2 * k
         while True:
-            (found,) = dense.search(self._state, column, queries, depth, bound, self._pool, effort)
+            (found,) = _planner().search(self._state, column, queries, depth, bound, self._pool, effort)
             part = np.zeros(len(found.row), np.int64) if found.part is None else found.part
             places = list(zip(part.tolist(), found.row.tolist(), strict=True))
             fresh = [at for at, place in enumerate(places) if place not in seen]
@@ -250,14 +251,15 @@ class Snapshot:
         effort: Effort,
         allow_partial: bool,
     ) -> list[SearchResult]:
-        from vecdb.planner import dense
-
         k = whole_number("k", k)
         bound = self._bind(where)
         columns = self._columns(fields)
-        found = dense.search(self._state, column, queries, k, bound, self._pool, effort, allow_partial)
-        if self._on_damaged_index is not None and found and any(plan.problem for plan in found[0].plans):
-            self._on_damaged_index()
+        found = _planner().search(self._state, column, queries, k, bound, self._pool, effort, allow_partial)
+        if self._on_damaged_index is not None and found:
+            for plan in found[0].plans:
+                if plan.problem:
+                    self._on_damaged_index()
+                    break
         return [SearchResult(_Rows(self, columns, one), column.field.metric) for one in found]
 
     def _bind(self, where: str | Expression | None) -> BoundFilter | None:
@@ -389,6 +391,14 @@ class Snapshot:
                 yield pa.record_batch([values(part, column, chosen) for column in columns], schema=schema)
 
 
+@cache
+def _planner() -> ModuleType:
+    """Return the module that searches; loaded when something is searched first."""
+    from vecdb.planner import dense
+
+    return dense
+
+
 @lru_cache(256)
 def _bound(where: str, schema: Schema) -> BoundFilter:
     """Return a filter text, read and checked against the fields. The same text comes again and again."""
@@ -409,10 +419,6 @@ class _Rows:
         self.scores = found.score
         self.missing = found.missing
 
-    @property
-    def json_fields(self) -> frozenset[str]:
-        return frozenset(column.name for column in self._columns if column.field.kind == "json")
-
     def ids(self) -> list[Any]:
         return self._found.ids()
 
@@ -421,6 +427,13 @@ class _Rows:
 
     def field_table(self) -> pa.Table:
         return self._table(self._columns)
+
+    def field_values(self) -> list[tuple[str, list[Any]]]:
+        if len(self.scores) <= FEW:
+            places = self._found.places()
+            return [(column.name, [_value(part, column, row) for part, row in places]) for column in self._columns]
+        table = self.field_table()
+        return [(column.name, _listed(column, table.column(column.name))) for column in self._columns]
 
     def explain(self) -> dict[str, Any]:
         found = self._found
@@ -444,7 +457,7 @@ def values(part: Part, column: Column, rows: np.ndarray) -> pa.Array:
     import pyarrow as pa
 
     if column.field.kind != "vector":
-        return part.column(column).take(pa.array(rows))
+        return part.take(column, rows)
     held = part.vectors(column)
     if held is None:
         list_type = column.field.arrow_type  # with zeros under the nulls, as everywhere: pa.nulls has nulls there too
@@ -457,6 +470,17 @@ def values(part: Part, column: Column, rows: np.ndarray) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(
         pa.array(chosen, column.field.arrow_type.value_type), type=column.field.arrow_type, mask=mask
     )
+
+
+def _listed(column: Column, array: pa.ChunkedArray) -> list[Any]:
+    """Return values as Python objects: vectors as NumPy arrays, JSON parsed, everything else as Arrow makes it."""
+    if column.field.kind == "json":
+        from orjson import loads
+
+        return [None if text is None else loads(text) for text in array.to_pylist()]
+    if column.field.kind != "vector":
+        return array.to_pylist()
+    return [None if value.values is None else value.values.to_numpy() for value in array]
 
 
 def _value(part: Part, column: Column, row: int) -> Any:

@@ -51,11 +51,6 @@ class Rows(Protocol):
     scores: np.ndarray
     missing: tuple[str, ...]
 
-    @property
-    def json_fields(self) -> frozenset[str]:
-        """Names of the fields that hold JSON."""
-        ...
-
     def ids(self) -> list[Any]:
         """Return the ids."""
         ...
@@ -66,6 +61,10 @@ class Rows(Protocol):
 
     def field_table(self) -> pa.Table:
         """Return the fields that were asked for."""
+        ...
+
+    def field_values(self) -> list[tuple[str, list[Any]]]:
+        """Return the fields that were asked for, by name, as Python values."""
         ...
 
     def explain(self) -> dict[str, Any]:
@@ -133,10 +132,7 @@ class SearchResult:
     @cached_property
     def _hits(self) -> list[Hit]:
         ids = self.ids
-        columns = [
-            (name, to_python(self._fields.column(name), name in self._rows.json_fields))
-            for name in self._fields.column_names
-        ]
+        columns = self._rows.field_values()
         fields = [{name: values[at] for name, values in columns} for at in range(len(ids))]
         return [Hit(*hit) for hit in zip(ids, self.scores.tolist(), self.distances.tolist(), fields, strict=True)]
 
@@ -172,19 +168,6 @@ class SearchResult:
     def __repr__(self) -> str:
         shown = ", ".join(f"{hit.id!r} {hit.score:.4f}" for hit in self[:3])
         return f"SearchResult({len(self)} hits{': ' + shown if shown else ''}{', …' if len(self) > 3 else ''})"
-
-
-def to_python(column: pa.ChunkedArray | pa.Array, is_json: bool = False) -> list[Any]:
-    """Return a column as Python values: vectors as NumPy arrays, JSON parsed, everything else as Arrow makes it."""
-    import pyarrow as pa
-
-    if is_json:
-        from orjson import loads
-
-        return [None if text is None else loads(text) for text in column.to_pylist()]
-    if not pa.types.is_fixed_size_list(column.type):
-        return column.to_pylist()
-    return [None if value.values is None else value.values.to_numpy() for value in column]
 
 
 @dataclass(frozen=True, slots=True)

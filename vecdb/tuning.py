@@ -12,6 +12,7 @@ from vecdb.arguments import query_matrix
 from vecdb.errors import InvalidInputError
 from vecdb.planner import dense
 from vecdb.planner.effort import Effort
+from vecdb.planner.route import any_searcher
 from vecdb.results import RecallReport, TuneReport
 from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column, Schema
@@ -164,7 +165,7 @@ def curve(trial: Trial) -> TuneReport:
         InvalidInputError: no segment has an index yet.
 
     """
-    searcher = dense.any_searcher(trial.state, trial.column)
+    searcher = any_searcher(trial.state, trial.column)
     if searcher is None:
         raise InvalidInputError(f"{trial.column.name!r} has no index yet: every search of it is exact", field="field")
     true = trial.answers(Effort(exact=True))

@@ -84,6 +84,9 @@ class Answers(NamedTuple):
     def lines(self, k: int) -> list[tuple[Rows, Scores]]:
         """Return rows and scores of the k best of each line."""
         most = min(k, self.rows.shape[1])
+        if len(self.met) == 1:
+            count = min(most, int(self.met[0]))
+            return [(self.rows[0, :count], self.scores[0, :count])]
         return [
             (rows[: min(most, met)], scores[: min(most, met)])
             for rows, scores, met in zip(self.rows, self.scores, self.met.tolist(), strict=True)

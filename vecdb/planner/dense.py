@@ -1,7 +1,6 @@
 """Search by one vector column over one state: each part in the way that costs least, the best of all parts first.
 
-Parts with an index are searched through it, unless few of their rows match; the others are scanned. Every score is
-the exact one, whichever way led to its row, and does not depend on how rows are spread over parts.
+Every score is the exact one, whichever way led to its row, and does not depend on how rows are spread over parts.
 """
 
 from __future__ import annotations
@@ -9,39 +8,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from vecdb.errors import CorruptionError
 from vecdb.filters.evaluate import BoundFilter
 from vecdb.planner.effort import USUAL, Effort
-from vecdb.planner.found import Candidates, Found, PartPlan, merged, of_one_index, of_one_part
-from vecdb.planner.masks import allowed as allowed_rows
-from vecdb.schema.indexes import FLAT
+from vecdb.planner.found import Candidates, Found, merged, of_one_index, of_one_part
+from vecdb.planner.route import route
 from vecdb.schema.schema import Column
-from vecdb.storage.snapshot import Part, SegmentView, State
-from vecdb_index import factory
+from vecdb.storage.snapshot import State
 from vecdb_index.dense import flat
 from vecdb_index.dense.allowed import Allowed
-from vecdb_index.dense.calibrate import width_for
-from vecdb_index.dense.plan import Plan
-from vecdb_index.factory import Index, Searcher
-
-SKIP, SCAN = "skip", "scan"
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """What a search by one column needs of one part, looked up once."""
-
-    part: Part
-    matrix: np.ndarray
-    norms: np.ndarray | None
-    searcher: Searcher | None
-    problem: str | None
 
 
 @cache
@@ -76,37 +55,20 @@ def search(
 
     """
     announce_compilation(column.field.dtype)
-    plans: list[PartPlan] = []
-    missing: list[str] = []
+    legs, how, gone = route(state, column, k, where, effort, allow_partial)
     gathered: list[tuple[int, Sequence[Any]]] = []
     reads: np.ndarray | None = None
     parts = state.parts
-    for number, part in enumerate(parts):
-        try:
-            target = _target(part, column, effort)
-            allowed = None if target is None else allowed_rows(part, state.schema, where, column)
-        except CorruptionError:
-            if not allow_partial or part.uuid is None:
-                raise
-            missing.append(part.uuid)
-            continue
-        if target is None:
-            continue
-        plan = _plan(target, state, column, k, allowed, effort)
-        plans.append(plan)
-        if plan.plan == SKIP:
-            continue
-        if plan.plan == SCAN or target.searcher is None:
+    for number, target, allowed, plan in legs:
+        if plan is None or target.searcher is None:
             lines = scan(target.matrix, queries, k, column.field.metric, target.norms, allowed, pool)
         else:
-            chosen = Plan(plan.plan, plan.ef, 0.0)  # pyright: ignore[reportArgumentType]
-            found = target.searcher.answers(queries, k, chosen, allowed, pool)
+            found = target.searcher.answers(queries, k, plan, allowed, pool)
             if len(parts) == 1 and len(queries) > 1:
-                return of_one_index(parts, found, k, (), tuple(plans))
+                return of_one_index(parts, found, k, gone, how)
             reads = found.reads if reads is None else reads + found.reads
             lines = found.lines(k)
         gathered.append((number, lines))
-    gone, how = tuple(missing), tuple(plans)
     counts = [0] * len(queries) if reads is None else reads.tolist()
     if len(parts) == 1 and gathered:
         return [
@@ -117,57 +79,6 @@ def search(
         merged(parts, [Candidates(number, *lines[at]) for number, lines in gathered], k, gone, how, count)
         for at, count in enumerate(counts)
     ]
-
-
-def _target(part: Part, column: Column, effort: Effort) -> _Target | None:
-    """Return what there is to search in a part, None when no row can have a vector."""
-    if effort.exact or not isinstance(part, SegmentView) or column.field.spec.kind == FLAT:
-        return _looked_up(part, column, None)
-    try:
-        return part.targets[column.id]
-    except KeyError:
-        found = part.targets[column.id] = _looked_up(part, column, part.index_of(column))
-        return found
-
-
-def _looked_up(part: Part, column: Column, index: Index | None) -> _Target | None:
-    held = part.vectors(column)
-    if held is None or part.rows == 0:
-        return None
-    matrix, _, norms = held
-    searcher = None if index is None else factory.searcher(index, matrix, column.field.metric, norms)
-    return _Target(part, matrix, norms, searcher, part.index_problem(column))
-
-
-def _plan(target: _Target, state: State, column: Column, k: int, allowed: Allowed | None, effort: Effort) -> PartPlan:
-    """Choose the way through a part."""
-    part, searcher = target.part, target.searcher
-    matching = part.rows if allowed is None else allowed.count
-    if matching == 0:
-        return PartPlan(part.uuid, part.rows, 0, SKIP, 0)
-    if searcher is None:
-        return PartPlan(part.uuid, part.rows, matching, SCAN, 0, None if effort.exact else target.problem)
-    width = effort.width
-    if width is None:
-        key = column.id, id(searcher), effort.recall, k
-        width = state.widths.get(key)
-        if width is None:
-            width = searcher.wider(width_for(tuned(state, column, searcher.curve), effort.recall), k)
-            state.widths[key] = width
-    plan = searcher.plan(None if allowed is None else matching, k, width, effort.plan)
-    return PartPlan(part.uuid, part.rows, matching, plan.kind, plan.ef)
-
-
-def any_searcher(state: State, column: Column) -> Searcher | None:
-    """Return the index of the largest segment that has one."""
-    targets = [_target(part, column, USUAL) for part in sorted(state.segments, key=lambda part: -part.rows)]
-    return next((target.searcher for target in targets if target is not None and target.searcher is not None), None)
-
-
-def tuned(state: State, column: Column, curve: np.ndarray) -> np.ndarray:
-    """Return the curve that the user measured with questions of their own, or the index's."""
-    points = state.located.manifest.tuning.get(str(column.id))
-    return curve if points is None else np.array(points, np.float32)
 
 
 def scan(

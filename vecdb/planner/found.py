@@ -84,6 +84,12 @@ class Found(NamedTuple):
                 out[place] = value
         return out
 
+    def places(self) -> list[tuple[Part, int]]:
+        """Return the part and the row in it of each."""
+        if self.part is None:
+            return [(self.parts[0], row) for row in self.row.tolist()]
+        return [(self.parts[part], row) for part, row in zip(self.part.tolist(), self.row.tolist(), strict=True)]
+
     def some(self, at: np.ndarray) -> "Found":
         """Return only the rows at these places."""
         part = None if self.part is None else self.part[at]

@@ -15,7 +15,7 @@ from vecdb.storage.snapshot import Part, SegmentView
 from vecdb_index.dense.allowed import Allowed
 
 REMEMBERED = 32
-"""Filters that a segment, and a view of it, remember; a byte a row each."""
+"""Filters that a segment, and a view of it, remember, a byte a row each; and ways through it that a state does."""
 
 
 def filter_mask(part: Part, schema: Schema, where: BoundFilter | None) -> np.ndarray | None:
@@ -31,11 +31,11 @@ def allowed(part: Part, schema: Schema, where: BoundFilter | None, column: Colum
     """Return which rows may be found by a vector column; None when all may."""
     if not isinstance(part, SegmentView):
         return _allowed(part, schema, where, column)
-    key = (None if where is None else where.key, column.id)
+    key = (None if where is None else _key(where, schema), column.id)
     try:
         return part.allowed[key]
     except KeyError:
-        return _remembered(part.allowed, key, _allowed(part, schema, where, column))
+        return remembered(part.allowed, key, _allowed(part, schema, where, column))
 
 
 def _allowed(part: Part, schema: Schema, where: BoundFilter | None, column: Column) -> Allowed | None:
@@ -48,11 +48,14 @@ def _allowed(part: Part, schema: Schema, where: BoundFilter | None, column: Colu
 def _passing(part: Part, schema: Schema, where: BoundFilter) -> np.ndarray:
     if not isinstance(part, SegmentView):
         return _evaluated(part, schema, where)
-    known = part.segment.masks
-    # The same words mean another column after a rename.
-    key = (where.key, tuple(schema[name].id for name in sorted(where.columns)))
+    known, key = part.segment.masks, _key(where, schema)
     found = known.get(key)
-    return _remembered(known, key, _evaluated(part, schema, where)) if found is None else found
+    return remembered(known, key, _evaluated(part, schema, where)) if found is None else found
+
+
+def _key(where: BoundFilter, schema: Schema) -> tuple[Any, ...]:
+    """Return what a filter means: the same words mean another column after a rename."""
+    return where.key, *(schema[name].id for name in sorted(where.columns))
 
 
 def _evaluated(part: Part, schema: Schema, where: BoundFilter) -> np.ndarray:
@@ -67,8 +70,8 @@ def _evaluated(part: Part, schema: Schema, where: BoundFilter) -> np.ndarray:
     return where.mask(columns, part.rows)
 
 
-def _remembered(known: dict[Any, Any], key: Any, value: Any) -> Any:
-    """Keep a value, and let the oldest go when there are many; threads may come in between."""
+def remembered(known: dict[Any, Any], key: Any, value: Any) -> Any:
+    """Keep a value and return it; let the oldest go when there are many. Threads may come in between."""
     known[key] = value
     while len(known) > REMEMBERED:
         try:

@@ -19,8 +19,9 @@ from vecdb.storage import manifest as manifests
 from vecdb.storage.apply import Live
 from vecdb.storage.directory import LocalDirectory
 from vecdb.storage.manifest import IndexEntry, Located, SegmentEntry
+from vecdb.storage.packed import Packed
 from vecdb.storage.recovery import OpenReport, check_clean, read_clean, replay_log
-from vecdb.storage.segment import Segment
+from vecdb.storage.segment import Segment, content_of
 from vecdb.storage.segment_writer import IDS, KEYS, norm_file, row_norms, vector_file
 
 Progress = Callable[[str, int, int], None]
@@ -176,11 +177,12 @@ def _check_segment(directory: LocalDirectory, base: str, entry: SegmentEntry, au
 def _cross_check(directory: LocalDirectory, base: str, entry: SegmentEntry, audit: Audit) -> None:
     """Compare what the files say of each other: numbers of rows, keys, norms."""
     folder = f"{base}/{names.SEGMENTS}/{entry.uuid}"
-    batches = {file.name: arrow_file.read_batch(directory.map(f"{folder}/{file.name}")) for file in entry.files}
-    for name, batch in batches.items():
-        if name != KEYS and batch.num_rows != entry.rows:
-            audit.note(f"{folder}/{name}", f"{name} has {batch.num_rows} rows, the manifest says {entry.rows}")
+    held = {file.name: _content(directory, folder, file.name) for file in entry.files}
+    for name, one in held.items():
+        if name != KEYS and len(one) != entry.rows:
+            audit.note(f"{folder}/{name}", f"{name} has {len(one)} rows, the manifest says {entry.rows}")
             return
+    batches = {name: one for name, one in held.items() if isinstance(one, pa.RecordBatch)}
     ids = batches[IDS].column(0)
     expected, _ = keys.build(ids)
     if not expected.equals(batches[KEYS]):
@@ -193,6 +195,12 @@ def _cross_check(directory: LocalDirectory, base: str, entry: SegmentEntry, audi
             audit.note(f"{folder}/{name}", f"{folder}/{name} has no norms beside it", DERIVED)
         elif not np.array_equal(row_norms(arrow_file.matrix_of(batch)), batches[norms].column(0).to_numpy()):
             audit.note(f"{folder}/{norms}", f"{folder}/{norms} does not belong to the vectors beside it", DERIVED)
+
+
+def _content(directory: LocalDirectory, folder: str, name: str) -> pa.RecordBatch | pa.Array:
+    """Return what a file holds; every batch of a packed column, unpacked."""
+    held = content_of(name, directory.map(f"{folder}/{name}"), f"{folder}/{name}")
+    return held.all() if isinstance(held, Packed) else held
 
 
 def _check_indexes(directory: LocalDirectory, base: str, entry: SegmentEntry, audit: Audit, severity: str) -> None:

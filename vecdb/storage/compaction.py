@@ -116,12 +116,10 @@ def _copy(builder: SegmentWriter, schema: Schema, inputs: list[SegmentView]) -> 
 def _copy_rows(builder: SegmentWriter, schema: Schema, view: SegmentView, rows: np.ndarray) -> None:
     contiguous = rows[-1] - rows[0] + 1 == len(rows)
     first, count = int(rows[0]), len(rows)
-    taken = pa.array(rows)
     arrays, names = [], []
     for column in schema.columns:
         if column.field.kind != "vector":
-            array = view.column(column)
-            arrays.append(array.slice(first, count) if contiguous else array.take(taken))
+            arrays.append(view.take(column, rows))
             names.append(column.storage_name)
     vectors = {}
     for column in schema.vectors:

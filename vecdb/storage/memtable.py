@@ -267,6 +267,10 @@ class MemtableView:
             return pa.nulls(self.rows, column.field.arrow_type)
         return narrow.column(name)
 
+    def take(self, column: Column, rows: np.ndarray) -> pa.Array:
+        """Return the values of some rows of an id or scalar column, in their order."""
+        return self.column(column).take(pa.array(rows))
+
     def value(self, column: Column, row: int) -> Any:
         """Return one value of an id or scalar column as a Python object."""
         name = column.storage_name

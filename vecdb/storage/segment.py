@@ -27,12 +27,18 @@ from vecdb.storage import format as names
 from vecdb.storage.directory import LocalDirectory
 from vecdb.storage.keys import Id, KeyIndex
 from vecdb.storage.manifest import FileEntry, IndexEntry, SegmentEntry
-from vecdb.storage.segment_writer import DATA, IDS, KEYS, TEXT, norm_file, vector_file
+from vecdb.storage.packed import Packed
+from vecdb.storage.segment_writer import DATA, IDS, KEYS, PACKED_FILES, TEXT, norm_file, packed_file, vector_file
 
 if TYPE_CHECKING:
     from vecdb_index.factory import Index
 
 Vectors = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
+
+
+def content_of(name: str, buffer: pa.Buffer, path: str) -> pa.RecordBatch | Packed:
+    """Return what a file of a segment holds, without copying it; `path` is for errors."""
+    return Packed(buffer, path) if name.startswith(PACKED_FILES) else arrow_file.read_batch(buffer)
 
 
 class Segment:
@@ -52,10 +58,11 @@ class Segment:
         self._verify = verify
         self._entries = {file.name: file for file in entry.files}
         self._buffers: dict[str, pa.Buffer] = {}
-        self._batches: dict[str, pa.RecordBatch] = {}
+        self._contents: dict[str, pa.RecordBatch | Packed] = {}
         self._vectors: dict[int, Vectors] = {}
+        self._columns: dict[int, pa.Array] = {}
         self._index: KeyIndex | None = None
-        self._id_buffers: tuple[np.ndarray, memoryview | None] | None = None
+        self._id_buffers: tuple[memoryview, memoryview | None] | None = None
         self._lock = threading.Lock()
         self._indexes: dict[int, Index | None] = {}
         self._index_problems: dict[int, str] = {}
@@ -67,7 +74,7 @@ class Segment:
             self._map_index(directory, index)
         if verify == "open":
             for name in self._entries:
-                self._batch(name)
+                self._content(name)
 
     def _map(self, directory: LocalDirectory, file: FileEntry) -> pa.Buffer:
         path = f"{self.folder}/{file.name}"
@@ -147,26 +154,38 @@ class Segment:
         return (None, f"{path} is damaged: {problems[0]}") if problems else (index, None)
 
     def _batch(self, name: str) -> pa.RecordBatch:
-        batch = self._batches.get(name)
-        if batch is not None:
-            return batch
-        with self._lock:
-            batch = self._batches.get(name)
-            if batch is None:
-                batch = self._verified(name)
-                self._batches[name] = batch
+        batch = self._content(name)
+        assert isinstance(batch, pa.RecordBatch)
         return batch
 
-    def _verified(self, name: str) -> pa.RecordBatch:
+    def _packed(self, column: Column) -> Packed | None:
+        """Return a packed column; None when this segment has it in another way, or not at all."""
+        name = packed_file(column.id)
+        if name not in self._entries:
+            return None
+        held = self._content(name)
+        assert isinstance(held, Packed)
+        return held
+
+    def _content(self, name: str) -> pa.RecordBatch | Packed:
+        content = self._contents.get(name)
+        if content is not None:
+            return content
+        with self._lock:
+            content = self._contents.get(name)
+            if content is None:
+                content = self._contents[name] = self._verified(name)
+        return content
+
+    def _verified(self, name: str) -> pa.RecordBatch | Packed:
         path = f"{self.folder}/{name}"
         buffer = self._buffers[name]
         if self._verify != "never" and google_crc32c.value(buffer) != self._entries[name].crc32c:
             raise CorruptionError(f"{path} is damaged: its checksum does not match the manifest", path=path)
         try:
-            batch = arrow_file.read_batch(buffer)
+            return content_of(name, buffer, path)
         except (pa.ArrowInvalid, OSError) as error:
             raise CorruptionError(f"{path} is damaged: {error}", path=path) from error
-        return batch
 
     def ids(self) -> pa.Array:
         """Return the ids of all rows."""
@@ -176,14 +195,13 @@ class Segment:
         """Return the ids of some rows as Python values, without Arrow's cost per value."""
         if self._id_buffers is None:
             ids = self.ids()
-            numbers = np.frombuffer(ids.buffers()[1], np.int64 if ids.type == pa.int64() else np.int32)
+            numbers = memoryview(ids.buffers()[1]).cast("q" if ids.type == pa.int64() else "i")
             text = None if ids.type == pa.int64() else memoryview(ids.buffers()[2] or b"")
             self._id_buffers = numbers, text
         numbers, text = self._id_buffers
         if text is None:
-            return numbers[rows].tolist()
-        starts, ends = numbers[rows].tolist(), numbers[rows + 1].tolist()
-        return [str(text[start:end], "utf-8") for start, end in zip(starts, ends, strict=True)]
+            return [numbers[row] for row in rows.tolist()]
+        return [str(text[numbers[row] : numbers[row + 1]], "utf-8") for row in rows.tolist()]
 
     def index(self) -> KeyIndex:
         """Return the primary key index."""
@@ -197,7 +215,7 @@ class Segment:
             return True
         if column.field.kind == "vector":
             return vector_file(column.id) in self._entries
-        return self._file_of(column) is not None
+        return packed_file(column.id) in self._entries or self._file_of(column) is not None
 
     def _file_of(self, column: Column) -> str | None:
         name = column.storage_name
@@ -208,12 +226,31 @@ class Segment:
 
     def column(self, column: Column) -> pa.Array:
         """Return the values of all rows of an id or scalar column."""
+        held = self._columns.get(column.id)
+        if held is not None:
+            return held
+        packed = self._packed(column)
+        if packed is not None:
+            return packed.all()
         if column.field.kind == "id":
-            return self.ids()
-        file = self._file_of(column)
-        if file is None:
-            return pa.nulls(self.rows, column.field.arrow_type)
-        return self._batch(file).column(column.storage_name)
+            found = self.ids()
+        else:
+            file = self._file_of(column)
+            if file is None:
+                return pa.nulls(self.rows, column.field.arrow_type)
+            found = self._batch(file).column(column.storage_name)
+        self._columns[column.id] = found
+        return found
+
+    def take(self, column: Column, rows: np.ndarray) -> pa.Array:
+        """Return the values of some rows of an id or scalar column, in their order."""
+        packed = self._packed(column)
+        return self.column(column).take(pa.array(rows)) if packed is None else packed.take(rows)
+
+    def value(self, column: Column, row: int) -> Any:
+        """Return one value of an id or scalar column as a Python object."""
+        packed = self._packed(column)
+        return self.column(column)[row].as_py() if packed is None else packed.value(row)
 
     def present(self, column: Column) -> np.ndarray | None:
         """Return which rows have a vector, as bool (rows,); None when all do."""

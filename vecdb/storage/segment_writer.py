@@ -3,7 +3,8 @@
     ids.arrow         the ids
     keys.arrow        derived: sorted keys and their rows, see keys.py
     data.arrow        columns of fixed width
-    text.arrow        strings, lists and JSON
+    text.arrow        keywords: strings and lists of them, which filters read whole
+    text-<id>.arrow   one column of texts or JSON, packed
     vec-<id>.arrow    one vector column: values and which rows have one
     norm-<id>.arrow   derived: the Euclidean norm of each row of a vector column
     del-<lsn>-<nonce>.roar   deleted rows, one file per version that changed them
@@ -13,6 +14,7 @@ tmp/ and renamed into place when every file in it is synced, so a folder under s
 """
 
 import errno
+from collections.abc import Callable
 
 import google_crc32c
 import numpy as np
@@ -21,7 +23,7 @@ import xxhash
 from pyroaring import BitMap
 
 from vecdb.schema.schema import Schema
-from vecdb.storage import arrow_file, keys, tombstones
+from vecdb.storage import arrow_file, keys, packed, tombstones
 from vecdb.storage import format as names
 from vecdb.storage.directory import LocalDirectory, Writer
 from vecdb.storage.manifest import DeletesEntry, FileEntry, SegmentEntry
@@ -30,6 +32,9 @@ IDS = "ids.arrow"
 KEYS = "keys.arrow"
 DATA = "data.arrow"
 TEXT = "text.arrow"
+PACKED_FILES = "text-"
+PACKED = "text", "json"
+"""Kinds of fields whose columns are packed."""
 
 
 def vector_file(field_id: int) -> str:
@@ -40,6 +45,11 @@ def vector_file(field_id: int) -> str:
 def norm_file(field_id: int) -> str:
     """Return the name of the file of a vector column's norms."""
     return f"norm-{field_id}.arrow"
+
+
+def packed_file(field_id: int) -> str:
+    """Return the name of a packed column's file."""
+    return f"{PACKED_FILES}{field_id}.arrow"
 
 
 def is_wide(data_type: pa.DataType) -> bool:
@@ -134,11 +144,14 @@ class SegmentWriter:
         index, replaced = keys.build(ids.column(0))
         self._write(IDS, ids)
         self._write(KEYS, index)
-        scalars = [column.storage_name for column in self._schema.scalars]
+        scalars = [column.storage_name for column in self._schema.scalars if column.field.kind not in PACKED]
         for name, wide in ((DATA, False), (TEXT, True)):
             chosen = [column for column in scalars if is_wide(whole.schema.field(column).type) is wide]
             if chosen:
                 self._write(name, whole.select(chosen))
+        for column in self._schema.scalars:
+            if column.field.kind in PACKED:
+                self._write_packed(packed_file(column.id), column.storage_name, whole.column(column.storage_name))
         for field_id, norms in self._norms.items():
             self._write(norm_file(field_id), pa.record_batch([pa.array(np.concatenate(norms))], names=["norm"]))
         files = tuple(file_entry(self._directory, self._folder, name) for name in self._directory.list(self._folder))
@@ -158,9 +171,15 @@ class SegmentWriter:
         return tombstones.publish(self._directory, self._folder, deleted, lsn) if deleted else None
 
     def _write(self, name: str, batch: pa.RecordBatch) -> None:
+        self._write_with(name, lambda file: arrow_file.write_batch(file, batch))
+
+    def _write_packed(self, name: str, column: str, values: pa.Array) -> None:
+        self._write_with(name, lambda file: packed.write(file, column, values))
+
+    def _write_with(self, name: str, write: Callable[[Writer], None]) -> None:
         file = self._directory.create(f"{self._folder}/{name}")
         try:
-            arrow_file.write_batch(file, batch)
+            write(file)
         except BaseException:
             file.close()  # an open descriptor would keep the space of the removed file
             raise

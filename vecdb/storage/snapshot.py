@@ -58,6 +58,10 @@ class Part(Protocol):
         """Return one value of an id or scalar column as a Python object, without building the whole column."""
         ...
 
+    def take(self, column: Column, rows: np.ndarray) -> pa.Array:
+        """Return the values of some rows of an id or scalar column, in their order."""
+        ...
+
     def present(self, column: Column) -> np.ndarray | None:
         """Return which rows have a vector, as bool (rows,); None when all do."""
         ...
@@ -140,7 +144,11 @@ class SegmentView:
 
     def value(self, column: Column, row: int) -> Any:
         """Return one value of an id or scalar column as a Python object."""
-        return self.segment.column(column)[row].as_py()
+        return self.segment.value(column, row)
+
+    def take(self, column: Column, rows: np.ndarray) -> pa.Array:
+        """Return the values of some rows of an id or scalar column, in their order."""
+        return self.segment.take(column, rows)
 
     def present(self, column: Column) -> np.ndarray | None:
         """Return which rows have a vector; None when all do."""
@@ -176,8 +184,8 @@ class State:
         return None
 
     @cached_property
-    def widths(self) -> dict[Any, int]:
-        """How wide a search has to be, remembered by the planner."""
+    def routes(self) -> dict[Any, Any]:
+        """How searches go through the parts, remembered by the planner."""
         return {}
 
     @cached_property

@@ -70,6 +70,7 @@ class Searcher:
             norms = flat.norms(matrix) if metric == "cosine" else _NO_NORMS
         self.graph, self.matrix, self.norms = graph, matrix, norms
         self.metric: Metric = metric
+        self._rows = len(graph)
         self._stored = matrix.view(np.uint16) if matrix.dtype == np.float16 else matrix
         self._kernel = answer_of(self._stored.dtype.char)
         self._prepare = metric == "cosine" and matrix.dtype != np.int8
@@ -87,7 +88,7 @@ class Searcher:
 
     def plan(self, allowed: int | None, k: int, width: int, kind: Kind | None = None) -> Plan:
         """Choose how to search among so many allowed rows, None: all; `kind` insists on one way."""
-        rows = len(self.graph)
+        rows = self._rows
         return plans.choose(rows, allowed, k, width) if kind is None else plans.forced(kind, rows, allowed, k, width)
 
     def answers(
@@ -108,10 +109,10 @@ class Searcher:
         found = self._run(queries, k, plan, allowed, pool)
         if plan.kind == "codes":
             return found
-        matching = len(self.graph) if allowed is None else allowed.count
+        matching = self._rows if allowed is None else allowed.count
         least = min(k, matching)
         if plan.kind == "wide":
-            least = max(least, int(ENOUGH * min(plan.ef * matching / len(self.graph), matching)))
+            least = max(least, int(ENOUGH * min(plan.ef * matching / self._rows, matching)))
         if len(found.met) == 1:
             return found if found.met[0] >= least else self._run(queries, k, plan._replace(kind="codes"), allowed, pool)
         short = np.flatnonzero(found.met < least)
@@ -129,11 +130,11 @@ class Searcher:
     ) -> Answers:
         graph, count = self.graph, len(queries)
         # Room is made for so many: k may be any number.
-        rescored = min(max(RESCORED * k, RESCORED_LEAST), len(graph))
-        ef = min(max(plan.ef, rescored), len(graph))
+        rescored = min(max(RESCORED * k, RESCORED_LEAST), self._rows)
+        ef = min(max(plan.ef, rescored), self._rows)
         entries, mask, listed = graph.entries, _NO_MASK, _NO_ROWS
         if plan.kind == "codes":
-            listed = np.arange(len(graph), dtype=np.uint32) if allowed is None else allowed.rows
+            listed = np.arange(self._rows, dtype=np.uint32) if allowed is None else allowed.rows
             entries, ef = _NO_ENTRIES, min(rescored, len(listed))
         elif allowed is not None:
             mask = allowed.mask
@@ -141,20 +142,20 @@ class Searcher:
                 entries = allowed.entries(ENTRIES)
         numbers = np.ascontiguousarray(queries, np.float32)
         scales = _ONE if count == 1 else np.ones(count, np.float32)
-        ready = np.empty_like(numbers) if self._prepare else numbers
+        ready = np.empty(numbers.shape, np.float32) if self._prepare else numbers
         if self.matrix.dtype == np.int8:
             ready, scales = flat.prepared(self.matrix, queries, self.metric)
         out = Answers.empty(count, min(rescored, ef))
         walk = graph.codes, graph.links, entries, mask, listed, plan.kind == "two_hops"
         given = self._stored, *walk, *self._fixed, numbers, self._prepare, ready, scales
         if count == 1:
-            self._kernel(*given, 0, 1, ef, len(graph), _visited.of(len(graph)), *out)
+            self._kernel(*given, 0, 1, ef, self._rows, _visited.of(self._rows), *out)
             return out
 
         def work(todo: Iterator[Slice]) -> None:
-            visited = _visited.of(len(graph))
+            visited = _visited.of(self._rows)
             for first, last in todo:
-                self._kernel(*given, first, last, ef, len(graph), visited, *out)
+                self._kernel(*given, first, last, ef, self._rows, visited, *out)
 
         todo = [(first, min(first + _SLICE, count)) for first in range(0, count, _SLICE)]
         shared(work, todo, count * _WORK, pool)

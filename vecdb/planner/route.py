@@ -1,0 +1,148 @@
+"""How a search goes through the parts of a state: decided once, for all queries that ask for the same.
+
+Nothing of it depends on the query itself, so a state remembers its routes. Parts with an index are searched through it,
+unless few of their rows match; the others are scanned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vecdb.errors import CorruptionError
+from vecdb.filters.evaluate import BoundFilter
+from vecdb.planner.effort import USUAL, Effort
+from vecdb.planner.found import PartPlan
+from vecdb.planner.masks import allowed as allowed_rows
+from vecdb.planner.masks import remembered
+from vecdb.schema.indexes import FLAT
+from vecdb.schema.schema import Column
+from vecdb.storage.snapshot import Part, SegmentView, State
+from vecdb_index import factory
+from vecdb_index.dense.allowed import Allowed
+from vecdb_index.dense.calibrate import width_for
+from vecdb_index.dense.plan import Plan
+from vecdb_index.factory import Index, Searcher
+
+SKIP, SCAN = "skip", "scan"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a search by one column needs of one part, looked up once."""
+
+    part: Part
+    matrix: np.ndarray
+    norms: np.ndarray | None
+    searcher: Searcher | None
+    problem: str | None
+
+
+class Leg(NamedTuple):
+    """One part to be searched: its number, what there is, which rows may be found; plan None: scan them."""
+
+    number: int
+    target: Target
+    allowed: Allowed | None
+    plan: Plan | None
+
+
+class Route(NamedTuple):
+    """The parts to be searched, what `explain` says of all parts, and the damaged ones that are left out."""
+
+    legs: tuple[Leg, ...]
+    plans: tuple[PartPlan, ...]
+    missing: tuple[str, ...]
+
+
+def route(
+    state: State, column: Column, k: int, where: BoundFilter | None, effort: Effort, allow_partial: bool
+) -> Route:
+    """Return how to search a state.
+
+    Raises:
+        CorruptionError: a segment is damaged; with allow_partial it is left out instead, and named in `missing`.
+
+    """
+    key = column.id, k, effort, None if where is None else where.key, allow_partial
+    try:
+        return state.routes[key]
+    except KeyError:
+        return remembered(state.routes, key, _decided(state, column, k, where, effort, allow_partial))
+
+
+def _decided(
+    state: State, column: Column, k: int, where: BoundFilter | None, effort: Effort, allow_partial: bool
+) -> Route:
+    legs: list[Leg] = []
+    plans: list[PartPlan] = []
+    missing: list[str] = []
+    for number, part in enumerate(state.parts):
+        try:
+            target = _target(part, column, effort)
+            allowed = None if target is None else allowed_rows(part, state.schema, where, column)
+        except CorruptionError:
+            if not allow_partial or part.uuid is None:
+                raise
+            missing.append(part.uuid)
+            continue
+        if target is None:
+            continue
+        told, plan = _planned(target, state, column, k, allowed, effort)
+        plans.append(told)
+        if told.plan != SKIP:
+            legs.append(Leg(number, target, allowed, plan))
+    return Route(tuple(legs), tuple(plans), tuple(missing))
+
+
+def _target(part: Part, column: Column, effort: Effort) -> Target | None:
+    """Return what there is to search in a part, None when no row can have a vector."""
+    if effort.exact or not isinstance(part, SegmentView) or column.field.spec.kind == FLAT:
+        return _looked_up(part, column, None)
+    try:
+        return part.targets[column.id]
+    except KeyError:
+        found = part.targets[column.id] = _looked_up(part, column, part.index_of(column))
+        return found
+
+
+def _looked_up(part: Part, column: Column, index: Index | None) -> Target | None:
+    held = part.vectors(column)
+    if held is None or part.rows == 0:
+        return None
+    matrix, _, norms = held
+    searcher = None if index is None else factory.searcher(index, matrix, column.field.metric, norms)
+    return Target(part, matrix, norms, searcher, part.index_problem(column))
+
+
+def _planned(
+    target: Target, state: State, column: Column, k: int, allowed: Allowed | None, effort: Effort
+) -> tuple[PartPlan, Plan | None]:
+    """Choose the way through a part: what `explain` says of it, and the plan of its index, None to scan."""
+    part, searcher = target.part, target.searcher
+    matching = part.rows if allowed is None else allowed.count
+    if matching == 0:
+        return PartPlan(part.uuid, part.rows, 0, SKIP, 0), None
+    if searcher is None:
+        problem = None if effort.exact else target.problem
+        return PartPlan(part.uuid, part.rows, matching, SCAN, 0, problem), None
+    width = effort.width
+    if width is None:
+        width = searcher.wider(width_for(tuned(state, column, searcher.curve), effort.recall), k)
+    plan = searcher.plan(None if allowed is None else matching, k, width, effort.plan)
+    told = PartPlan(part.uuid, part.rows, matching, plan.kind, plan.ef)
+    return told, None if plan.kind == SCAN else plan
+
+
+def any_searcher(state: State, column: Column) -> Searcher | None:
+    """Return the index of the largest segment that has one."""
+    targets = [_target(part, column, USUAL) for part in sorted(state.segments, key=lambda part: -part.rows)]
+    return next((target.searcher for target in targets if target is not None and target.searcher is not None), None)
+
+
+def tuned(state: State, column: Column, curve: np.ndarray) -> np.ndarray:
+    """Return the curve that the user measured with questions of their own, or the index's."""
+    points: Any = state.located.manifest.tuning.get(str(column.id))
+    return curve if points is None else np.array(points, np.float32)
