@@ -17,7 +17,7 @@ from vecdb import errors
 from vecdb.__about__ import __version__
 from vecdb.config import Settings
 from vecdb.schema.fields import Bool, Float64, Id, Int64, Json, Keyword, Text, Timestamp, Vector
-from vecdb.schema.indexes import Auto, Flat, Hnsw, Ivf
+from vecdb.schema.indexes import Auto, Binary, Flat, Funnel, Hnsw, Ivf
 from vecdb.schema.schema import Schema
 
 if TYPE_CHECKING:
@@ -44,11 +44,13 @@ _LAZY = {
 
 __all__ = [
     "Auto",
+    "Binary",
     "Bool",
     "Collection",
     "Database",
     "Flat",
     "Float64",
+    "Funnel",
     "Hit",
     "Hnsw",
     "Id",

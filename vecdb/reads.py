@@ -98,7 +98,8 @@ class Snapshot:
             exact: compare the query with every row that passes.
             recall: the share of the true best k to find, above 0 and below 1; by default 0.99. What it takes was
                 measured when the index was built, or by `tune`.
-            ef: instead of recall: how many candidates a walk through a graph keeps.
+            ef: instead of recall: how many candidates a walk through a graph keeps, or how many rows a funnel or signs
+                leave to be scored exactly.
             probes: instead of recall, for inverted files: how many lists are read.
             plan: insist on one way through the segments that have an index: "scan", "codes", "graph", "wide",
                 "two_hops" or "lists". For measurements.

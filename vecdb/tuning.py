@@ -171,7 +171,7 @@ def curve(trial: Trial) -> TuneReport:
     true = trial.answers(Effort(exact=True))
     points: list[tuple[int, float]] = []
     for width in searcher.widths:
-        found = trial.answers(Effort(width=width + searcher.wider(trial.k)))
+        found = trial.answers(Effort(width=searcher.wider(width, trial.k)))
         reached = float(shares(found, true).mean())
         points.append((width, max(reached, points[-1][1] if points else 0.0)))
         if reached >= calibrate.ENOUGH:

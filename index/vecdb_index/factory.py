@@ -13,15 +13,17 @@ from vecdb_index.types import Matrix, Metric, Scores
 
 if TYPE_CHECKING:
     from vecdb_index.dense.allowed import Allowed
+    from vecdb_index.dense.funnel import Funnel
     from vecdb_index.dense.hnsw.graph import Graph
     from vecdb_index.dense.ivf.index import Ivf
     from vecdb_index.dense.plan import Kind, Plan
+    from vecdb_index.dense.signs import Signs
     from vecdb_index.types import Answers
 
-Index: TypeAlias = "Graph | Ivf"
+Index: TypeAlias = "Graph | Ivf | Funnel | Signs"
 Progress = Callable[[int, int], None]
 
-HNSW, IVF = "hnsw", "ivf"
+HNSW, IVF, FUNNEL, BINARY = "hnsw", "ivf", "funnel", "binary"
 
 GRAPH_ROWS = 4096
 """Rows from which `auto` builds an index. Below, a scan takes no longer than what surrounds it."""
@@ -46,8 +48,8 @@ class Searcher(Protocol):
         """The recall at each width of a search, see dense/calibrate.py."""
         ...
 
-    def wider(self, k: int) -> int:
-        """Return how much wider a search for k rows is than one for ten."""
+    def wider(self, width: int, k: int) -> int:
+        """Return the width of a search for k rows, where one for ten has this one."""
         ...
 
     def plan(self, allowed: int | None, k: int, width: int, kind: Kind | None = None) -> Plan:
@@ -73,7 +75,12 @@ class Wanted(NamedTuple):
     parameters: dict[str, Any]
 
 
-PARAMETERS: dict[str, dict[str, Any]] = {HNSW: {"m": 16, "ef_construction": 200}, IVF: {"lists": None, "codes": "8bit"}}
+PARAMETERS: dict[str, dict[str, Any]] = {
+    HNSW: {"m": 16, "ef_construction": 200},
+    IVF: {"lists": None, "codes": "8bit"},
+    FUNNEL: {"dimensions": None, "rotate": False},
+    BINARY: {},
+}
 """The usual parameters of each kind."""
 
 
@@ -125,6 +132,8 @@ def build(
     asked = searcher(index, matrix, metric, norms)
 
     def ask(questions: Matrix, width: int) -> Any:
+        if progress is not None:  # where all rows are looked at, this takes about as long as the rest
+            progress(len(matrix), len(matrix))
         return asked.answers(questions, 10, asked.plan(None, 10, width), pool=pool).top(10)
 
     curve = measured(ask, asked.widths, matrix, metric, norms, asked.other, asked.misses, pool)
@@ -145,6 +154,14 @@ def _built(
         from vecdb_index.dense.ivf.build import build as lists_of
 
         return lists_of(matrix, metric, norms, **given, pool=pool, progress=progress)
+    if what.kind == FUNNEL:
+        from vecdb_index.dense.funnel import build as funnel_of
+
+        return funnel_of(matrix, metric, norms, **given, pool=pool, progress=progress)
+    if what.kind == BINARY:
+        from vecdb_index.dense.signs import build as signs_of
+
+        return signs_of(matrix, metric, norms, pool=pool, progress=progress)
     from vecdb_index.dense.hnsw.build import build as graph_of
     from vecdb_index.dense.hnsw.graph import Graph
     from vecdb_index.dense.hnsw.merge import merged
@@ -165,24 +182,41 @@ def of(kind: str, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any
         from vecdb_index.dense.ivf.index import Ivf
 
         return Ivf.of(arrays, settings)
+    if kind == FUNNEL:
+        from vecdb_index.dense.funnel import Funnel
+
+        return Funnel.of(arrays, settings)
+    if kind == BINARY:
+        from vecdb_index.dense.signs import Signs
+
+        return Signs.of(arrays, settings)
     raise ValueError(f"no index is called {kind!r}")
 
 
 def problems(index: Index) -> list[str]:
     """Return what is wrong with an index, a sentence each; kernels may only be given one without any."""
+    from vecdb_index.dense import funnel, signs
     from vecdb_index.dense.hnsw.check import problems as of_graph
     from vecdb_index.dense.hnsw.graph import Graph
     from vecdb_index.dense.ivf.check import problems as of_lists
 
-    return of_graph(index) if isinstance(index, Graph) else of_lists(index)
+    if isinstance(index, Graph):
+        return of_graph(index)
+    if isinstance(index, funnel.Funnel):
+        return funnel.problems(index)
+    return signs.problems(index) if isinstance(index, signs.Signs) else of_lists(index)
 
 
 def searcher(index: Index, matrix: Matrix, metric: Metric, norms: Scores | None) -> Searcher:
     """Return an index ready to be asked; for the rows that it was made of."""
     from vecdb_index.dense.hnsw.graph import Graph
     from vecdb_index.dense.hnsw.search import Searcher as GraphSearcher
+    from vecdb_index.dense.ivf.index import Ivf
     from vecdb_index.dense.ivf.searcher import IvfSearcher
+    from vecdb_index.dense.shortlist import ShortlistSearcher
 
     if isinstance(index, Graph):
         return GraphSearcher(index, matrix, metric, norms)
-    return IvfSearcher(index, matrix, metric, norms)
+    if isinstance(index, Ivf):
+        return IvfSearcher(index, matrix, metric, norms)
+    return ShortlistSearcher(index, matrix, metric, norms)

@@ -16,8 +16,11 @@ SLICE_ROWS = 1 << 15
 SLICE_WORK = 256 << 20
 # To wake a helper thread takes about as long as reading this many bytes.
 HELPER_BYTES = 1 << 20
+# Rows between two reports of progress.
+REPORT = 1 << 16
 
 Slice = tuple[int, int]
+Progress = Callable[[int, int], None]
 Done = TypeVar("Done")
 
 
@@ -71,3 +74,22 @@ def shared(
         started = [future for future in futures if not future.cancel()]
         wait(started)
     return done + [future.result() for future in started]
+
+
+def reported(
+    work: Callable[[Iterator[Slice]], object],
+    count: int,
+    row_bytes: int,
+    pool: ThreadPoolExecutor | None,
+    progress: Progress | None,
+) -> None:
+    """Let threads take slices of `count` rows as `shared` does, and report (rows done, rows) now and then.
+
+    progress is called by the calling thread, and may raise to stop.
+    """
+    for first in range(0, count, REPORT):
+        last = min(first + REPORT, count)
+        todo = [(first + start, first + stop) for start, stop in slices(last - first, row_bytes)]
+        shared(work, todo, (last - first) * row_bytes, pool)
+        if progress is not None:
+            progress(last, count)

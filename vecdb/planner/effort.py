@@ -16,7 +16,8 @@ class Effort:
 
     Attributes:
         exact: scan every row that matches.
-        width: candidates that a walk through a graph keeps, or lists that are read; None: what the recall calls for.
+        width: candidates that a walk keeps, lists that are read, or rows that codes leave to be scored; None: what the
+            recall calls for.
         recall: the share of the true k best rows to find, on average, without a filter.
         plan: insist on one way through parts with an index, for tests and measurements.
 

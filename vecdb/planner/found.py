@@ -17,8 +17,9 @@ class PartPlan(NamedTuple):
         part: the segment's name; None for rows that are in memory and the log only.
         rows: of the part.
         matching: rows that are alive, have a vector and pass the filter.
-        plan: skip, scan (exact), codes, graph, wide or two_hops.
-        ef: candidates that a walk kept; 0 without one.
+        plan: skip, scan (exact), codes, graph, wide, two_hops or lists.
+        ef: candidates that a walk kept, lists that were read, or rows that codes left to be scored; 0 where the plan
+            has no width.
         problem: why the part's index could not be used, if it is damaged.
 
     """

@@ -27,7 +27,6 @@ from vecdb_index.dense.plan import Plan
 from vecdb_index.factory import Index, Searcher
 
 SKIP, SCAN = "skip", "scan"
-WALKS = ("graph", "wide", "two_hops", "lists")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +130,9 @@ def _planned(
         return PartPlan(part.uuid, part.rows, matching, SCAN, 0, problem), None
     width = effort.width
     if width is None:
-        width = width_for(tuned(state, column, searcher.curve), effort.recall) + searcher.wider(k)
+        width = searcher.wider(width_for(tuned(state, column, searcher.curve), effort.recall), k)
     plan = searcher.plan(None if allowed is None else matching, k, width, effort.plan)
-    told = PartPlan(part.uuid, part.rows, matching, plan.kind, plan.ef if plan.kind in WALKS else 0)
+    told = PartPlan(part.uuid, part.rows, matching, plan.kind, plan.ef)
     return told, None if plan.kind == SCAN else plan
 
 

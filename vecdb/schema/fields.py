@@ -231,6 +231,7 @@ class Vector(Field):
             )
         object.__setattr__(self, "dimension", dimension)
         object.__setattr__(self, "index", index_from(self.index))
+        self.spec.check(dimension)
 
     @property
     def spec(self) -> IndexSpec:

@@ -20,6 +20,11 @@ EF_CONSTRUCTION = 8, 10_000
 LISTS = 1, 1_000_000
 CODES = "8bit", "4bit", "rabitq"
 
+DIMENSIONS = 1, 65_536
+"""The least and the most numbers of a vector that a funnel may look at first."""
+TURNED = 4096
+"""The longest vectors that a funnel turns: finding their axes takes time with the cube of the numbers."""
+
 
 @dataclass(frozen=True)
 class IndexSpec:
@@ -30,6 +35,9 @@ class IndexSpec:
     def to_json(self) -> dict[str, Any]:
         """Return the kind and its parameters, in a form that `index_from` reads back."""
         return {"kind": self.kind, **{part.name: getattr(self, part.name) for part in fields(self)}}
+
+    def check(self, dimension: int) -> None:
+        """Raise InvalidInputError where the parameters do not go with vectors of so many numbers."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +97,59 @@ class Ivf(IndexSpec):
             raise InvalidInputError(f"codes {self.codes!r} is not one of {known}", field="codes", value=self.codes)
 
 
+@dataclass(frozen=True)
+class Funnel(IndexSpec):
+    """The first numbers of each row, in 8 bits each: all of them are looked at, and the best rows scored exactly.
+
+    For embeddings that were trained to be cut (Matryoshka, Kusupati et al., arXiv 2205.13147).
+
+    Attributes:
+        dimensions: how many numbers come first; None: a quarter of the vector's, in eights.
+        rotate: turn rows to their principal axes before they are cut, for embeddings that were not trained for it;
+            vectors of up to 4,096 numbers.
+
+    """
+
+    kind: ClassVar[str] = "funnel"
+    dimensions: int | None = None
+    rotate: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of range."""
+        if self.dimensions is not None:
+            _whole(self, "dimensions", *DIMENSIONS)
+        if not isinstance(self.rotate, bool):
+            raise InvalidInputError(f"rotate is {self.rotate!r}, not True or False", field="rotate", value=self.rotate)
+
+    def check(self, dimension: int) -> None:
+        """Refuse more first numbers than there are, and turning vectors that are too long for it."""
+        if self.dimensions is not None and self.dimensions > dimension:
+            raise InvalidInputError(
+                f"dimensions of a funnel index is {self.dimensions}, but the vectors have {dimension}",
+                field="dimensions",
+                value=self.dimensions,
+            )
+        if self.rotate and dimension > TURNED:
+            raise InvalidInputError(
+                f"a funnel index turns vectors of at most {TURNED} numbers, not {dimension}: leave rotate out",
+                field="rotate",
+                value=self.rotate,
+            )
+
+
+@dataclass(frozen=True)
+class Binary(IndexSpec):
+    """One bit of each number, its sign: all rows' bits are compared, and the rows with the most equal ones scored.
+
+    For vectors of many numbers, of about the same length where the metric is dot or l2: a sign says nothing of length.
+    """
+
+    kind: ClassVar[str] = "binary"
+
+
 FLAT = Flat.kind
 
-INDEXES: dict[str, type[IndexSpec]] = {cls.kind: cls for cls in (Auto, Flat, Hnsw, Ivf)}
+INDEXES: dict[str, type[IndexSpec]] = {cls.kind: cls for cls in (Auto, Flat, Hnsw, Ivf, Funnel, Binary)}
 
 
 def index_from(value: IndexSpec | str | Mapping[str, Any]) -> IndexSpec:

@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
 TYPES = (
     "id, id(int64), text, keyword, keyword(many), bool, int64, float64, timestamp, json, "
-    "vector(DIMENSION[,float32|float16|int8][,cosine|dot|l2][,auto|flat|hnsw|ivf|hnsw(m=N,...)|ivf(codes=4bit,...)])"
+    "vector(DIMENSION[,float32|float16|int8][,cosine|dot|l2][,auto|flat|hnsw|ivf|funnel|binary|hnsw(m=N,...)|"
+    "ivf(codes=4bit,...)|funnel(dimensions=N,...)])"
 )
 DTYPES = ("float32", "float16", "int8")
 METRICS = ("cosine", "dot", "l2")
 _FIELD = re.compile(r"\s*([^:]+?)\s*:\s*([A-Za-z0-9_]+)\s*(?:\(((?:[^()]|\([^()]*\))*)\))?\s*")
 _INDEX = re.compile(r"\s*([A-Za-z0-9_]+)\s*(?:\(([^()]*)\))?\s*")
 _COMMA = re.compile(r",(?![^()]*\))")
+_BOOLS = {"true": True, "false": False}
 _ALIASES = {"int": "int64", "integer": "int64", "float": "float64", "double": "float64", "string": "text"}
 
 
@@ -99,7 +101,7 @@ def _option(argument: str) -> str | None:
 
 
 def parse_index(text: str) -> "IndexSpec":
-    """Read a kind of index: `auto`, `flat`, `hnsw`, `ivf`, or with parameters `hnsw(m=32,ef_construction=400)`.
+    """Read a kind of index: `auto`, `flat`, `binary`, or with parameters `hnsw(m=32,ef_construction=400)`.
 
     Raises:
         CommandError: it is not of this form.
@@ -113,15 +115,17 @@ def parse_index(text: str) -> "IndexSpec":
     pairs = [tuple(half.strip() for half in part.split("=")) for part in parts]
     if match is None or any(len(pair) != 2 or not all(pair) for pair in pairs):
         raise CommandError(
-            f"{text!r} is not a kind of index", hint="for example auto, flat, hnsw(m=32) or ivf(codes=4bit)"
+            f"{text!r} is not a kind of index", hint="for example auto, flat, hnsw(m=32), ivf(codes=4bit) or binary"
         )
-    given = {name.lower(): _number(value) for name, value in pairs}
+    given = {name.lower(): _value(value) for name, value in pairs}
     if len(given) < len(pairs) or "kind" in given:
         raise CommandError(f"{text!r} gives a parameter twice")
     return index_from({"kind": match[1].lower(), **given})
 
 
-def _number(text: str) -> int | float | str:
+def _value(text: str) -> bool | int | float | str:
+    if text.lower() in _BOOLS:
+        return _BOOLS[text.lower()]
     for kind in (int, float):
         try:
             return kind(text)
@@ -134,8 +138,8 @@ def describe_index(spec: "IndexSpec") -> str:
     """Return the short form of a kind of index, with the parameters that are not the usual ones."""
     from dataclasses import fields
 
-    changed = [part.name for part in fields(spec) if getattr(spec, part.name) != part.default]
-    listed = ",".join(f"{name}={getattr(spec, name)}" for name in changed)
+    changed = {part.name: getattr(spec, part.name) for part in fields(spec) if getattr(spec, part.name) != part.default}
+    listed = ",".join(f"{name}={str(value).lower()}" for name, value in changed.items())
     return f"{spec.kind}({listed})" if listed else spec.kind
 
 

@@ -10,7 +10,18 @@ from vecdb_client.cli.options import Plain
 if TYPE_CHECKING:
     from vecdb.collection import Collection
 
-KINDS = ("auto", "flat", "hnsw", "hnsw(m=32)", "ivf", "ivf(codes=4bit)", "ivf(codes=rabitq)")
+KINDS = (
+    "auto",
+    "flat",
+    "hnsw",
+    "hnsw(m=32)",
+    "ivf",
+    "ivf(codes=4bit)",
+    "ivf(codes=rabitq)",
+    "funnel",
+    "funnel(dimensions=128)",
+    "binary",
+)
 
 
 def _kinds() -> list[str]:
@@ -32,7 +43,7 @@ def index(
             "--set",
             metavar="KIND",
             autocompletion=_kinds,
-            help="How the field is searched from now on: auto, flat, hnsw, ivf, hnsw(m=32), ivf(codes=4bit) ...",
+            help="How the field is searched from now on: auto, flat, hnsw, ivf, funnel, binary, hnsw(m=32) ...",
         ),
     ] = None,
     build: Annotated[

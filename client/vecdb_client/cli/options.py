@@ -49,7 +49,7 @@ Recall = Annotated[
 ]
 Ef = Annotated[
     int | None,
-    typer.Option("--ef", metavar="N", min=1, help="Instead of --recall: candidates that a walk through a graph keeps."),
+    typer.Option("--ef", metavar="N", min=1, help="Instead of --recall: candidates that a walk keeps, or codes leave."),
 ]
 Probes = Annotated[
     int | None,

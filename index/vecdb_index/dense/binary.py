@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb_index.dense.allowed import Allowed
 from vecdb_index.dense.heaps import Heaps, merged
 from vecdb_index.slices import SLICE_BYTES, Slice, shared, slices
 from vecdb_index.types import Mask, Matrix, Rows, Scores, TopK
@@ -46,6 +47,8 @@ def binarise(matrix: Matrix, centre: NDArray[np.float32] | None = None) -> Bits:
     count, dimension = matrix.shape
     out = np.empty((count, -(-dimension // (8 * WORD)) * WORD), np.uint8)
     middle = np.zeros(dimension, np.float32) if centre is None else np.ascontiguousarray(centre, np.float32)
+    if middle.shape != (dimension,):
+        raise ValueError(f"the centre is {middle.shape}, not {(dimension,)}")
     step = max(1, SLICE_BYTES // max(1, 4 * dimension))
     for first in range(0, count, step):
         part = np.ascontiguousarray(matrix[first : first + step], np.float32)
@@ -54,7 +57,7 @@ def binarise(matrix: Matrix, centre: NDArray[np.float32] | None = None) -> Bits:
 
 
 def search(
-    bits: Bits, query: Bits, k: int, *, allowed: Mask | None = None, pool: ThreadPoolExecutor | None = None
+    bits: Bits, query: Bits, k: int, *, allowed: Mask | Allowed | None = None, pool: ThreadPoolExecutor | None = None
 ) -> TopK:
     """Return the k nearest rows for one query: (rows (m,) uint32, scores (m,) float32, cut).
 
@@ -65,7 +68,7 @@ def search(
         bits: (n, bytes) uint8.
         query: (bytes,) uint8.
         k: at least 1.
-        allowed: (n,) bool or uint8; None allows every row.
+        allowed: (n,) bool or uint8, or Allowed; None allows every row.
         pool: threads that help; the calling thread always works too. None: the calling thread alone.
 
     """
@@ -73,7 +76,7 @@ def search(
 
 
 def search_batch(
-    bits: Bits, queries: Bits, k: int, *, allowed: Mask | None = None, pool: ThreadPoolExecutor | None = None
+    bits: Bits, queries: Bits, k: int, *, allowed: Mask | Allowed | None = None, pool: ThreadPoolExecutor | None = None
 ) -> list[TopK]:
     """Return for each of the (q, bytes) queries exactly what `search` returns."""
     from vecdb_index.kernels.bits import scan
@@ -122,15 +125,13 @@ class _Source(NamedTuple):
     allowed: NDArray[np.uint8]
 
     @classmethod
-    def of(cls, bits: Bits, allowed: Mask | None) -> "_Source":
-        words = _words(bits)
-        if allowed is None:
+    def of(cls, bits: Bits, allowed: Mask | Allowed | None) -> "_Source":
+        words, chosen = _words(bits), Allowed.of(allowed)
+        if chosen is None:
             return cls(words, len(words), _NO_ROWS, _NO_MASK)
-        mask = allowed.view(np.uint8)
-        count = int(np.count_nonzero(mask))
-        if count < WORTH * len(mask):
-            return cls(words, count, np.flatnonzero(mask).astype(np.uint32), _NO_MASK)
-        return cls(words, len(words), _NO_ROWS, mask)
+        if chosen.count < WORTH * len(chosen):
+            return cls(words, chosen.count, chosen.rows, _NO_MASK)
+        return cls(words, len(words), _NO_ROWS, chosen.mask)
 
     @property
     def row_bytes(self) -> int:

@@ -13,9 +13,9 @@ For cosine without rotation, the estimate is the cosine of the first numbers alo
 for.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,21 +24,34 @@ from numpy.typing import NDArray
 from vecdb_index.codes.rabitq import prepared, ready
 from vecdb_index.codes.scalar import Codes, ScalarCoder
 from vecdb_index.codes.stored import mismatches
-from vecdb_index.dense import flat
+from vecdb_index.dense import calibrate, flat
+from vecdb_index.dense.allowed import Allowed
+from vecdb_index.dense.calibrate import unmeasured
 from vecdb_index.dense.heaps import Heaps, merged
-from vecdb_index.slices import SLICE_ROWS, Slice, shared, slices
-from vecdb_index.types import Mask, Matrix, Metric, Rows, Scores, TopK
+from vecdb_index.dense.rescoring import best
+from vecdb_index.dense.sample import sampled
+from vecdb_index.slices import SLICE_ROWS, Progress, Slice, reported, shared, slices
+from vecdb_index.types import METRIC_CODES, Mask, Matrix, Metric, Rows, Scores, TopK
 
-SAMPLE = 1 << 14
-"""Rows from which the mean and the principal axes are taken."""
+FIRST_SHARE = 0.25
+"""Of a vector's numbers, those that come first unless told otherwise: models that are trained to be cut (OpenAI, Nomic)
+keep most of their quality at a quarter, and a scan reads a sixteenth of the bytes of float32."""
+EIGHTS = 8
+"""The first numbers come in so many, unless told otherwise."""
+KEPT = 128
+"""Rows that a search scores exactly where nothing was measured."""
 FACTORS = 5
 LIST = 0.05
 """Where no larger share of the rows is allowed, these are read one by one instead of scanning all."""
-_PART = 4096
 _SLACK = np.float32(2.0**-16)
 """Share of a row's length that rounding may have cost its factors."""
 
 Floats = NDArray[np.float32]
+Product = Callable[[Floats, Floats], Floats]
+_LEAST_SCALE, _LARGEST_SCALE = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+# Numbers whose squares overflow are allowed: what is not known of them rules nothing out.
+_overflowing = np.errstate(over="ignore", invalid="ignore")
+
 _NO_ROWS = np.empty(0, np.uint32)
 _NO_MASK = np.empty(0, np.uint8)
 _NO_BOUNDS = np.empty(0, np.float32)
@@ -55,6 +68,7 @@ class Funnel:
         axes: (d, first numbers) float32, orthonormal columns; (d, 0) when rows are not turned.
         codes: (n, width) uint8.
         factors: (5, n) float32, see kernels/funnel.py.
+        curve: (points, 2) float32: rows that are scored exactly, and the recall that this was measured to reach.
 
     """
 
@@ -64,6 +78,7 @@ class Funnel:
     axes: Floats
     codes: Codes
     factors: Floats
+    curve: Floats = field(default_factory=lambda: unmeasured(KEPT))
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -72,32 +87,63 @@ class Funnel:
     @property
     def bytes(self) -> int:
         """Memory of the arrays."""
-        return self.codes.nbytes + self.factors.nbytes + self.axes.nbytes
+        return sum(array.nbytes for array in self.arrays().values())
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays by name."""
-        return {"centre": self.centre, "axes": self.axes, "codes": self.codes, "factors": self.factors}
+        own = {"centre": self.centre, "axes": self.axes, "codes": self.codes, "factors": self.factors}
+        return {**own, "curve": self.curve}
 
     def settings(self) -> dict[str, str | int | float]:
         """Return what is no array."""
         return {"metric": self.metric, "dimensions": self.coder.dimension, "scale": self.coder.scale}
 
     @classmethod
-    def of(cls, arrays: dict[str, NDArray[Any]], settings: dict[str, Any]) -> "Funnel":
-        """Return the funnel that `arrays` and `settings` describe."""
+    def of(cls, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> "Funnel":
+        """Return the funnel that `arrays` and `settings` describe. Only `problems` says whether it may be searched.
+
+        Raises:
+            KeyError: an array or a setting is missing.
+
+        """
         first = int(settings["dimensions"])
         coder = ScalarCoder("dot", first, float(settings["scale"]), np.zeros(first, np.float32))
-        return cls(coder, settings["metric"], arrays["centre"], arrays["axes"], arrays["codes"], arrays["factors"])
+        own = (arrays[name] for name in ("centre", "axes", "codes", "factors", "curve"))
+        return cls(coder, settings["metric"], *own)
+
+    def candidates(
+        self,
+        queries: NDArray[Any],
+        size: int,
+        allowed: Allowed | None = None,
+        pool: ThreadPoolExecutor | None = None,
+    ) -> Rows:
+        """Return for each of the (q, d) queries the best allowed rows by their first numbers: (q, size) uint32.
+
+        At least `size` rows must be allowed.
+        """
+        total = len(self) if allowed is None else allowed.count
+        scan, lists = _Scan(self, queries, allowed, total, size, False, pool), np.empty((len(queries), size), np.uint32)
+        for q in range(len(queries)):
+            lists[q], _ = scan.one(q)
+        return lists
 
 
+def default_dimensions(dimension: int) -> int:
+    """Return how many of so many numbers come first unless told otherwise."""
+    return min(dimension, max(EIGHTS, EIGHTS * round(FIRST_SHARE * dimension / EIGHTS)))
+
+
+@_overflowing
 def build(
     matrix: Matrix,
     metric: Metric,
     norms: Scores,
     *,
-    dimensions: int,
+    dimensions: int | None = None,
     rotate: bool = False,
     pool: ThreadPoolExecutor | None = None,
+    progress: Progress | None = None,
 ) -> Funnel:
     """Return the funnel of all rows of a matrix.
 
@@ -105,15 +151,19 @@ def build(
         matrix: (n, d) float32, float16 or int8; n at least 1.
         metric: of the search.
         norms: (n,) float32, the rows' lengths, finite.
-        dimensions: how many numbers come first, 1 to d.
+        dimensions: how many numbers come first, 1 to d; None: `default_dimensions`.
         rotate: turn rows to their principal axes, for vectors that were not trained to be cut.
         pool: threads that help; None: the calling thread alone.
+        progress: called with (rows done, rows) now and then; it may raise to stop.
 
     """
     count, dimension = matrix.shape
+    if count == 0:
+        raise ValueError("a funnel has at least 1 row, not 0")
+    dimensions = default_dimensions(dimension) if dimensions is None else dimensions
     if not 1 <= dimensions <= dimension:
         raise ValueError(f"vectors of {dimension} numbers have 1 to {dimension} first ones, not {dimensions}")
-    sample = np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64)
+    sample = sampled(norms, dimension)
     seen = prepared(matrix[sample], norms[sample], metric)
     centre, axes = np.zeros(dimension, np.float32), np.empty((dimension, 0), np.float32)
     if rotate:
@@ -130,8 +180,7 @@ def build(
         for first, last in todo:
             _write(funnel, prepared(matrix[first:last], norms[first:last], metric) - centre, first, last)
 
-    parts = [(first, min(first + _PART, count)) for first in range(0, count, _PART)]
-    shared(work, parts, matrix.nbytes, pool)
+    reported(work, count, 4 * dimension, pool, progress)
     return funnel
 
 
@@ -144,7 +193,7 @@ def search_batch(
     *,
     kept: int,
     norms: Scores | None = None,
-    allowed: Mask | None = None,
+    allowed: Mask | Allowed | None = None,
     exact: bool = False,
     pool: ThreadPoolExecutor | None = None,
 ) -> list[TopK]:
@@ -158,26 +207,22 @@ def search_batch(
         metric: that of the index.
         kept: rows that are scored exactly; at least k are. With `exact`, of these the first threshold is taken.
         norms: (n,) float32 for cosine.
-        allowed: (n,) bool or uint8; None allows every row.
+        allowed: (n,) bool or uint8, or Allowed; None allows every row.
         exact: return what `flat` returns.
         pool: threads that help; the calling thread always works too. None: the calling thread alone.
 
     """
-    mask = None if allowed is None else allowed.view(np.uint8)
-    total = len(index) if mask is None else int(np.count_nonzero(mask))
+    chosen = Allowed.of(allowed)
+    total = len(index) if chosen is None else chosen.count
     if metric == "cosine" and norms is None:
         norms = flat.norms(matrix)
     size = min(max(kept, k), total)
     if total == 0 or len(queries) == 0 or size == total:
         return flat.search_batch(matrix, queries, k, metric, allowed=allowed, norms=norms, pool=pool)
-    scan = _Scan(index, queries, mask, total, size, exact, pool)
-    lists = np.empty((len(queries), size), np.uint32)
     if not exact:
-        for q in range(len(queries)):
-            lists[q], _ = scan.one(q)
-        scores = flat.rank_lists(matrix, queries, lists, np.full(len(lists), size, np.int32), metric, norms)
-        return [_best(row, score, k) for row, score in zip(lists, scores, strict=True)]
-    found = []
+        lists = index.candidates(queries, size, chosen, pool)
+        return best(matrix, queries, k, metric, lists, np.full(len(lists), size, np.int32), norms)
+    scan, found = _Scan(index, queries, chosen, total, size, True, pool), []
     for q in range(len(queries)):
         rows, bounds = scan.one(q)
         # At least k rows score as much as the worst of the k best of these.
@@ -187,19 +232,25 @@ def search_batch(
     return found
 
 
-def problems(index: Funnel, rows: int, dimension: int) -> list[str]:
-    """Return what is wrong with a funnel over so many rows of so many numbers, a sentence each."""
-    first = index.coder.dimension
-    if not 1 <= first <= dimension:
-        return [f"{first} of {dimension} numbers come first"]
-    return mismatches(
+def problems(index: Funnel) -> list[str]:
+    """Return what is wrong with a funnel's arrays, a sentence each; one may only be searched without any."""
+    rows, dimension, first, scale = len(index.codes), index.centre.size, index.coder.dimension, index.coder.scale
+    if index.metric not in METRIC_CODES or rows == 0:
+        return [f"it has {rows} rows, and its metric is {index.metric!r}"]
+    if not 1 <= first <= dimension or not _LEAST_SCALE <= scale <= _LARGEST_SCALE:
+        return [f"{first} of {dimension} numbers come first, {scale} units each"]
+    turned = index.axes.ndim == 2 and index.axes.shape[1] > 0
+    found = mismatches(
         {
             "the centre is": (index.centre, np.float32, (dimension,)),
-            "axes are": (index.axes, np.float32, (dimension, first if index.axes.shape[-1] else 0)),
+            "axes are": (index.axes, np.float32, (dimension, first if turned else 0)),
             "codes are": (index.codes, np.uint8, (rows, index.coder.width)),
             "factors are": (index.factors, np.float32, (FACTORS, rows)),
         }
     )
+    if not found and not (np.isfinite(index.centre).all() and np.isfinite(index.axes).all()):
+        found.append("the centre or an axis is not finite")
+    return [*found, *calibrate.problems(index.curve)]
 
 
 class _Scan:
@@ -209,16 +260,16 @@ class _Scan:
         self,
         index: Funnel,
         queries: NDArray[Any],
-        mask: NDArray[np.uint8] | None,
+        allowed: Allowed | None,
         total: int,
         size: int,
         exact: bool,
         pool: ThreadPoolExecutor | None,
     ) -> None:
-        self.index, self.size, self.pool, self.allowed = index, size, pool, mask
-        few = mask is not None and total < LIST * len(mask)
-        self.rows = np.flatnonzero(mask).astype(np.uint32) if few and mask is not None else _NO_ROWS
-        self.passed = _NO_MASK if mask is None or few else mask
+        self.index, self.size, self.pool, self.allowed = index, size, pool, allowed
+        few = allowed is not None and total < LIST * len(allowed)
+        self.rows = allowed.rows if few and allowed is not None else _NO_ROWS
+        self.passed = _NO_MASK if allowed is None or few else allowed.mask
         self.total = total if few else len(index)
         self.bounds = np.empty(self.total, np.float32) if exact else _NO_BOUNDS
         self.ready, self.shifts, self.known = _queries(index, queries)
@@ -247,7 +298,7 @@ class _Scan:
             out = np.zeros(len(self.index), np.uint8)
             out[self.rows[good]] = 1
             return out
-        return good if self.allowed is None else good & (self.allowed != 0)
+        return good if self.allowed is None else good & (self.allowed.mask != 0)
 
 
 def _axes(centred: Floats, dimensions: int) -> Floats:
@@ -258,18 +309,24 @@ def _axes(centred: Floats, dimensions: int) -> Floats:
     return np.ascontiguousarray(axes[:, ::-1][:, :dimensions], np.float32)
 
 
-def _split(rows: Floats, axes: Floats, dimensions: int) -> tuple[Floats, Floats]:
+def _split(rows: Floats, axes: Floats, dimensions: int, product: Product = np.matmul) -> tuple[Floats, Floats]:
     """Return the first numbers of (n, d) rows, and what they leave out."""
     if not axes.shape[1]:
         return np.ascontiguousarray(rows[:, :dimensions]), rows[:, dimensions:]
-    front = rows @ axes
-    return front, np.asarray(rows - front @ axes.T, np.float32)
+    front = product(rows, axes)
+    return front, np.asarray(rows - product(front, axes.T), np.float32)
+
+
+def _alone(left: Floats, right: Floats) -> Floats:
+    """Return the product of two matrices without the threads of BLAS, for which a search would wait."""
+    return np.einsum("ij,jk->ik", left, right)
 
 
 def _lengths(rows: NDArray[Any]) -> NDArray[np.float64]:
     return np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
 
 
+@_overflowing
 def _write(funnel: Funnel, rows: Floats, first: int, last: int) -> None:
     """Write the codes and factors of the rows first .. last - 1, which are given, less the centre."""
     coder = funnel.coder
@@ -288,11 +345,12 @@ def _write(funnel: Funnel, rows: Floats, first: int, last: int) -> None:
     funnel.factors[:, first:last] = weights, adds, lengths, errors + slack, tails
 
 
+@_overflowing
 def _queries(index: Funnel, queries: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.int32], Floats]:
     """Return the first numbers of queries as codes, their shifts, and what else is known of each: (q, 6)."""
     coder, vectors = index.coder, ready(queries, index.metric)
     l2 = index.metric == "l2"
-    front, rest = _split(vectors - index.centre if l2 else vectors, index.axes, coder.dimension)
+    front, rest = _split(vectors - index.centre if l2 else vectors, index.axes, coder.dimension, _alone)
     codes, shifts = coder.queries(front)
     steps = np.abs(front).max(axis=1) / np.float32(127)
     whole = codes[:, : coder.dimension].astype(np.float32) * steps[:, None]
@@ -301,7 +359,3 @@ def _queries(index: Funnel, queries: NDArray[Any]) -> tuple[NDArray[np.int8], ND
     constants = -squares - _lengths(rest) ** 2 if l2 else np.einsum("ij,j->i", vectors, index.centre)
     known = [steps / coder.scale, constants, squares, _lengths(front - whole), sizes, _lengths(rest)]
     return codes, shifts, np.ascontiguousarray(np.stack(known, axis=1), np.float32)
-
-
-def _best(rows: Rows, scores: Scores, k: int) -> TopK:
-    return TopK(rows[:k], scores[:k], len(rows) > k and bool(scores[k] == scores[k - 1]))

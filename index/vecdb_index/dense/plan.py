@@ -34,7 +34,7 @@ FEW = 4
 
 
 class Plan(NamedTuple):
-    """The way chosen, how many candidates a walk keeps, and what it was thought to cost."""
+    """The way chosen, how wide it is (candidates that are kept; 0 where that says nothing), and its supposed cost."""
 
     kind: Kind
     ef: int
@@ -46,8 +46,8 @@ def choose(rows: int, allowed: int | None, k: int, ef: int) -> Plan:
     if allowed is None:
         return Plan("graph", ef, walk(rows, ef))
     if allowed <= FEW * k:
-        return Plan("scan", ef, 4.0 * allowed)
-    plans = [Plan("codes", ef, float(allowed))]
+        return Plan("scan", 0, 4.0 * allowed)
+    plans = [Plan("codes", 0, float(allowed))]
     share = allowed / rows
     longer = widened(rows, allowed, ef)
     plans.append(Plan("wide", longer, walk(rows, longer)))
@@ -60,8 +60,10 @@ def forced(kind: Kind, rows: int, allowed: int | None, k: int, ef: int) -> Plan:
     """Return the plan that somebody insists on; without a filter there is only to walk and to look at all."""
     if kind == "lists":
         kind = "graph"
+    if kind in ("codes", "scan"):
+        return Plan(kind, 0, 0.0)
     if allowed is None:
-        return Plan("graph" if kind in ("wide", "two_hops") else kind, ef, 0.0)
+        return Plan("graph", ef, 0.0)
     if kind == "graph":
         kind = "wide"
     return Plan(kind, widened(rows, allowed, ef) if kind == "wide" else ef, 0.0)

@@ -28,6 +28,11 @@ SPECS = {
     "ivf": api.Ivf(),
     "ivf(codes=4bit)": api.Ivf(codes="4bit"),
     "ivf(lists=50,codes=rabitq)": api.Ivf(50, "rabitq"),
+    "funnel": api.Funnel(),
+    "funnel(dimensions=5)": api.Funnel(5),
+    "funnel(rotate=true)": api.Funnel(rotate=True),
+    "funnel(dimensions=8,rotate=true)": api.Funnel(8, True),
+    "binary": api.Binary(),
 }
 
 
@@ -90,6 +95,12 @@ WRONG = [
     "hnsw(m=(5))",
     "ivf(codes=3bit)",
     "ivf(lists=0)",
+    "funnel(dimensions=0)",
+    "funnel(dimensions=9)",
+    "funnel(dimensions=half)",
+    "funnel(rotate=1)",
+    "funnel(rotate=yes)",
+    "binary(bits=1)",
 ]
 
 
@@ -231,15 +242,21 @@ def test_the_kind_is_changed_there_and_back(docs: None, vecdb: Run) -> None:
     (flat,) = json.loads(vecdb("index", "db", "docs", "--set", "flat", "--output", "json").stdout)
     plans = vecdb("query", "db", "docs", "--id", "3", "--explain").stderr
     (lists,) = json.loads(vecdb("index", "db", "docs", "--set", "ivf", "--output", "json").stdout)
+    (first,) = json.loads(vecdb("index", "db", "docs", "--set", "funnel(rotate=TRUE)", "--output", "json").stdout)
+    (signs,) = json.loads(vecdb("index", "db", "docs", "--set", "binary", "--output", "json").stdout)
+    codes = vecdb("query", "db", "docs", "--id", "3", "--explain", "--ef", "20").stderr
     (back,) = json.loads(vecdb("index", "db", "docs", "--set", "hnsw", "--output", "json").stdout)
 
-    assert [(one["index"], one["rows"]) for one in (made, flat, lists, back)] == [
+    assert [(one["index"], one["rows"]) for one in (made, flat, lists, first, signs, back)] == [
         ("hnsw", {"hnsw": ROWS}),
         ("flat", {"flat": ROWS}),
         ("ivf", {"ivf": ROWS}),
+        ("funnel(rotate=true)", {"funnel": ROWS}),
+        ("binary", {"binary": ROWS}),
         ("hnsw", {"hnsw": ROWS}),
     ]
     assert b"scan" in plans
+    assert b"codes" in codes
 
 
 def test_new_parameters_build_the_index_again(docs: None, vecdb: Run) -> None:

@@ -82,9 +82,9 @@ class Searcher:
         """The recall at each width of a walk."""
         return self.graph.curve
 
-    def wider(self, k: int) -> int:
-        """Return how many more candidates a search for k rows keeps than one for ten."""
-        return int(np.ceil(PER_ROW * max(0, k - 10)))
+    def wider(self, width: int, k: int) -> int:
+        """Return how many candidates a search for k rows keeps, where one for ten keeps `width`."""
+        return width + int(np.ceil(PER_ROW * max(0, k - 10)))
 
     def plan(self, allowed: int | None, k: int, width: int, kind: Kind | None = None) -> Plan:
         """Choose how to search among so many allowed rows, None: all; `kind` insists on one way."""

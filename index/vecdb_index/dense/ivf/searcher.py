@@ -48,16 +48,18 @@ class IvfSearcher:
         """The recall at each number of lists."""
         return self.index.curve
 
-    def wider(self, k: int) -> int:
-        """Return how many more lists a search for k rows reads than one for ten."""
-        return 0
+    def wider(self, width: int, k: int) -> int:
+        """Return how many lists a search for k rows reads, where one for ten reads `width`: as many."""
+        return width
 
     def plan(self, allowed: int | None, k: int, width: int, kind: Kind | None = None) -> Plan:
         """Choose how to search: read `width` lists, or scan where few rows are allowed; `kind` insists on one way."""
         few = allowed is not None and (
             allowed <= FEW * k or allowed * CODES_PER_ROW <= len(self.index) * width / self.index.lists
         )
-        return Plan("scan" if kind == "scan" or (few and kind is None) else "lists", width, 0.0)
+        if kind == "scan" or (few and kind is None):
+            return Plan("scan", 0, 0.0)
+        return Plan("lists", width, 0.0)
 
     def answers(
         self,

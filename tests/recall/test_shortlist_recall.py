@@ -1,0 +1,83 @@
+"""Funnels and signs through the public API against the exact scan, on the demo's real texts: floors of recall."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import vecdb
+from support.graphs import plans_of
+from vecdb import demo
+
+HELD_OUT = 40
+"""One text of so many is asked for, and no row: questions that no index was measured with."""
+SHORT = 0.015
+"""As much less than what was asked for is chance."""
+KINDS = {"funnel": vecdb.Funnel(), "turned": vecdb.Funnel(rotate=True), "binary": vecdb.Binary()}
+SETTINGS = vecdb.Settings(background=False, free_bytes=0)
+METRICS = ["cosine", "dot", "l2"]
+DTYPES = ["float32", *(pytest.param(dtype, marks=pytest.mark.slow) for dtype in ("float16", "int8"))]
+
+
+@pytest.fixture(scope="module")
+def vectors() -> np.ndarray:
+    column = demo.load().column("embedding").combine_chunks()
+    return column.values.to_numpy(zero_copy_only=False).reshape(len(column), -1).astype(np.float32)
+
+
+@pytest.fixture
+def database() -> Iterator[vecdb.Database]:
+    with vecdb.connect(":memory:", settings=SETTINGS) as opened:
+        yield opened
+
+
+def filled(database: vecdb.Database, vectors: np.ndarray, index: Any, metric: str, dtype: str) -> Any:
+    """Return a collection of most vectors with its index, and the others."""
+    matrix = (np.clip(np.rint(vectors * 600), -127, 127) if dtype == "int8" else vectors).astype(dtype)
+    asked = np.arange(len(matrix)) % HELD_OUT == 0
+    field: Any = vecdb.Vector(matrix.shape[1], index=index, metric=metric, dtype=dtype)  # pyright: ignore[reportArgumentType]
+    docs = database.create_collection("docs", vecdb.Schema(id=vecdb.Id("int64"), n=vecdb.Int64(), v=field))
+    numbers = np.arange(int((~asked).sum()))
+    docs.upsert({"id": numbers, "n": numbers % 100, "v": matrix[~asked]})
+    docs.flush()
+    assert docs.build_indexes() == 1
+    return docs, matrix[asked]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_recall_is_what_was_asked_for(
+    database: vecdb.Database, vectors: np.ndarray, kind: str, metric: str, dtype: str
+) -> None:
+    docs, questions = filled(database, vectors, KINDS[kind], metric, dtype)
+
+    for recall in (0.9, 0.95, 0.99):
+        assert plans_of(docs.search(v=questions[0], recall=recall)) == ["codes"]
+        report = docs.recall(questions, recall=recall)
+
+        assert report.plans == {"codes": len(questions)}
+        assert report.recall >= recall - SHORT
+
+
+@pytest.mark.parametrize("k", [1, 25, 50])
+@pytest.mark.parametrize("kind", KINDS)
+def test_recall_of_other_numbers_of_rows(database: vecdb.Database, vectors: np.ndarray, kind: str, k: int) -> None:
+    docs, questions = filled(database, vectors, KINDS[kind], "cosine", "float32")
+
+    report = docs.recall(questions, recall=0.95, k=k)
+
+    assert report.plans == {"codes": len(questions)}
+    assert report.recall >= 0.95 - SHORT
+
+
+@pytest.mark.parametrize("where", ["n < 50", "n < 10", "n = 7"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_recall_under_filters(database: vecdb.Database, vectors: np.ndarray, kind: str, where: str) -> None:
+    docs, questions = filled(database, vectors, KINDS[kind], "cosine", "float32")
+
+    report = docs.recall(questions, where=where, recall=0.95)
+
+    assert report.short == 0
+    assert report.recall >= 0.95 - SHORT
