@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecdb_index.codes.scalar import Codes, ScalarCoder
+from vecdb_index.dense import flat
 from vecdb_index.dense.hnsw.graph import EF_CONSTRUCTION, ENTRIES, MOST_ROWS, Graph, M
 from vecdb_index.dense.hnsw.reach import connect
 from vecdb_index.slices import HELPER_BYTES, Slice, shared
@@ -20,6 +21,9 @@ from vecdb_index.types import Matrix, Metric, Scores
 
 BATCH = 2048
 """Rows inserted at once, at most: more would know too little of each other."""
+PIVOTS = 128
+"""Rows of a batch that the others are compared with, to find which lie near each other: they walk through the same
+codes, so those are in the cache. A row took 0.83 of the time."""
 SLICE = 64
 """Rows of one call of a kernel: at most a few tens of milliseconds."""
 ORDER_SEED = 0x5EED
@@ -115,12 +119,20 @@ class Builder:
         first = count - len(self.left)
         while done < len(self.left):
             batch = self.left[done : done + min(done + 1, BATCH)]
-            self._insert(batch)
+            self._insert(self._side_by_side(batch))
             done += len(batch)
             self.entries = self._earliest(np.concatenate([self.entries, batch]))
             if progress is not None:
                 progress(first + done, count)
         connect(self.links, self.entries, lambda rows: self.find(rows, NEAREST_EF, 1)[0][:, 0])
+
+    def _side_by_side(self, rows: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return the rows in another order, near ones next to each other: they walk through the same codes."""
+        if len(rows) < PIVOTS:
+            return rows
+        numbers = self.codes[rows].astype(np.float32) - 128
+        nearest = np.array([found.rows for found in flat.search_batch(numbers[:PIVOTS], numbers, 3, "dot")])
+        return rows[np.lexsort(nearest.T[::-1])]
 
     def find(self, rows: NDArray[np.int32], ef: int, most: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Choose links for rows that no link leads to: (k, most) rows, how many (k,), from ef candidates."""
