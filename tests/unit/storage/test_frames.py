@@ -1,11 +1,12 @@
 """Frames: which writes share one."""
 
 import pyarrow as pa
+import pytest
 
 from support.store import rows, small_schema
 from vecdb.schema.records import validated_batch
 from vecdb.storage import wal
-from vecdb.storage.frames import SHARED_BYTES, frames_of
+from vecdb.storage.frames import frames_of
 from vecdb.storage.group_commit import Write
 from vecdb.storage.writes import delete_write, upsert_write
 
@@ -30,10 +31,12 @@ def test_rows_keep_their_order_in_a_shared_frame() -> None:
     assert batch.equals(frame.upserted.batch)
 
 
-def test_a_frame_ends_when_it_is_large() -> None:
+def test_a_frame_ends_when_it_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = 1 << 15
+    monkeypatch.setattr("vecdb.storage.frames.SHARED_BYTES", room)
     size = one(0).batch
     assert size is not None
-    count = 2 * SHARED_BYTES // size.get_total_buffer_size()
+    count = 2 * room // size.get_total_buffer_size()
 
     frames = frames_of([one(number) for number in range(count + 2)], SCHEMA, 0)
 
