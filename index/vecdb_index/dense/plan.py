@@ -30,7 +30,8 @@ WIDER = 1.2
 SMALLEST_SHARE, LARGEST_SHARE = 0.02, 0.2
 """Below the one two hops lose their way, above the other the walk over all rows is faster and finds more."""
 FEW = 4
-"""Up to so many allowed rows per row asked for are scored at once, without codes."""
+"""Up to so many allowed rows per row asked for are scored at once, without codes, by indexes that are not a graph. A
+graph looks at their codes and scores them in the same call, in half the time."""
 
 
 class Plan(NamedTuple):
@@ -45,8 +46,6 @@ def choose(rows: int, allowed: int | None, k: int, ef: int) -> Plan:
     """Return the cheapest plan; allowed None: all rows, else at least 1."""
     if allowed is None:
         return Plan("graph", ef, walk(rows, ef))
-    if allowed <= FEW * k:
-        return Plan("scan", 0, 4.0 * allowed)
     plans = [Plan("codes", 0, float(allowed))]
     share = allowed / rows
     longer = widened(rows, allowed, ef)

@@ -149,7 +149,7 @@ def test_every_plan_finds_what_is_allowed(kind: plans.Kind, share: float) -> Non
 
 def test_the_plan_follows_what_it_costs() -> None:
     assert plans.choose(100_000, None, 10, 100).kind == "graph"
-    assert plans.choose(100_000, 30, 10, 100).kind == "scan"
+    assert plans.choose(100_000, 30, 10, 100).kind == "codes"
     assert plans.choose(100_000, 1000, 10, 100).kind == "codes"
     assert plans.choose(10_000_000, 1_500_000, 10, 100).kind == "two_hops"
     assert plans.choose(100_000, 90_000, 10, 100).kind == "wide"

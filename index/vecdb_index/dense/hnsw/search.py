@@ -19,6 +19,10 @@ from vecdb_index.types import METRIC_CODES, Answers, Mask, Matrix, Metric, Score
 RESCORED = 2
 """Candidates that are scored exactly, per row asked for: codes confuse near neighbours, rarely more than these."""
 RESCORED_LEAST = 20
+FILTERED, FILTERED_LEAST, FILTERED_SHARE = 4, 160, 0.9
+"""The same, under a filter that no more than this share of the rows passes: the sum of both. Where it keeps the rows
+that are far from the query, their scores lie so close together that codes confuse many: the farthest 5, 20 and 50 % of
+60,000 texts had recall .93, .91 and .90 with 20 rows for 10, and 1.0, .99 and .99 with 200."""
 ENOUGH = 0.5
 """Where a walk over all rows met less than this share of the allowed candidates that chance would have it meet, the
 allowed rows lie away from the query and their codes are looked at instead."""
@@ -132,6 +136,9 @@ class Searcher:
         # Room is made for so many: k may be any number.
         rescored = min(max(RESCORED * k, RESCORED_LEAST), self._rows)
         ef = min(max(plan.ef, rescored), self._rows)
+        if allowed is not None and allowed.count < FILTERED_SHARE * self._rows:
+            more = FILTERED * k + FILTERED_LEAST
+            rescored = min(more, self._rows if plan.kind == "codes" else ef)
         entries, mask, listed = graph.entries, _NO_MASK, _NO_ROWS
         if plan.kind == "codes":
             listed = np.arange(self._rows, dtype=np.uint32) if allowed is None else allowed.rows
