@@ -25,28 +25,34 @@ class Query:
     Attributes:
         terms: packed.
         weights: (t,) float64, positive and finite.
-        base: of BM25's curve, see kernels/inverted.py; what a row adds with a term is weight / (1 + (base + slope *
-            length) / count). 0 for sparse vectors.
-        slope: of the curve; 0 for sparse vectors.
+        curve: limit, base and slope of what a row's value adds, see kernels/inverted.py.
         kind: of the indexes that it may be put to.
 
     """
 
     terms: Packed
     weights: NDArray[np.float64]
-    base: float = 0.0
-    slope: float = 0.0
+    curve: tuple[float, float, float] = (0.0, 1.0, 0.0)
     kind: str = "weights"
 
-    def exponent(self, index: Inverted) -> int:
-        """Return e: a unit of this query's scores is 2^-e. For BM25 the same for all indexes."""
-        most = self._most if self.kind == "counts" else self._most * LARGEST_VALUE * index.scale
-        # Each term may be rounded up by one.
-        return math.floor(math.log2((MOST_UNITS - 2 * len(self.weights)) / most))
+    def units(self, scale: float = 1.0) -> tuple[int, NDArray[np.float32]]:
+        """Return e, and what a value of 1 adds for each term at most, in units of 2^-e.
+
+        For BM25, whose scale is always 1, these are the same for all indexes.
+        """
+        return self._usual if self.kind == "counts" else self._scaled(LARGEST_VALUE * scale, scale)
 
     @cached_property
-    def _most(self) -> float:
-        return float(self.weights.sum())
+    def _usual(self) -> tuple[int, NDArray[np.float32]]:
+        return self._scaled(1.0, 1.0)
+
+    def _scaled(self, largest: float, scale: float) -> tuple[int, NDArray[np.float32]]:
+        if len(self.weights) == 0:
+            return 0, np.empty(0, np.float32)
+        # Each term may be rounded up by one.
+        room = MOST_UNITS - 2 * len(self.weights)
+        exponent = math.floor(math.log2(room / (float(self.weights.sum()) * largest)))
+        return exponent, np.ldexp(self.weights * scale, exponent).astype(np.float32)
 
 
 def idf(rows: int, frequencies: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -87,7 +93,7 @@ def bm25(
     given = np.fromiter(boosts.values(), np.float64, len(boosts))
     slope = k1 * b / average if average > 0 else 0.0
     weights = _checked(given) * idf(rows, frequencies)
-    return Query(terms, weights, k1 * (1 - b) if average > 0 else k1, slope, "counts")
+    return Query(terms, weights, (1.0, k1 * (1 - b), slope), "counts")
 
 
 def sparse(dimensions: Sequence[int] | NDArray[np.integer], weights: NDArray[np.floating]) -> Query:

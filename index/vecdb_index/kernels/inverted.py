@@ -4,8 +4,10 @@ What a posting adds is a whole number of units, at least 1, and a unit is so lar
 exact in any order, whoever adds them up, and exact as float32: equal scores are equal, and what was skipped could not
 have been better.
 
-    counts   weight / (1 + (base + slope * length) / value), the curve of BM25
-    weights  weight * value; told by empty `lengths`
+    weight / (limit + (base + slope * length) / value)
+
+With limit 1 that is BM25 (value is how often the row has the term), with limit 0, base 1 and slope 0 a product with a
+weight.
 
 A search goes through windows of rows. In each, the most that every term can add is known from the maxima of its blocks
 of BLOCK postings. Terms that cannot bring a row among the best even together are set aside; the postings of the others
@@ -20,15 +22,21 @@ import numpy as np
 from numba import types
 
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
-from vecdb_index.kernels.topk import keep
+from vecdb_index.kernels.topk import CHUNK, keep
 
 BLOCK_BITS = 7
 BLOCK = 1 << BLOCK_BITS
 """Postings that share a maximum."""
 WINDOW = 1 << 12
 """Rows that are looked at together; their sums fit the fastest cache."""
-FEW = 32
+FEW = 16
 """So many postings are looked at themselves, for the most that they can add."""
+LOOKUP = 8
+"""To look a row up takes as long as to add so many postings."""
+BULK = 256
+"""To count the sums within reach takes as long as to add so many postings."""
+SPARSE = 128
+"""In a window with fewer postings it is faster to go through these again than through all sums."""
 
 _ROW, _VALUE, _PLACE, _MASK, _REAL, _SUM = (
     types.uint32,
@@ -38,8 +46,9 @@ _ROW, _VALUE, _PLACE, _MASK, _REAL, _SUM = (
     types.float32,
     types.int32,
 )
-AT, STOP, UNTIL = range(3)
-"""What a line of `spans` holds: the term's next posting, the end of its postings, the end of those in the window."""
+AT, STOP, UNTIL, NEAR, WITHIN = range(5)
+"""What a line of `spans` holds: the term's next posting, the end of its postings, the end of those in the window, the
+one that was looked up last, and, by order, the most that the terms set aside up to this one can add."""
 
 
 @helper
@@ -60,31 +69,25 @@ def seek(rows: Any, start: Any, stop: Any, row: Any) -> Any:
 
 
 @helper
-def gain(value: Any, length: Any, counted: Any, weight: Any, base: Any, slope: Any) -> Any:
+def gain(value: Any, length: Any, weight: Any, limit: Any, base: Any, slope: Any) -> Any:
     """Return what a posting adds. Rounding keeps the order: more with a larger value, less with a greater length."""
-    value = np.float32(value)
-    if counted:
-        added = weight / (np.float32(1) + (base + slope * np.float32(length)) / value)
-    else:
-        added = weight * value
+    added = weight / (limit + (base + slope * np.float32(length)) / np.float32(value))
     return max(np.int32(added + np.float32(0.5)), np.int32(1))
 
 
 @helper
 def _most(
-    rows: Any, values: Any, lengths: Any, tops: Any, shortest: Any, at: Any, until: Any, weight: Any, base: Any, slope: Any
+    rows: Any, values: Any, lengths: Any, tops: Any, shortest: Any, at: Any, until: Any, weight: Any, limit: Any, base: Any, slope: Any
 ) -> Any:
     """Return the most that one of the postings at .. until - 1 can add."""
-    most = np.int32(0)
-    counted = lengths.shape[0] > 0
-    if until - at <= FEW:
-        for i in range(at, until):
-            length = lengths[rows[i]] if counted else np.uint32(0)
-            most = max(most, gain(values[i], length, counted, weight, base, slope))
-    else:
-        for block in range(at >> BLOCK_BITS, ((until - 1) >> BLOCK_BITS) + 1):
-            length = shortest[block] if counted else np.uint32(0)
-            most = max(most, gain(tops[block], length, counted, weight, base, slope))
+    most, counted = np.int32(0), lengths.shape[0] > 0
+    few = until - at <= FEW
+    first, last = (at, until) if few else (at >> BLOCK_BITS, ((until - 1) >> BLOCK_BITS) + 1)
+    for i in range(first, last):
+        value, length = values[i] if few else tops[i], np.uint32(0)
+        if counted:
+            length = lengths[rows[i]] if few else shortest[i]
+        most = max(most, gain(value, length, weight, limit, base, slope))
     return most
 
 
@@ -94,29 +97,75 @@ def _add(
     values: Any,
     lengths: Any,
     allowed: Any,
-    span: Any,
+    at: Any,
+    until: Any,
     low: Any,
     weight: Any,
+    limit: Any,
     base: Any,
     slope: Any,
+    reals: Any,
     gains: Any,
     sums: Any,
-    met: Any,
-    count: Any,
-) -> Any:
-    """Add a term's postings of the window to the sums; return how many rows were met."""
-    counted = lengths.shape[0] > 0
-    for start in range(span[AT], span[UNTIL], BLOCK):
-        stop = min(start + BLOCK, span[UNTIL])
-        for i in range(start, stop):
-            length = lengths[rows[i]] if counted else np.uint32(0)
-            gains[i - start] = gain(values[i], length, counted, weight, base, slope)
-        for i in range(start, stop):
-            row = np.int64(rows[i])
-            if allowed.shape[0] == 0 or allowed[row] != 0:
-                met[count] = np.int32(row - low)
-                count += sums[row - low] == 0
-                sums[row - low] += gains[i - start]
+) -> None:
+    """Add the gains of a term's postings in the window to the sums of their rows, if these are allowed."""
+    counted, first = lengths.shape[0] > 0, np.uint64(low)
+    for start in range(at, until, BLOCK):
+        stop = min(start + BLOCK, until)
+        if allowed.shape[0] > 0:
+            for i in range(start, stop):
+                row = np.int64(rows[i])
+                if allowed[row] != 0:
+                    length = lengths[row] if counted else np.uint32(0)
+                    sums[row - low] += gain(values[i], length, weight, limit, base, slope)
+            continue
+        # Three loops, so that the one in the middle is done with vectors; places without a sign, which numba need not
+        # look at; no slices of arrays, which it would count as references.
+        begin, count = np.uint64(start), np.uint64(stop - start)
+        for i in range(count):
+            reals[i] = np.float32(lengths[rows[begin + i]]) if counted else np.float32(0)
+        for i in range(count):
+            gains[i] = gain(values[begin + i], reals[i], weight, limit, base, slope)
+        for i in range(count):
+            sums[np.uint64(rows[begin + i]) - first] += gains[i]
+
+
+@helper
+def _within_reach(sums: Any, least: Any) -> Any:
+    """Return how many sums are at least so much."""
+    count, least = np.int32(0), np.int32(least)
+    for place in range(WINDOW):
+        count = np.int32(count + np.int32(sums[place] >= least))
+    return np.int64(count)
+
+
+@helper
+def _collect(rows: Any, spans: Any, order: Any, aside: Any, low: Any, least: Any, sums: Any, met: Any, found: Any) -> Any:
+    """Clear the sums; write those of at least `least`, which is above 0, and the places of their rows. Return how many.
+
+    Places ascend, unless there were few postings.
+    """
+    count, postings = 0, np.int64(0)
+    for j in range(aside, order.shape[0]):
+        postings += spans[order[j], UNTIL] - spans[order[j], AT]
+    if postings < SPARSE:
+        for j in range(aside, order.shape[0]):
+            for at in range(spans[order[j], AT], spans[order[j], UNTIL]):
+                place = np.int64(rows[at]) - low
+                if sums[place] >= least:
+                    met[count], found[count] = place, sums[place]
+                    count += 1
+                sums[place] = 0
+        return count
+    for start in range(0, WINDOW, CHUNK):
+        hits = np.int32(0)
+        for place in range(start, start + CHUNK):
+            hits = np.int32(hits + np.int32(sums[place] >= least))
+        if hits > 0:
+            for place in range(start, start + CHUNK):
+                met[count], found[count] = place, sums[place]
+                count += sums[place] >= least
+    sums[:WINDOW] = 0
     return count
 
 
@@ -145,6 +194,7 @@ def _look_up(
     within: Any,
     spans: Any,
     weights: Any,
+    limit: Any,
     base: Any,
     slope: Any,
 ) -> Any:
@@ -154,10 +204,15 @@ def _look_up(
         if total + within[j] < need:
             return total
         i = order[j]
-        at = seek(rows, spans[i, AT], spans[i, UNTIL], row)
-        if at < spans[i, UNTIL] and np.int64(rows[at]) == row:
+        until = spans[i, UNTIL]
+        near = spans[i, NEAR] if np.int64(rows[spans[i, NEAR]]) <= row else spans[i, AT]
+        at = seek(rows, near, until, row)
+        if at == until:
+            continue
+        spans[i, NEAR] = at
+        if np.int64(rows[at]) == row:
             length = lengths[row] if counted else np.uint32(0)
-            total += gain(values[at], length, counted, weights[i], base, slope)
+            total += gain(values[at], length, weights[i], limit, base, slope)
     return total
 
 
@@ -202,33 +257,34 @@ def best(
     Args:
         rows: (p,) of all postings.
         values: (p,) counts or weights, at least 1.
-        lengths: (n,) tokens of each row, or empty: values are weights.
+        lengths: (n,) tokens of each row, or empty: they are 0.
         tops: (blocks,) the largest value of each block.
         shortest: (blocks,) the least length of its rows, or empty.
         offsets: (all terms + 1,) where the postings of a term begin.
         starts: (q + 1,) query i has the terms starts[i] to starts[i + 1].
         terms: (t,) places of terms in the index.
         weights: (t,) units.
-        curves: (q, 2) base and slope of each query.
+        curves: (q, 3) limit, base and slope of each query.
         allowed: (n,) or empty: all rows are allowed.
         every: nothing is skipped: the same rows, more slowly.
-        room: (4, more than WINDOW, and BLOCK more than the terms of a query) int32; the first line is 0 and left so.
-        spans: (at least the terms of a query, 4).
+        room: (7, more than WINDOW, and at least the terms of a query); the first line is 0 and left so.
+        spans: (at least the terms of a query, 5).
         keys: (q, k) heaps of topk.py, of keys that are the sum above the inverted row.
         states: (q, 2) of topk.py.
 
     """
-    sums, met, gains = room[0], room[1], room[2]
+    sums, met, found, gains = room[0], room[1], room[2], room[3]
+    reals = room[4].view(np.float32)
     for q in range(keys.shape[0]):
         ours = terms[starts[q] : starts[q + 1]]
         weight = weights[starts[q] : starts[q + 1]]
-        base, slope = curves[q, 0], curves[q, 1]
+        limit, base, slope = curves[q, 0], curves[q, 1], curves[q, 2]
         count = ours.shape[0]
-        most, within, order = room[3, :count], spans[:count, 3], room[2, BLOCK : BLOCK + count]
+        most, order, within = room[5, :count], room[6, :count], spans[:count, WITHIN]
         for i in range(count):
             spans[i, AT], spans[i, STOP] = offsets[ours[i]], offsets[ours[i] + 1]
             order[i] = i
-        need = np.int32(0)
+        need = np.int64(0)
         while True:
             low = np.int64(1) << 32
             for i in range(count):
@@ -240,31 +296,42 @@ def best(
                 at, stop = spans[i, AT], spans[i, STOP]
                 until = at if at == stop else seek(rows, at, stop, low + WINDOW)
                 spans[i, UNTIL] = until
-                most[i] = _most(rows, values, lengths, tops, shortest, at, until, weight[i], base, slope)
+                spans[i, NEAR] = min(at, stop - 1)
+                most[i] = _most(rows, values, lengths, tops, shortest, at, until, weight[i], limit, base, slope)
             _sort(order, most)
-            aside, rest = 0, np.int32(0)
+            aside, rest = 0, np.int64(0)
             while not every and aside < count and rest + most[order[aside]] < need:
                 rest += most[order[aside]]
                 within[aside] = rest
                 aside += 1
-            hits = 0
-            for j in range(aside, count):
-                i = order[j]
-                hits = _add(
-                    rows, values, lengths, allowed, spans[i], low, weight[i], base, slope, gains, sums, met, hits
-                )
+            j, added = count if aside < count else 0, np.int64(0)
+            while j > 0:
+                i = order[j - 1]
+                at, until = spans[i, AT], spans[i, UNTIL]
+                # Of the terms set aside, those are added all the same that would be looked up too often.
+                if j <= aside and LOOKUP * added < until - at:
+                    break
+                if j <= aside and BULK < until - at and LOOKUP * _within_reach(sums, need - within[j - 1]) < until - at:
+                    break
+                _add(rows, values, lengths, allowed, at, until, low, weight[i], limit, base, slope, reals, gains, sums)
+                added += until - at
+                j -= 1
+            if aside < count:
+                aside = min(aside, j)
+                rest = within[aside - 1] if aside > 0 else np.int64(0)
+            least = np.int32(max(need - rest, 1))
+            hits = _collect(rows, spans, order, aside, low, least, sums, met, found) if aside < count else 0
             for h in range(hits):
-                total, row = sums[met[h]], low + met[h]
-                sums[met[h]] = 0
+                total, row = np.int64(found[h]), low + met[h]
                 if total + rest >= need:
                     total = _look_up(
-                        rows, values, lengths, row, total, need, aside, order, most, within, spans, weight, base, slope
+                        rows, values, lengths, row, total, need, aside, order, most, within, spans, weight, limit, base, slope
                     )
                     if total >= need:
                         key = (np.uint64(total) << np.uint64(32)) | np.uint64(np.uint32(0xFFFFFFFF) - np.uint32(row))
                         keep(keys[q], states[q], key)
                         if np.int64(states[q, 0]) == keys.shape[1]:
-                            need = np.int32(keys[q, 0] >> np.uint64(32))
+                            need = np.int64(keys[q, 0] >> np.uint64(32))
             for i in range(count):
                 spans[i, AT] = spans[i, UNTIL]
 
@@ -278,6 +345,7 @@ def best(
     frozen(_REAL, 1),
     _REAL,
     _REAL,
+    _REAL,
     frozen(_ROW, 1),
     filled(_SUM, 1),
 )
@@ -288,6 +356,7 @@ def totals(
     offsets: Any,
     terms: Any,
     weights: Any,
+    limit: Any,
     base: Any,
     slope: Any,
     asked: Any,
@@ -304,4 +373,4 @@ def totals(
                 break
             if np.int64(rows[at]) == row:
                 length = lengths[row] if counted else np.uint32(0)
-                out[j] += gain(values[at], length, counted, weights[i], base, slope)
+                out[j] += gain(values[at], length, weights[i], limit, base, slope)
