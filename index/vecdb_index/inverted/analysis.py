@@ -17,9 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 ENGLISH_STOP_WORDS = frozenset(
-    "a an and are as at be but by for if in into is it no not of on or s such t that the their then there these they "
-    "this to was will with".split()
-)
+  [
+    "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it", "no", "not", "of",
+    "on", "or", "s", "such", "t", "that", "the", "their", "then", "there", "these", "they", "this", "to", "was",
+    "will", "with",
+  ]
+)  # fmt: skip
 """Lucene's list for English; s and t are what "it's" and "don't" leave behind."""
 STOP_WORDS = {"english": ENGLISH_STOP_WORDS}
 """Stop words that are known by language; the others have none unless given."""
@@ -175,7 +178,7 @@ def _words(text: str) -> list[str]:
 
 @functools.cache
 def _any_word() -> re.Pattern[str]:
-    """Return the pattern of a word: Python's \\w leaves out the marks without which Hindi or Tamil fall apart."""
+    """Return the pattern of a word: with the marks that Python's own leaves out; Hindi or Tamil fall apart then."""
     marks = [code for code in range(_PLANES) if unicodedata.category(chr(code))[0] == "M"]
     ends = [i for i in range(1, len(marks)) if marks[i] != marks[i - 1] + 1]
     runs = zip([0, *ends], [*ends, len(marks)], strict=True)

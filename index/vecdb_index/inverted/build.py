@@ -64,7 +64,7 @@ def from_sparse(
 
     """
     kept = weights > 0
-    places = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])
+    places = _offsets(kept.astype(np.int64))
     distinct, ids = np.unique(np.asarray(dimensions)[kept], return_inverse=True)
     scale = float(weights.max(initial=0)) / int(MOST) or 1.0
     values = np.maximum(np.rint(weights[kept].astype(np.float64) / scale), 1).astype(np.uint8)
@@ -93,8 +93,7 @@ def _made(
     out_rows, values = np.empty(offsets[-1], np.uint32), np.empty(offsets[-1], np.uint8)
     placed = np.empty(int(tokens.sum()) if positions else 0, np.uint32)
     place(ids, starts, weights, seen, offsets[:-1].copy(), _offsets(tokens)[:-1].copy(), out_rows, values, placed)
-    lengths = lengths if kind == "counts" else lengths[:0]
-    return Inverted.made(kind, rows, scale, words, offsets, out_rows, values, lengths, placed, origin)
+    return Inverted.made(kind, scale, words, offsets, out_rows, values, lengths, placed, origin)
 
 
 def _offsets(counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -13,8 +13,8 @@ from vecdb_index.kernels.postings import GONE, LAST
 
 def problems(index: Inverted) -> list[str]:
     """Return what is wrong with an index's arrays, a sentence each; one may only be searched without any."""
-    counted, count, size = index.kind == "counts", index.count, len(index.rows)
-    if index.kind not in ("counts", "weights") or not 0 <= count < GONE:
+    count, size = len(index.lengths), len(index.rows)
+    if index.kind not in ("counts", "weights") or count >= GONE:
         return [f"it holds {index.kind!r} of {count} rows"]
     if not 0 < index.scale < np.inf:
         return [f"its scale is {index.scale}"]
@@ -27,9 +27,9 @@ def problems(index: Inverted) -> list[str]:
             "offsets are": (index.offsets, np.int64, (max(terms, 0) + 1,)),
             "rows are": (index.rows, np.uint32, (size,)),
             "values are": (index.values, np.uint8, (size,)),
-            "lengths are": (index.lengths, np.uint32, (count if counted else 0,)),
+            "lengths are": (index.lengths, np.uint32, (count,)),
             "the blocks' values are": (index.tops, np.uint8, (full,)),
-            "the blocks' lengths are": (index.shortest, np.uint32, (full if counted else 0,)),
+            "the blocks' lengths are": (index.shortest, np.uint32, (full,)),
             "positions are": (index.positions, np.uint32, (index.positions.size,)),
             "the blocks' positions are": (index.begins, np.int64, (full if placed else 0,)),
         }
@@ -78,8 +78,8 @@ def _postings(index: Inverted) -> Iterator[str]:
         if len(positions):
             yield "there are positions without postings"
         return
-    if rows.max() >= index.count:
-        yield f"a posting lies outside the {index.count} rows"
+    if rows.max() >= len(index):
+        yield f"a posting lies outside the {len(index)} rows"
         return
     behind = rows[1:] > rows[:-1]
     behind[index.offsets[1:-1] - 1] = True
@@ -90,6 +90,8 @@ def _postings(index: Inverted) -> Iterator[str]:
     if len(positions) and (positions[-1] < LAST or int(np.count_nonzero(positions >= LAST)) != len(rows)):
         yield f"the positions are not those of {len(rows)} postings"
         return
+    if not ((positions[1:] & ~LAST > positions[:-1]) | (positions[:-1] >= LAST)).all():
+        yield "the positions of a posting do not ascend"
     summary = blocks(rows, index.values, index.lengths, positions)
     names = ("values", "lengths", "positions")
     for name, kept, right in zip(names, (index.tops, index.shortest, index.begins), summary, strict=True):

@@ -21,6 +21,9 @@ Places: TypeAlias = NDArray[np.int64]
 Packed: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """Terms one after the other: their bytes, and (terms + 1,) where each begins."""
 
+NAMES = "words", "word_offsets", "offsets", "rows", "values", "lengths", "tops", "shortest", "positions", "begins"
+"""The arrays of an index."""
+
 
 @dataclass(frozen=True)
 class Inverted:
@@ -28,16 +31,15 @@ class Inverted:
 
     Attributes:
         kind: what values are.
-        count: n, how many rows there are, those without any term included.
         scale: what a value of 1 is worth; 1.0 for counts.
         words: uint8, the bytes of all terms; they ascend, and are different.
         word_offsets: (t + 1,) int64, where each term begins in `words`.
         offsets: (t + 1,) int64: term i has the postings offsets[i] to offsets[i + 1], at least one.
         rows: (p,) uint32, the row of each posting; ascending within a term.
         values: (p,) uint8, at least 1. A count of 255 stands for more, too.
-        lengths: (n,) uint32, how many tokens each row has; empty for weights.
+        lengths: (n,) uint32, how many tokens, or weights, each row has.
         tops: (p / BLOCK,) uint8, the largest value of each block of postings.
-        shortest: (p / BLOCK,) uint32, the least length of a row in each block; empty for weights.
+        shortest: (p / BLOCK,) uint32, the least length of a row in each block.
         positions: uint32, where in its row each token stands, posting after posting, ascending; the last one of each
             posting has its highest bit set. Empty where phrases cannot be asked for.
         begins: (p / BLOCK,) int64, where the positions of each block begin; empty as well.
@@ -46,7 +48,6 @@ class Inverted:
     """
 
     kind: Kind
-    count: int
     scale: float
     words: NDArray[np.uint8]
     word_offsets: NDArray[np.int64]
@@ -62,7 +63,7 @@ class Inverted:
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return self.count
+        return len(self.lengths)
 
     @property
     def terms(self) -> int:
@@ -73,11 +74,6 @@ class Inverted:
     def tokens(self) -> int:
         """How many tokens all rows have together; for BM25's average length, over all segments."""
         return int(self.lengths.sum(dtype=np.int64))
-
-    @property
-    def bytes(self) -> int:
-        """Memory of the arrays."""
-        return sum(array.nbytes for array in self.arrays().values())
 
     def find(self, asked: Packed) -> Places:
         """Return where terms are in the index; negative for one that is not there."""
@@ -107,22 +103,16 @@ class Inverted:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all arrays by their names; with `settings`, all that there is to store."""
-        return {
-            "words": self.words,
-            "word_offsets": self.word_offsets,
-            "offsets": self.offsets,
-            "rows": self.rows,
-            "values": self.values,
-            "lengths": self.lengths,
-            "tops": self.tops,
-            "shortest": self.shortest,
-            "positions": self.positions,
-            "begins": self.begins,
-        }
+        return {name: getattr(self, name) for name in NAMES}
 
     def settings(self) -> dict[str, Setting]:
         """Return what is no array."""
-        return {"kind": self.kind, "count": self.count, "scale": self.scale, "origin": self.origin}
+        return {"kind": self.kind, "scale": self.scale, "origin": self.origin}
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the arrays."""
+        return sum(array.nbytes for array in self.arrays().values())
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Setting]) -> "Inverted":
@@ -133,14 +123,12 @@ class Inverted:
 
         """
         kind, origin = cast(Kind, settings["kind"]), str(settings["origin"])
-        names = "words word_offsets offsets rows values lengths tops shortest positions begins".split()
-        return cls(kind, int(settings["count"]), float(settings["scale"]), *(arrays[name] for name in names), origin)
+        return cls(kind, float(settings["scale"]), *(arrays[name] for name in NAMES), origin=origin)
 
     @classmethod
     def made(
         cls,
         kind: Kind,
-        count: int,
         scale: float,
         words: Packed,
         offsets: NDArray[np.int64],
@@ -151,10 +139,9 @@ class Inverted:
         origin: str,
     ) -> "Inverted":
         """Return the index of these postings, with what follows from them."""
-        summary = blocks(rows, values, lengths, positions)
-        tops, shortest, begins = summary
+        tops, shortest, begins = blocks(rows, values, lengths, positions)
         return cls(
-            kind, count, scale, *words, offsets, rows, values, lengths, tops, shortest, positions, begins, origin
+            kind, scale, *words, offsets, rows, values, lengths, tops, shortest, positions, begins, origin=origin
         )
 
 
@@ -177,12 +164,10 @@ def blocks(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint32], NDArray[np.int64]]:
     """Return the largest value, the least length and the first position of each block of postings."""
     firsts = np.arange(0, len(rows), BLOCK)
-    shortest, begins = np.empty(0, np.uint32), np.empty(0, np.int64)
+    begins = np.empty(0, np.int64)
     if len(rows) == 0:
-        return np.empty(0, np.uint8), shortest, begins
-    tops = np.maximum.reduceat(values, firsts)
-    if len(lengths):
-        shortest = np.minimum.reduceat(lengths[rows], firsts)
+        return np.empty(0, np.uint8), np.empty(0, np.uint32), begins
+    tops, shortest = np.maximum.reduceat(values, firsts), np.minimum.reduceat(lengths[rows], firsts)
     if len(positions):
         ends = np.flatnonzero(positions >= LAST)
         begins = np.concatenate([np.zeros(1, np.int64), ends[BLOCK - 1 : len(rows) - 1 : BLOCK] + 1])

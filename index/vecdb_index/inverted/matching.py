@@ -35,11 +35,11 @@ def matches(
         ValueError: a phrase was given and the index has no positions.
 
     """
-    out = _rows_of(index, should) if should else np.ones(index.count, np.uint8)
+    out = _rows_of(index, should) if should else np.ones(len(index), np.uint8)
     for term in must:
         out &= _rows_of(index, [term])
     for words in phrases:
-        here = np.zeros(index.count, np.uint8)
+        here = np.zeros(len(index), np.uint8)
         here[phrase(index, words)[0]] = 1
         out &= here
     for place in _known(index, must_not):
@@ -75,7 +75,7 @@ def phrase(index: Inverted, words: Sequence[bytes | None]) -> Found:
 
 
 def _rows_of(index: Inverted, terms: Sequence[bytes]) -> NDArray[np.uint8]:
-    out = np.zeros(index.count, np.uint8)
+    out = np.zeros(len(index), np.uint8)
     for place in _known(index, terms):
         out[index.postings(place)[0]] = 1
     return out

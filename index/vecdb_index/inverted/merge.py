@@ -44,11 +44,12 @@ def merged(parts: Sequence[Part]) -> Inverted:
     scale = max(index.scale for index in indexes)
     for index, places, numbers in zip(indexes, terms, renumbered, strict=True):
         weights = index.values if index.scale == scale else _rescaled(index.values, index.scale / scale)
-        copy_kept(index.rows, index.offsets, weights, index.positions, places, numbers, *starts, rows, values, positions)
+        copy_kept(
+            index.rows, index.offsets, weights, index.positions, places, numbers, *starts, rows, values, positions
+        )
     words, offsets = _with_postings(words, postings)
-    lengths = np.concatenate([index.lengths[kept if len(index.lengths) else []] for index, kept in parts])
-    count = sum(len(kept) for _, kept in parts)
-    return Inverted.made(kind, count, scale, words, offsets, rows, values, lengths, positions, origin)
+    lengths = np.concatenate([index.lengths[kept] for index, kept in parts])
+    return Inverted.made(kind, scale, words, offsets, rows, values, lengths, positions, origin)
 
 
 def _united(indexes: Sequence[Inverted]) -> tuple[Packed, list[Places]]:

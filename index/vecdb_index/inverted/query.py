@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb_index.inverted.index import Inverted, Packed, packed, packed_dimensions
+from vecdb_index.inverted.index import Packed, packed, packed_dimensions
 
 K1, B = 1.2, 0.75
 """BM25's usual parameters: how soon further occurrences add little, and how much long rows are held back."""
@@ -60,8 +60,8 @@ def idf(rows: int, frequencies: NDArray[np.integer]) -> NDArray[np.float64]:
 
     ln(1 + (rows - frequency + 0.5) / (frequency + 0.5)), always positive.
     """
-    frequencies = np.asarray(frequencies, np.float64)
-    return np.log1p((np.maximum(rows - frequencies, 0) + 0.5) / (frequencies + 0.5))
+    known = np.asarray(frequencies, np.float64)
+    return np.log1p((np.maximum(rows - known, 0) + 0.5) / (known + 0.5))
 
 
 def bm25(

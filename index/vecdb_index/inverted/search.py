@@ -93,7 +93,7 @@ def search_batch(
     ready = [_ready(index, query) for query in queries]
     found: list[TopK | None] = [None] * len(queries)
     mask = _ALL if allowed is None else allowed.view(np.uint8)
-    matching = index.count if allowed is None else int(np.count_nonzero(allowed))
+    matching = len(index) if allowed is None else int(np.count_nonzero(allowed))
     few = {at for at, one in enumerate(ready) if allowed is not None and not exact and _few(index, matching, one)}
     some = np.flatnonzero(mask).astype(np.uint32) if few else _NONE
 
@@ -190,8 +190,8 @@ def _looked_up(index: Inverted, ready: _Ready, rows: Rows, k: int) -> TopK:
 
 def _totals(index: Inverted, ready: _Ready, rows: Rows) -> NDArray[np.int32]:
     out = np.zeros(len(rows), np.int32)
-    curve = (np.float32(number) for number in ready.curve)
-    totals(index.rows, index.values, index.lengths, index.offsets, ready.places, ready.weights, *curve, rows, out)
+    curve = np.array([ready.curve], np.float32)
+    totals(index.rows, index.values, index.lengths, index.offsets, ready.places, ready.weights, curve, rows, out)
     return out
 
 

@@ -9,6 +9,9 @@ have been better.
 With limit 1 that is BM25 (value is how often the row has the term), with limit 0, base 1 and slope 0 a product with a
 weight.
 
+Inside, `posted` are the arrays of postings (rows, values, lengths), `maxima` those of blocks (tops, shortest), `curve`
+is (limit, base, slope); the helpers are parts of one kernel, told apart for their readers.
+
 A search goes through windows of rows. In each, the most that every term can add is known from the maxima of its blocks
 of BLOCK postings. Terms that cannot bring a row among the best even together are set aside; the postings of the others
 are added up, and what the first may add is only looked up for rows that are within reach. (MaxScore: Turtle & Flood
@@ -38,17 +41,16 @@ BULK = 256
 SPARSE = 128
 """In a window with fewer postings it is faster to go through these again than through all sums."""
 
-_ROW, _VALUE, _PLACE, _MASK, _REAL, _SUM = (
-    types.uint32,
-    types.uint8,
-    types.int64,
-    types.uint8,
-    types.float32,
-    types.int32,
-)
+_ROW, _VALUE, _PLACE, _MASK = types.uint32, types.uint8, types.int64, types.uint8
+_REAL, _SUM, _KEY = types.float32, types.int32, types.uint64
+_END = np.int64(1) << 32
+"""Behind every row."""
 AT, STOP, UNTIL, NEAR, WITHIN = range(5)
 """What a line of `spans` holds: the term's next posting, the end of its postings, the end of those in the window, the
 one that was looked up last, and, by order, the most that the terms set aside up to this one can add."""
+SUMS, MET, FOUND, GAINS, REALS, MOST, ORDER = range(7)
+"""The lines of `room`: sums by row of the window; places of rows met, and their sums; gains of a block, and lengths as
+float32; the most that each term can add, and the terms in that order."""
 
 
 @helper
@@ -69,63 +71,84 @@ def seek(rows: Any, start: Any, stop: Any, row: Any) -> Any:
 
 
 @helper
-def gain(value: Any, length: Any, weight: Any, limit: Any, base: Any, slope: Any) -> Any:
+def gain(value: Any, length: Any, weight: Any, curve: Any) -> Any:
     """Return what a posting adds. Rounding keeps the order: more with a larger value, less with a greater length."""
+    limit, base, slope = curve
     added = weight / (limit + (base + slope * np.float32(length)) / np.float32(value))
     return max(np.int32(added + np.float32(0.5)), np.int32(1))
 
 
 @helper
-def _most(
-    rows: Any, values: Any, lengths: Any, tops: Any, shortest: Any, at: Any, until: Any, weight: Any, limit: Any, base: Any, slope: Any
-) -> Any:
+def _most(posted: Any, maxima: Any, at: Any, until: Any, weight: Any, curve: Any) -> Any:
     """Return the most that one of the postings at .. until - 1 can add."""
-    most, counted = np.int32(0), lengths.shape[0] > 0
-    few = until - at <= FEW
+    rows, values, lengths = posted
+    tops, shortest = maxima
+    most, few = np.int32(0), until - at <= FEW
     first, last = (at, until) if few else (at >> BLOCK_BITS, ((until - 1) >> BLOCK_BITS) + 1)
     for i in range(first, last):
-        value, length = values[i] if few else tops[i], np.uint32(0)
-        if counted:
-            length = lengths[rows[i]] if few else shortest[i]
-        most = max(most, gain(value, length, weight, limit, base, slope))
+        value, length = (values[i], lengths[rows[i]]) if few else (tops[i], shortest[i])
+        most = max(most, gain(value, length, weight, curve))
     return most
 
 
 @helper
+def _open(posted: Any, maxima: Any, spans: Any, weights: Any, curve: Any, most: Any) -> Any:
+    """Find the next window, each term's postings in it, and the most that one of these can add; return its first row.
+
+    That is the row of the first posting of any term; _END when none is left.
+    """
+    rows, low = posted[0], _END
+    for i in range(most.shape[0]):
+        if spans[i, AT] < spans[i, STOP]:
+            low = min(low, np.int64(rows[spans[i, AT]]))
+    for i in range(most.shape[0]):
+        at, stop = spans[i, AT], spans[i, STOP]
+        until = at if at == stop else seek(rows, at, stop, low + WINDOW)
+        spans[i, UNTIL], spans[i, NEAR] = until, min(at, stop - 1)
+        most[i] = _most(posted, maxima, at, until, weights[i], curve)
+    return low
+
+
+@helper
+def _set_aside(order: Any, most: Any, spans: Any, need: Any) -> Any:
+    """Sort terms by what they can add; return how many cannot bring a row to `need` together."""
+    # The order changes little from window to window.
+    for i in range(1, order.shape[0]):
+        term, at = order[i], i
+        while at > 0 and most[order[at - 1]] > most[term]:
+            order[at] = order[at - 1]
+            at -= 1
+        order[at] = term
+    aside, rest = 0, np.int64(0)
+    while aside < order.shape[0] and rest + most[order[aside]] < need:
+        rest += most[order[aside]]
+        spans[aside, WITHIN] = rest
+        aside += 1
+    return aside
+
+
+@helper
 def _add(
-    rows: Any,
-    values: Any,
-    lengths: Any,
-    allowed: Any,
-    at: Any,
-    until: Any,
-    low: Any,
-    weight: Any,
-    limit: Any,
-    base: Any,
-    slope: Any,
-    reals: Any,
-    gains: Any,
-    sums: Any,
+    posted: Any, allowed: Any, at: Any, until: Any, low: Any, weight: Any, curve: Any, reals: Any, gains: Any, sums: Any
 ) -> None:
-    """Add the gains of a term's postings in the window to the sums of their rows, if these are allowed."""
-    counted, first = lengths.shape[0] > 0, np.uint64(low)
+    """Add what the postings at .. until - 1 add to the sums of their rows, if these are allowed."""
+    rows, values, lengths = posted
+    first = np.uint64(low)
     for start in range(at, until, BLOCK):
         stop = min(start + BLOCK, until)
         if allowed.shape[0] > 0:
             for i in range(start, stop):
                 row = np.int64(rows[i])
                 if allowed[row] != 0:
-                    length = lengths[row] if counted else np.uint32(0)
-                    sums[row - low] += gain(values[i], length, weight, limit, base, slope)
+                    sums[row - low] += gain(values[i], lengths[row], weight, curve)
             continue
         # Three loops, so that the one in the middle is done with vectors; places without a sign, which numba need not
-        # look at; no slices of arrays, which it would count as references.
+        # look at; no slices of arrays, whose references it would count.
         begin, count = np.uint64(start), np.uint64(stop - start)
         for i in range(count):
-            reals[i] = np.float32(lengths[rows[begin + i]]) if counted else np.float32(0)
+            reals[i] = np.float32(lengths[rows[begin + i]])
         for i in range(count):
-            gains[i] = gain(values[begin + i], reals[i], weight, limit, base, slope)
+            gains[i] = gain(values[begin + i], reals[i], weight, curve)
         for i in range(count):
             sums[np.uint64(rows[begin + i]) - first] += gains[i]
 
@@ -140,11 +163,45 @@ def _within_reach(sums: Any, least: Any) -> Any:
 
 
 @helper
-def _collect(rows: Any, spans: Any, order: Any, aside: Any, low: Any, least: Any, sums: Any, met: Any, found: Any) -> Any:
+def _add_up(
+    posted: Any,
+    allowed: Any,
+    spans: Any,
+    order: Any,
+    aside: Any,
+    need: Any,
+    low: Any,
+    weights: Any,
+    curve: Any,
+    room: Any,
+) -> Any:
+    """Add up the terms that are not set aside; return how many stay there.
+
+    Of those set aside, the ones are added all the same that would be looked up too often.
+    """
+    sums, gains, reals = room[SUMS], room[GAINS], room[REALS].view(np.float32)
+    left, added = order.shape[0], np.int64(0)
+    while left > 0:
+        i = order[left - 1]
+        at, until = spans[i, AT], spans[i, UNTIL]
+        if left <= aside:
+            if LOOKUP * added < until - at:
+                break
+            if until - at > BULK and LOOKUP * _within_reach(sums, need - spans[left - 1, WITHIN]) < until - at:
+                break
+        _add(posted, allowed, at, until, low, weights[i], curve, reals, gains, sums)
+        added += until - at
+        left -= 1
+    return min(left, aside)
+
+
+@helper
+def _collect(rows: Any, spans: Any, order: Any, aside: Any, low: Any, least: Any, room: Any) -> Any:
     """Clear the sums; write those of at least `least`, which is above 0, and the places of their rows. Return how many.
 
     Places ascend, unless there were few postings.
     """
+    sums, met, found = room[SUMS], room[MET], room[FOUND]
     count, postings = 0, np.int64(0)
     for j in range(aside, order.shape[0]):
         postings += spans[order[j], UNTIL] - spans[order[j], AT]
@@ -170,50 +227,62 @@ def _collect(rows: Any, spans: Any, order: Any, aside: Any, low: Any, least: Any
 
 
 @helper
-def _sort(order: Any, most: Any) -> None:
-    """Put the terms into the order of what they can add; it changes little from window to window."""
-    for i in range(1, order.shape[0]):
-        term, at = order[i], i
-        while at > 0 and most[order[at - 1]] > most[term]:
-            order[at] = order[at - 1]
-            at -= 1
-        order[at] = term
-
-
-@helper
 def _look_up(
-    rows: Any,
-    values: Any,
-    lengths: Any,
-    row: Any,
-    total: Any,
-    need: Any,
-    aside: Any,
-    order: Any,
-    most: Any,
-    within: Any,
-    spans: Any,
-    weights: Any,
-    limit: Any,
-    base: Any,
-    slope: Any,
+    posted: Any, spans: Any, order: Any, aside: Any, row: Any, total: Any, need: Any, weights: Any, curve: Any
 ) -> Any:
     """Return the total of a row with what the terms set aside add; less than `need` if it cannot reach that."""
-    counted = lengths.shape[0] > 0
+    rows, values, lengths = posted
     for j in range(aside - 1, -1, -1):
-        if total + within[j] < need:
-            return total
+        if total + spans[j, WITHIN] < need:
+            break
         i = order[j]
         until = spans[i, UNTIL]
         near = spans[i, NEAR] if np.int64(rows[spans[i, NEAR]]) <= row else spans[i, AT]
         at = seek(rows, near, until, row)
-        if at == until:
-            continue
-        spans[i, NEAR] = at
-        if np.int64(rows[at]) == row:
-            length = lengths[row] if counted else np.uint32(0)
-            total += gain(values[at], length, weights[i], limit, base, slope)
+        if at < until:
+            spans[i, NEAR] = at
+            if np.int64(rows[at]) == row:
+                total += gain(values[at], lengths[row], weights[i], curve)
     return total
+
+
+@helper
+def _answer(
+    posted: Any,
+    maxima: Any,
+    spans: Any,
+    weights: Any,
+    curve: Any,
+    allowed: Any,
+    every: Any,
+    room: Any,
+    keys: Any,
+    state: Any,
+) -> None:
+    """Fill one query's heap; the first two columns of its spans are its postings."""
+    count, need = weights.shape[0], np.int64(0)
+    most, order = room[MOST, :count], room[ORDER, :count]
+    for i in range(count):
+        order[i] = i
+    while True:
+        low = _open(posted, maxima, spans, weights, curve, most)
+        if low == _END:
+            break
+        aside = _set_aside(order, most, spans, np.int64(0) if every else need)
+        if aside < count:
+            aside = _add_up(posted, allowed, spans, order, aside, need, low, weights, curve, room)
+            least = max(need - (spans[aside - 1, WITHIN] if aside > 0 else np.int64(0)), np.int64(1))
+            hits = _collect(posted[0], spans, order, aside, low, np.int32(least), room)
+            for h in range(hits):
+                row = low + room[MET, h]
+                total = _look_up(posted, spans, order, aside, row, np.int64(room[FOUND, h]), need, weights, curve)
+                if total >= need:
+                    key = (np.uint64(total) << np.uint64(32)) | np.uint64(np.uint32(0xFFFFFFFF) - np.uint32(row))
+                    keep(keys, state, key)
+                    if np.int64(state[0]) == keys.shape[0]:
+                        need = np.int64(keys[0] >> np.uint64(32))
+        for i in range(count):
+            spans[i, AT] = spans[i, UNTIL]
 
 
 @kernel(
@@ -231,8 +300,8 @@ def _look_up(
     types.boolean,
     filled(_SUM, 2),
     filled(_PLACE, 2),
-    filled(types.uint64, 2),
-    filled(types.uint64, 2),
+    filled(_KEY, 2),
+    filled(_KEY, 2),
 )
 def best(
     rows: Any,
@@ -257,9 +326,9 @@ def best(
     Args:
         rows: (p,) of all postings.
         values: (p,) counts or weights, at least 1.
-        lengths: (n,) tokens of each row, or empty: they are 0.
+        lengths: (n,) tokens of each row.
         tops: (blocks,) the largest value of each block.
-        shortest: (blocks,) the least length of its rows, or empty.
+        shortest: (blocks,) the least length of its rows.
         offsets: (all terms + 1,) where the postings of a term begin.
         starts: (q + 1,) query i has the terms starts[i] to starts[i + 1].
         terms: (t,) places of terms in the index.
@@ -273,67 +342,12 @@ def best(
         states: (q, 2) of topk.py.
 
     """
-    sums, met, found, gains = room[0], room[1], room[2], room[3]
-    reals = room[4].view(np.float32)
+    posted, maxima = (rows, values, lengths), (tops, shortest)
     for q in range(keys.shape[0]):
-        ours = terms[starts[q] : starts[q + 1]]
-        weight = weights[starts[q] : starts[q + 1]]
-        limit, base, slope = curves[q, 0], curves[q, 1], curves[q, 2]
-        count = ours.shape[0]
-        most, order, within = room[5, :count], room[6, :count], spans[:count, WITHIN]
-        for i in range(count):
-            spans[i, AT], spans[i, STOP] = offsets[ours[i]], offsets[ours[i] + 1]
-            order[i] = i
-        need = np.int64(0)
-        while True:
-            low = np.int64(1) << 32
-            for i in range(count):
-                if spans[i, AT] < spans[i, STOP]:
-                    low = min(low, np.int64(rows[spans[i, AT]]))
-            if low == np.int64(1) << 32:
-                break
-            for i in range(count):
-                at, stop = spans[i, AT], spans[i, STOP]
-                until = at if at == stop else seek(rows, at, stop, low + WINDOW)
-                spans[i, UNTIL] = until
-                spans[i, NEAR] = min(at, stop - 1)
-                most[i] = _most(rows, values, lengths, tops, shortest, at, until, weight[i], limit, base, slope)
-            _sort(order, most)
-            aside, rest = 0, np.int64(0)
-            while not every and aside < count and rest + most[order[aside]] < need:
-                rest += most[order[aside]]
-                within[aside] = rest
-                aside += 1
-            j, added = count if aside < count else 0, np.int64(0)
-            while j > 0:
-                i = order[j - 1]
-                at, until = spans[i, AT], spans[i, UNTIL]
-                # Of the terms set aside, those are added all the same that would be looked up too often.
-                if j <= aside and LOOKUP * added < until - at:
-                    break
-                if j <= aside and BULK < until - at and LOOKUP * _within_reach(sums, need - within[j - 1]) < until - at:
-                    break
-                _add(rows, values, lengths, allowed, at, until, low, weight[i], limit, base, slope, reals, gains, sums)
-                added += until - at
-                j -= 1
-            if aside < count:
-                aside = min(aside, j)
-                rest = within[aside - 1] if aside > 0 else np.int64(0)
-            least = np.int32(max(need - rest, 1))
-            hits = _collect(rows, spans, order, aside, low, least, sums, met, found) if aside < count else 0
-            for h in range(hits):
-                total, row = np.int64(found[h]), low + met[h]
-                if total + rest >= need:
-                    total = _look_up(
-                        rows, values, lengths, row, total, need, aside, order, most, within, spans, weight, limit, base, slope
-                    )
-                    if total >= need:
-                        key = (np.uint64(total) << np.uint64(32)) | np.uint64(np.uint32(0xFFFFFFFF) - np.uint32(row))
-                        keep(keys[q], states[q], key)
-                        if np.int64(states[q, 0]) == keys.shape[1]:
-                            need = np.int64(keys[q, 0] >> np.uint64(32))
-            for i in range(count):
-                spans[i, AT] = spans[i, UNTIL]
+        for i in range(starts[q], starts[q + 1]):
+            spans[i - starts[q], AT], spans[i - starts[q], STOP] = offsets[terms[i]], offsets[terms[i] + 1]
+        weight, curve = weights[starts[q] : starts[q + 1]], (curves[q, 0], curves[q, 1], curves[q, 2])
+        _answer(posted, maxima, spans, weight, curve, allowed, every, room, keys[q], states[q])
 
 
 @kernel(
@@ -343,27 +357,15 @@ def best(
     frozen(_PLACE, 1),
     frozen(_PLACE, 1),
     frozen(_REAL, 1),
-    _REAL,
-    _REAL,
-    _REAL,
+    frozen(_REAL, 2),
     frozen(_ROW, 1),
     filled(_SUM, 1),
 )
 def totals(
-    rows: Any,
-    values: Any,
-    lengths: Any,
-    offsets: Any,
-    terms: Any,
-    weights: Any,
-    limit: Any,
-    base: Any,
-    slope: Any,
-    asked: Any,
-    out: Any,
+    rows: Any, values: Any, lengths: Any, offsets: Any, terms: Any, weights: Any, curves: Any, asked: Any, out: Any
 ) -> None:
     """Add to out (m,) the sums of one query for the asked rows (m,), which ascend; arguments as above."""
-    counted = lengths.shape[0] > 0
+    curve = curves[0, 0], curves[0, 1], curves[0, 2]
     for i in range(terms.shape[0]):
         at, stop = offsets[terms[i]], offsets[terms[i] + 1]
         for j in range(asked.shape[0]):
@@ -372,5 +374,4 @@ def totals(
             if at == stop:
                 break
             if np.int64(rows[at]) == row:
-                length = lengths[row] if counted else np.uint32(0)
-                out[j] += gain(values[at], length, weights[i], limit, base, slope)
+                out[j] += gain(values[at], lengths[row], weights[i], curve)

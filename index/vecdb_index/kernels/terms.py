@@ -84,9 +84,7 @@ def union(
         if i == count:
             order = np.int64(1)
         elif j < other_count:
-            order = np.int64(
-                _order(words, offsets[i], offsets[i + 1], others, other_offsets[j], other_offsets[j + 1])
-            )
+            order = np.int64(_order(words, offsets[i], offsets[i + 1], others, other_offsets[j], other_offsets[j + 1]))
         if order <= 0:
             for at in range(offsets[i], offsets[i + 1]):
                 out[end + at - offsets[i]] = words[at]
