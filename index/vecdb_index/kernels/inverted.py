@@ -9,8 +9,8 @@ have been better.
 With limit 1 that is BM25 (value is how often the row has the term), with limit 0, base 1 and slope 0 a product with a
 weight.
 
-Inside, `posted` are the arrays of postings (rows, values, lengths), `maxima` those of blocks (tops, shortest), `curve`
-is (limit, base, slope); the helpers are parts of one kernel, told apart for their readers.
+The helpers are parts of one kernel, told apart for their readers. Arrays go to them one by one and are not cut there:
+numba counts references to an array whenever one is put into a tuple or a slice is made, a quarter of the time here.
 
 A search goes through windows of rows. In each, the most that every term can add is known from the maxima of its blocks
 of BLOCK postings. Terms that cannot bring a row among the best even together are set aside; the postings of the others
@@ -79,25 +79,14 @@ def gain(value: Any, length: Any, weight: Any, curve: Any) -> Any:
 
 
 @helper
-def _most(posted: Any, maxima: Any, at: Any, until: Any, weight: Any, curve: Any) -> Any:
-    """Return the most that one of the postings at .. until - 1 can add."""
-    rows, values, lengths = posted
-    tops, shortest = maxima
-    most, few = np.int32(0), until - at <= FEW
-    first, last = (at, until) if few else (at >> BLOCK_BITS, ((until - 1) >> BLOCK_BITS) + 1)
-    for i in range(first, last):
-        value, length = (values[i], lengths[rows[i]]) if few else (tops[i], shortest[i])
-        most = max(most, gain(value, length, weight, curve))
-    return most
-
-
-@helper
-def _open(posted: Any, maxima: Any, spans: Any, weights: Any, curve: Any, most: Any) -> Any:
+def _open(
+    rows: Any, values: Any, lengths: Any, tops: Any, shortest: Any, spans: Any, weights: Any, curve: Any, most: Any
+) -> Any:
     """Find the next window, each term's postings in it, and the most that one of these can add; return its first row.
 
     That is the row of the first posting of any term; _END when none is left.
     """
-    rows, low = posted[0], _END
+    low = _END
     for i in range(most.shape[0]):
         if spans[i, AT] < spans[i, STOP]:
             low = min(low, np.int64(rows[spans[i, AT]]))
@@ -105,7 +94,13 @@ def _open(posted: Any, maxima: Any, spans: Any, weights: Any, curve: Any, most: 
         at, stop = spans[i, AT], spans[i, STOP]
         until = at if at == stop else seek(rows, at, stop, low + WINDOW)
         spans[i, UNTIL], spans[i, NEAR] = until, min(at, stop - 1)
-        most[i] = _most(posted, maxima, at, until, weights[i], curve)
+        few, largest = until - at <= FEW, np.int32(0)
+        first, last = (at, until) if few else (at >> BLOCK_BITS, ((until - 1) >> BLOCK_BITS) + 1)
+        for j in range(first, last):
+            value = values[j] if few else tops[j]
+            length = lengths[rows[j]] if few else shortest[j]
+            largest = max(largest, gain(value, length, weights[i], curve))
+        most[i] = largest
     return low
 
 
@@ -129,10 +124,20 @@ def _set_aside(order: Any, most: Any, spans: Any, need: Any) -> Any:
 
 @helper
 def _add(
-    posted: Any, allowed: Any, at: Any, until: Any, low: Any, weight: Any, curve: Any, reals: Any, gains: Any, sums: Any
+    rows: Any,
+    values: Any,
+    lengths: Any,
+    allowed: Any,
+    at: Any,
+    until: Any,
+    low: Any,
+    weight: Any,
+    curve: Any,
+    reals: Any,
+    gains: Any,
+    sums: Any,
 ) -> None:
     """Add what the postings at .. until - 1 add to the sums of their rows, if these are allowed."""
-    rows, values, lengths = posted
     first = np.uint64(low)
     for start in range(at, until, BLOCK):
         stop = min(start + BLOCK, until)
@@ -164,7 +169,9 @@ def _within_reach(sums: Any, least: Any) -> Any:
 
 @helper
 def _add_up(
-    posted: Any,
+    rows: Any,
+    values: Any,
+    lengths: Any,
     allowed: Any,
     spans: Any,
     order: Any,
@@ -173,13 +180,14 @@ def _add_up(
     low: Any,
     weights: Any,
     curve: Any,
-    room: Any,
+    reals: Any,
+    gains: Any,
+    sums: Any,
 ) -> Any:
     """Add up the terms that are not set aside; return how many stay there.
 
     Of those set aside, the ones are added all the same that would be looked up too often.
     """
-    sums, gains, reals = room[SUMS], room[GAINS], room[REALS].view(np.float32)
     left, added = order.shape[0], np.int64(0)
     while left > 0:
         i = order[left - 1]
@@ -189,31 +197,39 @@ def _add_up(
                 break
             if until - at > BULK and LOOKUP * _within_reach(sums, need - spans[left - 1, WITHIN]) < until - at:
                 break
-        _add(posted, allowed, at, until, low, weights[i], curve, reals, gains, sums)
+        _add(rows, values, lengths, allowed, at, until, low, weights[i], curve, reals, gains, sums)
         added += until - at
         left -= 1
     return min(left, aside)
 
 
 @helper
-def _collect(rows: Any, spans: Any, order: Any, aside: Any, low: Any, least: Any, room: Any) -> Any:
-    """Clear the sums; write those of at least `least`, which is above 0, and the places of their rows. Return how many.
-
-    Places ascend, unless there were few postings.
-    """
-    sums, met, found = room[SUMS], room[MET], room[FOUND]
+def _collect_few(
+    rows: Any, spans: Any, order: Any, aside: Any, low: Any, least: Any, sums: Any, met: Any, found: Any
+) -> Any:
+    """Do what `_collect` does by going through the postings again; -1 if there are too many. In no order."""
     count, postings = 0, np.int64(0)
     for j in range(aside, order.shape[0]):
         postings += spans[order[j], UNTIL] - spans[order[j], AT]
-    if postings < SPARSE:
-        for j in range(aside, order.shape[0]):
-            for at in range(spans[order[j], AT], spans[order[j], UNTIL]):
-                place = np.int64(rows[at]) - low
-                if sums[place] >= least:
-                    met[count], found[count] = place, sums[place]
-                    count += 1
-                sums[place] = 0
-        return count
+    if postings >= SPARSE:
+        return -1
+    for j in range(aside, order.shape[0]):
+        for at in range(spans[order[j], AT], spans[order[j], UNTIL]):
+            place = np.int64(rows[at]) - low
+            if sums[place] >= least:
+                met[count], found[count] = place, sums[place]
+                count += 1
+            sums[place] = 0
+    return count
+
+
+@helper
+def _collect(least: Any, sums: Any, met: Any, found: Any) -> Any:
+    """Clear the sums; write those of at least `least`, which is above 0, and the places of their rows. Return how many.
+
+    Places ascend.
+    """
+    count = 0
     for start in range(0, WINDOW, CHUNK):
         hits = np.int32(0)
         for place in range(start, start + CHUNK):
@@ -222,34 +238,56 @@ def _collect(rows: Any, spans: Any, order: Any, aside: Any, low: Any, least: Any
             for place in range(start, start + CHUNK):
                 met[count], found[count] = place, sums[place]
                 count += sums[place] >= least
-    sums[:WINDOW] = 0
+    for place in range(WINDOW):
+        sums[place] = 0
     return count
 
 
 @helper
-def _look_up(
-    posted: Any, spans: Any, order: Any, aside: Any, row: Any, total: Any, need: Any, weights: Any, curve: Any
+def _rank(
+    rows: Any,
+    values: Any,
+    lengths: Any,
+    spans: Any,
+    order: Any,
+    aside: Any,
+    low: Any,
+    need: Any,
+    weights: Any,
+    curve: Any,
+    met: Any,
+    found: Any,
+    hits: Any,
+    keys: Any,
+    state: Any,
 ) -> Any:
-    """Return the total of a row with what the terms set aside add; less than `need` if it cannot reach that."""
-    rows, values, lengths = posted
-    for j in range(aside - 1, -1, -1):
-        if total + spans[j, WITHIN] < need:
-            break
-        i = order[j]
-        until = spans[i, UNTIL]
-        near = spans[i, NEAR] if np.int64(rows[spans[i, NEAR]]) <= row else spans[i, AT]
-        at = seek(rows, near, until, row)
-        if at < until:
-            spans[i, NEAR] = at
-            if np.int64(rows[at]) == row:
-                total += gain(values[at], lengths[row], weights[i], curve)
-    return total
+    """Look up what the terms set aside add to the rows met, and offer these; return the sum that is needed then."""
+    for h in range(hits):
+        row, total = low + met[h], np.int64(found[h])
+        for j in range(aside - 1, -1, -1):
+            if total + spans[j, WITHIN] < need:
+                break
+            i = order[j]
+            near = spans[i, NEAR] if np.int64(rows[spans[i, NEAR]]) <= row else spans[i, AT]
+            at = seek(rows, near, spans[i, UNTIL], row)
+            if at < spans[i, UNTIL]:
+                spans[i, NEAR] = at
+                if np.int64(rows[at]) == row:
+                    total += gain(values[at], lengths[row], weights[i], curve)
+        if total >= need:
+            keep(keys, state, (np.uint64(total) << np.uint64(32)) | np.uint64(np.uint32(0xFFFFFFFF) - np.uint32(row)))
+            if np.int64(state[0]) == keys.shape[0]:
+                need = np.int64(keys[0] >> np.uint64(32))
+    return need
 
 
 @helper
 def _answer(
-    posted: Any,
-    maxima: Any,
+    rows: Any,
+    values: Any,
+    lengths: Any,
+    tops: Any,
+    shortest: Any,
     spans: Any,
     weights: Any,
     curve: Any,
@@ -262,25 +300,26 @@ def _answer(
     """Fill one query's heap; the first two columns of its spans are its postings."""
     count, need = weights.shape[0], np.int64(0)
     most, order = room[MOST, :count], room[ORDER, :count]
+    sums, met, found, gains, reals = room[SUMS], room[MET], room[FOUND], room[GAINS], room[REALS].view(np.float32)
     for i in range(count):
         order[i] = i
     while True:
-        low = _open(posted, maxima, spans, weights, curve, most)
+        low = _open(rows, values, lengths, tops, shortest, spans, weights, curve, most)
         if low == _END:
             break
         aside = _set_aside(order, most, spans, np.int64(0) if every else need)
         if aside < count:
-            aside = _add_up(posted, allowed, spans, order, aside, need, low, weights, curve, room)
+            aside = _add_up(
+                rows, values, lengths, allowed, spans, order, aside, need, low, weights, curve, reals, gains, sums
+            )
             least = max(need - (spans[aside - 1, WITHIN] if aside > 0 else np.int64(0)), np.int64(1))
-            hits = _collect(posted[0], spans, order, aside, low, np.int32(least), room)
-            for h in range(hits):
-                row = low + room[MET, h]
-                total = _look_up(posted, spans, order, aside, row, np.int64(room[FOUND, h]), need, weights, curve)
-                if total >= need:
-                    key = (np.uint64(total) << np.uint64(32)) | np.uint64(np.uint32(0xFFFFFFFF) - np.uint32(row))
-                    keep(keys, state, key)
-                    if np.int64(state[0]) == keys.shape[0]:
-                        need = np.int64(keys[0] >> np.uint64(32))
+            least = np.int32(least)
+            hits = _collect_few(rows, spans, order, aside, low, least, sums, met, found)
+            if hits < 0:
+                hits = _collect(least, sums, met, found)
+            need = _rank(
+                rows, values, lengths, spans, order, aside, low, need, weights, curve, met, found, hits, keys, state
+            )
         for i in range(count):
             spans[i, AT] = spans[i, UNTIL]
 
@@ -342,12 +381,11 @@ def best(
         states: (q, 2) of topk.py.
 
     """
-    posted, maxima = (rows, values, lengths), (tops, shortest)
     for q in range(keys.shape[0]):
         for i in range(starts[q], starts[q + 1]):
             spans[i - starts[q], AT], spans[i - starts[q], STOP] = offsets[terms[i]], offsets[terms[i] + 1]
         weight, curve = weights[starts[q] : starts[q + 1]], (curves[q, 0], curves[q, 1], curves[q, 2])
-        _answer(posted, maxima, spans, weight, curve, allowed, every, room, keys[q], states[q])
+        _answer(rows, values, lengths, tops, shortest, spans, weight, curve, allowed, every, room, keys[q], states[q])
 
 
 @kernel(
