@@ -411,7 +411,9 @@ def test_a_changed_array_is_refused_or_harmless(make) -> None:
                 else:
                     search(damaged, sparse(np.arange(50), np.ones(50)), 10)
         for bad in (array[:-1], np.append(array, array[-1:]), array.astype(np.float64), array[None]):
-            assert problems(replace(index, **{name: bad})), name
+            # Whoever knows how many rows there are compares that with the lengths.
+            resized = name == "lengths" and bad.ndim == 1 and bad.dtype == array.dtype
+            assert problems(replace(index, **{name: bad})) or resized, name
     assert refused > 100
     assert problems(replace(index, kind="else"))  # pyright: ignore[reportArgumentType]
     assert problems(replace(index, scale=math.nan))
