@@ -1,0 +1,118 @@
+"""What is asked of inverted indexes: terms, and what each is worth. One query serves all segments."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecdb_index.inverted.index import Packed, packed, packed_dimensions
+
+K1, B = 1.2, 0.75
+"""BM25's usual parameters: how soon further occurrences add little, and how much long rows are held back."""
+MOST_UNITS = 1 << 24
+"""No score is more units: float32 holds each of them."""
+MOST_TERMS = 1 << 16
+LARGEST_VALUE = 255
+
+
+@dataclass(frozen=True)
+class Query:
+    """Different terms and their weights.
+
+    Attributes:
+        terms: packed.
+        weights: (t,) float64, positive and finite.
+        curve: limit, base and slope of what a row's value adds, see kernels/inverted.py.
+        kind: of the indexes that it may be put to.
+
+    """
+
+    terms: Packed
+    weights: NDArray[np.float64]
+    curve: tuple[float, float, float] = (0.0, 1.0, 0.0)
+    kind: str = "weights"
+
+    def units(self, scale: float = 1.0) -> tuple[int, NDArray[np.float32]]:
+        """Return e, and what a value of 1 adds for each term at most, in units of 2^-e.
+
+        For BM25, whose scale is always 1, these are the same for all indexes.
+        """
+        return self._usual if self.kind == "counts" else self._scaled(LARGEST_VALUE * scale, scale)
+
+    @cached_property
+    def _usual(self) -> tuple[int, NDArray[np.float32]]:
+        return self._scaled(1.0, 1.0)
+
+    def _scaled(self, largest: float, scale: float) -> tuple[int, NDArray[np.float32]]:
+        if len(self.weights) == 0:
+            return 0, np.empty(0, np.float32)
+        # Each term may be rounded up by one.
+        room = MOST_UNITS - 2 * len(self.weights)
+        exponent = math.floor(math.log2(room / (float(self.weights.sum()) * largest)))
+        return exponent, np.ldexp(self.weights * scale, exponent).astype(np.float32)
+
+
+def idf(rows: int, frequencies: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return how much it says that a row has each term, if so many of all rows have it: Lucene's formula.
+
+    ln(1 + (rows - frequency + 0.5) / (frequency + 0.5)), always positive.
+    """
+    known = np.asarray(frequencies, np.float64)
+    return np.log1p((np.maximum(rows - known, 0) + 0.5) / (known + 0.5))
+
+
+def bm25(
+    boosts: Mapping[str, float],
+    frequencies: NDArray[np.integer],
+    rows: int,
+    average: float,
+    *,
+    k1: float = K1,
+    b: float = B,
+) -> Query:
+    """Return the query for some terms by BM25, as Lucene has it (without the factor k1 + 1).
+
+    Args:
+        boosts: what each term counts, by default 1 a time that the user's words have it.
+        frequencies: (t,) how many of all live rows have each term.
+        rows: how many live rows there are, in all segments.
+        average: how many tokens they have on average.
+        k1: at least 0.
+        b: 0 to 1.
+
+    Raises:
+        ValueError: there is a boost that is not positive and finite, or another number is out of its range.
+
+    """
+    if not (0 <= k1 < math.inf and 0 <= b <= 1):
+        raise ValueError(f"k1 is {k1} and b is {b}; k1 must be at least 0, b between 0 and 1")
+    terms = packed(term.encode("utf-8", "surrogatepass") for term in boosts)
+    given = np.fromiter(boosts.values(), np.float64, len(boosts))
+    slope = k1 * b / average if average > 0 else 0.0
+    weights = _checked(given) * idf(rows, frequencies)
+    return Query(terms, weights, (1.0, k1 * (1 - b), slope), "counts")
+
+
+def sparse(dimensions: Sequence[int] | NDArray[np.integer], weights: NDArray[np.floating]) -> Query:
+    """Return the query for the dot product with a sparse vector.
+
+    Args:
+        dimensions: (d,) whole numbers from 0 to 2^32 - 1, none twice.
+        weights: (d,) positive and finite.
+
+    Raises:
+        ValueError: a weight is not.
+
+    """
+    return Query(packed_dimensions(dimensions), _checked(np.asarray(weights, np.float64)))
+
+
+def _checked(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    if len(weights) > MOST_TERMS:
+        raise ValueError(f"a query has at most {MOST_TERMS} terms, not {len(weights)}")
+    if not ((weights > 0) & (weights < np.inf)).all():
+        raise ValueError("what a term counts must be positive and finite")
+    return weights

@@ -1,0 +1,199 @@
+"""Searching an inverted index: the rows with the highest sums over a query's terms.
+
+A row is found if it has at least one of the terms. Scores are whole multiples of a power of two, which BM25 chooses
+from the query alone: so the score of a row has the same bits whatever the filter, the segment or the thread.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecdb_index.inverted.index import Inverted, Places
+from vecdb_index.inverted.query import Query
+from vecdb_index.kernels.inverted import WINDOW, best, totals
+from vecdb_index.slices import Slice, shared
+from vecdb_index.types import Mask, Rows, Scores, TopK
+
+ASKED = 12
+"""To look up whether one row has one term takes as long as to read so many postings in order."""
+GROUP = 16
+"""Queries that one call of the kernel answers."""
+POSTING_BYTES = 5
+
+MANY = 1 << 10
+"""More rows than that are asked for with a heap that is no larger than there are postings."""
+
+_ALL, _NONE = np.empty(0, np.uint8), np.empty(0, np.uint32)
+_LAST, _HALF = np.uint32(0xFFFFFFFF), np.uint64(32)
+
+
+class _Ready(NamedTuple):
+    """A query, as one index reads it: the terms that it has, and what they are worth in units of 2^-exponent."""
+
+    places: Places
+    weights: NDArray[np.float32]
+    exponent: int
+    curve: tuple[float, float, float]
+
+
+class _Room(threading.local):
+    """What the kernel needs beside its arguments; each thread has its own, of which it leaves the sums 0."""
+
+    def __init__(self) -> None:
+        self.sums, self.spans = np.zeros((7, WINDOW + 1), np.int32), np.empty((WINDOW, 5), np.int64)
+
+    def of(self, terms: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Return room for so many terms a query."""
+        if terms <= WINDOW:
+            return self.sums, self.spans
+        return np.zeros((7, terms), np.int32), np.empty((terms, 5), np.int64)
+
+
+_room = _Room()
+
+
+def search(index: Inverted, query: Query, k: int, *, allowed: Mask | None = None, exact: bool = False) -> TopK:
+    """Return the k best of the rows that have a term of the query, best first, equal scores by row.
+
+    Args:
+        index: of the query's kind.
+        query: made by `bm25` or `sparse`.
+        k: at least 1.
+        allowed: (n,) bool or uint8; None allows every row.
+        exact: look at every posting; finds the same, more slowly.
+
+    Raises:
+        ValueError: the index is of another kind.
+
+    """
+    ready = _ready(index, query)
+    if allowed is None:
+        return _scanned(index, [ready], k, _ALL, exact)[0]
+    matching = int(np.count_nonzero(allowed))
+    if not exact and _few(index, matching, ready):
+        return _looked_up(index, ready, np.flatnonzero(allowed).astype(np.uint32), k)
+    return _scanned(index, [ready], min(k, matching), allowed.view(np.uint8), exact)[0]
+
+
+def search_batch(
+    index: Inverted,
+    queries: Sequence[Query],
+    k: int,
+    *,
+    allowed: Mask | None = None,
+    exact: bool = False,
+    pool: ThreadPoolExecutor | None = None,
+) -> list[TopK]:
+    """Return for each query what `search` returns, with the help of a pool's threads."""
+    ready = [_ready(index, query) for query in queries]
+    found: list[TopK | None] = [None] * len(queries)
+    mask = _ALL if allowed is None else allowed.view(np.uint8)
+    matching = len(index) if allowed is None else int(np.count_nonzero(allowed))
+    few = {at for at, one in enumerate(ready) if allowed is not None and not exact and _few(index, matching, one)}
+    some = np.flatnonzero(mask).astype(np.uint32) if few else _NONE
+
+    def work(taken: Iterator[Slice]) -> None:
+        for first, last in taken:
+            for at in few.intersection(range(first, last)):
+                found[at] = _looked_up(index, ready[at], some, k)
+            ours = [at for at in range(first, last) if at not in few]
+            if ours:
+                results = _scanned(index, [ready[at] for at in ours], min(k, matching), mask, exact)
+                for at, one in zip(ours, results, strict=True):
+                    found[at] = one
+
+    todo = [(first, min(first + GROUP, len(queries))) for first in range(0, len(queries), GROUP)]
+    shared(work, todo, POSTING_BYTES * sum(_postings(index, one) for one in ready), pool)
+    return [one for one in found if one is not None]
+
+
+def scores(index: Inverted, query: Query, rows: Rows) -> Scores:
+    """Return the scores of some rows (m,), in any order; 0 for one that has no term of the query."""
+    ready = _ready(index, query)
+    order = np.argsort(rows, kind="stable")
+    out = np.empty(len(rows), np.float32)
+    out[order] = _scores(_totals(index, ready, rows[order].astype(np.uint32)), ready.exponent)
+    return out
+
+
+def _ready(index: Inverted, query: Query) -> _Ready:
+    if index.kind != query.kind:
+        raise ValueError(f"a query for {query.kind} was put to an index of {index.kind}")
+    places = index.find(query.terms)
+    exponent, weights = query.units(index.scale)
+    if places.min(initial=0) < 0:
+        known = places >= 0
+        places, weights = places[known], weights[known]
+    return _Ready(places, weights, exponent, query.curve)
+
+
+def _postings(index: Inverted, ready: _Ready) -> int:
+    return int((index.offsets[ready.places + 1] - index.offsets[ready.places]).sum())
+
+
+def _few(index: Inverted, matching: int, ready: _Ready) -> bool:
+    """Return whether it takes less to look up each allowed row than to go through the postings."""
+    return matching * len(ready.places) * ASKED < _postings(index, ready)
+
+
+def _scanned(index: Inverted, ready: Sequence[_Ready], k: int, mask: NDArray[np.uint8], exact: bool) -> list[TopK]:
+    """Answer queries by going through their postings."""
+    sizes = [len(one.places) for one in ready]
+    if k > MANY:
+        k = min(k, max(_postings(index, one) for one in ready))
+    if k == 0 or max(sizes) == 0:
+        return [TopK(_NONE, _NONE.astype(np.float32), False) for _ in ready]
+    keys, states = np.zeros((len(ready), k), np.uint64), np.zeros((len(ready), 2), np.uint64)
+    best(
+        index.rows,
+        index.values,
+        index.lengths,
+        index.tops,
+        index.shortest,
+        index.offsets,
+        np.array([0, *accumulate(sizes)], np.int64),
+        ready[0].places if len(ready) == 1 else np.concatenate([one.places for one in ready]),
+        ready[0].weights if len(ready) == 1 else np.concatenate([one.weights for one in ready]),
+        np.array([one.curve for one in ready], np.float32),
+        mask,
+        exact,
+        *_room.of(max(sizes)),
+        keys,
+        states,
+    )
+    return [_top(line, state, one.exponent) for line, state, one in zip(keys, states.tolist(), ready, strict=True)]
+
+
+def _top(keys: NDArray[np.uint64], state: list[int], exponent: int) -> TopK:
+    size, left_out = state
+    ranked = keys[:size]
+    ranked.sort()
+    ranked = ranked[::-1]
+    sums = (ranked >> _HALF).astype(np.int32)
+    return TopK(_LAST - ranked.astype(np.uint32), _scores(sums, exponent), size > 0 and left_out >> 32 == int(sums[-1]))
+
+
+def _looked_up(index: Inverted, ready: _Ready, rows: Rows, k: int) -> TopK:
+    """Answer a query of which few rows, ascending, may be found."""
+    sums = _totals(index, ready, rows)
+    met = np.flatnonzero(sums)
+    order = met[np.argsort(-sums[met], kind="stable")]
+    kept = order[:k]
+    cut = len(order) > k > 0 and bool(sums[order[k]] == sums[order[k - 1]])
+    return TopK(rows[kept], _scores(sums[kept], ready.exponent), cut)
+
+
+def _totals(index: Inverted, ready: _Ready, rows: Rows) -> NDArray[np.int32]:
+    out = np.zeros(len(rows), np.int32)
+    curve = np.array([ready.curve], np.float32)
+    totals(index.rows, index.values, index.lengths, index.offsets, ready.places, ready.weights, curve, rows, out)
+    return out
+
+
+def _scores(sums: NDArray[np.int32], exponent: int) -> Scores:
+    return np.ldexp(sums.astype(np.float32), -exponent)

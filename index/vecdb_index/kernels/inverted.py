@@ -1,0 +1,415 @@
+"""The best rows by the sum of what each term of a query adds.
+
+What a posting adds is a whole number of units, at least 1, and a unit is so large that no sum exceeds 2^24. So sums are
+exact in any order, whoever adds them up, and exact as float32: equal scores are equal, and what was skipped could not
+have been better.
+
+    weight / (limit + (base + slope * length) / value)
+
+With limit 1 that is BM25 (value is how often the row has the term), with limit 0, base 1 and slope 0 a product with a
+weight.
+
+The helpers are parts of one kernel, told apart for their readers. Arrays go to them one by one and are not cut there:
+numba counts references to an array whenever one is put into a tuple or a slice is made, a quarter of the time here.
+
+A search goes through windows of rows. In each, the most that every term can add is known from the maxima of its blocks
+of BLOCK postings. Terms that cannot bring a row among the best even together are set aside; the postings of the others
+are added up, and what the first may add is only looked up for rows that are within reach. (MaxScore: Turtle & Flood
+1995; over windows with the maxima of blocks, as in Lucene's MaxScoreBulkScorer.) Blocks are cut from all postings, not
+term by term; so those at a term's ends tell too much, and short lists are looked at themselves.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from vecdb_index.kernels.jit import filled, frozen, helper, kernel
+from vecdb_index.kernels.topk import CHUNK, keep
+
+BLOCK_BITS = 7
+BLOCK = 1 << BLOCK_BITS
+"""Postings that share a maximum."""
+WINDOW = 1 << 12
+"""Rows that are looked at together; their sums fit the fastest cache."""
+FEW = 16
+"""So many postings are looked at themselves, for the most that they can add."""
+LOOKUP = 8
+"""To look a row up takes as long as to add so many postings."""
+BULK = 256
+"""To count the sums within reach takes as long as to add so many postings."""
+SPARSE = 128
+"""In a window with fewer postings it is faster to go through these again than through all sums."""
+
+_ROW, _VALUE, _PLACE, _MASK = types.uint32, types.uint8, types.int64, types.uint8
+_REAL, _SUM, _KEY = types.float32, types.int32, types.uint64
+_END = np.int64(1) << 32
+"""Behind every row."""
+AT, STOP, UNTIL, NEAR, WITHIN = range(5)
+"""What a line of `spans` holds: the term's next posting, the end of its postings, the end of those in the window, the
+one that was looked up last, and, by order, the most that the terms set aside up to this one can add."""
+SUMS, MET, FOUND, GAINS, REALS, MOST, ORDER = range(7)
+"""The lines of `room`: sums by row of the window; places of rows met, and their sums; gains of a block, and lengths as
+float32; the most that each term can add, and the terms in that order."""
+
+
+@helper
+def seek(rows: Any, start: Any, stop: Any, row: Any) -> Any:
+    """Return the first place of rows[start:stop] that is not before a row; stop if there is none."""
+    step = np.int64(1)
+    while start + step < stop and np.int64(rows[start + step]) < row:
+        start += step
+        step += step
+    stop = min(stop, start + step + 1)
+    while start < stop:
+        middle = (start + stop) >> 1
+        if np.int64(rows[middle]) < row:
+            start = middle + 1
+        else:
+            stop = middle
+    return start
+
+
+@helper
+def gain(value: Any, length: Any, weight: Any, curve: Any) -> Any:
+    """Return what a posting adds. Rounding keeps the order: more with a larger value, less with a greater length."""
+    limit, base, slope = curve
+    added = weight / (limit + (base + slope * np.float32(length)) / np.float32(value))
+    return max(np.int32(added + np.float32(0.5)), np.int32(1))
+
+
+@helper
+def _open(
+    rows: Any, values: Any, lengths: Any, tops: Any, shortest: Any, spans: Any, weights: Any, curve: Any, most: Any
+) -> Any:
+    """Find the next window, each term's postings in it, and the most that one of these can add; return its first row.
+
+    That is the row of the first posting of any term; _END when none is left.
+    """
+    low = _END
+    for i in range(most.shape[0]):
+        if spans[i, AT] < spans[i, STOP]:
+            low = min(low, np.int64(rows[spans[i, AT]]))
+    for i in range(most.shape[0]):
+        at, stop = spans[i, AT], spans[i, STOP]
+        until = at if at == stop else seek(rows, at, stop, low + WINDOW)
+        spans[i, UNTIL], spans[i, NEAR] = until, min(at, stop - 1)
+        few, largest = until - at <= FEW, np.int32(0)
+        first, last = (at, until) if few else (at >> BLOCK_BITS, ((until - 1) >> BLOCK_BITS) + 1)
+        for j in range(first, last):
+            value = values[j] if few else tops[j]
+            length = lengths[rows[j]] if few else shortest[j]
+            largest = max(largest, gain(value, length, weights[i], curve))
+        most[i] = largest
+    return low
+
+
+@helper
+def _set_aside(order: Any, most: Any, spans: Any, need: Any) -> Any:
+    """Sort terms by what they can add; return how many cannot bring a row to `need` together."""
+    # The order changes little from window to window.
+    for i in range(1, order.shape[0]):
+        term, at = order[i], i
+        while at > 0 and most[order[at - 1]] > most[term]:
+            order[at] = order[at - 1]
+            at -= 1
+        order[at] = term
+    aside, rest = 0, np.int64(0)
+    while aside < order.shape[0] and rest + most[order[aside]] < need:
+        rest += most[order[aside]]
+        spans[aside, WITHIN] = rest
+        aside += 1
+    return aside
+
+
+@helper
+def _add(
+    rows: Any,
+    values: Any,
+    lengths: Any,
+    allowed: Any,
+    at: Any,
+    until: Any,
+    low: Any,
+    weight: Any,
+    curve: Any,
+    reals: Any,
+    gains: Any,
+    sums: Any,
+) -> None:
+    """Add what the postings at .. until - 1 add to the sums of their rows, if these are allowed."""
+    first = np.uint64(low)
+    for start in range(at, until, BLOCK):
+        stop = min(start + BLOCK, until)
+        if allowed.shape[0] > 0:
+            for i in range(start, stop):
+                row = np.int64(rows[i])
+                if allowed[row] != 0:
+                    sums[row - low] += gain(values[i], lengths[row], weight, curve)
+            continue
+        # Three loops, so that the one in the middle is done with vectors; places without a sign, which numba need not
+        # look at; no slices of arrays, whose references it would count.
+        begin, count = np.uint64(start), np.uint64(stop - start)
+        for i in range(count):
+            reals[i] = np.float32(lengths[rows[begin + i]])
+        for i in range(count):
+            gains[i] = gain(values[begin + i], reals[i], weight, curve)
+        for i in range(count):
+            sums[np.uint64(rows[begin + i]) - first] += gains[i]
+
+
+@helper
+def _within_reach(sums: Any, least: Any) -> Any:
+    """Return how many sums are at least so much."""
+    count, least = np.int32(0), np.int32(least)
+    for place in range(WINDOW):
+        count = np.int32(count + np.int32(sums[place] >= least))
+    return np.int64(count)
+
+
+@helper
+def _add_up(
+    rows: Any,
+    values: Any,
+    lengths: Any,
+    allowed: Any,
+    spans: Any,
+    order: Any,
+    aside: Any,
+    need: Any,
+    low: Any,
+    weights: Any,
+    curve: Any,
+    reals: Any,
+    gains: Any,
+    sums: Any,
+) -> Any:
+    """Add up the terms that are not set aside; return how many stay there.
+
+    Of those set aside, the ones are added all the same that would be looked up too often.
+    """
+    left, added = order.shape[0], np.int64(0)
+    while left > 0:
+        i = order[left - 1]
+        at, until = spans[i, AT], spans[i, UNTIL]
+        if left <= aside:
+            if LOOKUP * added < until - at:
+                break
+            if until - at > BULK and LOOKUP * _within_reach(sums, need - spans[left - 1, WITHIN]) < until - at:
+                break
+        _add(rows, values, lengths, allowed, at, until, low, weights[i], curve, reals, gains, sums)
+        added += until - at
+        left -= 1
+    return min(left, aside)
+
+
+@helper
+def _collect_few(
+    rows: Any, spans: Any, order: Any, aside: Any, low: Any, least: Any, sums: Any, met: Any, found: Any
+) -> Any:
+    """Do what `_collect` does by going through the postings again; -1 if there are too many. In no order."""
+    count, postings = 0, np.int64(0)
+    for j in range(aside, order.shape[0]):
+        postings += spans[order[j], UNTIL] - spans[order[j], AT]
+    if postings >= SPARSE:
+        return -1
+    for j in range(aside, order.shape[0]):
+        for at in range(spans[order[j], AT], spans[order[j], UNTIL]):
+            place = np.int64(rows[at]) - low
+            if sums[place] >= least:
+                met[count], found[count] = place, sums[place]
+                count += 1
+            sums[place] = 0
+    return count
+
+
+@helper
+def _collect(least: Any, sums: Any, met: Any, found: Any) -> Any:
+    """Clear the sums; write those of at least `least`, which is above 0, and the places of their rows. Return how many.
+
+    Places ascend.
+    """
+    count = 0
+    for start in range(0, WINDOW, CHUNK):
+        hits = np.int32(0)
+        for place in range(start, start + CHUNK):
+            hits = np.int32(hits + np.int32(sums[place] >= least))
+        if hits > 0:
+            for place in range(start, start + CHUNK):
+                met[count], found[count] = place, sums[place]
+                count += sums[place] >= least
+    for place in range(WINDOW):
+        sums[place] = 0
+    return count
+
+
+@helper
+def _rank(
+    rows: Any,
+    values: Any,
+    lengths: Any,
+    spans: Any,
+    order: Any,
+    aside: Any,
+    low: Any,
+    need: Any,
+    weights: Any,
+    curve: Any,
+    met: Any,
+    found: Any,
+    hits: Any,
+    keys: Any,
+    state: Any,
+) -> Any:
+    """Look up what the terms set aside add to the rows met, and offer these; return the sum that is needed then."""
+    for h in range(hits):
+        row, total = low + met[h], np.int64(found[h])
+        for j in range(aside - 1, -1, -1):
+            if total + spans[j, WITHIN] < need:
+                break
+            i = order[j]
+            near = spans[i, NEAR] if np.int64(rows[spans[i, NEAR]]) <= row else spans[i, AT]
+            at = seek(rows, near, spans[i, UNTIL], row)
+            if at < spans[i, UNTIL]:
+                spans[i, NEAR] = at
+                if np.int64(rows[at]) == row:
+                    total += gain(values[at], lengths[row], weights[i], curve)
+        if total >= need:
+            keep(keys, state, (np.uint64(total) << np.uint64(32)) | np.uint64(np.uint32(0xFFFFFFFF) - np.uint32(row)))
+            if np.int64(state[0]) == keys.shape[0]:
+                need = np.int64(keys[0] >> np.uint64(32))
+    return need
+
+
+@helper
+def _answer(
+    rows: Any,
+    values: Any,
+    lengths: Any,
+    tops: Any,
+    shortest: Any,
+    spans: Any,
+    weights: Any,
+    curve: Any,
+    allowed: Any,
+    every: Any,
+    room: Any,
+    keys: Any,
+    state: Any,
+) -> None:
+    """Fill one query's heap; the first two columns of its spans are its postings."""
+    count, need = weights.shape[0], np.int64(0)
+    most, order = room[MOST, :count], room[ORDER, :count]
+    sums, met, found, gains, reals = room[SUMS], room[MET], room[FOUND], room[GAINS], room[REALS].view(np.float32)
+    for i in range(count):
+        order[i] = i
+    while True:
+        low = _open(rows, values, lengths, tops, shortest, spans, weights, curve, most)
+        if low == _END:
+            break
+        aside = _set_aside(order, most, spans, np.int64(0) if every else need)
+        if aside < count:
+            aside = _add_up(
+                rows, values, lengths, allowed, spans, order, aside, need, low, weights, curve, reals, gains, sums
+            )
+            least = max(need - (spans[aside - 1, WITHIN] if aside > 0 else np.int64(0)), np.int64(1))
+            least = np.int32(least)
+            hits = _collect_few(rows, spans, order, aside, low, least, sums, met, found)
+            if hits < 0:
+                hits = _collect(least, sums, met, found)
+            need = _rank(
+                rows, values, lengths, spans, order, aside, low, need, weights, curve, met, found, hits, keys, state
+            )
+        for i in range(count):
+            spans[i, AT] = spans[i, UNTIL]
+
+
+@kernel(
+    frozen(_ROW, 1),
+    frozen(_VALUE, 1),
+    frozen(_ROW, 1),
+    frozen(_VALUE, 1),
+    frozen(_ROW, 1),
+    frozen(_PLACE, 1),
+    frozen(_PLACE, 1),
+    frozen(_PLACE, 1),
+    frozen(_REAL, 1),
+    frozen(_REAL, 2),
+    frozen(_MASK, 1),
+    types.boolean,
+    filled(_SUM, 2),
+    filled(_PLACE, 2),
+    filled(_KEY, 2),
+    filled(_KEY, 2),
+)
+def best(
+    rows: Any,
+    values: Any,
+    lengths: Any,
+    tops: Any,
+    shortest: Any,
+    offsets: Any,
+    starts: Any,
+    terms: Any,
+    weights: Any,
+    curves: Any,
+    allowed: Any,
+    every: Any,
+    room: Any,
+    spans: Any,
+    keys: Any,
+    states: Any,
+) -> None:
+    """Offer the rows that have a term of a query to its heap.
+
+    Args:
+        rows: (p,) of all postings.
+        values: (p,) counts or weights, at least 1.
+        lengths: (n,) tokens of each row.
+        tops: (blocks,) the largest value of each block.
+        shortest: (blocks,) the least length of its rows.
+        offsets: (all terms + 1,) where the postings of a term begin.
+        starts: (q + 1,) query i has the terms starts[i] to starts[i + 1].
+        terms: (t,) places of terms in the index.
+        weights: (t,) units.
+        curves: (q, 3) limit, base and slope of each query.
+        allowed: (n,) or empty: all rows are allowed.
+        every: nothing is skipped: the same rows, more slowly.
+        room: (7, more than WINDOW, and at least the terms of a query); the first line is 0 and left so.
+        spans: (at least the terms of a query, 5).
+        keys: (q, k) heaps of topk.py, of keys that are the sum above the inverted row.
+        states: (q, 2) of topk.py.
+
+    """
+    for q in range(keys.shape[0]):
+        for i in range(starts[q], starts[q + 1]):
+            spans[i - starts[q], AT], spans[i - starts[q], STOP] = offsets[terms[i]], offsets[terms[i] + 1]
+        weight, curve = weights[starts[q] : starts[q + 1]], (curves[q, 0], curves[q, 1], curves[q, 2])
+        _answer(rows, values, lengths, tops, shortest, spans, weight, curve, allowed, every, room, keys[q], states[q])
+
+
+@kernel(
+    frozen(_ROW, 1),
+    frozen(_VALUE, 1),
+    frozen(_ROW, 1),
+    frozen(_PLACE, 1),
+    frozen(_PLACE, 1),
+    frozen(_REAL, 1),
+    frozen(_REAL, 2),
+    frozen(_ROW, 1),
+    filled(_SUM, 1),
+)
+def totals(
+    rows: Any, values: Any, lengths: Any, offsets: Any, terms: Any, weights: Any, curves: Any, asked: Any, out: Any
+) -> None:
+    """Add to out (m,) the sums of one query for the asked rows (m,), which ascend; arguments as above."""
+    curve = curves[0, 0], curves[0, 1], curves[0, 2]
+    for i in range(terms.shape[0]):
+        at, stop = offsets[terms[i]], offsets[terms[i] + 1]
+        for j in range(asked.shape[0]):
+            row = np.int64(asked[j])
+            at = seek(rows, at, stop, row)
+            if at == stop:
+                break
+            if np.int64(rows[at]) == row:
+                out[j] += gain(values[at], lengths[row], weights[i], curve)
