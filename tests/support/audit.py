@@ -183,6 +183,7 @@ def _compare_search(collection: Any, seen: Observation, found: Audit) -> None:
     if (
         len(set(near.ids)) != len(expected)
         or not np.allclose(near.scores, true, atol=1e-5)
+        or (np.diff(near.scores) > 0).any()
         or (np.diff(true) > 1e-5).any()  # true ones are float64: two that are equal in float32 may stand either way
     ):
         found.findings.append(f"a search through indexes finds {near.ids} with {near.scores.tolist()}, not {true}")
