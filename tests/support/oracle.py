@@ -12,7 +12,6 @@ import orjson
 import pyarrow as pa
 
 from support.model import ID, VECTORS, Model, Row, Where, where_number
-from vecdb.collection import Collection
 from vecdb.results import SearchResult
 from vecdb.schema.fields import Vector
 
@@ -120,7 +119,7 @@ def compare_search(
         others = (query, *VECTORS[:3])
         together = reader.search_batch(5, text, fields=[], **{name: np.asarray(others)})
         # Of one state, in which no index can appear between the questions, batch and single answers are the same.
-        frozen = reader.snapshot() if isinstance(reader, Collection) else reader
+        frozen: Readable = getattr(reader, "snapshot", lambda: reader)()
         batched = frozen.search_batch(5, text, fields=[], **{name: np.asarray(others)})
         singly = [frozen.search(5, text, fields=[], **{name: other}) for other in others]
         assert [ranked(result) for result in batched] == [ranked(result) for result in singly]
