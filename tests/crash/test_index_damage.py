@@ -64,11 +64,9 @@ def test_the_answers_of_the_museum_are_the_exact_ones_and_come_through_graphs(mu
     assert plans.total() - plans["scan"] == 6
 
 
-@pytest.mark.parametrize(
-    ("count", "repaired"), [pytest.param(40, 1, id="40"), pytest.param(500, 4, id="500", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("count", [pytest.param(40, id="40"), pytest.param(500, id="500", marks=pytest.mark.slow)])
 def test_damaged_indexes_change_no_answer_and_repair_builds_them_again(
-    count: int, repaired: int, museum: Museum, memory_path: Path, scale: int, seed: int, figures: Figures
+    count: int, museum: Museum, memory_path: Path, scale: int, seed: int, figures: Figures
 ) -> None:
     pristine, moments, expected = museum
     in_force = _in_force(pristine)
@@ -89,16 +87,15 @@ def test_damaged_indexes_change_no_answer_and_repair_builds_them_again(
         assert found == damaged, told
         assert damage.name in met["noted"] or damaged, told
 
-        if number % repaired == 0:
-            report = vecdb.repair(copy)
-            assert report.rows_lost == 0, told
-            assert Counter(_plans(copy, expected)) == usual, told
-            assert vecdb.check(copy).ok, told
-            rebuilt += len(damaged)
+        report = vecdb.repair(copy)
+        assert report.rows_lost == 0, told
+        assert Counter(_plans(copy, expected)) == usual, told
+        assert vecdb.check(copy).ok, told
+        rebuilt += len(damaged)
         noted += not damaged
         shutil.rmtree(copy)
     figures(f"{count * scale} damaged indexes, {rebuilt} built again, {noted} of older versions noted, 0 wrong answers")
-    assert rebuilt > count // repaired // 4
+    assert rebuilt > count // 4
 
 
 @pytest.mark.parametrize("way", ["flip", "delete", "truncate", "empty"])
