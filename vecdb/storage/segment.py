@@ -62,7 +62,7 @@ class Segment:
         self._vectors: dict[int, Vectors] = {}
         self._columns: dict[int, pa.Array] = {}
         self._index: KeyIndex | None = None
-        self._id_buffers: tuple[memoryview, memoryview | None] | None = None
+        self._id_buffers: tuple[Any, memoryview | None] | None = None
         self._lock = threading.Lock()
         self._indexes: dict[int, Index | None] = {}
         self._index_problems: dict[int, str] = {}
@@ -195,13 +195,15 @@ class Segment:
         """Return the ids of some rows as Python values, without Arrow's cost per value."""
         if self._id_buffers is None:
             ids = self.ids()
-            numbers = memoryview(ids.buffers()[1]).cast("q" if ids.type == pa.int64() else "i")
-            text = None if ids.type == pa.int64() else memoryview(ids.buffers()[2] or b"")
-            self._id_buffers = numbers, text
-        numbers, text = self._id_buffers
+            buffers = ids.buffers()
+            if ids.type == pa.int64():
+                self._id_buffers = np.frombuffer(buffers[1], np.int64), None
+            else:  # one place after the other is read fastest through a memoryview
+                self._id_buffers = memoryview(buffers[1]).cast("i"), memoryview(buffers[2] or b"")
+        places, text = self._id_buffers
         if text is None:
-            return [numbers[row] for row in rows.tolist()]
-        return [str(text[numbers[row] : numbers[row + 1]], "utf-8") for row in rows.tolist()]
+            return np.asarray(places)[rows].tolist()
+        return [str(text[places[row] : places[row + 1]], "utf-8") for row in rows.tolist()]
 
     def index(self) -> KeyIndex:
         """Return the primary key index."""
