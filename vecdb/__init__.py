@@ -24,10 +24,23 @@ if TYPE_CHECKING:
     from vecdb.collection import Collection
     from vecdb.database import Database, check, connect, repair, restore, warmup
     from vecdb.filters import col
+    from vecdb.query.arms import Like, Match, Near, Nested
+    from vecdb.query.query import Query
+    from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rescore
     from vecdb.reads import Snapshot
     from vecdb.results import Hit, SearchResult, WriteResult
 
 _LAZY = {
+    "Query": "vecdb.query.query",
+    "Nested": "vecdb.query.arms",
+    "Near": "vecdb.query.arms",
+    "Match": "vecdb.query.arms",
+    "Like": "vecdb.query.arms",
+    "Rescore": "vecdb.query.stages",
+    "OrderBy": "vecdb.query.stages",
+    "MinScore": "vecdb.query.stages",
+    "GroupBy": "vecdb.query.stages",
+    "Collapse": "vecdb.query.stages",
     "Collection": "vecdb.collection",
     "Database": "vecdb.database",
     "Hit": "vecdb.results",
@@ -46,11 +59,13 @@ __all__ = [
     "Auto",
     "Binary",
     "Bool",
+    "Collapse",
     "Collection",
     "Database",
     "Flat",
     "Float64",
     "Funnel",
+    "GroupBy",
     "Hit",
     "Hnsw",
     "Id",
@@ -58,6 +73,14 @@ __all__ = [
     "Ivf",
     "Json",
     "Keyword",
+    "Like",
+    "Match",
+    "MinScore",
+    "Near",
+    "Nested",
+    "OrderBy",
+    "Query",
+    "Rescore",
     "Schema",
     "SearchResult",
     "Settings",
