@@ -1,0 +1,1 @@
+"""What is asked, as values: nothing here reads a row."""
