@@ -86,8 +86,11 @@ def bind_query(query: Query, schema: Schema, encode: Encode) -> BoundQuery:
             label, number = f"{arm.label}#{number}", number + 1
         labels.append(label)
         arms.append(_bound_arm(arm, label, query, schema, encode))
+    fusion = query.fusion or Rrf()
+    if len(arms) > 1:
+        fusion.check(len(arms))
     stages = tuple(_bound_stage(stage, schema, encode) for stage in query.stages)
-    return BoundQuery(query, tuple(arms), where, stages, query.fusion or Rrf(), returned(query.fields, schema))
+    return BoundQuery(query, tuple(arms), where, stages, fusion, returned(query.fields, schema))
 
 
 def _bound_arm(arm: Arm, label: str, query: Query, schema: Schema, encode: Encode) -> BoundArm:

@@ -16,17 +16,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from vecdb.planner import fuse, paging
+from vecdb.planner import paging
 from vecdb.planner.bound import BoundQuery
 from vecdb.planner.candidates import Candidates
 from vecdb.planner.found import Found
+from vecdb.planner.fuse import DEPTH
+from vecdb.planner.fused import fused
 from vecdb.planner.gather import Context, all_rows, gathered
 from vecdb.planner.stages import APPLY, THINNING
 from vecdb.planner.trace import Step
+from vecdb.query.arms import Match
 from vecdb.storage.snapshot import State
 
-FETCH = 100
-"""Candidates that each of several arms gathers at least, unless told otherwise; see docs/fusion.md."""
 GROUP_FETCH = 4
 """Candidates at first for each row that a query with thinning stages asks for."""
 DEEPER = 4
@@ -67,8 +68,9 @@ def run(state: State, bound: BoundQuery, pool: ThreadPoolExecutor | None) -> Ans
     depth = first_depth(bound, thins) if cursor is None else cursor.depth
     if cursor is not None and not fixed:
         depth = max(depth, cursor.seen + query.k)
+    deeper = cursor is not None and not fixed
     while True:
-        found = _gather(context, bound, depth)
+        found = _gather(context, bound, depth, deeper)
         candidates, steps = found.candidates, found.steps
         for stage in bound.stages:
             candidates = _apply(context, stage, candidates, steps)
@@ -77,7 +79,7 @@ def run(state: State, bound: BoundQuery, pool: ThreadPoolExecutor | None) -> Ans
         have = len(candidates) if candidates.groups is None else len(candidates.groups)
         if have >= query.k or not found.more or fixed or not (thins or cursor is not None):
             break
-        depth *= DEEPER
+        depth, deeper = depth * DEEPER, True
     answer, more = _first(candidates, query.k), found.more
     return Answer(
         answer,
@@ -94,44 +96,51 @@ def first_depth(bound: BoundQuery, thins: bool) -> int:
         least = max(least, getattr(one.stage, "top", None) or 0)
     if thins:
         per_group = max(getattr(one.stage, "per_group", 1) for one in bound.stages)
-        least = max(GROUP_FETCH * bound.query.k * per_group, FETCH)
-    return max(least, FETCH) if len(bound.arms) > 1 or bound.stages else least
+        least = max(GROUP_FETCH * bound.query.k * per_group, DEPTH)
+    return max(least, DEPTH) if len(bound.arms) > 1 or bound.stages else least
 
 
-def _gather(context: Context, bound: BoundQuery, depth: int) -> _Gathered:
+def _gather(context: Context, bound: BoundQuery, depth: int, deeper: bool) -> _Gathered:
     steps: list[Step] = []
     if not bound.arms:
         begun = time.perf_counter()
         found = all_rows(context.state, bound.where)
         steps.append(Step.of("rows", begun, None, len(found.row), {"parts": _told(found)}))
         return _Gathered(replace(Candidates.of(found, ""), arms=()), steps, found.missing, False)
-    pools, missing, more = [], [], False
+    pools: list[Candidates] = []
+    rests: list[float | None] = []
+    missing: list[str] = []
+    more = False
     for arm in bound.arms:
-        wanted = max(depth, arm.arm.fetch or 0)
+        asked = arm.arm.fetch
+        wanted = max(asked, bound.query.k) if asked and not deeper else max(depth, asked or 0)
         begun = time.perf_counter()
         if arm.inner is not None:
             inner = run(context.state, arm.inner, context.pool)
             pools.append(replace(inner.candidates, arms=(), groups=None))
+            rests.append(None)
             missing += inner.missing
             steps.append(Step.of(arm.label, begun, None, len(inner.candidates), {"kind": arm.arm.kind}, inner.steps))
             continue
         found = gathered(context, arm, wanted)
         pools.append(Candidates.of(found, arm.label))
+        rests.append(0.0 if isinstance(arm.arm, Match) and len(found.row) < wanted else None)
         missing += found.missing
         more = more or len(found.row) == wanted
         told = {"kind": arm.arm.kind, "fetch": wanted, "codes_compared": found.reads, "parts": _told(found)}
         steps.append(Step.of(arm.label, begun, None, len(found.row), told))
-    fused = _fused(bound, context, pools, steps)
-    return _Gathered(fused, steps, tuple(dict.fromkeys(missing)), more)
+    return _Gathered(_fused(bound, context, pools, rests, steps), steps, tuple(dict.fromkeys(missing)), more)
 
 
-def _fused(bound: BoundQuery, context: Context, pools: list[Candidates], steps: list[Step]) -> Candidates:
+def _fused(
+    bound: BoundQuery, context: Context, pools: list[Candidates], rests: list[float | None], steps: list[Step]
+) -> Candidates:
     if len(pools) == 1:
         return pools[0]
     begun = time.perf_counter()
-    fused = fuse.fused(context.state.parts, bound.fusion, pools, [arm.label for arm in bound.arms])
-    steps.append(Step.of("fuse", begun, sum(map(len, pools)), len(fused), {"kind": bound.fusion.kind}))
-    return fused
+    one = fused(context.state.parts, bound.fusion, pools, [arm.label for arm in bound.arms], rests)
+    steps.append(Step.of("fuse", begun, sum(map(len, pools)), len(one), bound.fusion.to_json()))
+    return one
 
 
 def _apply(context: Context, stage: Any, candidates: Candidates, steps: list[Step]) -> Candidates:

@@ -37,7 +37,8 @@ class Arm(QueryPart):
     """Base of all arms.
 
     Attributes:
-        fetch: how many candidates to gather, at least; None: what the query needs.
+        fetch: how many candidates to gather, at least `k`, and more where too few are left by stages; None: what the
+            query needs.
         where: a filter of this arm alone, beside the query's.
         name: what the arm is called in results; None: its field's name.
 
