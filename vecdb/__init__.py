@@ -25,12 +25,17 @@ if TYPE_CHECKING:
     from vecdb.database import Database, check, connect, repair, restore, warmup
     from vecdb.filters import col
     from vecdb.query.arms import Like, Match, Near, Nested
+    from vecdb.query.fusion import AutoFusion, Interleave, Rrf, WeightedSum
     from vecdb.query.query import Query
     from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rescore
     from vecdb.reads import Snapshot
     from vecdb.results import Hit, SearchResult, WriteResult
 
 _LAZY = {
+    "AutoFusion": "vecdb.query.fusion",
+    "WeightedSum": "vecdb.query.fusion",
+    "Interleave": "vecdb.query.fusion",
+    "Rrf": "vecdb.query.fusion",
     "Query": "vecdb.query.query",
     "Nested": "vecdb.query.arms",
     "Near": "vecdb.query.arms",
@@ -57,6 +62,7 @@ _LAZY = {
 
 __all__ = [
     "Auto",
+    "AutoFusion",
     "Binary",
     "Bool",
     "Collapse",
@@ -70,6 +76,7 @@ __all__ = [
     "Hnsw",
     "Id",
     "Int64",
+    "Interleave",
     "Ivf",
     "Json",
     "Keyword",
@@ -81,6 +88,7 @@ __all__ = [
     "OrderBy",
     "Query",
     "Rescore",
+    "Rrf",
     "Schema",
     "SearchResult",
     "Settings",
@@ -88,6 +96,7 @@ __all__ = [
     "Text",
     "Timestamp",
     "Vector",
+    "WeightedSum",
     "WriteResult",
     "__version__",
     "check",
