@@ -399,3 +399,46 @@ def test_a_function_that_returns_nonsense_is_told(docs: Collection):
             docs.run(Query().near("a", A).score_by(lambda _, answer=answer: answer))  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidInputError, match="JSON"):
         Query().near("a", A).score_by(len).to_json()  # pyright: ignore[reportArgumentType]
+
+
+EXPLAINED = (
+    Query(k=5).near("a", A, where="size < 30").near("b", B).min_score(0).rank(f.score * 2, top=50).group_by("tags")
+)
+
+
+def test_a_plan_tells_the_steps_that_are_carried_out(docs: Collection):
+    told, done = docs.explain(EXPLAINED), docs.explain(EXPLAINED, analyze=True)
+
+    assert [step.name for step in told.steps] == [step.name for step in done.steps]
+    assert [step.rows_out for step in told.steps[:2]] == [step.rows_out for step in done.steps[:2]]
+    assert not told.analyzed
+    assert told.ms is None
+    assert done.analyzed
+    assert done.ms is not None
+    assert done.ms >= sum(step.ms for step in done.steps)
+    assert told.rows == done.rows == ROWS
+
+
+def test_an_explanation_is_drawn_as_a_tree():
+    with vecdb.connect(":memory:", settings=vecdb.Settings(background=False, free_bytes=0)) as db:
+        docs = db.create_collection("docs", SCHEMA)
+        docs.upsert(rows())
+        inner = Query(k=30).near("a", A).near("b", B)
+
+        drawn = str(
+            docs.explain(Query(k=3).gather(inner, name="both").near("a", A, where="size = 4").group_by("section"))
+        )
+
+    assert drawn.split("\n", 1)[1] == (
+        "400 rows; estimated, not run\n"
+        "├─ both nested: 30 rows\n"
+        "│  ├─ a near, the best 200: 200 rows\n"
+        "│  │     in memory: 400 rows, 400 may be found: scan (it has no index)\n"
+        "│  ├─ b near, the best 200: 200 rows\n"
+        "│  │     in memory: 400 rows, 376 may be found: scan (it has no index)\n"
+        "│  └─ fuse rrf: 400 -> 400 rows\n"
+        "├─ a near, the best 200: 4 rows\n"
+        "│     in memory: 400 rows, 4 may be found: scan (it has no index)\n"
+        "├─ fuse rrf: 34 -> 34 rows\n"
+        "└─ group_by: 34 -> 34 rows"
+    )
