@@ -148,7 +148,10 @@ def _fused(
     if len(pools) == 1:
         return pools[0]
     begun = time.perf_counter()
-    one = fused(context.state.parts, bound.fusion, pools, [arm.label for arm in bound.arms], rests)
+    # Without stages the best k are the answer, and one more tells whether there is another page.
+    plain = not bound.stages and bound.query.cursor is None
+    k = bound.query.k + 1 if plain else None
+    one = fused(context.state.parts, bound.fusion, pools, [arm.label for arm in bound.arms], rests, k)
     steps.append(Step.of("fuse", begun, sum(map(len, pools)), len(one), bound.fusion.to_json()))
     return one
 
