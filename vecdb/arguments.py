@@ -46,7 +46,7 @@ def _usual(query: Any, field: Vector) -> bool:
     import numpy as np
 
     usual = isinstance(query, np.ndarray) and query.dtype == np.float32 and query.shape == (field.dimension,)
-    return usual and field.dtype != "int8" and 0 < float(query.dot(query)) < math.inf
+    return usual and field.dtype not in ("int8", "binary") and 0 < float(query.dot(query)) < math.inf
 
 
 def query_matrix(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
@@ -57,6 +57,8 @@ def query_matrix(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
     name = column.name
     if axes == 1 and _usual(query, field):
         return np.ascontiguousarray(query)[None]
+    if field.dtype == "binary":
+        return _bits(column, query, axes)
     try:
         array = np.asarray(query)
     except (TypeError, ValueError):
@@ -87,6 +89,24 @@ def query_matrix(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
         row = int(np.flatnonzero(~converted.any(axis=1))[0])
         raise InvalidInputError(f"query {row} for {name!r} is all zeros: its cosine is undefined", field=name, row=row)
     return np.ascontiguousarray(converted)
+
+
+def _bits(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
+    """Return queries for a binary vector field as (q, dimension / 8) bytes, given as rows are."""
+    import numpy as np
+
+    from vecdb.schema.binary_vectors import packed
+    from vecdb.schema.blame import AskedBlame
+
+    name, blame = column.name, AskedBlame(column.name)
+    asked = [query] if axes == 1 else query if isinstance(query, list | tuple) else np.asarray(query)
+    if isinstance(asked, np.ndarray) and asked.ndim != 2:
+        shape = f"has shape {asked.shape}, expected (queries, dimension)"
+        raise InvalidInputError(f"the query for {name!r} {shape}", field=name)
+    found, present = packed(asked, column.field, blame)
+    if present is not None:
+        raise blame.error(int(present.argmin()), "it is None")
+    return found
 
 
 def effort_of(exact: bool, recall: float | None, ef: int | None, plan: str | None, probes: int | None = None) -> Effort:

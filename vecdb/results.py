@@ -75,8 +75,8 @@ class Rows(Protocol):
 class SearchResult:
     """The hits of one query, best first.
 
-    `score`: higher is better: cosine, dot product, or minus the squared Euclidean distance. `distance` keeps the
-    metric's own direction: 1 - cosine, minus the dot product, or the squared Euclidean distance.
+    `score`: higher is better: cosine, dot product, or minus the squared Euclidean or the Hamming distance. `distance`
+    keeps the metric's own direction: 1 - cosine, minus the dot product, the squared Euclidean or the Hamming distance.
     """
 
     def __init__(self, rows: Rows, metric: str) -> None:

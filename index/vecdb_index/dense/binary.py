@@ -75,7 +75,7 @@ def search(
         pool: threads that help; the calling thread always works too. None: the calling thread alone.
 
     """
-    from vecdb_index.kernels.bits import scan
+    from vecdb_index.kernels.bits import hamming
 
     source, asked = _Source.of(bits, allowed), _words(np.asarray(query)[None])[0]
 
@@ -83,7 +83,7 @@ def search(
         heaps, out = Heaps.empty(1, min(k, source.total)), source.scratch()
         for first, last in todo:
             given = source.rows, first, last, source.allowed
-            scan(source.bits, asked, *given, out, heaps.keys[0], heaps.states[0])
+            hamming(source.bits, asked, *given, out, heaps.keys[0], heaps.states[0])
         return heaps
 
     return merged(shared(work, source.slices(), source.total * source.row_bytes, pool), k)[0]
@@ -96,7 +96,7 @@ def search_batch(
     queries = np.asarray(queries)
     if len(queries) < FEW:
         return [search(bits, query, k, allowed=allowed, pool=pool) for query in queries]
-    from vecdb_index.kernels.bits import scan_batch
+    from vecdb_index.kernels.bits import hamming_batch
 
     source, asked = _Source.of(bits, allowed), _words(queries)
     least, most = BLOCK_ROWS
@@ -106,7 +106,7 @@ def search_batch(
         heaps, out = Heaps.empty(len(asked), min(k, source.total)), np.empty(block, np.float32)
         tile = np.zeros((-(-source.row_bytes // WORD), block), np.uint64)
         for first, last in todo:
-            scan_batch(source.bits, asked, source.rows, first, last, source.allowed, tile, out, *heaps)
+            hamming_batch(source.bits, asked, source.rows, first, last, source.allowed, tile, out, *heaps)
         return heaps
 
     size = source.total * source.row_bytes * len(asked)
@@ -115,12 +115,12 @@ def search_batch(
 
 def ties_at(bits: Bits, query: Bits, score: float | np.float32, allowed: Mask | Allowed | None = None) -> Rows:
     """Return all allowed rows, ascending, whose score is exactly `score`."""
-    from vecdb_index.kernels.bits import scan
+    from vecdb_index.kernels.bits import hamming
 
     source, asked = _Source.of(bits, allowed), _words(np.asarray(query)[None])[0]
     out, found = source.scratch(), [_NO_ROWS]
     for first, last in source.slices():
-        scan(source.bits, asked, source.rows, first, last, _NO_MASK, out, _NO_KEYS, _NO_KEYS)
+        hamming(source.bits, asked, source.rows, first, last, _NO_MASK, out, _NO_KEYS, _NO_KEYS)
         at = np.flatnonzero(out[: last - first] == np.float32(score)) + first
         rows = source.rows[at] if len(source.rows) else at.astype(np.uint32)
         found.append(rows[source.allowed[rows] != 0] if len(source.allowed) else rows)
@@ -132,12 +132,12 @@ def score_rows(bits: Bits, query: Bits, rows: Rows) -> Scores:
     out = np.empty(len(rows), np.float32)
     if len(rows) == 0:
         return out
-    from vecdb_index.kernels.bits import scan
+    from vecdb_index.kernels.bits import hamming
 
     asked, listed = _words(np.asarray(query)[None])[0], np.ascontiguousarray(rows, np.uint32)
     source = _Source.of(bits, None)._replace(total=len(rows), rows=listed)
     for first, last in source.slices():
-        scan(source.bits, asked, listed, first, last, _NO_MASK, out[first:last], _NO_KEYS, _NO_KEYS)
+        hamming(source.bits, asked, listed, first, last, _NO_MASK, out[first:last], _NO_KEYS, _NO_KEYS)
     return out
 
 

@@ -176,7 +176,7 @@ def _score_columns(typingctx: Any, tile: Any, words: Any, column: Any, queries: 
     filled(types.uint64, 1),
     filled(types.uint64, 1),
 )
-def scan(
+def hamming(
     bits: Any, query: Any, rows: Any, first: int, last: int, allowed: Any, out: Any, keys: Any, state: Any
 ) -> None:
     """Score rows[first:last], or the rows first .. last - 1 when `rows` is empty, and keep the best.
@@ -213,7 +213,7 @@ def scan(
     filled(types.uint64, 2),
     filled(types.uint64, 2),
 )
-def scan_batch(
+def hamming_batch(
     bits: Any,
     queries: Any,
     rows: Any,
@@ -225,15 +225,15 @@ def scan_batch(
     keys: Any,
     states: Any,
 ) -> None:
-    """Do what `scan` does for many queries at once.
+    """Do what `hamming` does for many queries at once.
 
     Args:
         bits: (n, bytes).
         queries: (q, words).
-        rows: as in `scan`.
-        first: as in `scan`.
-        last: as in `scan`.
-        allowed: as in `scan`.
+        rows: as in `hamming`.
+        first: as in `hamming`.
+        last: as in `hamming`.
+        allowed: as in `hamming`.
         tile: (words of a row, block) room; block = rows that stay in the cache for all queries, a multiple of LANES.
         out: (block,) room.
         keys: (q, k) uint64, a heap for each query; k at least 1.
