@@ -148,8 +148,8 @@ def _from_values(values: list[Any], field: Vector, blame: Blame) -> tuple[Bytes,
         for form in dict.fromkeys(map(_form, some)):
             mine = np.array([row for row, value in zip(rows, some, strict=True) if _form(value) == form])
             matrix = _matrix([values[row] for row in mine], form[0] < field.dimension)
-            if matrix is None:
-                for row in mine:
+            if matrix is None or (form[0] < field.dimension and matrix.dtype.kind not in "iu"):
+                for row in mine:  # one list of floats makes the whole matrix so
                     _check_vector(values[row], field, blame, row)
                 raise blame.column("the vectors are not bytes, nor lists or arrays of bits or bytes of one kind")
             out[mine] = _from_numbers(matrix, field, blame, mine)

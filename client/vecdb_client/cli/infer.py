@@ -93,6 +93,8 @@ def _guess(name: str, values: Any, metric: str, *, guess_text: bool, typed: bool
     if isinstance(values, list):
         return schema.Json()
     kind = values.type
+    if pt.is_fixed_size_binary(kind) and metric == BITS[1]:
+        return _vector(8 * kind.byte_width, metric, "binary")
     if is_text(kind) and (typed is False or not pt.is_binary(kind)):
         return _guess_text(_texts(values), metric, cells=not typed, times=guess_text)
     if pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind):
@@ -128,6 +130,11 @@ def _guess_list(values: pa.Array, metric: str) -> Any:
     lengths = {values.type.list_size} if fixed else {len(v) for v in values.to_pylist() if v is not None}
     if len(lengths) != 1 or lengths == {0} or (len(lengths) == 1 and max(lengths) < 2 and not fixed):
         return Json()
+    if metric == BITS[1] and bits is None:
+        raise CommandError(
+            f"numbers of type {item} may be bits or bytes of bits, so --metric {metric} does not say what they are",
+            hint="`vecdb create` with a field of type bits(NUMBER) says it",
+        )
     if bits is not None:
         return _vector(bits * lengths.pop(), metric, "binary")
     dtype = "float16" if pt.is_float16(item) else "int8" if pt.is_int8(item) else "float32"
