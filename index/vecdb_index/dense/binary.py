@@ -29,6 +29,8 @@ BLOCK_ROWS = 64, 1024
 """And on at least and at most so many rows: multiples of the kernel's lanes."""
 FEW = 4
 """Fewer queries than this are faster one by one."""
+BATCH = 256
+"""Queries for which a block of rows is turned once."""
 WORTH = 0.05
 """Where no larger share of the rows is allowed, these are read one by one instead of scanning all."""
 MOST_BYTES = 1 << 21
@@ -96,9 +98,17 @@ def search_batch(
     queries = np.asarray(queries)
     if len(queries) < FEW:
         return [search(bits, query, k, allowed=allowed, pool=pool) for query in queries]
+    source = _Source.of(bits, allowed)
+    found: list[TopK] = []
+    for start in range(0, len(queries), BATCH):
+        found += _search_some(source, queries[start : start + BATCH], k, pool)
+    return found
+
+
+def _search_some(source: "_Source", queries: Bits, k: int, pool: ThreadPoolExecutor | None) -> list[TopK]:
     from vecdb_index.kernels.bits import hamming_batch
 
-    source, asked = _Source.of(bits, allowed), _words(queries)
+    asked = _words(queries)
     least, most = BLOCK_ROWS
     block = max(least, min(most, BLOCK_BYTES // source.row_bytes // least * least))
 
