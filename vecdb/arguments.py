@@ -46,19 +46,25 @@ def _usual(query: Any, field: Vector) -> bool:
     import numpy as np
 
     usual = isinstance(query, np.ndarray) and query.dtype == np.float32 and query.shape == (field.dimension,)
-    return usual and field.dtype not in ("int8", "binary") and 0 < float(query.dot(query)) < math.inf
+    return usual and field.dtype != "int8" and 0 < float(query.dot(query)) < math.inf
 
 
 def query_matrix(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
-    """Return queries as a (q, d) matrix of what the kernels want, or say what is wrong with them."""
+    """Return queries as a (q, d) matrix of what the kernels want, or say what is wrong with them.
+
+    Of binary vectors it has d / 8 bytes a query.
+    """
+    return _bits(column, query, axes) if column.field.dtype == "binary" else _numbers(column, query, axes)
+
+
+def _numbers(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
+    """Return queries for a field of numbers."""
     import numpy as np
 
     field = column.field
     name = column.name
     if axes == 1 and _usual(query, field):
         return np.ascontiguousarray(query)[None]
-    if field.dtype == "binary":
-        return _bits(column, query, axes)
     try:
         array = np.asarray(query)
     except (TypeError, ValueError):
@@ -92,7 +98,7 @@ def query_matrix(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
 
 
 def _bits(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
-    """Return queries for a binary vector field as (q, dimension / 8) bytes, given as rows are."""
+    """Return queries for a field of binary vectors, given as its rows are."""
     import numpy as np
 
     from vecdb.schema.binary_vectors import packed

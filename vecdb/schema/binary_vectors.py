@@ -113,7 +113,9 @@ def _from_numbers(matrix: NDArray[Any], field: Vector, blame: Blame, rows: NDArr
         hint = _SIGNED if matrix.dtype == np.int8 else ""
         row = 0 if rows is None else rows[0]
         if count:
-            sentence = f"{length} values of {matrix.dtype} are not the bytes of {field.dimension} bits: pass uint8{hint}"
+            sentence = (
+                f"{length} values of {matrix.dtype} are not the bytes of {field.dimension} bits: pass uint8{hint}"
+            )
             raise blame.error(row, sentence)
     if matrix.dtype != np.uint8:
         fits = (matrix >= 0) & (matrix <= 255)

@@ -211,8 +211,8 @@ class Vector(Field):
     A record may have none (null). Every number is finite; a vector compared by cosine is not all zeros. `index` says
     how the column is searched: a kind of `vecdb.schema.indexes`, or its name.
 
-    A "binary" vector has `dimension` bits, a multiple of 8, in an eighth as many bytes. It is compared by "hamming", the
-    number of bits that differ, and always scanned.
+    A "binary" vector has `dimension` bits, a multiple of 8, in an eighth as many bytes. It is compared by "hamming",
+    the number of bits that differ, and always scanned.
     """
 
     kind: ClassVar[str] = "vector"

@@ -208,6 +208,7 @@ def made(
     """
     held = segment.vectors(column)
     assert held is not None, "only segments that have the column are indexed"
+    assert column.field.metric != "hamming", "binary vectors are scanned"
     matrix, _, norms = held
     norms = np.ones(len(matrix), np.float32) if norms is None else norms
     return factory.build(what, matrix, column.field.metric, norms, parts=parts, pool=pool, progress=progress)

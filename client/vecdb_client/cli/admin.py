@@ -42,8 +42,8 @@ def create(
 
     Types: id, id(int64), text, keyword, keyword(many), bool, int64, float64, timestamp, json,
     vector(DIMENSION[,float32|float16|int8][,cosine|dot|l2][,INDEX]), and bits(NUMBER) for binary vectors. Without an
-    id field a string id called 'id' is added. INDEX is auto, flat, hnsw, ivf, funnel or binary, with parameters hnsw(m=16,ef_construction=200),
-    ivf(lists=N,codes=8bit) or funnel(dimensions=N,rotate=false).
+    id field a string id called 'id' is added. INDEX is auto, flat, hnsw, ivf, funnel or binary, with parameters
+    hnsw(m=16,ef_construction=200), ivf(lists=N,codes=8bit) or funnel(dimensions=N,rotate=false).
     """
     from vecdb_client.cli.fields import describe
     from vecdb_client.cli.session import opened_database

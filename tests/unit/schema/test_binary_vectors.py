@@ -108,7 +108,11 @@ def test_what_the_caller_writes_afterwards_is_not_seen() -> None:
 @pytest.mark.parametrize(
     ("value", "error", "message"),
     [
-        ([1, 2, 3], DimensionMismatchError, "has 3 values, the field has 16 bits: pass 16 values of 0 or 1, or 2 bytes"),
+        (
+            [1, 2, 3],
+            DimensionMismatchError,
+            "has 3 values, the field has 16 bits: pass 16 values of 0 or 1, or 2 bytes",
+        ),
         (b"abc", DimensionMismatchError, "has 3 bytes, a field of 16 bits has 2"),
         (b"", DimensionMismatchError, "has 0 bytes"),
         ([], DimensionMismatchError, "has 0 values"),
