@@ -24,10 +24,28 @@ if TYPE_CHECKING:
     from vecdb.collection import Collection
     from vecdb.database import Database, check, connect, repair, restore, warmup
     from vecdb.filters import col
+    from vecdb.query.arms import Like, Match, Near, Nested
+    from vecdb.query.fusion import AutoFusion, Interleave, Rrf, WeightedSum
+    from vecdb.query.query import Query
+    from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rescore
     from vecdb.reads import Snapshot
     from vecdb.results import Hit, SearchResult, WriteResult
 
 _LAZY = {
+    "AutoFusion": "vecdb.query.fusion",
+    "WeightedSum": "vecdb.query.fusion",
+    "Interleave": "vecdb.query.fusion",
+    "Rrf": "vecdb.query.fusion",
+    "Query": "vecdb.query.query",
+    "Nested": "vecdb.query.arms",
+    "Near": "vecdb.query.arms",
+    "Match": "vecdb.query.arms",
+    "Like": "vecdb.query.arms",
+    "Rescore": "vecdb.query.stages",
+    "OrderBy": "vecdb.query.stages",
+    "MinScore": "vecdb.query.stages",
+    "GroupBy": "vecdb.query.stages",
+    "Collapse": "vecdb.query.stages",
     "Collection": "vecdb.collection",
     "Database": "vecdb.database",
     "Hit": "vecdb.results",
@@ -44,20 +62,33 @@ _LAZY = {
 
 __all__ = [
     "Auto",
+    "AutoFusion",
     "Binary",
     "Bool",
+    "Collapse",
     "Collection",
     "Database",
     "Flat",
     "Float64",
     "Funnel",
+    "GroupBy",
     "Hit",
     "Hnsw",
     "Id",
     "Int64",
+    "Interleave",
     "Ivf",
     "Json",
     "Keyword",
+    "Like",
+    "Match",
+    "MinScore",
+    "Near",
+    "Nested",
+    "OrderBy",
+    "Query",
+    "Rescore",
+    "Rrf",
     "Schema",
     "SearchResult",
     "Settings",
@@ -65,6 +96,7 @@ __all__ = [
     "Text",
     "Timestamp",
     "Vector",
+    "WeightedSum",
     "WriteResult",
     "__version__",
     "check",

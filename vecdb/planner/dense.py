@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from vecdb.filters.evaluate import BoundFilter
-from vecdb.planner.effort import USUAL, Effort
 from vecdb.planner.found import Candidates, Found, merged, of_one_index, of_one_part
 from vecdb.planner.route import route
+from vecdb.query.effort import USUAL, Effort
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import State
 from vecdb_index.dense import binary, flat
@@ -108,6 +108,13 @@ def scan(
             rows, scores = np.concatenate([rows[better], tied]), _with(scores[better], scores[-1], len(tied))
         lines.append((rows, scores))
     return lines
+
+
+def score_rows(matrix: np.ndarray, query: np.ndarray, rows: Any, metric: Any, norms: np.ndarray | None) -> np.ndarray:
+    """Return the exact scores of some rows, in their order: float32."""
+    if metric == "hamming":
+        return binary.score_rows(matrix, query, rows)
+    return flat.score_rows(matrix, query, rows, metric, norms)
 
 
 def _scan_bits(
