@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 from vecdb.arguments import effort_of, query_matrix, whole_number
 from vecdb.errors import InvalidInputError
-from vecdb.hits import FoundRows, value_of, values
+from vecdb.hits import FoundRows
 from vecdb.results import RecallReport, SearchResult
+from vecdb.row_values import value_of, values
 from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column, Schema
 

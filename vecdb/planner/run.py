@@ -167,6 +167,8 @@ def _next(
     depth: int,
 ) -> str | None:
     """Return the cursor of the next page; None where this is the last one, or there are no pages."""
+    if not all(stage.portable for stage in bound.query.stages):
+        return None
     if answer.groups is not None or not len(answer) or not (have > bound.query.k or (more and len(bound.arms) == 1)):
         return None
     key = paging.key_of(bound, state.schema, answer, len(answer) - 1)
