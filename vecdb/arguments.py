@@ -57,7 +57,15 @@ def _for_kernels(array: np.ndarray) -> np.ndarray:
 
 
 def query_matrix(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
-    """Return queries as a (q, d) matrix of what the kernels want, or say what is wrong with them."""
+    """Return queries as a (q, d) matrix of what the kernels want, or say what is wrong with them.
+
+    Of binary vectors it has d / 8 bytes a query.
+    """
+    return _bits(column, query, axes) if column.field.dtype == "binary" else _numbers(column, query, axes)
+
+
+def _numbers(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
+    """Return queries for a field of numbers."""
     import numpy as np
 
     field = column.field
@@ -94,6 +102,24 @@ def query_matrix(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
         row = int(np.flatnonzero(~converted.any(axis=1))[0])
         raise InvalidInputError(f"query {row} for {name!r} is all zeros: its cosine is undefined", field=name, row=row)
     return _for_kernels(converted)
+
+
+def _bits(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
+    """Return queries for a field of binary vectors, given as its rows are."""
+    import numpy as np
+
+    from vecdb.schema.binary_vectors import packed
+    from vecdb.schema.blame import AskedBlame
+
+    name, blame = column.name, AskedBlame(column.name)
+    asked = [query] if axes == 1 else query if isinstance(query, list | tuple) else np.asarray(query)
+    if isinstance(asked, np.ndarray) and asked.ndim != 2:
+        shape = f"has shape {asked.shape}, expected (queries, dimension)"
+        raise InvalidInputError(f"the query for {name!r} {shape}", field=name)
+    found, present = packed(asked, column.field, blame)
+    if present is not None:
+        raise blame.error(int(present.argmin()), "it is None")
+    return found
 
 
 def effort_of(exact: bool, recall: float | None, ef: int | None, plan: str | None, probes: int | None = None) -> Effort:

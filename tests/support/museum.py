@@ -18,7 +18,7 @@ from support.supervisor import SETTINGS
 ROWS = 240
 WIDE = 1000
 """A search as wide as there are rows: its answer is the exact one, whether an index can be used or not."""
-DENSE, HALF, TINY = 48, 24, 16
+DENSE, HALF, TINY, BITS = 48, 24, 16, 72
 SETTING = vecdb.Settings(**{**SETTINGS, "background": False, "memtable_bytes": 64 << 20, "retain_versions": 4})
 
 _START = datetime(2024, 5, 1, tzinfo=UTC)
@@ -39,6 +39,7 @@ def schema() -> vecdb.Schema:
         dense=vecdb.Vector(DENSE, metric="cosine", index="hnsw"),
         half=vecdb.Vector(HALF, dtype="float16", metric="dot", index="hnsw"),
         tiny=vecdb.Vector(TINY, dtype="int8", metric="l2", index="ivf"),
+        bits=vecdb.Vector(BITS, dtype="binary"),
     )
 
 
@@ -60,6 +61,7 @@ def records(first: int, count: int) -> list[dict[str, Any]]:
             "dense": rng.standard_normal(DENSE, dtype=np.float32),
             "half": rng.standard_normal(HALF).astype(np.float16),
             "tiny": rng.integers(-100, 100, TINY).astype(np.int8),
+            "bits": rng.bytes(BITS // 8),
         }
         keep = {"id", "size", "half"} if number % 7 == 0 else row.keys()
         rows.append({name: value for name, value in row.items() if name in keep})
@@ -114,6 +116,7 @@ def questions(database: Any) -> dict[str, Callable[[], Any]]:
     dense = rng.standard_normal(DENSE, dtype=np.float32)
     half = rng.standard_normal(HALF).astype(np.float16)
     tiny = rng.integers(-100, 100, TINY).astype(np.int8)
+    bits = rng.integers(0, 2, BITS)
     where = "size > 100000000 and section != 'section 3'"
     return {
         "collections": lambda: sorted(database.collections()),
@@ -132,6 +135,8 @@ def questions(database: Any) -> dict[str, Callable[[], Any]]:
         "tiny": lambda: _found(items.search(tiny=tiny, k=20, where="flag = true", probes=WIDE, plan="lists")),
         "tiny all": lambda: _found(items.search(tiny=tiny, k=20, probes=WIDE, plan="lists")),
         "tiny exact": lambda: _found(items.search(tiny=tiny, k=20, exact=True)),
+        "bits": lambda: _found(items.search(bits=bits, k=20)),
+        "bits where": lambda: _found(items.search(bits=bits, k=20, where=where)),
         "tags": lambda: items.tags(),
         "first": lambda: _at(items, "first"),
         "second": lambda: _at(items, "second"),

@@ -52,7 +52,8 @@ class Collapse(Stage):
 
     Attributes:
         field: a field: rows with equal values are the same, rows without a value are not; or a vector field: rows are
-            the same when the cosine of their vectors is at least `similarity`.
+            the same when the cosine of their vectors is at least `similarity` (of bits, 1 less twice the share that
+            differs).
         similarity: above 0, up to 1.
 
     """

@@ -90,7 +90,7 @@ class _NotPlainError(Exception):
 
 def _cell(field: Field) -> Cell:
     if isinstance(field, Vector):
-        return _vector_cell(field)
+        return _bits_cell(field) if field.dtype == "binary" else _vector_cell(field)
     if isinstance(field, Bool):
         return _bool_cell()
     if isinstance(field, Keyword) and field.many:
@@ -202,6 +202,20 @@ def _vector_cell(field: Vector) -> Cell:
         return pa.FixedSizeListArray.from_arrays(_numbers(item, field.dimension, value.tobytes()), type=type_), 0
 
     return vector
+
+
+def _bits_cell(field: Vector) -> Cell:
+    type_, item, size = field.arrow_type, field.arrow_type.value_type, field.dimension // 8
+
+    def bits(value: Any, _: Limits) -> tuple[pa.Array, int]:
+        """Copy the bytes of a vector that comes packed."""
+        if type(value) is np.ndarray and value.dtype == np.uint8 and value.ndim == 1:
+            value = value.tobytes()
+        if type(value) is not bytes or len(value) != size:
+            raise _NotPlainError
+        return pa.FixedSizeListArray.from_arrays(_numbers(item, size, value), type=type_), 0
+
+    return bits
 
 
 def _from_list(numbers: list[Any]) -> NDArray[Any]:

@@ -37,6 +37,8 @@ def from_text(values: pa.Array, name: str, field: Any) -> pa.Array:
         InvalidInputError: a cell cannot be read; row is its place in values.
 
     """
+    if _holds_bits(values, field):
+        return values
     text = decoded(values, name)
     if field.kind in _PLAIN or (field.kind == "keyword" and not field.many):
         return text
@@ -45,7 +47,7 @@ def from_text(values: pa.Array, name: str, field: Any) -> pa.Array:
     if field.kind == "keyword":
         return _lists(text, name, pa.list_(pa.string()), 'a JSON array of strings such as ["a","b"]')
     if field.kind == "vector":
-        item = pa.int64() if field.dtype == "int8" else pa.float64()
+        item = pa.int64() if field.dtype in ("int8", "binary") else pa.float64()
         return _lists(text, name, pa.list_(item), "a JSON array of numbers such as [0.5,1]")
     kinds = {
         "bool": (pa.bool_(), "true or false"),
@@ -53,6 +55,16 @@ def from_text(values: pa.Array, name: str, field: Any) -> pa.Array:
         "float64": (pa.float64(), "a number"),
     }
     return _cast(text, kinds[field.kind][0], name, kinds[field.kind][1])
+
+
+def _holds_bits(values: pa.Array, field: Any) -> bool:
+    """Tell whether cells are the bytes of binary vectors: as text, not even one of so few characters has that many."""
+    if getattr(field, "dtype", "") != "binary" or not (
+        pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)
+    ):
+        return False
+    lengths = pc.call_function("unique", [pc.call_function("binary_length", [values])])
+    return set(lengths.to_pylist()) <= {field.dimension // 8, None}
 
 
 def decoded(values: pa.Array, name: str) -> pa.Array:

@@ -36,6 +36,7 @@ SCHEMA = Schema(
     extra=Json(),
     half=Vector(3, "float16", "dot"),
     code=Vector(3, "int8", "l2"),
+    bits=Vector(24, "binary"),
 )
 RECORD: dict[str, Any] = {
     "id": "a",
@@ -49,6 +50,7 @@ RECORD: dict[str, Any] = {
     "embedding": np.array([1, 2, 3], np.float32),
     "half": np.array([0, 0, 0], np.float16),
     "code": np.array([0, -128, 127], np.int8),
+    "bits": bytes([0, 128, 255]),
 }
 
 
