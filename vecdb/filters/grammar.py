@@ -11,7 +11,7 @@ from datetime import datetime
 
 from lark import Lark, Token, Transformer, v_args
 
-from vecdb.errors import FilterSyntaxError
+from vecdb.errors import FilterSyntaxError, InvalidInputError
 from vecdb.filters.expression import RESERVED_WORDS, And, Condition, Expression, FieldPath, Not, Operator, Or
 from vecdb.filters.values import LARGEST_INTEGER, SMALLEST_INTEGER, Value, moment_from_text
 
@@ -35,6 +35,9 @@ _GRAMMAR = rf"""
         | path [NOT] _ALL _OF values                                -> all_of
         | path [NOT] (_STARTSWITH | _STARTS _WITH) STRING           -> startswith
         | path [NOT] _LIKE STRING                                   -> like
+        | path [NOT] _MATCHES STRING                                -> matches
+        | path [NOT] _WITHIN DISTANCE _OF "(" NUMBER "," NUMBER ")" -> within
+        | path [NOT] _IN _BOX "(" NUMBER "," NUMBER "," NUMBER "," NUMBER ")" -> in_box
 
     path: (NAME | QUOTED) (DOT_NAME | DOT_QUOTED | "[" (NUMBER | STRING | QUOTED) "]")*
     values: "(" [value ("," value)*] ")"
@@ -52,6 +55,8 @@ _GRAMMAR = rf"""
     STRING: /'(?:[^']|'')*'/
     NUMBER: /[+-]?(?:{_DIGITS}(?:\.{_DIGITS})?|\.{_DIGITS})(?:e[+-]?[0-9]+)?(?![\w.])/i
 
+    DISTANCE: /[+]?(?:{_DIGITS}(?:\.{_DIGITS})?|\.{_DIGITS})(?:e[+-]?[0-9]+)?\s*k?m\b/i
+
     _AND: /and\b/i
     _OR: /or\b/i
     NOT: /not\b/i
@@ -68,6 +73,9 @@ _GRAMMAR = rf"""
     _STARTS: /starts\b/i
     _WITH: /with\b/i
     _LIKE: /like\b/i
+    _MATCHES: /matches\b/i
+    _WITHIN: /within\b/i
+    _BOX: /box\b/i
     _TRUE: /true\b/i
     _FALSE: /false\b/i
     _TIMESTAMP: /timestamp\b/i
@@ -87,6 +95,14 @@ def _unquoted(token: Token) -> str:
 def _condition(negation: Token | None, path: FieldPath, operator: Operator, values: _Values) -> Expression:
     condition = Condition(path, operator, values)
     return condition if negation is None else Not(condition)
+
+
+def _placed(token: Token, negation: Token | None, path: FieldPath, operator: Operator, values: _Values) -> Expression:
+    """Return a condition on places; what is wrong with its numbers is found at the first of them."""
+    try:
+        return _condition(negation, path, operator, values)
+    except InvalidInputError as error:
+        raise _refused(token, str(error)) from None
 
 
 @v_args(inline=True)
@@ -130,6 +146,24 @@ class _Builder(Transformer[Token, Expression]):
     def like(self, path: FieldPath, negation: Token | None, pattern: Token) -> Expression:
         text, is_prefix = _prefix_of(pattern)
         return _condition(negation, path, "startswith" if is_prefix else "=", (text,))
+
+    def matches(self, path: FieldPath, negation: Token | None, token: Token) -> Expression:
+        try:
+            return _condition(negation, path, "matches", (_unquoted(token),))
+        except FilterSyntaxError as error:
+            # Where in the text between the quotes, in which a quote is written twice.
+            inside, written = error.position or 0, 1
+            for letter in _unquoted(token)[:inside]:
+                written += 2 if letter == "'" else 1
+            raise FilterSyntaxError(str(error), position=(token.start_pos or 0) + written) from None
+
+    def within(self, path: FieldPath, negation: Token | None, distance: Token, lat: Token, lon: Token) -> Expression:
+        text = distance.rstrip("mM")
+        kilometres = float(text.rstrip("kK").strip()) / (1.0 if text[-1] in "kK" else 1_000.0)
+        return _placed(lat, negation, path, "within", (_number(lat), _number(lon), kilometres))
+
+    def in_box(self, path: FieldPath, negation: Token | None, *edges: Token) -> Expression:
+        return _placed(edges[0], negation, path, "in box", tuple(map(_number, edges)))
 
     def path(self, name: Token, *steps: Token) -> FieldPath:
         field = _unquoted(name) if name.type == "QUOTED" else str(name)

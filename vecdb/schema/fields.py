@@ -36,6 +36,9 @@ DIMENSION = 65_536
 INT8_DIMENSION = 32_768
 """The largest dimension of an int8 vector: its sums of squares must fit the kernels' 32-bit integers."""
 
+LATITUDES, LONGITUDES = 90, 180
+"""The largest degrees of a place, on both sides of zero."""
+
 RESERVED_KINDS = frozenset({"multivector", "sparse", "link"})
 
 
@@ -201,6 +204,20 @@ class Json(Field):
         return pa.string()
 
 
+@dataclass(frozen=True)
+class Geo(Field):
+    """A place on the earth: latitude and longitude in degrees (WGS84), -90 to 90 and -180 to 180."""
+
+    kind: ClassVar[str] = "geo"
+
+    @cached_property
+    def arrow_type(self) -> pa.DataType:
+        """`struct<lat: double, lon: double>`."""
+        import pyarrow as pa
+
+        return pa.struct([("lat", pa.float64()), ("lon", pa.float64())])
+
+
 @dataclass(frozen=True, repr=False)
 class Vector(Field):
     """A point of `dimension` numbers, held as `dtype` and compared by `metric`.
@@ -258,7 +275,7 @@ class Vector(Field):
 
 
 KINDS: dict[str, type[Field]] = {
-    cls.kind: cls for cls in (Id, Text, Keyword, Bool, Int64, Float64, Timestamp, Json, Vector)
+    cls.kind: cls for cls in (Id, Text, Keyword, Bool, Int64, Float64, Timestamp, Json, Geo, Vector)
 }
 
 
