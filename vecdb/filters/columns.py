@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -234,14 +234,7 @@ def on_floats(operator: Operator, value: int) -> tuple[Operator, float] | bool:
 
 
 def _is_in(values: Sequence[Value], kind: str, arrow_type: Any) -> Test:
-    members: Iterable[Value] = values
-    if kind == "int64":
-        members = (int(value) for value in _numbers(values) if value == math.floor(value) and _fits(value))
-    elif kind == "float64":
-        # Arrow looks values up by their bits, in which the two zeros differ.
-        floats = [float(value) for value in _numbers(values) if float(value) == value]
-        members = [*floats, 0.0, -0.0] if 0.0 in floats else floats
-    value_set = pa.array(members, arrow_type)
+    value_set = pa.array(members_of(values, kind), arrow_type)
 
     def test(array: Any) -> Any:
         found = _compute.is_in(array, value_set=value_set)
@@ -250,8 +243,22 @@ def _is_in(values: Sequence[Value], kind: str, arrow_type: Any) -> Test:
     return test
 
 
+def members_of(values: Sequence[Value], kind: str) -> Sequence[Value]:
+    """Return those of values that a column of this kind can hold, as it holds them."""
+    if kind == "int64":
+        numbers = _numbers(values)
+        if set(map(type, numbers)) == {int} and _fits(min(numbers)) and _fits(max(numbers)):
+            return numbers
+        return [int(value) for value in _numbers(values) if value == math.floor(value) and _fits(value)]
+    if kind == "float64":
+        # Arrow looks values up by their bits, in which the two zeros differ.
+        floats = [float(value) for value in _numbers(values) if float(value) == value]
+        return [*floats, 0.0, -0.0] if 0.0 in floats else floats
+    return values
+
+
 def _numbers(values: Sequence[Value]) -> list[int | float]:
-    return [value for value in values if isinstance(value, int | float)]
+    return [value for value in values if not isinstance(value, str | datetime)]
 
 
 def _fits(value: float) -> bool:

@@ -12,11 +12,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from vecdb.filters.columns import converted, kind_of, on_floats, on_integers
+from vecdb.filters.columns import converted, kind_of, members_of, on_floats, on_integers
 from vecdb.filters.expression import Condition, Operator
 from vecdb.schema.fields import Field
 
 _DTYPES = {"int64": np.int64, "timestamp": np.int64, "float64": np.float64}
+_VIEWS = {"int64": pa.int64(), "timestamp": pa.int64(), "float64": pa.float64()}
 _RANGES: dict[type, tuple[Any, Any]] = {np.int64: (-(2**63), 2**63 - 1), np.float64: (-math.inf, math.inf)}
 
 
@@ -36,23 +37,21 @@ def intervals_of(condition: Condition, field: Field) -> Intervals | None:
     kind = kind_of(field)
     if kind not in _DTYPES or condition.operator == "is null":
         return None
-    values = [_number(converted(value, kind, condition), kind, field) for value in condition.values]
+    values = condition.values
+    if kind == "timestamp":
+        values = tuple(converted(value, kind, condition) for value in values)
+    if condition.operator == "in":
+        points = np.unique(np.asarray(pa.array(members_of(values, kind), field.arrow_type).view(_VIEWS[kind])))
+        return Intervals(points, points, False)
+    values = [pa.scalar(value, field.arrow_type).value if kind == "timestamp" else value for value in values]
     if condition.operator == "between":
         low, high = _interval(">=", values[0], kind), _interval("<=", values[1], kind)
         pairs = [(low[0], high[1])] if low and high else []
-    elif condition.operator == "in":
-        pairs = [pair for value in values if (pair := _interval("=", value, kind))]
     else:
         pair = _interval("=" if condition.operator == "!=" else condition.operator, values[0], kind)
         pairs = [pair] if pair else []
-    kept = sorted({pair for pair in pairs if pair[0] <= pair[1]})
-    dtype = _DTYPES[kind]
-    lows, highs = np.array([low for low, _ in kept], dtype), np.array([high for _, high in kept], dtype)
-    return Intervals(lows, highs, condition.operator == "!=")
-
-
-def _number(value: Any, kind: str, field: Field) -> Any:
-    return pa.scalar(value, field.arrow_type).value if kind == "timestamp" else value
+    kept = np.array([pair for pair in pairs if pair[0] <= pair[1]], _DTYPES[kind]).reshape(-1, 2)
+    return Intervals(kept[:, 0], kept[:, 1], condition.operator == "!=")
 
 
 def _interval(operator: Operator, value: Any, kind: str) -> tuple[Any, Any] | None:

@@ -10,6 +10,7 @@ SQL's three-valued logic with two-valued arrays. The exact twin is evaluate.py, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, partial
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -28,6 +29,9 @@ from vecdb.schema.schema import Schema
 
 Mask = NDArray[np.bool_]
 ScalarIndex: TypeAlias = Ordered | Postings | TextWords
+
+_WITH_INDEX = frozenset({"id", "keyword", "int64", "float64", "timestamp"})
+"""Kinds of field that may have an index, beside the words of texts."""
 
 _compute: Any = pc  # pyarrow builds its functions at import, where no type checker sees them
 
@@ -119,14 +123,16 @@ def _either(parts: list[Answer]) -> Answer:
 def _condition(condition: Condition, schema: Schema, truth: bool) -> Answer:
     name = condition.path.field
     field = schema[name].field
-    test, ask = test_of(condition, field), _question(condition, field)
+    # Each is made at most once, and only if it is needed: a list may have thousands of values to be converted.
+    test, question = cache(partial(test_of, condition, field)), cache(partial(_question, condition, field))
+    has_index = condition.operator != "is null" and _indexed(condition, field)
 
     def answer(source: Source) -> Mask:
-        index = None if ask is None else source.index(name)
-        if index is None or ask is None:
-            answers = test(source.column(name))
+        index = source.index(name) if has_index else None
+        if index is None:
+            answers = test()(source.column(name))
             return true_rows(answers if truth else _compute.invert(answers))
-        found = ask(index)
+        found = question()(index)
         if truth:
             return found
         np.logical_not(found, out=found)
@@ -137,21 +143,23 @@ def _condition(condition: Condition, schema: Schema, truth: bool) -> Answer:
     return answer
 
 
-def _question(condition: Condition, field: Field) -> Callable[[Any], Mask] | None:
-    """Return what is asked of the index of a field, if it may have one."""
-    operator = condition.operator
-    if operator == "is null":
-        return None
-    if isinstance(field, Text):
-        return (lambda index: index.rows(str(condition.values[0]))) if operator == "matches" else None
-    if field.kind in ("id", "keyword") and not pa.types.is_integer(field.arrow_type):
-        if pa.types.is_list(field.arrow_type):
-            tests = element_tests(operator, condition.values)
-            return lambda index: index.rows_of_all(tests)
-        test = test_of(condition, field)
-        return lambda index: index.rows(test)
+def _indexed(condition: Condition, field: Field) -> bool:
+    """Say whether an index of the field, if there is one, answers the condition."""
+    return condition.operator == "matches" if isinstance(field, Text) else field.kind in _WITH_INDEX
+
+
+def _question(condition: Condition, field: Field) -> Callable[[Any], Mask]:
+    """Return what is asked of the index of a field."""
+    if condition.operator == "matches":
+        return lambda index: index.rows(str(condition.values[0]))
     intervals = intervals_of(condition, field)
-    return None if intervals is None else lambda index: index.rows(intervals)
+    if intervals is not None:
+        return lambda index: index.rows(intervals)
+    if pa.types.is_list(field.arrow_type):
+        tests = element_tests(condition.operator, condition.values)
+        return lambda index: index.rows_of_all(tests)
+    test = test_of(condition, field)
+    return lambda index: index.rows(test)
 
 
 def true_rows(answers: Any) -> Mask:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from vecdb.filters.intervals import Intervals
-from vecdb.filters.rows import ranges
+from vecdb.filters.rows import mark
 
 Mask = NDArray[np.bool_]
 
@@ -73,7 +73,7 @@ class Ordered:
             starts, ends = np.searchsorted(ascending, lows, "left"), np.searchsorted(ascending, highs, "right")
             if len(lows) > COMPARED or (ends - starts).sum() * SHARE < self._count:
                 found = np.zeros(len(self.values), np.bool_)
-                found[ranges(rows, starts, ends)] = True
+                mark(found, rows, starts, ends)
                 return found
         return self._compared(lows, highs)
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from vecdb.filters.rows import ranges
+from vecdb.filters.rows import mark
 
 Mask = NDArray[np.bool_]
 
@@ -78,7 +78,7 @@ class Postings:
         chosen = np.flatnonzero(np.asarray(_compute.fill_null(test(self.values), False)))
         starts, ends = self._offsets[chosen], self._offsets[chosen + 1]
         found = np.zeros(self._length, np.bool_)
-        found[ranges(self._rows, starts, ends)] = True
+        mark(found, self._rows, starts, ends)
         if self._lists and self.known is not None:  # a list may hide elements under its null
             found &= self.known
         return found
