@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import pyarrow as pa
@@ -59,7 +59,9 @@ def test_of(condition: Condition, field: Field) -> Test:
         from vecdb.filters.matching import text_test  # loads numba, which other filters do without
 
         return text_test(str(condition.values[0]), field)
-    values = [converted(value, kind, condition) for value in condition.values]
+    values = list(condition.values)
+    if not _AS_THEY_ARE[kind].issuperset(condition.types):
+        values = [converted(value, kind, condition) for value in values]
     if kind == "list":
         return _list_test(condition.operator, values)
     if condition.operator == "startswith":
@@ -92,6 +94,16 @@ _APPLY: dict[str, tuple[Operator, ...]] = {
     "vector": (),
     "geo": ("within", "in box"),
 }
+
+_AS_THEY_ARE: dict[str, set[type]] = {
+    "text": {str},
+    "list": {str},
+    "int64": {int, float},
+    "float64": {int, float},
+    "bool": {bool},
+    "timestamp": {datetime},
+}
+"""Values that need no conversion, which for thousands of them is felt."""
 
 _NOUNS = {
     "text": "text",
@@ -258,7 +270,8 @@ def members_of(values: Sequence[Value], kind: str) -> Sequence[Value]:
 
 
 def _numbers(values: Sequence[Value]) -> list[int | float]:
-    return [value for value in values if not isinstance(value, str | datetime)]
+    """Return the values of a condition on numbers, which were checked."""
+    return cast("list[int | float]", values)
 
 
 def _fits(value: float) -> bool:

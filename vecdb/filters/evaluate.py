@@ -129,7 +129,7 @@ class _Compiled:
 
     def __init__(self, parts: list[Expression], schema: Schema) -> None:
         self.expression = parts[0] if len(parts) == 1 else And(tuple(parts))
-        self.key = str(self.expression)
+        self._key: str | None = None
         self.texts: set[str] = set()
         """The text fields whose words are looked at."""
         self._schema = schema
@@ -142,6 +142,13 @@ class _Compiled:
         """Return the three-valued answer for every row."""
         batch = _Batch(columns, self._json_tests)
         return _folded(_compute.and_kleene, self._functions, batch)
+
+    @property
+    def key(self) -> str:
+        """The parts as text; thousands of values are not printed unless somebody asks."""
+        if self._key is None:
+            self._key = str(self.expression)
+        return self._key
 
     @cached_property
     def lookup(self) -> Answer:

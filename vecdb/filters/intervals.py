@@ -41,7 +41,7 @@ def intervals_of(condition: Condition, field: Field) -> Intervals | None:
     if kind == "timestamp":
         values = tuple(converted(value, kind, condition) for value in values)
     if condition.operator == "in":
-        points = np.unique(np.asarray(pa.array(members_of(values, kind), field.arrow_type).view(_VIEWS[kind])))
+        points = np.sort(np.asarray(pa.array(members_of(values, kind), field.arrow_type).view(_VIEWS[kind])))
         return Intervals(points, points, False)
     values = [pa.scalar(value, field.arrow_type).value if kind == "timestamp" else value for value in values]
     if condition.operator == "between":
