@@ -28,6 +28,9 @@ MOST = 64
 MOST_BYTES = 64 << 20
 """Bytes that the indexes of a segment have together; a single one that is larger is used once and not kept."""
 
+WORDS_BYTES = 256 << 20
+"""The same for the words of its texts, which cost seconds to make and not milliseconds."""
+
 NUMBERS = frozenset({"int64", "float64", "timestamp"})
 
 
@@ -62,10 +65,12 @@ class Scalars:
 
     def _keep(self, number: int, index: ScalarIndex | None) -> ScalarIndex | None:
         if index is not None:
-            if index.bytes > MOST_BYTES:
+            kind = TextWords if isinstance(index, TextWords) else Ordered | Postings
+            most = WORDS_BYTES if kind is TextWords else MOST_BYTES
+            if index.bytes > most:
                 return index
-            sizes = {number: held.bytes for number, held in self._held.items() if held is not None}
-            while sizes and (sum(sizes.values()) + index.bytes > MOST_BYTES or len(sizes) >= MOST):
+            sizes = {number: held.bytes for number, held in self._held.items() if isinstance(held, kind)}
+            while sizes and (sum(sizes.values()) + index.bytes > most or len(sizes) >= MOST):
                 oldest = next(iter(sizes))
                 del sizes[oldest], self._held[oldest]
         self._held[number] = index
@@ -91,6 +96,7 @@ def _made(segment: Segment, column: Column) -> ScalarIndex | None:
 
 
 def _words(texts: pa.Array, field: Text, presence: Callable[[], np.ndarray | None]) -> TextWords:
+    """Return an index made of the texts. An index that a segment brings along belongs in its place."""
     from vecdb.filters.matching import analyzer_of, index_of
 
     analyzer = analyzer_of(field)
