@@ -105,7 +105,8 @@ def sql(tree: Expression) -> str:
     if isinstance(tree, And | Or):
         return "(" + f" {tree.word.upper()} ".join(map(sql, tree.parts)) + ")"
     assert isinstance(tree, Condition)
-    name, values = tree.path.field, tree.values
+    name = tree.path.field
+    values: Any = tree.values
     if tree.operator == "is null":
         return f"({name} IS NULL)"
     if tree.operator == "in":

@@ -1,6 +1,7 @@
 """Distances, circles and boxes on the earth."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -93,7 +94,8 @@ def test_spellings_of_a_circle() -> None:
     assert parse("place WITHIN 500m OF (+52.5,13.4)") == tree
     assert parse("place not within .5KM of (52.5, 13.4)") == ~tree
     assert parse(str(~tree)) == ~tree
-    assert col("place").within(np.float32(1), 2, km=np.int64(3)) == col("place").within(1.0, 2.0, km=3.0)
+    numbers: Any = np.float32(1), np.int64(3)
+    assert col("place").within(numbers[0], 2, km=numbers[1]) == col("place").within(1.0, 2.0, km=3.0)
 
 
 @pytest.mark.parametrize(
