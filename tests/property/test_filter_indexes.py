@@ -1,5 +1,6 @@
 """Laws of scalar indexes: with and without them a filter gives the same bits, whatever they had to answer before."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support.filter_trees import SCHEMA, column, oracle, rows, trees
-from vecdb.filters import Expression, bind, ordered
+from vecdb.filters import Expression, bind, ordered, parse
 from vecdb.filters import rows as marking
 from vecdb.filters.lookup import Asked, ScalarIndex
 from vecdb.filters.matching import analyzer_of, index_of
 from vecdb.filters.ordered import Ordered
 from vecdb.filters.postings import Postings
 from vecdb.filters.texts import TextWords
+from vecdb.schema import Text
+from vecdb_index.inverted.build import build
 
 FIXTURES = [HealthCheck.function_scoped_fixture]
 
@@ -46,7 +49,9 @@ class Part:
             return Postings.of(values)
         if kind == "text":
             analyzer = analyzer_of(SCHEMA[name].field)
-            return TextWords(index_of(values, analyzer), analyzer, lambda: np.asarray(values.is_valid()))
+            cuts = [0, len(values) // 3, len(values) // 2, len(values)]
+            pieces = [(first, index_of(values[first:stop], analyzer)) for first, stop in pairwise(cuts)]
+            return TextWords(len(values), pieces, analyzer, lambda: np.asarray(values.is_valid()))
         return Ordered(values) if kind in ("int64", "float64", "timestamp") else None
 
     def has_words(self, name: str) -> bool:
@@ -113,8 +118,8 @@ def test_a_dear_part_is_answered_once_for_all_filters_that_share_it() -> None:
     ]
     columns = {one.name: column(one.name, table) for one in SCHEMA}
     part = Part(columns, len(table))
-    first = bind(_parsed("size < 15 and extra.a = 1"), SCHEMA)
-    second = bind(_parsed("extra.a = 1 and section = 'a'"), SCHEMA)
+    first = bind(parse("size < 15 and extra.a = 1"), SCHEMA)
+    second = bind(parse("extra.a = 1 and section = 'a'"), SCHEMA)
 
     first.rows(part)
     del part._columns["extra"]
@@ -122,7 +127,12 @@ def test_a_dear_part_is_answered_once_for_all_filters_that_share_it() -> None:
     assert np.flatnonzero(second.rows(part)).tolist() == [n for n in range(20) if n % 3 == 1 and n % 2]
 
 
-def _parsed(text: str) -> Expression:
-    from vecdb.filters import parse
+def test_a_phrase_is_looked_for_in_the_texts_where_an_index_has_no_positions() -> None:
+    table = ["chess engine", "engine chess", None]
+    columns = {"body": pa.array(table, pa.string())}
+    part = Part(columns, len(table))
+    analyzer = analyzer_of(Text())
+    part._indexes["body"] = TextWords(3, [(0, build(table, analyzer))], analyzer, lambda: np.array([True, True, False]))
 
-    return parse(text)
+    assert bind(parse("not body matches 'engine'"), SCHEMA).rows(part).tolist() == [False, False, False]
+    assert bind(parse("body matches '\"chess engine\"'"), SCHEMA).rows(part).tolist() == [True, False, False]

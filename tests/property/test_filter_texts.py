@@ -29,7 +29,7 @@ TOKENS = (*WORDS.split(" "), "'chess OR'", "matches 'a \"b'", "within 5 km of (1
 def mutated(draw: random.Random) -> str:
     """Return a valid filter with a few letters or words lost, doubled, swapped or replaced."""
     valid: str = draw.choice(VALID)
-    text: list[str] = [*valid] if draw.random() < 0.5 else valid.split(" ")
+    text = [str(part) for part in (valid if draw.random() < 0.5 else valid.split(" "))]
     glue = "" if len(text[0]) == 1 and all(len(part) == 1 for part in text) else " "
     for _ in range(draw.randint(1, 3)):
         place, other = draw.randrange(len(text) + 1), draw.randrange(len(text) + 1)

@@ -129,6 +129,8 @@ def _condition(condition: Condition, schema: Schema, truth: bool) -> Answer:
 
     def answer(source: Source) -> Mask:
         index = source.index(name) if has_index else None
+        if isinstance(index, TextWords) and not index.can_answer(str(condition.values[0])):
+            index = None
         if index is None:
             answers = test()(source.column(name))
             return true_rows(answers if truth else _compute.invert(answers))

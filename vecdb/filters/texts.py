@@ -1,8 +1,8 @@
-"""An index of a text column's words, as filters ask it."""
+"""Indexes of a text column's words, as filters ask them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,12 +18,23 @@ Mask = NDArray[np.bool_]
 
 
 class TextWords:
-    """An inverted index with what made its terms. Reading is safe from any number of threads."""
+    """Inverted indexes of the rows of a part, with what made their terms. Safe to read from any number of threads.
 
-    def __init__(self, index: Inverted, analyzer: Analyzer, presence: Callable[[], Mask | None]) -> None:
+    Each piece is the first of the rows that it holds and their index; the pieces follow each other, and the last one
+    may have rows behind those of the part. Rows in no piece have no text.
+    """
+
+    def __init__(
+        self,
+        rows: int,
+        pieces: Sequence[tuple[int, Inverted]],
+        analyzer: Analyzer,
+        presence: Callable[[], Mask | None],
+    ) -> None:
         """Keep them; presence says which rows have a text, None for all, and is asked at most once."""
-        self.inverted = index
+        self.pieces = pieces
         self.analyzer = analyzer
+        self._length = rows
         self._presence = presence
         self._known: tuple[Mask | None] | None = None
 
@@ -36,15 +47,24 @@ class TextWords:
 
     @property
     def bytes(self) -> int:
-        """Memory of the index."""
-        return self.inverted.bytes
+        """Memory of the indexes."""
+        return sum(index.bytes for _, index in self.pieces)
+
+    def can_answer(self, text: str) -> bool:
+        """Say whether the indexes can tell: for phrases they need positions."""
+        from vecdb.filters.matching import can_answer
+
+        return all(can_answer(index, parse(text), self.analyzer) for _, index in self.pieces)
 
     def rows(self, text: str) -> Mask:
         """Return which rows match: a new array, bool (n,)."""
         from vecdb.filters.matching import excludes, rows_matching
 
         asked = parse(text)
-        found = rows_matching(asked, self.inverted, self.analyzer)
+        found = np.zeros(self._length, np.bool_)
+        for first, index in self.pieces:
+            here = found[first : first + len(index)]
+            here[:] = rows_matching(asked, index, self.analyzer)[: len(here)]
         if excludes(asked) and self.known is not None:  # a row without a text has none of its words either
             found &= self.known
         return found

@@ -100,7 +100,7 @@ def _words(texts: pa.Array, field: Text, presence: Callable[[], np.ndarray | Non
     from vecdb.filters.matching import analyzer_of, index_of
 
     analyzer = analyzer_of(field)
-    return TextWords(index_of(texts, analyzer), analyzer, presence)
+    return TextWords(len(texts), [(0, index_of(texts, analyzer))], analyzer, presence)
 
 
 def _presence(segment: Segment, column: Column) -> np.ndarray | None:
