@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from vecdb import errors
 from vecdb.__about__ import __version__
 from vecdb.config import Settings
-from vecdb.schema.fields import Bool, Float64, Id, Int64, Json, Keyword, Text, Timestamp, Vector
+from vecdb.schema.fields import Bool, Float64, Geo, Id, Int64, Json, Keyword, Text, Timestamp, Vector
 from vecdb.schema.indexes import Auto, Binary, Flat, Funnel, Hnsw, Ivf
 from vecdb.schema.schema import Schema
 
@@ -78,6 +78,7 @@ __all__ = [
     "Flat",
     "Float64",
     "Funnel",
+    "Geo",
     "GroupBy",
     "Hit",
     "Hnsw",

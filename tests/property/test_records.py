@@ -15,6 +15,7 @@ from vecdb.errors import DuplicateIdError, InvalidInputError
 from vecdb.schema import (
     Bool,
     Float64,
+    Geo,
     Id,
     Int64,
     Json,
@@ -39,6 +40,7 @@ SCHEMA = Schema(
     price=Float64(),
     added=Timestamp(),
     extra=Json(),
+    place=Geo(),
     embedding=Vector(3),
     half=Vector(2, "float16", "dot"),
     code=Vector(2, "int8", "l2"),
@@ -63,6 +65,7 @@ VALUES: dict[str, SearchStrategy[Any]] = {
     "price": FINITE64,
     "added": st.datetimes(timezones=st.just(UTC)),
     "extra": JSON.map(lambda value: [value] if isinstance(value, str) else value),
+    "place": st.fixed_dictionaries({"lat": st.floats(-90, 90), "lon": st.floats(-180, 180)}),
     "embedding": st.lists(FINITE32, min_size=3, max_size=3).filter(any),
     "half": st.lists(st.floats(width=16, allow_nan=False, allow_infinity=False), min_size=2, max_size=2),
     "code": st.lists(st.integers(-128, 127), min_size=2, max_size=2),

@@ -38,6 +38,8 @@ INT8_DIMENSION = 32_768
 
 USUAL_METRIC = cast("Metric", None)
 """What a metric that nobody named is until the dtype decides: hamming for binary vectors, cosine for all others."""
+LATITUDES, LONGITUDES = 90, 180
+"""The largest degrees of a place, on both sides of zero."""
 
 RESERVED_KINDS = frozenset({"multivector", "sparse", "link"})
 
@@ -204,6 +206,20 @@ class Json(Field):
         return pa.string()
 
 
+@dataclass(frozen=True)
+class Geo(Field):
+    """A place on the earth: latitude and longitude in degrees (WGS84), -90 to 90 and -180 to 180."""
+
+    kind: ClassVar[str] = "geo"
+
+    @cached_property
+    def arrow_type(self) -> pa.DataType:
+        """`struct<lat: double, lon: double>`."""
+        import pyarrow as pa
+
+        return pa.struct([("lat", pa.float64()), ("lon", pa.float64())])
+
+
 @dataclass(frozen=True, repr=False)
 class Vector(Field):
     """A point of `dimension` numbers, held as `dtype` and compared by `metric`.
@@ -295,7 +311,7 @@ class Vector(Field):
 
 
 KINDS: dict[str, type[Field]] = {
-    cls.kind: cls for cls in (Id, Text, Keyword, Bool, Int64, Float64, Timestamp, Json, Vector)
+    cls.kind: cls for cls in (Id, Text, Keyword, Bool, Int64, Float64, Timestamp, Json, Geo, Vector)
 }
 
 

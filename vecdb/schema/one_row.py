@@ -21,10 +21,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from vecdb.schema.fields import ID_BYTES, Bool, Field, Float64, Id, Int64, Json, Keyword, Timestamp, Vector
+from vecdb.schema.fields import ID_BYTES, Bool, Field, Float64, Geo, Id, Int64, Json, Keyword, Timestamp, Vector
 from vecdb.schema.from_arrow import nulls
 from vecdb.schema.json_text import json_text
 from vecdb.schema.limits import Limits
+from vecdb.schema.places import place_of
 from vecdb.schema.schema import Schema
 from vecdb.schema.timestamps import timestamp_micros
 
@@ -95,6 +96,8 @@ def _cell(field: Field) -> Cell:
         return _bool_cell()
     if isinstance(field, Keyword) and field.many:
         return _strings_cell(field)
+    if isinstance(field, Geo):
+        return _place_cell(field)
     if isinstance(field, Id):
         return _id_cell if field.type == "string" else _int64_cell
     return {Int64: _int64_cell, Float64: _float64_cell, Timestamp: _timestamp_cell, Json: _json_cell}.get(
@@ -178,6 +181,19 @@ def _timestamp_cell(value: Any, _: Limits) -> tuple[pa.Array, int]:
     except ValueError as error:
         raise _NotPlainError from error
     return _numbers(_MOMENT, 1, _INT64(micros)), 0
+
+
+def _place_cell(field: Geo) -> Cell:
+    type_ = field.arrow_type
+
+    def place(value: Any, _: Limits) -> tuple[pa.Array, int]:
+        try:
+            latitude, longitude = place_of(value)
+        except ValueError as error:
+            raise _NotPlainError from error
+        return pa.array([{"lat": latitude, "lon": longitude}], type_), 0
+
+    return place
 
 
 def _vector_cell(field: Vector) -> Cell:

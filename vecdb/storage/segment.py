@@ -78,6 +78,8 @@ class Segment:
         self._index_problems: dict[int, str] = {}
         self.masks: dict[Any, np.ndarray] = {}
         """Which rows pass a filter, remembered by the planner: true for ever, because rows do not change."""
+        self.scalars: Any = None
+        """Indexes of scalar columns, in memory, kept by the planner: true for ever, too."""
         for file in entry.files:
             self._buffers[file.name] = self._map(directory, file)
         for index in entry.indexes:

@@ -54,6 +54,8 @@ def packed_file(field_id: int) -> str:
 
 def is_wide(data_type: pa.DataType) -> bool:
     """Tell whether values of this type have no fixed width, and so live in text.arrow."""
+    if pa.types.is_struct(data_type):
+        return any(is_wide(field.type) for field in data_type)
     return not (pa.types.is_primitive(data_type) or pa.types.is_boolean(data_type))
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vecdb.schema.indexes import IndexSpec
 
 TYPES = (
-    "id, id(int64), text, keyword, keyword(many), bool, int64, float64, timestamp, json, "
+    "id, id(int64), text, keyword, keyword(many), bool, int64, float64, timestamp, json, geo, "
     "vector(DIMENSION[,float32|float16|int8][,cosine|dot|l2][,auto|flat|hnsw|ivf|funnel|binary|hnsw(m=N,...)|"
     "ivf(codes=4bit,...)|funnel(dimensions=N,...)]), bits(NUMBER[,auto|flat])"
 )
@@ -67,6 +67,7 @@ def parse_field(specification: str) -> tuple[str, Any]:
         "float64": schema.Float64,
         "timestamp": schema.Timestamp,
         "json": schema.Json,
+        "geo": schema.Geo,
     }
     if kind in plain and not arguments:
         return name, plain[kind]()

@@ -108,6 +108,7 @@ def _guess(name: str, values: Any, metric: str, *, guess_text: bool, typed: bool
         (pt.is_date, schema.Timestamp()),
         (pt.is_dictionary, schema.Keyword()),
         (pt.is_null, schema.Text()),
+        (_is_place, schema.Geo()),
         (pt.is_nested, schema.Json()),
     ):
         if test(kind):
@@ -115,6 +116,13 @@ def _guess(name: str, values: Any, metric: str, *, guess_text: bool, typed: bool
     raise CommandError(
         f"the column {name!r} has type {kind}, which no field can hold", hint=f"--map '{name}=' leaves it out"
     )
+
+
+def _is_place(kind: pa.DataType) -> bool:
+    return pt.is_struct(kind) and {(field.name, field.type) for field in kind} == {
+        ("lat", pa.float64()),
+        ("lon", pa.float64()),
+    }
 
 
 def _guess_list(values: pa.Array, metric: str) -> Any:
