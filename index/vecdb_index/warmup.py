@@ -18,6 +18,7 @@ _USUAL = {"queries": ("query",), "graphs": ("codes", "graph", "reach", "consolid
 _OTHERS = {
     "inverted files": ("kmeans", "ivf_scalar"),
     "4-bit codes": ("fourbit", "ivf_fourbit"),
+    "product codes": ("ivf_product",),
     "rabitq codes": ("rotation", "rabitq", "rabitq_encode", "ivf_rabitq"),
     "funnels": ("funnel",),
     "signs": ("bits",),

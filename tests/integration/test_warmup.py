@@ -13,7 +13,7 @@ import vecdb
 
 HOME = Path(vecdb.__file__).parent.parent
 COMPILED = "numba:compile"
-CODES = ["8bit", "4bit", "rabitq"]
+CODES = ["8bit", "4bit", "product", "rabitq"]
 INDEXES = [vecdb.Hnsw(), *(vecdb.Ivf(codes=codes) for codes in CODES), vecdb.Funnel(8, rotate=True), vecdb.Binary()]
 DTYPES = ["float32", "float16", "int8"]
 TEXTS = ["a cat sat", "the dog sat down", "a dog and a cat", "nothing"] * 30

@@ -22,7 +22,7 @@ from vecdb_index.types import Metric, TopK
 
 rng = np.random.default_rng(7)
 METRICS = ["cosine", "dot", "l2"]
-CODES = ["8bit", "4bit", "rabitq"]
+CODES = ["8bit", "4bit", "product", "rabitq"]
 
 
 def uneven(rows: int, dimension: int = 24) -> np.ndarray:
@@ -276,7 +276,7 @@ from vecdb_index.dense.ivf import search as ivf
 from vecdb_index.dense.ivf.build import build
 matrix = np.random.default_rng(0).standard_normal((500, 70)).astype(np.float32)
 norms = flat.norms(matrix)
-for codes in ("8bit", "4bit", "rabitq"):
+for codes in ("8bit", "4bit", "product", "rabitq"):
     for metric in ("cosine", "dot", "l2"):
         index = build(matrix, metric, norms, codes=codes)
         exact = flat.search_batch(matrix, matrix[:9], 10, metric, norms=norms)

@@ -115,8 +115,8 @@ def test_warming_up_leaves_no_kernels_out() -> None:
     program = "import sys, vecdb_index.warmup as w; w.warmup(); print(*sys.modules)"
     loaded = python(program, NUMBA_CACHE_DIR=os.environ.get("NUMBA_CACHE_DIR", "")).split()
 
-    # No field stores bfloat16, no index has product codes.
-    assert {name for name in compiling if f"vecdb_index.kernels.{name}" not in loaded} == {"brain", "product"}
+    # No field stores bfloat16.
+    assert {name for name in compiling if f"vecdb_index.kernels.{name}" not in loaded} == {"brain"}
 
 
 def test_a_cache_with_some_kernels_is_not_taken_for_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

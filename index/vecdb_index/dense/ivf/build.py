@@ -58,7 +58,7 @@ def build(
         metric: what near means.
         norms: (n,) float32, the rows' lengths.
         lists: how many; at most n are made. None: `default_lists`.
-        codes: "8bit", "4bit" or "rabitq": what the lists hold.
+        codes: "8bit", "4bit", "product" or "rabitq": what the lists hold.
         pool: threads that help; None: the calling thread alone.
         progress: called with (work done, all work) now and then; it may raise to stop.
 

@@ -52,6 +52,10 @@ class Coding(ABC):
     """Whether the codes of rows that are all far from a query say too little of which is the nearest. (Of the ten
     nearest among the farthest fifth of 6,828 texts 8 bits find nine, 4 bits three or four, signs two.)"""
 
+    group: ClassVar[int] = 256
+    """Queries that read lists together: more read the codes less often, and need more room for what they are ready
+    with."""
+
     @classmethod
     @abstractmethod
     def make(cls, rows: Listed, pool: ThreadPoolExecutor | None) -> "Coding":
