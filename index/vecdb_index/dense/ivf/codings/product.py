@@ -1,5 +1,7 @@
-"""Product codes in lists: a row less the centre of its list is cut into parts of four numbers, and a byte says which of
-256 learnt parts comes nearest (Jégou, Douze, Schmid 2011).
+"""Product codes in lists (Jégou, Douze, Schmid 2011).
+
+A row less the centre of its list is cut into parts of four numbers, and a byte says which of 256 learnt parts comes
+nearest.
 
 With r the row, c the centre of its list, e what the bytes stand for, c + e about r, and m the mean of the centres:
 
@@ -8,6 +10,9 @@ With r the row, c the centre of its list, e what the bytes stand for, c + e abou
 
 So a query has one table for all lists. m changes nothing but the rounding: far from the origin the terms with e would
 be large, and cancel.
+
+With parts of eight numbers they would be smaller than RaBitQ's signs, but found less: .929 of the ten nearest among 60
+candidates, signs .950, parts of four .954 (60,000 texts of 384 numbers, 64 of 256 lists).
 
 Parts are learnt by our own k-means. On 60,000 texts of 384 numbers the squares left over are .0568 of .5767 where faiss
 leaves .0562 (.1822 and .1812 with parts of eight numbers): too near for a dependency.
@@ -98,9 +103,8 @@ class ProductLists(Coding):
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Setting]) -> "ProductLists":
         """Do what `Coding.of` says."""
-        return cls(
-            cast(Metric, settings["metric"]), *(arrays[name] for name in ("parts", "codes", "squares", "centres"))
-        )
+        own = arrays["parts"], arrays["codes"], arrays["squares"], arrays["centres"]
+        return cls(cast(Metric, settings["metric"]), *own)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all arrays by their names."""
