@@ -34,7 +34,11 @@ def vectors(name: str) -> np.ndarray:
 
 def records() -> list[dict[str, Any]]:
     """Return all rows."""
-    fields = {name: vectors(name).astype(field.dtype) for name, field in SCHEMA.fields.items() if name in METRICS}
+    fields = {
+        name: vectors(name).astype(field.dtype)
+        for name, field in SCHEMA.fields.items()
+        if isinstance(field, vecdb.Vector)
+    }
     return [{"id": number, **{name: rows[number] for name, rows in fields.items()}} for number in range(ROWS)]
 
 

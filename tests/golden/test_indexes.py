@@ -13,12 +13,8 @@ from support.graphs import index_files
 
 HERE = Path(__file__).parent
 DELETED = 5
-WIDE = {
-    "hnsw": {"ef": 90, "plan": "wide"},
-    "funnel": {"ef": 90, "plan": "codes"},
-    "binary": {"ef": 90, "plan": "codes"},
-}
-LISTS = {"probes": 6, "plan": "lists"}
+CODES, LISTS = {"ef": 90, "plan": "codes"}, {"probes": 6, "plan": "lists"}
+WIDE = {"hnsw": {"ef": 90, "plan": "wide"}, "funnel": CODES, "binary": CODES}
 
 
 def _maker() -> ModuleType:
