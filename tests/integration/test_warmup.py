@@ -4,19 +4,20 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
 from numba.core import event
 
 import vecdb
+from vecdb.schema.fields import VectorDtype
 
 HOME = Path(vecdb.__file__).parent.parent
 COMPILED = "numba:compile"
 CODES = ["8bit", "4bit", "product", "rabitq"]
 INDEXES = [vecdb.Hnsw(), *(vecdb.Ivf(codes=codes) for codes in CODES), vecdb.Funnel(8, rotate=True), vecdb.Binary()]
-DTYPES: tuple[Literal["float32", "float16", "int8"], ...] = ("float32", "float16", "int8")
+DTYPES: tuple[VectorDtype, ...] = ("float32", "float16", "int8")
 TEXTS = ["a cat sat", "the dog sat down", "a dog and a cat", "nothing"] * 30
 
 
@@ -29,6 +30,7 @@ def compiled_by_everything(folder: Path) -> list[str]:
 
 
 def vectors(folder: Path) -> None:
+    fields: dict[str, tuple[VectorDtype, Any]]
     fields = {f"{dtype}_{number}": (dtype, index) for dtype in DTYPES for number, index in enumerate(INDEXES)}
     columns = {name: vecdb.Vector(16, dtype, index=index) for name, (dtype, index) in fields.items()}
     values = np.random.default_rng(1).integers(-100, 100, (600, 16))
