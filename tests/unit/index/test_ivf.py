@@ -15,7 +15,8 @@ from vecdb_index.dense import flat
 from vecdb_index.dense.ivf import search as ivf
 from vecdb_index.dense.ivf.build import build, default_lists
 from vecdb_index.dense.ivf.check import problems
-from vecdb_index.dense.ivf.codings import ScalarLists
+from vecdb_index.dense.ivf.codings import KINDS, ScalarLists
+from vecdb_index.dense.ivf.codings.coding import Listed
 from vecdb_index.dense.ivf.index import Ivf
 from vecdb_index.dense.ivf.searcher import IvfSearcher
 from vecdb_index.types import Metric, TopK
@@ -219,6 +220,23 @@ def test_progress_is_told_and_may_stop_the_work() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         build(matrix, "l2", flat.norms(matrix), progress=stop)
+
+
+@pytest.mark.parametrize("codes", CODES)
+def test_the_making_of_codes_can_be_stopped(codes: str) -> None:
+    matrix, told = uneven(9000), 0
+    order, of_place = np.arange(9000, dtype=np.uint32), np.zeros(9000, np.int32)
+    rows = Listed(matrix, "l2", flat.norms(matrix), order, of_place, matrix[:1])
+
+    def stop() -> None:
+        nonlocal told
+        told += 1
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        KINDS[codes].make(rows, None, stop)
+
+    assert told == 1
 
 
 def test_an_empty_index_is_refused() -> None:

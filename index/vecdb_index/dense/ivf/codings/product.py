@@ -18,7 +18,7 @@ Parts are learnt by our own k-means. On 60,000 texts of 384 numbers the squares 
 leaves .0562 (.1822 and .1812 with parts of eight numbers): too near for a dependency.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -31,8 +31,7 @@ from vecdb_index.cluster.kmeans import kmeans
 from vecdb_index.cluster.panels import Panels
 from vecdb_index.codes.rabitq import prepared, ready
 from vecdb_index.codes.stored import mismatches
-from vecdb_index.dense.ivf.codings.coding import Coding, Listed, Scan, Setting, encode
-from vecdb_index.slices import Slice, shared
+from vecdb_index.dense.ivf.codings.coding import Coding, Listed, Scan, Setting, Tell, each, encode
 from vecdb_index.types import METRIC_CODES, Metric
 
 LEVELS = 256
@@ -70,9 +69,9 @@ class ProductLists(Coding):
     group = 32
 
     @classmethod
-    def make(cls, rows: Listed, pool: ThreadPoolExecutor | None) -> "ProductLists":
+    def make(cls, rows: Listed, pool: ThreadPoolExecutor | None, tell: Tell | None = None) -> "ProductLists":
         """Learn the parts from a sample, and encode all rows."""
-        count, parts = len(rows.order), learnt(rows, pool)
+        count, parts = len(rows.order), learnt(rows, pool, tell)
         panels = [Panels.of(np.ascontiguousarray(part.T)) for part in parts]
         codes = np.empty((count, len(parts)), np.uint8)
         squares = np.empty(count if rows.metric == "l2" else 0, np.float32)
@@ -92,7 +91,7 @@ class ProductLists(Coding):
                 twice = meant + 2 * centred[rows.of_place[first:last]]
                 squares[first:last] = np.einsum("ij,ij->i", meant, twice)
 
-        encode(rows, pool, part)
+        encode(rows, pool, tell, part)
         return made
 
     @cached_property
@@ -139,19 +138,17 @@ class ProductLists(Coding):
         return partial(scan, self.codes, self.squares, tables, vectors, self.centres, squared)
 
 
-def learnt(rows: Listed, pool: ThreadPoolExecutor | None) -> Floats:
+def learnt(rows: Listed, pool: ThreadPoolExecutor | None, tell: Tell | None = None) -> Floats:
     """Return parts (p, 4, 256) for rows less the centres of their lists, learnt from a sample, evenly spread."""
     count = len(rows.order)
     sample = _left(rows, np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64))
     out = np.zeros((sample.shape[1] // SIZE, SIZE, LEVELS), np.float32)
     levels = min(LEVELS, len(sample))
 
-    def work(todo: Iterator[Slice]) -> None:
-        for first, last in todo:
-            for at in range(first, last):
-                out[at, :, :levels] = kmeans(sample[:, at * SIZE : (at + 1) * SIZE], levels).centroids.T
+    def part(at: int, _: int) -> None:
+        out[at, :, :levels] = kmeans(sample[:, at * SIZE : (at + 1) * SIZE], levels).centroids.T
 
-    shared(work, [(at, at + 1) for at in range(len(out))], sample.nbytes * LEVELS, pool)
+    each([(at, at + 1) for at in range(len(out))], sample.nbytes * LEVELS, pool, tell, part)
     return out
 
 
