@@ -41,6 +41,8 @@ def schema() -> vecdb.Schema:
         half=vecdb.Vector(HALF, dtype="float16", metric="dot", index="hnsw"),
         tiny=vecdb.Vector(TINY, dtype="int8", metric="l2", index="ivf"),
         bits=vecdb.Vector(BITS, dtype="binary"),
+        short=vecdb.Vector(TINY, metric="l2", index=vecdb.Funnel(8)),
+        signs=vecdb.Vector(TINY, metric="dot", index="binary"),
     )
 
 
@@ -64,6 +66,8 @@ def records(first: int, count: int) -> list[dict[str, Any]]:
             "half": rng.standard_normal(HALF).astype(np.float16),
             "tiny": rng.integers(-100, 100, TINY).astype(np.int8),
             "bits": rng.bytes(BITS // 8),
+            "short": rng.standard_normal(TINY, dtype=np.float32),
+            "signs": rng.standard_normal(TINY, dtype=np.float32),
         }
         keep = {"id", "size", "half"} if number % 7 == 0 else row.keys()
         rows.append({name: value for name, value in row.items() if name in keep})
@@ -140,6 +144,10 @@ def questions(database: Any) -> dict[str, Callable[[], Any]]:
         "tiny exact": lambda: _found(items.search(tiny=tiny, k=20, exact=True)),
         "bits": lambda: _found(items.search(bits=bits, k=20)),
         "bits where": lambda: _found(items.search(bits=bits, k=20, where=where)),
+        "short": lambda: _found(items.search(short=tiny, k=20, ef=WIDE, plan="codes")),
+        "short exact": lambda: _found(items.search(short=tiny, k=20, exact=True)),
+        "signs": lambda: _found(items.search(signs=tiny, k=20, where=where, ef=WIDE, plan="codes")),
+        "signs exact": lambda: _found(items.search(signs=tiny, k=20, where=where, exact=True)),
         "tags": lambda: items.tags(),
         "first": lambda: _at(items, "first"),
         "second": lambda: _at(items, "second"),
