@@ -12,17 +12,19 @@ from functools import cache, lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self, cast, overload
 
-from vecdb.arguments import effort_of, query_matrix, whole_number
+from vecdb.arguments import effort_of, query_matrix, texts_of, whole_number
 from vecdb.errors import InvalidInputError
-from vecdb.results import RecallReport, SearchResult
-from vecdb.schema.fields import Vector
+from vecdb.results import BM25, RecallReport, SearchResult
+from vecdb.schema.fields import Text, Vector
 from vecdb.schema.schema import Column, Schema
+from vecdb.text_search import TextSearch, text_column
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
     from vecdb.filters import BoundFilter, Expression
+    from vecdb.highlights import Highlight
     from vecdb.planner.effort import Effort
     from vecdb.planner.found import Found
     from vecdb.storage.snapshot import Part, State
@@ -104,7 +106,9 @@ class Snapshot:
             plan: insist on one way through the segments that have an index: "scan", "codes", "graph", "wide",
                 "two_hops" or "lists". For measurements.
             allow_partial: answer although a damaged segment cannot be read; `missing` then names it.
-            **vectors: one vector field's name and the query: (dimension,) numbers.
+            **vectors: one field's name and the query: (dimension,) numbers for a vector; for a text field with
+                `search`, words, of which a row has any. Its score is BM25; `vecdb.fulltext` tells of "phrases", +must,
+                -not and prefix*. `recall`, `ef`, `probes` and `plan` mean nothing to words.
 
         Raises:
             InvalidInputError: an argument is wrong; DimensionMismatchError, UnknownFieldError and FilterSyntaxError
@@ -112,6 +116,9 @@ class Snapshot:
             CorruptionError: a segment that the answer needs is damaged.
 
         """
+        text = text_column(self.schema, vectors)
+        if text is not None:
+            return self._search_texts(text, [vectors[text.name]], k, where, fields, exact, allow_partial)[0]
         column, query = self._query(vectors)
         effort = effort_of(exact, recall, ef, plan, probes)
         return self._search(column, query_matrix(column, query, 1), k, where, fields, effort, allow_partial)[0]
@@ -130,7 +137,11 @@ class Snapshot:
         allow_partial: bool = False,
         **vectors: Any,
     ) -> list[SearchResult]:
-        """Return, for each row of a (queries, dimension) matrix, exactly what `search` returns for it."""
+        """Return, for each row of a (queries, dimension) matrix or each of a list of texts, what `search` returns."""
+        text = text_column(self.schema, vectors)
+        if text is not None:
+            asked = texts_of(vectors[text.name], text.name)
+            return self._search_texts(text, asked, k, where, fields, exact, allow_partial)
         column, queries = self._query(vectors)
         effort = effort_of(exact, recall, ef, plan, probes)
         return self._search(column, query_matrix(column, queries, 2), k, where, fields, effort, allow_partial)
@@ -150,26 +161,33 @@ class Snapshot:
         Each page is found by a search twice as deep as the one before when that was used up, so the whole costs about
         twice what one search for all of it would. All pages come from the same state.
         """
+        bound, columns, k = self._bind(where), self._columns(fields), whole_number("k", k)
+        text = text_column(self.schema, vectors)
+        if text is not None:
+            asked = TextSearch(text, vectors[text.name])
+            return self._pages(lambda depth: asked.find(self._state, depth, bound, exact), k, columns, BM25, asked)
         column, query = self._query(vectors)
-        effort = effort_of(exact, recall, None, None)
-        queries, k = query_matrix(column, query, 1), whole_number("k", k)
-        return self._pages(column, queries, k, self._bind(where), self._columns(fields), effort)
+        effort, queries = effort_of(exact, recall, None, None), query_matrix(column, query, 1)
+
+        def find(depth: int) -> Found:
+            return _planner().search(self._state, column, queries, depth, bound, self._pool, effort)[0]
+
+        return self._pages(find, k, columns, column.field.metric)
 
     def _pages(
         self,
-        column: Column[Vector],
-        queries: np.ndarray,
+        find: Callable[[int], Found],
         k: int,
-        bound: BoundFilter | None,
         columns: list[Column],
-        effort: Effort,
+        metric: str,
+        asked: TextSearch | None = None,
     ) -> Iterator[SearchResult]:
         import numpy as np
 
         seen: set[tuple[int, int]] = set()
         depth = 2 * k
         while True:
-            (found,) = _planner().search(self._state, column, queries, depth, bound, self._pool, effort)
+            found = find(depth)
             part = np.zeros(len(found.row), np.int64) if found.part is None else found.part
             places = list(zip(part.tolist(), found.row.tolist(), strict=True))
             fresh = [at for at, place in enumerate(places) if place not in seen]
@@ -178,7 +196,7 @@ class Snapshot:
                 page, fresh = fresh[:k], fresh[k:]
                 seen.update(places[at] for at in page)
                 chosen = found.some(np.array(page))
-                yield SearchResult(_Rows(self, columns, chosen), column.field.metric)
+                yield SearchResult(_Rows(self, columns, chosen, asked), metric)
             if last:
                 return
             depth *= 2
@@ -226,6 +244,27 @@ class Snapshot:
         asked = tuning.questions(self._state, column, queries, whole_number("sample", sample))
         return tuning.Trial(self._state, column, asked, whole_number("k", k), self._bind(where), self._pool)
 
+    def _search_texts(
+        self,
+        column: Column[Text],
+        queries: Sequence[Any],
+        k: int,
+        where: str | Expression | None,
+        fields: Sequence[str] | None,
+        exact: bool,
+        allow_partial: bool,
+    ) -> list[SearchResult]:
+        k, bound, columns = whole_number("k", k), self._bind(where), self._columns(fields)
+        asked = [TextSearch(column, query) for query in queries]
+        found = [one.find(self._state, k, bound, exact, allow_partial) for one in asked]
+        self._report(found)
+        return [SearchResult(_Rows(self, columns, rows, one), BM25) for one, rows in zip(asked, found, strict=True)]
+
+    def _report(self, found: Sequence[Found]) -> None:
+        """Have a damaged index that a search met built again."""
+        if self._on_damaged_index is not None and found and any(plan.problem for plan in found[0].plans):
+            self._on_damaged_index()
+
     def _query(self, vectors: dict[str, Any]) -> tuple[Column[Vector], Any]:
         if len(vectors) == 1:
             for name, value in vectors.items():
@@ -255,11 +294,7 @@ class Snapshot:
         bound = self._bind(where)
         columns = self._columns(fields)
         found = _planner().search(self._state, column, queries, k, bound, self._pool, effort, allow_partial)
-        if self._on_damaged_index is not None and found:
-            for plan in found[0].plans:
-                if plan.problem:
-                    self._on_damaged_index()
-                    break
+        self._report(found)
         return [SearchResult(_Rows(self, columns, one), column.field.metric) for one in found]
 
     def _bind(self, where: str | Expression | None) -> BoundFilter | None:
@@ -410,9 +445,12 @@ def _bound(where: str, schema: Schema) -> BoundFilter:
 class _Rows:
     """The rows of a result and the state that they were found in; see `vecdb.results.Rows`."""
 
-    __slots__ = ("_columns", "_found", "_snapshot", "missing", "scores")
+    __slots__ = ("_asked", "_columns", "_found", "_snapshot", "missing", "scores")
 
-    def __init__(self, snapshot: Snapshot, columns: list[Column], found: Found) -> None:
+    def __init__(
+        self, snapshot: Snapshot, columns: list[Column], found: Found, asked: TextSearch | None = None
+    ) -> None:
+        self._asked = asked
         self._snapshot = snapshot
         self._columns = columns
         self._found = found
@@ -434,6 +472,9 @@ class _Rows:
             return [(column.name, [_value(part, column, row) for part, row in places]) for column in self._columns]
         table = self.field_table()
         return [(column.name, _listed(column, table.column(column.name))) for column in self._columns]
+
+    def highlights(self, length: int) -> list[dict[str, Highlight]]:
+        return [{} for _ in self.scores] if self._asked is None else self._asked.highlights(self._found, length)
 
     def explain(self) -> dict[str, Any]:
         found = self._found

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+    from vecdb.highlights import Highlight
+
+BM25 = "bm25"
+
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
@@ -67,6 +71,10 @@ class Rows(Protocol):
         """Return the fields that were asked for, by name, as Python values."""
         ...
 
+    def highlights(self, length: int) -> list[dict[str, Highlight]]:
+        """Return, for each row, what of the texts that were searched has the words, by field."""
+        ...
+
     def explain(self) -> dict[str, Any]:
         """Return how the rows were found."""
         ...
@@ -76,7 +84,8 @@ class SearchResult:
     """The hits of one query, best first.
 
     `score`: higher is better: cosine, dot product, or minus the squared Euclidean distance. `distance` keeps the
-    metric's own direction: 1 - cosine, minus the dot product, or the squared Euclidean distance.
+    metric's own direction: 1 - cosine, minus the dot product, or the squared Euclidean distance. Words are scored by
+    BM25; their distance is minus the score.
     """
 
     def __init__(self, rows: Rows, metric: str) -> None:
@@ -99,6 +108,15 @@ class SearchResult:
     def distances(self) -> np.ndarray:
         """One distance per hit, float32."""
         return (1 - self.scores).clip(0) if self._metric == "cosine" else 0 - self.scores
+
+    def highlights(self, length: int = 160) -> list[dict[str, Highlight]]:
+        """Return, for each hit of a search by words, the part of the text that has most of them, by field.
+
+        Args:
+            length: characters of a part, about.
+
+        """
+        return self._rows.highlights(length)
 
     @cached_property
     def _ids(self) -> pa.Table:
