@@ -9,7 +9,7 @@ Every score has the same bits however rows are spread over parts, and pruning ch
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -17,20 +17,22 @@ from vecdb.errors import CorruptionError
 from vecdb.filters.evaluate import BoundFilter
 from vecdb.fulltext import TextQuery
 from vecdb.planner.found import Candidates, Found, PartPlan, merged, of_one_part
-from vecdb.planner.masks import filter_mask
+from vecdb.planner.masks import filter_mask, remembered
 from vecdb.planner.matching import Reading, reading, required
 from vecdb.planner.terms import spec_of, terms_of, weighted
 from vecdb.planner.words import Leg, StateWords, share_of, words_of
 from vecdb.schema.fields import Text
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import Part, State
-from vecdb.storage.text_index import Piece
+from vecdb_index.dense.allowed import Allowed
+from vecdb_index.inverted.index import Inverted
 from vecdb_index.inverted.query import Query
 from vecdb_index.inverted.search import scores as scores_of
 from vecdb_index.inverted.search import search as search_index
 
 SKIP, STORED, MEMORY = "skip", "words", "words in memory"
 """What `explain` says of a part: no row can match; its index was asked; one in memory was, because it has no file."""
+MISSING: Literal["missing"] = "missing"
 DEEPER = 4
 """How many times more rows are asked for, where so many were not enough."""
 
@@ -93,32 +95,53 @@ def _ranked(state: State, column: Column[Text], asked: TextQuery, boost: float, 
     return _Ranked(words, weighted(words, terms_of(spec_of(column), asked), boost))
 
 
+class _Filtered:
+    """Which live rows of each part pass a filter: worked out once for a state, and not for each question."""
+
+    def __init__(self, state: State, where: BoundFilter | None, allow_partial: bool) -> None:
+        self._schema, self._where, self._allow_partial = state.schema, where, allow_partial
+        self._known: dict[int, Allowed | Literal["missing"] | None] = {}
+
+    def of(self, number: int, part: Part) -> Allowed | Literal["missing"] | None:
+        """Return the rows of a part, None for all; MISSING for a damaged part that is left out."""
+        try:
+            return self._known[number]
+        except KeyError:
+            pass
+        try:
+            found = Allowed.of(filter_mask(part, self._schema, self._where))
+        except CorruptionError:
+            if not self._allow_partial or part.uuid is None:
+                raise
+            found = MISSING
+        self._known[number] = found
+        return found
+
+
 class _Choice:
-    """Which rows of each part may be found: worked out once for all columns."""
+    """Which rows of each part a question may find: worked out once for all of its columns."""
 
     def __init__(self, state: State, read: Reading, where: BoundFilter | None, allow_partial: bool) -> None:
-        self._state, self._where, self._allow_partial = state, where, allow_partial
+        key = "filtered", None if where is None else where.key, allow_partial
+        known = state.routes.get(key)
+        self._filtered: _Filtered = (
+            remembered(state.routes, key, _Filtered(state, where, allow_partial)) if known is None else known
+        )
         asked = any(one.clause.required or one.clause.occur == "not" for one in read[0][1])
         self._read = read if asked else None
-        self._known: dict[int, tuple[np.ndarray | None, int] | None] = {}
+        self._known: dict[int, Allowed | None] = {}
 
-    def of(self, number: int, part: Part) -> tuple[np.ndarray | None, int] | None:
-        """Return the rows as bool (rows,), None for all, and how many; None for a damaged part that is left out."""
+    def of(self, number: int, part: Part) -> Allowed | Literal["missing"] | None:
+        """Return the rows of a part, None for all; MISSING for a damaged part that is left out."""
+        passing = self._filtered.of(number, part)
+        if self._read is None or passing == MISSING:
+            return passing
         if number not in self._known:
-            try:
-                self._known[number] = self._worked_out(part)
-            except CorruptionError:
-                if not self._allow_partial or part.uuid is None:
-                    raise
-                self._known[number] = None
-        return self._known[number]
-
-    def _worked_out(self, part: Part) -> tuple[np.ndarray | None, int]:
-        mask = filter_mask(part, self._state.schema, self._where)
-        if self._read is not None:
             having = required(part, self._read)
-            mask = having if mask is None else mask if having is None else mask & having
-        return mask, part.rows if mask is None else int(np.count_nonzero(mask))
+            if passing is not None and having is not None:
+                having &= passing.mask.view(bool)
+            self._known[number] = passing if having is None else Allowed(having)
+        return self._known[number]
 
 
 def _best(state: State, ranked: _Ranked, choice: _Choice, k: int, exact: bool) -> Found:
@@ -128,39 +151,42 @@ def _best(state: State, ranked: _Ranked, choice: _Choice, k: int, exact: bool) -
     missing = list(ranked.words.missing)
     for leg in ranked.words.legs:
         part = leg.words.part
-        chosen = choice.of(leg.number, part)
-        if chosen is None:
+        allowed = choice.of(leg.number, part)
+        if allowed == MISSING:
             missing += [part.uuid] if part.uuid is not None else []
             continue
-        mask, count = chosen
+        count = part.rows if allowed is None else allowed.count
         skipped = count == 0 or ranked.query is None or not leg.words.pieces
         plan = SKIP if skipped else STORED if leg.words.stored else MEMORY
         plans.append(PartPlan(part.uuid, part.rows, count, plan, 0, leg.words.problem))
         if not skipped and ranked.query is not None:
-            gathered += _candidates(leg, ranked.query, mask, k, exact)
+            gathered += _candidates(leg, ranked.query, allowed, k, exact)
     told = tuple(missing), tuple(plans), 0
     if len(state.parts) == 1 and len(gathered) == 1:
         return of_one_part(state.parts, gathered[0].rows, gathered[0].scores, k, *told)
     return merged(state.parts, gathered, k, *told)
 
 
-def _candidates(leg: Leg, query: Query, mask: np.ndarray | None, k: int, exact: bool) -> list[Candidates]:
+def _candidates(leg: Leg, query: Query, allowed: Allowed | None, k: int, exact: bool) -> list[Candidates]:
     """Return the k best rows of each piece of a part, and all that are as good as the last of them."""
     found = []
     for piece in leg.words.pieces:
-        allowed = share_of(mask, piece, leg.words.part.rows)
-        rows, scores = _tied(piece, query, k, allowed, exact)
+        mask, some = (None, None) if allowed is None else (allowed.mask, allowed.rows)
+        if len(piece.inverted) != leg.words.part.rows:
+            mask, some = share_of(mask, piece, leg.words.part.rows), None
+        rows, scores = _tied(piece.inverted, query, k, mask, some, exact)
         found.append(Candidates(leg.number, rows.astype(np.int64) + piece.first, scores))
     return found
 
 
-def _tied(piece: Piece, query: Query, k: int, allowed: np.ndarray | None, exact: bool) -> tuple[np.ndarray, np.ndarray]:
+def _tied(
+    index: Inverted, query: Query, k: int, mask: np.ndarray | None, some: np.ndarray | None, exact: bool
+) -> tuple[np.ndarray, np.ndarray]:
     depth = k
     while True:
-        rows, scores, cut = search_index(piece.inverted, query, depth, allowed=allowed, exact=exact)
-        if not cut:
-            break
-        if scores[-1] < scores[k - 1]:  # ids decide among those that are as good as the k-th: all are here
+        rows, scores, cut = search_index(index, query, depth, allowed=mask, some=some, exact=exact)
+        # Ids decide among those that are as good as the k-th, so all of them must be here.
+        if not cut or scores[-1] < scores[k - 1]:
             break
         depth *= DEEPER
     if len(rows) > k:

@@ -138,7 +138,7 @@ class StateWords:
 
 def words_of(state: State, column: Column[Text], allow_partial: bool = False) -> StateWords:
     """Return what a state knows of a searchable text column, worked out once."""
-    key = "words", column.id, column.field.fulltext, allow_partial
+    key = "words", column.id, allow_partial
     found = state.routes.get(key)
     return remembered(state.routes, key, StateWords(state, column, allow_partial)) if found is None else found
 
