@@ -248,7 +248,7 @@ class Collection(LatestReads):
         import pyarrow as pa
 
         from vecdb.planner.found import take
-        from vecdb.reads import values
+        from vecdb.row_values import values
 
         state, schema = snapshot._state, snapshot.schema
         parts = state.parts

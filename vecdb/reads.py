@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, cast, overload
 from vecdb.arguments import effort_of, query_matrix, texts_of, whole_number
 from vecdb.errors import InvalidInputError
 from vecdb.results import BM25, RecallReport, SearchResult
+from vecdb.row_values import listed, value_of, values
 from vecdb.schema.fields import Text, Vector
 from vecdb.schema.schema import Column, Schema
 from vecdb.text_search import TextSearch, text_column
@@ -344,7 +345,7 @@ class Snapshot:
         if place is None:
             return None
         part, row = place
-        return {column.name: _value(part, column, row) for column in columns}
+        return {column.name: value_of(part, column, row) for column in columns}
 
     def checked_ids(self, ids: Any) -> tuple[list[str | int], bool]:
         """Return ids as plain Python values, and whether it was one id and not many.
@@ -469,9 +470,9 @@ class _Rows:
     def field_values(self) -> list[tuple[str, list[Any]]]:
         if len(self.scores) <= FEW:
             places = self._found.places()
-            return [(column.name, [_value(part, column, row) for part, row in places]) for column in self._columns]
+            return [(column.name, [value_of(part, column, row) for part, row in places]) for column in self._columns]
         table = self.field_table()
-        return [(column.name, _listed(column, table.column(column.name))) for column in self._columns]
+        return [(column.name, listed(column, table.column(column.name))) for column in self._columns]
 
     def highlights(self, length: int) -> list[dict[str, Highlight]]:
         return [{} for _ in self.scores] if self._asked is None else self._asked.highlights(self._found, length)
@@ -490,49 +491,3 @@ class _Rows:
                 self._found.take(lambda part, rows, column=column: values(part, column, rows)) for column in columns
             ]
         return pa.table(arrays, names=[column.name for column in columns])
-
-
-def values(part: Part, column: Column, rows: np.ndarray) -> pa.Array:
-    """Return the values of some rows of a part, vectors too."""
-    import numpy as np
-    import pyarrow as pa
-
-    if column.field.kind != "vector":
-        return part.take(column, rows)
-    held = part.vectors(column)
-    if held is None:
-        list_type = column.field.arrow_type  # with zeros under the nulls, as everywhere: pa.nulls has nulls there too
-        zeros = np.zeros(len(rows) * list_type.list_size, list_type.value_type.to_pandas_dtype())
-        nowhere = pa.array(np.ones(len(rows), bool))
-        return pa.FixedSizeListArray.from_arrays(pa.array(zeros, list_type.value_type), type=list_type, mask=nowhere)
-    matrix, present, _ = held
-    chosen = np.ascontiguousarray(matrix[rows]).reshape(-1)
-    mask = None if present is None else pa.array(~present[rows])
-    return pa.FixedSizeListArray.from_arrays(
-        pa.array(chosen, column.field.arrow_type.value_type), type=column.field.arrow_type, mask=mask
-    )
-
-
-def _listed(column: Column, array: pa.ChunkedArray) -> list[Any]:
-    """Return values as Python objects: vectors as NumPy arrays, JSON parsed, everything else as Arrow makes it."""
-    if column.field.kind == "json":
-        from orjson import loads
-
-        return [None if text is None else loads(text) for text in array.to_pylist()]
-    if column.field.kind != "vector":
-        return array.to_pylist()
-    return [None if value.values is None else value.values.to_numpy() for value in array]
-
-
-def _value(part: Part, column: Column, row: int) -> Any:
-    if column.field.kind == "json":
-        from orjson import loads
-
-        text = part.value(column, row)
-        return None if text is None else loads(text)
-    if column.field.kind != "vector":
-        return part.value(column, row)
-    held = part.vectors(column)
-    if held is None or (held[1] is not None and not held[1][row]):
-        return None
-    return held[0][row].copy()
