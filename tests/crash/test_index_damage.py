@@ -119,7 +119,9 @@ def test_a_damaged_index_is_built_again_in_the_background(way: str, museum: Muse
         worker.wait(lambda: not any(told["pending_rows"] for told in items.stats()["indexes"].values()))
         indexes = items.stats()["indexes"]
 
-    assert [indexes[field]["pending_rows"] for field in ("dense", "half", "tiny", "body")] == [0, 0, 0, 0], json.dumps(indexes)
+    assert [indexes[field]["pending_rows"] for field in ("dense", "half", "tiny", "body")] == [0, 0, 0, 0], json.dumps(
+        indexes
+    )
     assert [indexes[field]["problems"] for field in ("dense", "half", "tiny", "body")] == [[], [], [], []]
     assert not [problem for problem in vecdb.check(copy).problems if problem.severity == "derived"]
 
