@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, get_args
 
 from vecdb.errors import InvalidInputError
+from vecdb.schema.fulltext import FullText, fulltext_from
 from vecdb.schema.indexes import Auto, Flat, IndexSpec, index_from
 
 if TYPE_CHECKING:
@@ -103,11 +104,34 @@ class Id(Field):
         return pa.string() if self.type == "string" else pa.int64()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Text(Field):
-    """Prose to be read and searched by its words."""
+    """Prose to be read; with `search`, also found by its words.
+
+    `search` is True, or a `vecdb.FullText` that says how.
+    """
 
     kind: ClassVar[str] = "text"
+    search: FullText | bool | Mapping[str, Any] = False
+
+    def __post_init__(self) -> None:
+        """Turn what says how it is searched into a FullText, or False."""
+        object.__setattr__(self, "search", fulltext_from(self.search) or False)
+
+    @property
+    def fulltext(self) -> FullText | None:
+        """How it is searched by words; None: it is not."""
+        return self.search if isinstance(self.search, FullText) else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that manifests hold: as ever where it is not searched."""
+        told: dict[str, Any] = {"kind": self.kind}
+        return told if self.fulltext is None else {**told, "search": self.fulltext.to_json()}
+
+    def __repr__(self) -> str:
+        if self.fulltext is None:
+            return "Text()"
+        return "Text(search=True)" if self.fulltext == FullText() else f"Text(search={self.fulltext!r})"
 
     @cached_property
     def arrow_type(self) -> pa.DataType:

@@ -18,11 +18,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from vecdb.errors import InvalidInputError, UnknownFieldError
-from vecdb.schema.fields import Field, Id, Vector, field_from_json
+from vecdb.schema.fields import Field, Id, Text, Vector, field_from_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from vecdb.schema.fulltext import FullText
     from vecdb.schema.indexes import IndexSpec
 
 F_co = TypeVar("F_co", bound=Field, covariant=True)
@@ -145,6 +146,12 @@ class Schema:
         return tuple(cast("Column[Vector]", column) for column in self.columns if isinstance(column.field, Vector))
 
     @cached_property
+    def texts(self) -> tuple[Column[Text], ...]:
+        """The text columns that are searched by words, in order."""
+        texts = (cast("Column[Text]", column) for column in self.columns if isinstance(column.field, Text))
+        return tuple(column for column in texts if column.field.fulltext is not None)
+
+    @cached_property
     def scalars(self) -> tuple[Column, ...]:
         """The columns that are neither the id nor a vector, in order."""
         return tuple(column for column in self.columns if not isinstance(column.field, Id | Vector))
@@ -230,18 +237,22 @@ class Schema:
         columns = (replace(column, name=new) if column is target else column for column in self.columns)
         return self._of(tuple(columns), self.next_id)
 
-    def with_index(self, name: str, index: IndexSpec | str) -> Schema:
-        """Return a schema in which the vector column is searched in another way.
+    def with_index(self, name: str, index: IndexSpec | FullText | str | bool) -> Schema:
+        """Return a schema in which a vector column, or a text column, is searched in another way.
 
         Raises:
             UnknownFieldError: there is no such column.
-            InvalidInputError: it is no vector, or there is no such kind of index.
+            InvalidInputError: it is neither, or there is no such kind of index for it.
 
         """
         target = self[name]
-        if not isinstance(target.field, Vector):
-            raise InvalidInputError(f"field {name!r} is {target.field.kind}: only vectors have an index", field=name)
-        field = replace(target.field, index=index)
+        if isinstance(target.field, Text):
+            field: Field = Text(search=cast("Any", index))
+        elif isinstance(target.field, Vector):
+            field = replace(target.field, index=cast("Any", index))
+        else:
+            told = f"field {name!r} is {target.field.kind}: only vectors and texts have an index"
+            raise InvalidInputError(told, field=name)
         columns = (replace(column, field=field) if column is target else column for column in self.columns)
         return self._of(tuple(columns), self.next_id)
 
