@@ -10,9 +10,14 @@ from collections.abc import Callable
 
 from vecdb_index.kernels.names import cached
 
-# Modules of kernels, by the dtype whose first search imports them, and the element type in their names.
-_MODULES = {"float32": ("dense", "float32"), "float16": ("half", "uint16"), "int8": ("int8", "int8")}
 _KERNELS = ("scan", "scan_batch", "norms")
+# Modules of kernels, by the dtype whose first search imports them, the element type in their names, and the kernels.
+_MODULES = {
+    "float32": ("dense", "float32", _KERNELS),
+    "float16": ("half", "uint16", _KERNELS),
+    "int8": ("int8", "int8", _KERNELS),
+    "binary": ("bits", "uint8", ("hamming", "hamming_batch")),
+}
 _LETTERS = {"float32": "f", "float16": "H", "int8": "b"}
 _USUAL = {"queries": ("query",), "graphs": ("codes", "graph", "reach", "consolidate")}
 _OTHERS = {
@@ -21,7 +26,7 @@ _OTHERS = {
     "product codes": ("ivf_product",),
     "rabitq codes": ("rotation", "rabitq", "rabitq_encode", "ivf_rabitq"),
     "funnels": ("funnel",),
-    "signs": ("bits",),
+    "fusion": ("fuse", "worth"),
     "texts": ("inverted", "postings", "phrase", "terms"),
 }
 
@@ -36,7 +41,7 @@ def warmup(progress: Callable[[str, int, int], None] | None = None) -> None:
             ("", n, n).
 
     """
-    steps = [(dtype, _importing(module)) for dtype, (module, _) in _MODULES.items()]
+    steps = [(dtype, _importing(module)) for dtype, (module, *_) in _MODULES.items()]
     steps += [(what, _importing(*modules)) for what, modules in _USUAL.items()]
     steps += [(f"graphs of {dtype}", _making("answer", "answer_of", letter)) for dtype, letter in _LETTERS.items()]
     steps += [(f"lists of {dtype}", _making("lists", "scan_lists", letter)) for dtype, letter in _LETTERS.items()]
@@ -63,5 +68,5 @@ def compiled(dtype: str | None = None) -> bool:
     Costs some file look-ups and does not import numba. The cache of another processor counts too, although
     this one would compile again: a hint for the user, not a promise.
     """
-    elements = [_MODULES[name][1] for name in ([dtype] if dtype else _MODULES)]
-    return all(cached(kernel, element) for element in elements for kernel in _KERNELS)
+    modules = [_MODULES[name] for name in ([dtype] if dtype else _MODULES)]
+    return all(cached(kernel, element) for _, element, kernels in modules for kernel in kernels)
