@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from vecdb import errors
 from vecdb.__about__ import __version__
 from vecdb.config import Settings
+from vecdb.query.fusion import AutoFusion, Interleave, Rrf, WeightedSum
 from vecdb.schema.fields import Bool, Float64, Id, Int64, Json, Keyword, Text, Timestamp, Vector
 from vecdb.schema.indexes import Auto, Binary, Flat, Funnel, Hnsw, Ivf
 from vecdb.schema.schema import Schema
@@ -44,6 +45,7 @@ _LAZY = {
 
 __all__ = [
     "Auto",
+    "AutoFusion",
     "Binary",
     "Bool",
     "Collection",
@@ -55,9 +57,11 @@ __all__ = [
     "Hnsw",
     "Id",
     "Int64",
+    "Interleave",
     "Ivf",
     "Json",
     "Keyword",
+    "Rrf",
     "Schema",
     "SearchResult",
     "Settings",
@@ -65,6 +69,7 @@ __all__ = [
     "Text",
     "Timestamp",
     "Vector",
+    "WeightedSum",
     "WriteResult",
     "__version__",
     "check",
