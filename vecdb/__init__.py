@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from vecdb import errors
 from vecdb.__about__ import __version__
 from vecdb.config import Settings
-from vecdb.query.fusion import AutoFusion, Interleave, Rrf, WeightedSum
 from vecdb.schema.fields import Bool, Float64, Id, Int64, Json, Keyword, Text, Timestamp, Vector
 from vecdb.schema.indexes import Auto, Binary, Flat, Funnel, Hnsw, Ivf
 from vecdb.schema.schema import Schema
@@ -25,10 +24,28 @@ if TYPE_CHECKING:
     from vecdb.collection import Collection
     from vecdb.database import Database, check, connect, repair, restore, warmup
     from vecdb.filters import col
+    from vecdb.query.arms import Like, Match, Near, Nested
+    from vecdb.query.fusion import AutoFusion, Interleave, Rrf, WeightedSum
+    from vecdb.query.query import Query
+    from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rescore
     from vecdb.reads import Snapshot
     from vecdb.results import Hit, SearchResult, WriteResult
 
 _LAZY = {
+    "AutoFusion": "vecdb.query.fusion",
+    "WeightedSum": "vecdb.query.fusion",
+    "Interleave": "vecdb.query.fusion",
+    "Rrf": "vecdb.query.fusion",
+    "Query": "vecdb.query.query",
+    "Nested": "vecdb.query.arms",
+    "Near": "vecdb.query.arms",
+    "Match": "vecdb.query.arms",
+    "Like": "vecdb.query.arms",
+    "Rescore": "vecdb.query.stages",
+    "OrderBy": "vecdb.query.stages",
+    "MinScore": "vecdb.query.stages",
+    "GroupBy": "vecdb.query.stages",
+    "Collapse": "vecdb.query.stages",
     "Collection": "vecdb.collection",
     "Database": "vecdb.database",
     "Hit": "vecdb.results",
@@ -48,11 +65,13 @@ __all__ = [
     "AutoFusion",
     "Binary",
     "Bool",
+    "Collapse",
     "Collection",
     "Database",
     "Flat",
     "Float64",
     "Funnel",
+    "GroupBy",
     "Hit",
     "Hnsw",
     "Id",
@@ -61,6 +80,14 @@ __all__ = [
     "Ivf",
     "Json",
     "Keyword",
+    "Like",
+    "Match",
+    "MinScore",
+    "Near",
+    "Nested",
+    "OrderBy",
+    "Query",
+    "Rescore",
     "Rrf",
     "Schema",
     "SearchResult",

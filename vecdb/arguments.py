@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from vecdb.errors import DimensionMismatchError, InvalidInputError
-from vecdb.planner.effort import RECALL, USUAL, Effort
+from vecdb.query.effort import RECALL, USUAL, Effort
 from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column
 
@@ -49,6 +49,13 @@ def _usual(query: Any, field: Vector) -> bool:
     return usual and field.dtype != "int8" and 0 < float(query.dot(query)) < math.inf
 
 
+def _for_kernels(array: np.ndarray) -> np.ndarray:
+    """Return an array as kernels were compiled for it: in one piece, and not read-only, as Arrow's memory is."""
+    import numpy as np
+
+    return np.ascontiguousarray(array) if array.flags.writeable else array.copy()
+
+
 def query_matrix(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
     """Return queries as a (q, d) matrix of what the kernels want, or say what is wrong with them."""
     import numpy as np
@@ -56,7 +63,7 @@ def query_matrix(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
     field = column.field
     name = column.name
     if axes == 1 and _usual(query, field):
-        return np.ascontiguousarray(query)[None]
+        return _for_kernels(query)[None]
     try:
         array = np.asarray(query)
     except (TypeError, ValueError):
@@ -86,7 +93,7 @@ def query_matrix(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
     if field.metric == "cosine" and not converted.any(axis=1).all():
         row = int(np.flatnonzero(~converted.any(axis=1))[0])
         raise InvalidInputError(f"query {row} for {name!r} is all zeros: its cosine is undefined", field=name, row=row)
-    return np.ascontiguousarray(converted)
+    return _for_kernels(converted)
 
 
 def effort_of(exact: bool, recall: float | None, ef: int | None, plan: str | None, probes: int | None = None) -> Effort:

@@ -11,8 +11,8 @@ import numpy as np
 from vecdb.arguments import query_matrix
 from vecdb.errors import InvalidInputError
 from vecdb.planner import dense
-from vecdb.planner.effort import Effort
 from vecdb.planner.route import any_searcher
+from vecdb.query.effort import Effort
 from vecdb.results import RecallReport, TuneReport
 from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column, Schema

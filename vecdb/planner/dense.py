@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from vecdb.filters.evaluate import BoundFilter
-from vecdb.planner.effort import USUAL, Effort
 from vecdb.planner.found import Candidates, Found, merged, of_one_index, of_one_part
 from vecdb.planner.route import route
+from vecdb.query.effort import USUAL, Effort
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import State
 from vecdb_index.dense import flat

@@ -13,10 +13,10 @@ import numpy as np
 
 from vecdb.errors import CorruptionError
 from vecdb.filters.evaluate import BoundFilter
-from vecdb.planner.effort import USUAL, Effort
 from vecdb.planner.found import PartPlan
 from vecdb.planner.masks import allowed as allowed_rows
 from vecdb.planner.masks import remembered
+from vecdb.query.effort import USUAL, Effort
 from vecdb.schema.indexes import FLAT
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import Part, SegmentView, State

@@ -1,1 +1,1 @@
-"""What is asked, as values: nothing here reads a row."""
+"""What is asked, as a value: arms that gather, a fusion, a filter, and stages that follow. No rows, no files."""

@@ -34,7 +34,9 @@ COLUMNS = 1_024
 
 RESERVED = frozenset(
     (
+        "after",
         "allow_partial",
+        "arms",
         "batch",
         "batch_rows",
         "deadline",
@@ -44,15 +46,18 @@ RESERVED = frozenset(
         "effort",
         "exact",
         "explain",
+        "fetch",
         "fields",
         "filter",
         "fusion",
         "group_by",
         "k",
         "limit",
+        "min_score",
         "nprobe",
         "offset",
         "order_by",
+        "per_group",
         "plan",
         "probes",
         "queries",
