@@ -24,14 +24,20 @@ if TYPE_CHECKING:
     from vecdb.collection import Collection
     from vecdb.database import Database, check, connect, repair, restore, warmup
     from vecdb.filters import col
+    from vecdb.query import formula
     from vecdb.query.arms import Like, Match, Near, Nested
     from vecdb.query.fusion import AutoFusion, Interleave, Rrf, WeightedSum
     from vecdb.query.query import Query
-    from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rescore
+    from vecdb.query.scorer import CrossEncoder, Scorer
+    from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore
     from vecdb.reads import Snapshot
     from vecdb.results import Hit, SearchResult, WriteResult
 
 _LAZY = {
+    "Rank": "vecdb.query.stages",
+    "Scorer": "vecdb.query.scorer",
+    "CrossEncoder": "vecdb.query.scorer",
+    "formula": "vecdb.query",
     "AutoFusion": "vecdb.query.fusion",
     "WeightedSum": "vecdb.query.fusion",
     "Interleave": "vecdb.query.fusion",
@@ -67,6 +73,7 @@ __all__ = [
     "Bool",
     "Collapse",
     "Collection",
+    "CrossEncoder",
     "Database",
     "Flat",
     "Float64",
@@ -87,9 +94,11 @@ __all__ = [
     "Nested",
     "OrderBy",
     "Query",
+    "Rank",
     "Rescore",
     "Rrf",
     "Schema",
+    "Scorer",
     "SearchResult",
     "Settings",
     "Snapshot",
@@ -103,6 +112,7 @@ __all__ = [
     "col",
     "connect",
     "errors",
+    "formula",
     "repair",
     "restore",
     "warmup",

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vecdb.row_values import listed, value_of, values
 from vecdb.schema.schema import Column, Schema
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
     from vecdb.planner.found import Found
     from vecdb.planner.run import Answer
     from vecdb.query.query import Query
-    from vecdb.storage.snapshot import Part
 
 FEW = 64
 """Up to so many hits have their fields read one by one: Arrow's take costs as much as twenty values."""
@@ -117,50 +116,3 @@ class AnswerRows(FoundRows):
     def cursor(self) -> str | None:
         """Return where the next page begins."""
         return self._answer.cursor()
-
-
-def values(part: Part, column: Column, rows: np.ndarray) -> pa.Array:
-    """Return the values of some rows of a part, vectors too."""
-    import numpy as np
-    import pyarrow as pa
-
-    if column.field.kind != "vector":
-        return part.take(column, rows)
-    held = part.vectors(column)
-    if held is None:
-        list_type = column.field.arrow_type  # with zeros under the nulls, as everywhere: pa.nulls has nulls there too
-        zeros = np.zeros(len(rows) * list_type.list_size, list_type.value_type.to_pandas_dtype())
-        nowhere = pa.array(np.ones(len(rows), bool))
-        return pa.FixedSizeListArray.from_arrays(pa.array(zeros, list_type.value_type), type=list_type, mask=nowhere)
-    matrix, present, _ = held
-    chosen = np.ascontiguousarray(matrix[rows]).reshape(-1)
-    mask = None if present is None else pa.array(~present[rows])
-    return pa.FixedSizeListArray.from_arrays(
-        pa.array(chosen, column.field.arrow_type.value_type), type=column.field.arrow_type, mask=mask
-    )
-
-
-def listed(column: Column, array: pa.ChunkedArray) -> list[Any]:
-    """Return values as Python objects: vectors as NumPy arrays, JSON parsed, everything else as Arrow makes it."""
-    if column.field.kind == "json":
-        from orjson import loads
-
-        return [None if text is None else loads(text) for text in array.to_pylist()]
-    if column.field.kind != "vector":
-        return array.to_pylist()
-    return [None if value.values is None else value.values.to_numpy() for value in array]
-
-
-def value_of(part: Part, column: Column, row: int) -> Any:
-    """Return one value as a Python object; a vector is a copy."""
-    if column.field.kind == "json":
-        from orjson import loads
-
-        text = part.value(column, row)
-        return None if text is None else loads(text)
-    if column.field.kind != "vector":
-        return part.value(column, row)
-    held = part.vectors(column)
-    if held is None or (held[1] is not None and not held[1][row]):
-        return None
-    return held[0][row].copy()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from vecdb.explanation import Explanation
     from vecdb.filters import Expression
     from vecdb.query.fusion import Fusion
     from vecdb.query.query import Query
@@ -70,6 +71,10 @@ class LatestReads:
     def run(self, query: Query) -> SearchResult:
         """Answer a query, a value that says everything; see `Snapshot.run`."""
         return self.snapshot().run(query)
+
+    def explain(self, query: Query, analyze: bool = False) -> Explanation:
+        """Tell how a query is carried out, with `analyze` by running it; see `Snapshot.explain`."""
+        return self.snapshot().explain(query, analyze)
 
     def search_batch(
         self,

@@ -6,6 +6,7 @@ that it maps stay readable although they may have been removed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 from vecdb.arguments import effort_of, query_matrix, whole_number
 from vecdb.errors import InvalidInputError
-from vecdb.hits import FoundRows, value_of, values
+from vecdb.hits import FoundRows
 from vecdb.results import RecallReport, SearchResult
+from vecdb.row_values import value_of, values
 from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column, Schema
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from vecdb.explanation import Explanation
     from vecdb.filters import BoundFilter, Expression
     from vecdb.query.effort import Effort
     from vecdb.query.fusion import Fusion
@@ -163,6 +166,20 @@ class Snapshot:
         if self._on_damaged_index is not None and any(step.damaged for step in answer.steps):
             self._on_damaged_index()
         return SearchResult(AnswerRows(self.schema, bound.columns, answer), bound.metric)
+
+    def explain(self, query: Query, analyze: bool = False) -> Explanation:
+        """Tell how a query is carried out: by its plan, or with `analyze` by running it and measuring each step."""
+        from vecdb.explanation import Explanation
+        from vecdb.planner.bound import bind_query
+        from vecdb.planner.explain import planned
+        from vecdb.planner.run import run
+
+        bound = bind_query(query, self.schema, self._encoded)
+        if not analyze:
+            return Explanation(query, self.count(), planned(self._state, bound), False)
+        begun = time.perf_counter()
+        answer = run(self._state, bound, self._pool)
+        return Explanation(query, self.count(), answer.steps, True, 1e3 * (time.perf_counter() - begun))
 
     def _encoded(self, column: Column[Vector], text: str) -> np.ndarray:
         raise InvalidInputError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
@@ -14,9 +14,11 @@ from vecdb.filters.evaluate import BoundFilter, bind
 from vecdb.filters.expression import Expression
 from vecdb.query.arms import Arm, Like, Match, Near, Nested
 from vecdb.query.effort import Effort
+from vecdb.query.formula import Decay, Formula, Function, Operation, Value, When
 from vecdb.query.fusion import Fusion, Rrf
 from vecdb.query.query import Query
-from vecdb.query.stages import Collapse, GroupBy, OrderBy, Rescore, Stage
+from vecdb.query.scorer import Scorer
+from vecdb.query.stages import Collapse, GroupBy, OrderBy, Rank, Rescore, Stage
 from vecdb.query.value import Numbers
 from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column, Schema
@@ -58,9 +60,10 @@ class BoundQuery(NamedTuple):
     @property
     def metric(self) -> str | None:
         """The metric that scores follow, where they are those of one vector field."""
-        if any(isinstance(one.stage, Rescore) for one in self.stages):
-            column = next(one.columns[0] for one in reversed(self.stages) if isinstance(one.stage, Rescore))
-            return column.field.metric
+        scoring = [one for one in self.stages if isinstance(one.stage, Rank | Rescore | Scorer)]
+        if scoring:
+            last = scoring[-1]
+            return last.columns[0].field.metric if isinstance(last.stage, Rescore) else None
         if len(self.arms) != 1:
             return None
         arm = self.arms[0]
@@ -118,6 +121,10 @@ def _bound_stage(stage: Stage, schema: Schema, encode: Encode) -> BoundStage:
     if isinstance(stage, Rescore):
         column = vector_column(schema, stage.field)
         return BoundStage(stage, (column,), _vector(column, stage.vector, encode))
+    if isinstance(stage, Scorer):
+        return BoundStage(stage, returned(stage.fields, schema))
+    if isinstance(stage, Rank):
+        return BoundStage(stage, tuple(_ranked_by(stage.formula, schema)))
     if isinstance(stage, OrderBy):
         names = [name for name, _ in stage.parts if name != "score"]
         return BoundStage(stage, tuple(_comparable(schema, name, "order_by") for name in names))
@@ -129,6 +136,27 @@ def _bound_stage(stage: Stage, schema: Schema, encode: Encode) -> BoundStage:
             column = _comparable(schema, stage.field, "collapse")
         return BoundStage(stage, (column,))
     return BoundStage(stage)
+
+
+def _ranked_by(formula: Formula, schema: Schema) -> Iterator[Column]:
+    """Yield the columns whose values a formula needs, and check its filters."""
+    if isinstance(formula, When):
+        bound_filter(formula.where, schema)
+        inside = [formula.then, formula.otherwise]
+    elif isinstance(formula, Operation):
+        inside = list(formula.parts)
+    else:
+        inside = [formula.part] if isinstance(formula, Function) else []
+    for part in inside:
+        yield from _ranked_by(part, schema)
+    if isinstance(formula, Value | Decay):
+        column = schema[formula.field]
+        if column.field.kind not in ("bool", "int64", "float64", "timestamp"):
+            raise InvalidInputError(
+                f"a formula cannot count with field {formula.field!r}, which is {column.field.kind}",
+                field=formula.field,
+            )
+        yield column
 
 
 def returned(fields: tuple[str, ...] | None, schema: Schema) -> tuple[Column, ...]:

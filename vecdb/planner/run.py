@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from vecdb.planner import paging
-from vecdb.planner.bound import BoundQuery
+from vecdb.planner.bound import BoundArm, BoundQuery
 from vecdb.planner.candidates import Candidates
 from vecdb.planner.found import Found
 from vecdb.planner.fuse import DEPTH
@@ -63,7 +63,7 @@ def run(state: State, bound: BoundQuery, pool: ThreadPoolExecutor | None) -> Ans
     query = bound.query
     context = Context(state, pool, query.allow_partial)
     cursor = paging.read(query)
-    thins = any(isinstance(one.stage, THINNING) for one in bound.stages)
+    thins = thinning(bound)
     fixed = len(bound.arms) > 1 and cursor is not None
     depth = first_depth(bound, thins) if cursor is None else cursor.depth
     if cursor is not None and not fixed:
@@ -89,6 +89,17 @@ def run(state: State, bound: BoundQuery, pool: ThreadPoolExecutor | None) -> Ans
     )
 
 
+def thinning(bound: BoundQuery) -> bool:
+    """Tell whether stages may leave so many candidates out that more are needed."""
+    return any(isinstance(one.stage, THINNING) for one in bound.stages)
+
+
+def wanted(arm: BoundArm, bound: BoundQuery, depth: int, deeper: bool) -> int:
+    """Return how many candidates an arm gathers: its own number at first, if it has one, and more when too few come."""
+    fetch = arm.arm.fetch
+    return max(fetch, bound.query.k) if fetch and not deeper else max(depth, fetch or 0)
+
+
 def first_depth(bound: BoundQuery, thins: bool) -> int:
     """Return how many candidates each arm gathers at first."""
     least = bound.query.k
@@ -112,8 +123,7 @@ def _gather(context: Context, bound: BoundQuery, depth: int, deeper: bool) -> _G
     missing: list[str] = []
     more = False
     for arm in bound.arms:
-        asked = arm.arm.fetch
-        wanted = max(asked, bound.query.k) if asked and not deeper else max(depth, asked or 0)
+        fetch = wanted(arm, bound, depth, deeper)
         begun = time.perf_counter()
         if arm.inner is not None:
             inner = run(context.state, arm.inner, context.pool)
@@ -122,12 +132,12 @@ def _gather(context: Context, bound: BoundQuery, depth: int, deeper: bool) -> _G
             missing += inner.missing
             steps.append(Step.of(arm.label, begun, None, len(inner.candidates), {"kind": arm.arm.kind}, inner.steps))
             continue
-        found = gathered(context, arm, wanted)
+        found = gathered(context, arm, fetch)
         pools.append(Candidates.of(found, arm.label))
-        rests.append(0.0 if isinstance(arm.arm, Match) and len(found.row) < wanted else None)
+        rests.append(0.0 if isinstance(arm.arm, Match) and len(found.row) < fetch else None)
         missing += found.missing
-        more = more or len(found.row) == wanted
-        told = {"kind": arm.arm.kind, "fetch": wanted, "codes_compared": found.reads, "parts": _told(found)}
+        more = more or len(found.row) == fetch
+        told = {"kind": arm.arm.kind, "fetch": fetch, "codes_compared": found.reads, "parts": _told(found)}
         steps.append(Step.of(arm.label, begun, None, len(found.row), told))
     return _Gathered(_fused(bound, context, pools, rests, steps), steps, tuple(dict.fromkeys(missing)), more)
 
@@ -167,6 +177,8 @@ def _next(
     depth: int,
 ) -> str | None:
     """Return the cursor of the next page; None where this is the last one, or there are no pages."""
+    if not all(stage.portable for stage in bound.query.stages):
+        return None
     if answer.groups is not None or not len(answer) or not (have > bound.query.k or (more and len(bound.arms) == 1)):
         return None
     key = paging.key_of(bound, state.schema, answer, len(answer) - 1)
