@@ -23,6 +23,7 @@ from vecdb.schema.schema import Schema
 if TYPE_CHECKING:
     from vecdb.collection import Collection
     from vecdb.database import Database, check, connect, repair, restore, warmup
+    from vecdb.encoders import Encoder, SentenceTransformer, Space
     from vecdb.filters import col
     from vecdb.reads import Snapshot
     from vecdb.results import Hit, SearchResult, WriteResult
@@ -30,9 +31,12 @@ if TYPE_CHECKING:
 _LAZY = {
     "Collection": "vecdb.collection",
     "Database": "vecdb.database",
+    "Encoder": "vecdb.encoders",
     "Hit": "vecdb.results",
     "SearchResult": "vecdb.results",
+    "SentenceTransformer": "vecdb.encoders",
     "Snapshot": "vecdb.reads",
+    "Space": "vecdb.encoders",
     "WriteResult": "vecdb.results",
     "check": "vecdb.database",
     "col": "vecdb.filters",
@@ -48,6 +52,7 @@ __all__ = [
     "Bool",
     "Collection",
     "Database",
+    "Encoder",
     "Flat",
     "Float64",
     "Funnel",
@@ -60,8 +65,10 @@ __all__ = [
     "Keyword",
     "Schema",
     "SearchResult",
+    "SentenceTransformer",
     "Settings",
     "Snapshot",
+    "Space",
     "Text",
     "Timestamp",
     "Vector",

@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self, cast, overload
 
-from vecdb.arguments import effort_of, query_matrix, whole_number
+from vecdb.arguments import as_vectors, effort_of, query_matrix, whole_number
 from vecdb.errors import InvalidInputError
 from vecdb.results import RecallReport, SearchResult
 from vecdb.schema.fields import Vector
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from vecdb.encoders.attached import Attached
     from vecdb.filters import BoundFilter, Expression
     from vecdb.planner.effort import Effort
     from vecdb.planner.found import Found
@@ -42,8 +43,10 @@ class Snapshot:
         state: State,
         pool: ThreadPoolExecutor | None,
         on_damaged_index: Callable[[], None] | None = None,
+        encoders: Attached | None = None,
     ) -> None:
         self.name = name
+        self._encoders = encoders
         self._state = state
         self._pool = pool
         self._on_damaged_index = on_damaged_index
@@ -86,7 +89,7 @@ class Snapshot:
         allow_partial: bool = False,
         **vectors: Any,
     ) -> SearchResult:
-        """Return the k best rows for one query vector; all matching rows when fewer match.
+        """Return the k best rows for one query; all matching rows when fewer match.
 
         Where there is an index, about the best k: a share of at least `recall` of them on average. Scores are exact
         either way, and equal ones are ordered by id. Rows that have no index yet are scanned.
@@ -104,7 +107,7 @@ class Snapshot:
             plan: insist on one way through the segments that have an index: "scan", "codes", "graph", "wide",
                 "two_hops" or "lists". For measurements.
             allow_partial: answer although a damaged segment cannot be read; `missing` then names it.
-            **vectors: one vector field's name and the query: (dimension,) numbers.
+            **vectors: one vector field's name and the query: (dimension,) numbers, or a text if it has an encoder.
 
         Raises:
             InvalidInputError: an argument is wrong; DimensionMismatchError, UnknownFieldError and FilterSyntaxError
@@ -130,7 +133,7 @@ class Snapshot:
         allow_partial: bool = False,
         **vectors: Any,
     ) -> list[SearchResult]:
-        """Return, for each row of a (queries, dimension) matrix, exactly what `search` returns for it."""
+        """Return, for each row of a (queries, dimension) matrix, or each text, what `search` returns for it."""
         column, queries = self._query(vectors)
         effort = effort_of(exact, recall, ef, plan, probes)
         return self._search(column, query_matrix(column, queries, 2), k, where, fields, effort, allow_partial)
@@ -199,8 +202,8 @@ class Snapshot:
         """Ask queries both through the index and exactly, and return how good and how fast the answers are.
 
         Args:
-            queries: (queries, dimension); by default `sample` rows of the collection, each with half of another one
-                added, which is about as hard as real questions.
+            queries: (queries, dimension), or texts; by default `sample` rows of the collection, each with half of
+                another one added, which is about as hard as real questions.
             field: the vector field; not needed when there is only one.
             sample: how many.
             k: rows asked for.
@@ -223,15 +226,15 @@ class Snapshot:
         from vecdb import tuning
 
         column = tuning.vector_column(self.schema, field)
-        asked = tuning.questions(self._state, column, queries, whole_number("sample", sample))
+        asked = tuning.questions(self._state, column, queries, whole_number("sample", sample), self._encoders)
         return tuning.Trial(self._state, column, asked, whole_number("k", k), self._bind(where), self._pool)
 
     def _query(self, vectors: dict[str, Any]) -> tuple[Column[Vector], Any]:
         if len(vectors) == 1:
             for name, value in vectors.items():
-                column = self.schema[name]
+                column = cast("Column[Vector]", self.schema[name])
                 if column.field.kind == "vector":
-                    return cast("Column[Vector]", column), value
+                    return column, as_vectors(column, value, self._encoders)
         known = ", ".join(repr(column.name) for column in self.schema.vectors) or "none"
         if len(vectors) != 1:
             given = ", ".join(map(repr, vectors)) or "none"
@@ -383,7 +386,7 @@ class Snapshot:
         import numpy as np
         import pyarrow as pa
 
-        schema = pa.schema([(column.name, column.field.arrow_type) for column in columns])
+        schema = pa.schema([column.arrow_field for column in columns])
         for part, mask in self._matches(bound):
             rows = np.flatnonzero(mask)
             for start in range(0, len(rows), batch_rows):
@@ -448,7 +451,7 @@ class _Rows:
             arrays = [
                 self._found.take(lambda part, rows, column=column: values(part, column, rows)) for column in columns
             ]
-        return pa.table(arrays, names=[column.name for column in columns])
+        return pa.table(arrays, schema=pa.schema([column.arrow_field for column in columns]))
 
 
 def values(part: Part, column: Column, rows: np.ndarray) -> pa.Array:

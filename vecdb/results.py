@@ -142,8 +142,8 @@ class SearchResult:
 
         table = self._ids.append_column("score", pa.array(self.scores))
         table = table.append_column("distance", pa.array(self.distances))
-        for name, column in zip(self._fields.column_names, self._fields.columns, strict=True):
-            table = table.append_column(name, column)
+        for field, column in zip(self._fields.schema, self._fields.columns, strict=True):
+            table = table.append_column(field, column)
         return table
 
     def to_pandas(self) -> pd.DataFrame:
