@@ -53,7 +53,7 @@ class Collection(LatestReads):
         self._store = store
         self._pool = pool
         self._closed = False
-        self._encoders = Attached(name)
+        self.encoders = Attached(name, lambda: self.schema)
         self._writer = store if isinstance(store, Writer) else None
         self._flusher: Worker | None = None
         self._merger: Worker | None = None
@@ -132,7 +132,7 @@ class Collection(LatestReads):
 
     def snapshot(self) -> Snapshot:
         """Return the present state, frozen: later writes do not show in it."""
-        return Snapshot(self.name, self._state(), self._pool, self._on_damaged_index, self._encoders)
+        return Snapshot(self.name, self._state(), self._pool, self._on_damaged_index, self.encoders)
 
     def refresh(self) -> None:
         """Look for new data now. Only a read-only collection can be behind; it looks by itself now and then."""
@@ -179,7 +179,7 @@ class Collection(LatestReads):
         def prepare() -> Write | None:
             schema = writer.state.schema
             batch = validated_batch(_without_empty(data, schema) if drop_unknown else data, schema)
-            batch = self._encoders.completed(batch, schema, progress, made)
+            batch = self.encoders.completed(batch, schema, progress, made)
             if batch.num_rows == 0:
                 return None
             if batch.num_rows > 1 and batch.nbytes > DIRECT_BYTES:
@@ -249,7 +249,7 @@ class Collection(LatestReads):
         def prepare() -> Write | None:
             snapshot = self.snapshot()
             batch = validated_batch(data, snapshot.schema, partial=True)
-            batch = self._encoders.completed(batch, snapshot.schema, progress, made)
+            batch = self.encoders.completed(batch, snapshot.schema, progress, made)
             if batch.num_rows == 0:
                 return None
             whole = self._completed(snapshot, batch)
@@ -291,14 +291,14 @@ class Collection(LatestReads):
         """
         from vecdb.bulk import BulkLoad
 
-        return BulkLoad(self._writable(), rows_per_segment, partial(self._encoders.completed, progress=progress))
+        return BulkLoad(self._writable(), rows_per_segment, partial(self.encoders.completed, progress=progress))
 
     # -- fields ----------------------------------------------------------------------------------------------------
 
     def add_column(self, name: str, field: Field) -> None:
         """Add a field; the rows that exist have no value in it. No file is rewritten."""
         self._writable().change_schema(lambda schema: schema.with_column(name, field).described())
-        self._encoders.adopt(self.schema, {name: field})
+        self.encoders.adopt(self.schema, {name: field})
 
     def set_encoder(self, name: str, encoder: TextEncoder, source: str | None = None) -> None:
         """Say which model made the vectors of a field, and use it for queries from now on.
@@ -312,7 +312,7 @@ class Collection(LatestReads):
         """
         space = space_for(self.schema[name], encoder)
         self._writable().change_schema(lambda schema: schema.with_space(name, space, source))
-        self._encoders.attach(self.schema, {name: encoder})
+        self.encoders.attach(self.schema, {name: encoder})
 
     def drop_column(self, name: str) -> None:
         """Drop a field. Its bytes go with the next merge of each segment, or when older versions expire."""
@@ -347,7 +347,7 @@ class Collection(LatestReads):
                 f"timestamp is {timestamp!r}, expected a datetime or seconds since 1970", field="timestamp"
             )
         found = history.at(self._store, self._state(), version, moment, tag)
-        return Snapshot(self.name, found, self._pool, encoders=self._encoders)
+        return Snapshot(self.name, found, self._pool, encoders=self.encoders)
 
     def versions(self) -> list[dict[str, Any]]:
         """Return the versions that `at` can reach, oldest first: version, committed_at, rows, tags."""

@@ -115,14 +115,14 @@ class Database:
                 found = self.collection(name)
                 if found.schema.fields != schema.fields:
                     raise ConflictError(f"collection {name!r} exists with other fields: {found.schema}")
-                found._encoders.adopt(found.schema, schema.fields)
+                found.encoders.adopt(found.schema, schema.fields)
                 return found
             uuid = names.new_uuid()
             changed = catalogs.with_collection(catalog, name, uuid)
             create(self._directory, f"{names.COLLECTIONS}/{uuid}", uuid, schema.described())
             catalogs.commit(self._directory, changed)
             made = self.collection(name)
-            made._encoders.adopt(made.schema, schema.fields)
+            made.encoders.adopt(made.schema, schema.fields)
             return made
 
     @typed_os_errors()
@@ -151,9 +151,9 @@ class Database:
                     else Writer(self._directory, base, self._settings)
                 )
                 found = self._open[uuid] = Collection(name, store, self._pool)
-                found._encoders.attach_fitting(found.schema, self._encoders)
+                found.encoders.attach_fitting(found.schema, self._encoders)
             if encoders:
-                found._encoders.attach(found.schema, encoders)
+                found.encoders.attach(found.schema, encoders)
             return found
 
     def __getitem__(self, name: str) -> Collection:

@@ -7,7 +7,7 @@ number, so that a renamed field keeps it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from vecdb.encoders.base import TextEncoder
@@ -36,10 +36,11 @@ Made = dict[int, tuple["pa.RecordBatch", "pa.FixedSizeListArray | None"]]
 
 
 class Attached:
-    """Encoders by column of the collection called `name`."""
+    """Encoders of the collection called `name`; `schema` gives its present schema."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, schema: Callable[[], Schema]) -> None:
         self._name = name
+        self._schema = schema
         self._by_column: dict[int, TextEncoder] = {}
 
     def attach(self, schema: Schema, given: Mapping[str, One] | Some) -> None:
@@ -89,6 +90,26 @@ class Attached:
                 self._by_column[column.id] = SentenceTransformer.of_space(space.model, space, local_files_only=True)
             except (NotFoundError, SpaceMismatchError):
                 continue
+
+    def attach_known(self, column: Column[Vector], model: str) -> None:
+        """Take a model of which it was written down that it lies there; never download it.
+
+        Raises:
+            NotFoundError: it is not there any more.
+            SpaceMismatchError: another one is.
+
+        """
+        assert column.field.space is not None
+        found = SentenceTransformer.of_space(model, column.field.space, local_files_only=True)
+        self._by_column[column.id] = found
+
+    def get(self, field: str) -> TextEncoder | None:
+        """Return the encoder of a field, if there is one."""
+        schema = self._schema()
+        return self._by_column.get(schema[field].id) if field in schema else None
+
+    def __contains__(self, field: object) -> bool:
+        return isinstance(field, str) and self.get(field) is not None
 
     def adopt(self, schema: Schema, fields: Mapping[str, Field]) -> None:
         """Take the encoders that came with fields of which the schema was made."""

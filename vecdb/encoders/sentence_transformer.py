@@ -159,7 +159,7 @@ class SentenceTransformer(TextEncoder):
         folder = Path(self.model).expanduser()
         model = str(folder) if folder.is_dir() else self.model
         try:
-            with _without_bar():
+            with _without_bar() if folder.is_dir() else contextlib.nullcontext():
                 loaded = library.SentenceTransformer(model, device=self.device, local_files_only=self.local_files_only)
         except Exception as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
@@ -180,7 +180,7 @@ class SentenceTransformer(TextEncoder):
 
 @contextlib.contextmanager
 def _without_bar() -> Iterator[None]:
-    """Keep transformers from drawing a bar while it reads files that lie here already; downloads have their own."""
+    """Keep transformers from drawing a bar while it reads files that lie here already."""
     logs = import_module("transformers.utils.logging")
     drawn = logs.is_progress_bar_enabled()
     logs.disable_progress_bar()
