@@ -87,7 +87,9 @@ class Attached:
             if space is None or space.weights is None or column.id in self._by_column:
                 continue
             try:
-                self._by_column[column.id] = SentenceTransformer.of_space(space.model, space, local_files_only=True)
+                self._by_column[column.id] = SentenceTransformer.of_space(
+                    space.model, space, column.name, local_files_only=True
+                )
             except (NotFoundError, SpaceMismatchError):
                 continue
 
@@ -100,7 +102,7 @@ class Attached:
 
         """
         assert column.field.space is not None
-        found = SentenceTransformer.of_space(model, column.field.space, local_files_only=True)
+        found = SentenceTransformer.of_space(model, column.field.space, column.name, local_files_only=True)
         self._by_column[column.id] = found
 
     def get(self, field: str) -> TextEncoder | None:
@@ -220,6 +222,6 @@ def _encoder(column: Any, one: One) -> TextEncoder:
             f"field {column.name!r} does not say which model made its vectors: set_encoder() records it",
             field=column.name,
         )
-    encoder = one if isinstance(one, TextEncoder) else SentenceTransformer.of_space(one, space)
+    encoder = one if isinstance(one, TextEncoder) else SentenceTransformer.of_space(one, space, column.name)
     space.check_same(encoder.described(space.dimension), column.name, f"{encoder!r} makes those")
     return encoder

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from vecdb.encoders.base import TextEncoder, prompts_of
-from vecdb.encoders.weights import folder_of, name_of, weights_of
-from vecdb.errors import EncoderError, InvalidInputError, MissingExtraError, VecdbError
+from vecdb.encoders.weights import HUB_NAME, folder_of, name_of, weights_of
+from vecdb.errors import EncoderError, InvalidInputError, MissingExtraError, NotFoundError, VecdbError
 from vecdb.schema.space import Space
 
 POOLINGS = ("cls", "lasttoken", "max", "mean", "mean_sqrt_len_tokens", "weightedmean")
@@ -75,8 +75,10 @@ class SentenceTransformer(TextEncoder):
         self._turn = threading.Lock()
 
     @classmethod
-    def of_space(cls, model: str | os.PathLike[str], space: Space, local_files_only: bool = False) -> Self:
-        """Return the model, used as a space says. The weights in a folder are compared before anything loads them.
+    def of_space(cls, model: str | os.PathLike[str], space: Space, field: str, local_files_only: bool = False) -> Self:
+        """Return the model, used as the space of a field says.
+
+        The weights in a folder are compared before anything loads them.
 
         Raises:
             SpaceMismatchError: the weights are others.
@@ -95,7 +97,7 @@ class SentenceTransformer(TextEncoder):
             if found != space.weights:
                 space.check_same(
                     Space(made.name, space.dimension, space.normalized, found, None, *_used(space)),
-                    "space",
+                    field,
                     "the model makes those",
                 )
         return made
@@ -157,6 +159,8 @@ class SentenceTransformer(TextEncoder):
         except ImportError as error:
             raise MissingExtraError(f"{self.name!r} needs sentence-transformers, and {EXTRA}") from error
         folder = Path(self.model).expanduser()
+        if not folder.is_dir() and not HUB_NAME.fullmatch(self.model):
+            raise NotFoundError(f"there is no folder {self.model!r} with a model")
         model = str(folder) if folder.is_dir() else self.model
         try:
             with _without_bar() if folder.is_dir() else contextlib.nullcontext():

@@ -21,7 +21,7 @@ PATTERNS = ("*.safetensors", "*.bin", "*.pt")
 
 _BLOCK = 1 << 22
 _SNAPSHOT = re.compile(r"models--(.+?)--(.+)")
-_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _NAMELESS = frozenset({"", "model", "models", "weights", "snapshot", "latest"})
 
 
@@ -38,7 +38,7 @@ def folder_of(model: str) -> Path:
     names = (model,) if "/" in model else (f"sentence-transformers/{model}", model)
     with contextlib.suppress(ImportError):
         download = import_module("huggingface_hub").snapshot_download
-        for name in names if _HUB_NAME.fullmatch(model) else ():
+        for name in names if HUB_NAME.fullmatch(model) else ():
             with contextlib.suppress(OSError, ValueError):
                 return Path(download(name, local_files_only=True))
     raise NotFoundError(f"there is no model {model!r} on this machine")

@@ -92,7 +92,7 @@ def load(
     schema = _existing_schema(path, collection)
     if schema is None:
         schema = with_encoders(_inferred(files[0], format, entries, id_column, metric, collection), embeds, metric)
-    request = _Request(entries, id_column, format, resume, commit_rows, [one.field for one in embeds])
+    request = _Request(entries, id_column, format, resume, commit_rows)
     settings = vecdb.Settings(indexing=False)  # flushes and merges go on meanwhile; an index before them is for nothing
     with opened_database(path, write=True, create=True, settings=settings) as database:
         known = collection in database.collections()
@@ -121,14 +121,12 @@ class _Request:
         format: str | None,
         resume: bool,
         commit_rows: int | None,
-        embeds: list[str],
     ) -> None:
         self.entries = entries
         self.id_column = id_column
         self.format = format
         self.resume = resume
         self.commit_rows = commit_rows
-        self.embeds = embeds
 
 
 def _existing_schema(path: Path, name: str) -> "Schema | None":
@@ -241,8 +239,8 @@ def _begin(
     from vecdb_client.cli.loading import next_number
 
     choices: dict[str, Any] = {"map": sorted(request.entries), "id": request.id_column, "fields": sorted(plan.targets)}
-    if request.embeds:
-        choices["embed"] = sorted(request.embeds)
+    if collection.schema.encoded:
+        choices["embed"] = sorted(vector.name for vector, _ in collection.schema.encoded)
     fresh = Record.of(file, collection.name, choices)
     found, reason = checkpoints.fitting(fresh, collection)
     if reason is not None:

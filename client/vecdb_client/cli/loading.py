@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 COMMIT_BYTES = 64 << 20
 COMMIT_SECONDS = 2.0
-EMBED_ROWS = 256
+EMBED_ROWS = 128
 """Rows whose texts are encoded at once: so many are encoded again after a crash, and Ctrl-C waits for them."""
 
 _CULPRIT = re.compile(r"^field '[^']*'(, row \d+)?: ")

@@ -61,8 +61,16 @@ def test_what_is_written_is_read_again(space: Space) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [None, [], {}, {"model": "x"}, {"model": "", "dimension": 3}, {"model": "x", "dimension": "3"}]
-    + [{"model": "x", "dimension": 3, "tokenizer": "new"}, {"model": "x", "dimension": 3, "weights": 5}],
+    [
+        None,
+        [],
+        {},
+        {"model": "x"},
+        {"model": "", "dimension": 3},
+        {"model": "x", "dimension": "3"},
+        {"model": "x", "dimension": 3, "tokenizer": "new"},
+        {"model": "x", "dimension": 3, "weights": 5},
+    ],
 )
 def test_what_describes_no_space_is_refused(data: Any) -> None:
     with pytest.raises(InvalidInputError, match="does not describe a space"):
@@ -72,7 +80,7 @@ def test_what_describes_no_space_is_refused(data: Any) -> None:
 def test_metadata_that_is_no_json_is_refused() -> None:
     assert space_in(None, "v") is None
     assert space_in({b"other": b"x"}, "v") is None
-    with pytest.raises(InvalidInputError, match="field 'v': the metadata 'vecdb.space' is no JSON"):
+    with pytest.raises(InvalidInputError, match=r"field 'v': the metadata 'vecdb.space' is no JSON"):
         space_in({METADATA: b"{"}, "v")
 
 
