@@ -116,6 +116,20 @@ def test_the_commands_and_lines_of_the_indexes_document_run_as_they_stand(
     assert re.search(r"^(codes|wide|two_hops) True$", run.stdout, re.MULTILINE)
 
 
+def test_the_lines_of_the_encoders_document_run_as_they_stand(
+    root: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    (example,) = blocks((root / "docs" / "encoders.md").read_text("utf-8"), "python")
+
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", example],
+        cwd=tmp_path, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "A quiet chess engine\nBread with sourdough\n"
+
+
 def test_the_constants_that_the_indexes_document_names_have_the_values_that_it_says(root: Path) -> None:
     text = (root / "docs" / "indexes.md").read_text("utf-8")
     rows = re.findall(r"^\| `([\w.]+)\.([A-Z_]+)` \| ([\d.]+) \|", text, re.MULTILINE)
@@ -127,7 +141,8 @@ def test_the_constants_that_the_indexes_document_names_have_the_values_that_it_s
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "client/README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/indexes.md"]
+    "document",
+    ["README.md", "client/README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/indexes.md", "docs/encoders.md"],
 )
 def test_every_command_that_a_document_names_exists(document: str, root: Path, environment: dict[str, str]) -> None:
     text = (root / document).read_text("utf-8")
