@@ -225,8 +225,8 @@ def _next(place: Path, folder: Path, out: "Console") -> None:
         say(out, line, _CODE)
     say(
         out,
-        f"\nMore questions: the files in {shown(folder)}. For a question of your own:\n"
-        f"{ask_command(place)} (needs the extra 'embed', and says how to get the model)",
+        f"\nMore questions: the files in {shown(folder)}. A question of your own needs the extra 'embed' and a model;\n"
+        f"the command says how to get them: {ask_command(place)}",
     )
     say(out, f"\nData: WordNet 3.0, Copyright 2006 by Princeton University. Licence: {LICENCE}", "dim")
 
