@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self, cast, overload
 
-from vecdb.arguments import effort_of, query_matrix, texts_of, whole_number
+from vecdb.arguments import as_vectors, effort_of, query_matrix, texts_of, whole_number
 from vecdb.errors import InvalidInputError
 from vecdb.hits import FoundRows
 from vecdb.results import RecallReport, SearchResult
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from vecdb.encoders.attached import Attached
     from vecdb.explanation import Explanation
     from vecdb.filters import BoundFilter, Expression
     from vecdb.planner.found import Found, PartPlan
@@ -47,8 +48,10 @@ class Snapshot:
         state: State,
         pool: ThreadPoolExecutor | None,
         on_damaged_index: Callable[[], None] | None = None,
+        encoders: Attached | None = None,
     ) -> None:
         self.name = name
+        self._encoders = encoders
         self._state = state
         self._pool = pool
         self._on_damaged_index = on_damaged_index
@@ -124,8 +127,9 @@ class Snapshot:
             order_by: order by fields, such as "size desc", instead of by score.
             after: `SearchResult.cursor` of the page before.
             allow_partial: answer although a damaged segment cannot be read; `missing` then names it.
-            **arms: fields and what is sought in each: (dimension,) numbers in a vector field; in a text field that is
-                searched, words, by BM25; `vecdb.fulltext` tells of "phrases", +must, -not and prefix*.
+            **arms: fields and what is sought in each: (dimension,) numbers in a vector field, or a text if it has an
+                encoder; in a text field that is searched, words, by BM25; `vecdb.fulltext` tells of "phrases", +must,
+                -not and prefix*.
 
         Raises:
             InvalidInputError: an argument is wrong; DimensionMismatchError, UnknownFieldError and FilterSyntaxError
@@ -185,11 +189,7 @@ class Snapshot:
         return Explanation(query, self.count(), answer.steps, True, 1e3 * (time.perf_counter() - begun))
 
     def _encoded(self, column: Column[Vector], text: str) -> np.ndarray:
-        raise InvalidInputError(
-            f"the query for {column.name!r} is the text {text[:40]!r}, and the field has no encoder for texts",
-            field=column.name,
-            value=text,
-        )
+        return as_vectors(column, text, self._encoders)
 
     def search_batch(
         self,
@@ -285,8 +285,8 @@ class Snapshot:
         """Ask queries both through the index and exactly, and return how good and how fast the answers are.
 
         Args:
-            queries: (queries, dimension); by default `sample` rows of the collection, each with half of another one
-                added, which is about as hard as real questions.
+            queries: (queries, dimension), or texts; by default `sample` rows of the collection, each with half of
+                another one added, which is about as hard as real questions.
             field: the vector field; not needed when there is only one.
             sample: how many.
             k: rows asked for.
@@ -309,7 +309,7 @@ class Snapshot:
         from vecdb import tuning
 
         column = tuning.vector_column(self.schema, field)
-        asked = tuning.questions(self._state, column, queries, whole_number("sample", sample))
+        asked = tuning.questions(self._state, column, queries, whole_number("sample", sample), self._encoders)
         return tuning.Trial(self._state, column, asked, whole_number("k", k), self._bind(where), self._pool)
 
     def _search_texts(
@@ -339,9 +339,9 @@ class Snapshot:
     def _query(self, vectors: dict[str, Any]) -> tuple[Column[Vector], Any]:
         if len(vectors) == 1:
             for name, value in vectors.items():
-                column = self.schema[name]
+                column = cast("Column[Vector]", self.schema[name])
                 if column.field.kind == "vector":
-                    return cast("Column[Vector]", column), value
+                    return column, as_vectors(column, value, self._encoders)
         known = ", ".join(repr(column.name) for column in self.schema.vectors) or "none"
         if len(vectors) != 1:
             given = ", ".join(map(repr, vectors)) or "none"
@@ -491,7 +491,7 @@ class Snapshot:
         import numpy as np
         import pyarrow as pa
 
-        schema = pa.schema([(column.name, column.field.arrow_type) for column in columns])
+        schema = pa.schema([column.arrow_field for column in columns])
         for part, mask in self._matches(bound):
             rows = np.flatnonzero(mask)
             for start in range(0, len(rows), batch_rows):
