@@ -14,26 +14,26 @@ from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 from vecdb.arguments import effort_of, query_matrix, whole_number
 from vecdb.errors import InvalidInputError
-from vecdb.hits import FoundRows, value_of, values
+from vecdb.hits import FoundRows, value_of
 from vecdb.results import RecallReport, SearchResult
 from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column, Schema
+from vecdb.wider_reads import WiderReads
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
     from vecdb.filters import BoundFilter, Expression
+    from vecdb.planner.bound import BoundQuery
     from vecdb.query.effort import Effort
     from vecdb.query.fusion import Fusion
     from vecdb.query.query import Query
     from vecdb.storage.snapshot import Part, State
     from vecdb.tuning import Trial
 
-BATCH_ROWS = 8192
 
-
-class Snapshot:
+class Snapshot(WiderReads):
     """One version of a collection. Use it as a context manager, or let it go: it holds memory maps and no lock."""
 
     def __init__(
@@ -154,15 +154,15 @@ class Snapshot:
             CorruptionError: a segment that the answer needs is damaged.
 
         """
-        from vecdb.hits import AnswerRows
-        from vecdb.planner.bound import bind_query
         from vecdb.planner.run import run
 
-        bound = bind_query(query, self.schema, self._encoded)
-        answer = run(self._state, bound, self._pool)
-        if self._on_damaged_index is not None and any(step.damaged for step in answer.steps):
-            self._on_damaged_index()
-        return SearchResult(AnswerRows(self.schema, bound.columns, answer), bound.metric)
+        bound = self._bound_query(query)
+        return self._result(bound, run(self._state, bound, self._pool))
+
+    def _bound_query(self, query: Query) -> BoundQuery:
+        from vecdb.planner.bound import bind_query
+
+        return bind_query(query, self.schema, self._encoded)
 
     def _encoded(self, column: Column[Vector], text: str) -> np.ndarray:
         raise InvalidInputError(
@@ -170,73 +170,6 @@ class Snapshot:
             field=column.name,
             value=text,
         )
-
-    def search_batch(
-        self,
-        k: int = 10,
-        where: str | Expression | None = None,
-        fields: Sequence[str] | None = None,
-        *,
-        exact: bool = False,
-        recall: float | None = None,
-        ef: int | None = None,
-        probes: int | None = None,
-        plan: str | None = None,
-        allow_partial: bool = False,
-        **vectors: Any,
-    ) -> list[SearchResult]:
-        """Return, for each row of a (queries, dimension) matrix, exactly what `search` returns for it."""
-        column, queries = self._query(vectors)
-        effort = effort_of(exact, recall, ef, plan, probes)
-        return self._search(column, query_matrix(column, queries, 2), k, where, fields, effort, allow_partial)
-
-    def search_iter(
-        self,
-        k: int = 100,
-        where: str | Expression | None = None,
-        fields: Sequence[str] | None = None,
-        *,
-        exact: bool = False,
-        recall: float | None = None,
-        **vectors: Any,
-    ) -> Iterator[SearchResult]:
-        """Yield pages of k hits, best first, until every row that matches was seen; no row comes twice.
-
-        Each page is found by a search twice as deep as the one before when that was used up, so the whole costs about
-        twice what one search for all of it would. All pages come from the same state.
-        """
-        column, query = self._query(vectors)
-        effort = effort_of(exact, recall, None, None)
-        queries, k = query_matrix(column, query, 1), whole_number("k", k)
-        return self._pages(column, queries, k, self._bind(where), self._columns(fields), effort)
-
-    def _pages(
-        self,
-        column: Column[Vector],
-        queries: np.ndarray,
-        k: int,
-        bound: BoundFilter | None,
-        columns: list[Column],
-        effort: Effort,
-    ) -> Iterator[SearchResult]:
-        import numpy as np
-
-        seen: set[tuple[int, int]] = set()
-        depth = 2 * k
-        while True:
-            (found,) = _planner().search(self._state, column, queries, depth, bound, self._pool, effort)
-            part = np.zeros(len(found.row), np.int64) if found.part is None else found.part
-            places = list(zip(part.tolist(), found.row.tolist(), strict=True))
-            fresh = [at for at, place in enumerate(places) if place not in seen]
-            last = len(places) < depth
-            while len(fresh) >= k or (last and fresh):
-                page, fresh = fresh[:k], fresh[k:]
-                seen.update(places[at] for at in page)
-                chosen = found.some(np.array(page))
-                yield SearchResult(FoundRows(self.schema, columns, chosen), column.field.metric)
-            if last:
-                return
-            depth *= 2
 
     def recall(
         self,
@@ -421,31 +354,6 @@ class Snapshot:
         for part in self._state.parts:
             mask = filter_mask(part, self.schema, bound)
             yield part, np.ones(part.rows, bool) if mask is None else mask
-
-    def scan(
-        self,
-        where: str | Expression | None = None,
-        fields: Sequence[str] | None = None,
-        batch_rows: int = BATCH_ROWS,
-    ) -> Iterator[pa.RecordBatch]:
-        """Yield all rows that pass, in batches of at most batch_rows, in storage order.
-
-        Without `fields` all columns come, vectors too; JSON as text. Memory: one batch at a time.
-        """
-        batch_rows = whole_number("batch_rows", batch_rows)
-        columns = list(self.schema.columns) if fields is None else [self.schema.id, *self._columns(fields)]
-        return self._scan(self._bind(where), columns, batch_rows)
-
-    def _scan(self, bound: BoundFilter | None, columns: list[Column], batch_rows: int) -> Iterator[pa.RecordBatch]:
-        import numpy as np
-        import pyarrow as pa
-
-        schema = pa.schema([(column.name, column.field.arrow_type) for column in columns])
-        for part, mask in self._matches(bound):
-            rows = np.flatnonzero(mask)
-            for start in range(0, len(rows), batch_rows):
-                chosen = rows[start : start + batch_rows]
-                yield pa.record_batch([values(part, column, chosen) for column in columns], schema=schema)
 
 
 @cache
