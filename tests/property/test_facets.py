@@ -1,15 +1,18 @@
 """Laws of facets: what they count is what pandas counts, whatever the values and however the rows are spread."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vecdb
+from vecdb import Collection
 from vecdb.facets import Range
 
 SCHEMA = vecdb.Schema(
@@ -21,7 +24,6 @@ SCHEMA = vecdb.Schema(
     free=vecdb.Bool(),
     added=vecdb.Timestamp(),
 )
-SETTINGS = vecdb.Settings(background=False, durability="buffered")
 BEGIN = datetime(1, 1, 1, tzinfo=UTC)
 texts = st.sampled_from(["", "a", "b", "B", "é", "日"])
 integers = st.sampled_from([-(2**63), -7, -1, 0, 1, 2**53, 2**53 + 1, 2**63 - 1]) | st.integers(-3, 3)
@@ -42,14 +44,20 @@ records = st.fixed_dictionaries(
 numbers = integers | floats | st.sampled_from([10**30, -(10**30), 0.5])
 
 
-def collection(db: vecdb.Database, rows: list[dict[str, Any]], flushes: list[int]) -> Any:
-    docs = db.create_collection("docs", SCHEMA)
+@pytest.fixture(scope="module")
+def docs() -> Iterator[Collection]:
+    """One collection for all examples: the rows of those before are deleted, and their segments remain."""
+    with vecdb.connect(":memory:", settings=vecdb.Settings(background=False, durability="none")) as db:
+        yield db.create_collection("docs", SCHEMA)
+
+
+def fill(docs: Collection, rows: list[dict[str, Any]], flushes: list[int]) -> None:
+    docs.delete(where="id is not null")
     cuts = sorted({0, len(rows), *(at for at in flushes if at < len(rows))})
     for first, last in pairwise(cuts):
         docs.upsert([{"id": at} | rows[at] for at in range(first, last)])
         if last in flushes:
             docs.flush()
-    return docs
 
 
 def edges_of(drawn: list[Any], open_ends: tuple[bool, bool]) -> list[Any]:
@@ -66,11 +74,12 @@ def edges_of(drawn: list[Any], open_ends: tuple[bool, bool]) -> list[Any]:
     flushes=st.lists(st.integers(0, 11), max_size=2),
     k=st.integers(1, 4),
 )
-def test_values_are_counted_as_pandas_counts_them(rows: list[dict[str, Any]], flushes: list[int], k: int):
-    with vecdb.connect(":memory:", settings=SETTINGS) as db:
-        docs = collection(db, rows, flushes)
+def test_values_are_counted_as_pandas_counts_them(
+    docs: Collection, rows: list[dict[str, Any]], flushes: list[int], k: int
+):
+    fill(docs, rows, flushes)
 
-        found = docs.facets(["section", "tags", "size", "price", "free", "added"], k=k)
+    found = docs.facets(["section", "tags", "size", "price", "free", "added"], k=k)
 
     assert found.rows == len(rows)
     for name, facet in found.items():
@@ -96,13 +105,17 @@ def test_values_are_counted_as_pandas_counts_them(rows: list[dict[str, Any]], fl
     open_ends=st.tuples(st.booleans(), st.booleans()),
 )
 def test_ranges_and_measures_are_exact(
-    rows: list[dict[str, Any]], flushes: list[int], field: str, drawn: list[Any], open_ends: tuple[bool, bool]
+    docs: Collection,
+    rows: list[dict[str, Any]],
+    flushes: list[int],
+    field: str,
+    drawn: list[Any],
+    open_ends: tuple[bool, bool],
 ):
     edges = edges_of(drawn, open_ends)
-    with vecdb.connect(":memory:", settings=SETTINGS) as db:
-        docs = collection(db, rows, flushes)
+    fill(docs, rows, flushes)
 
-        facet = docs.facets({field: edges})[field]
+    facet = docs.facets({field: edges})[field]
 
     values = [row[field] for row in rows if row[field] is not None]
     expected = [
@@ -121,10 +134,11 @@ def test_ranges_and_measures_are_exact(
 
 @settings(deadline=None, max_examples=30)
 @given(rows=st.lists(records, min_size=1, max_size=12), low=moments, high=moments)
-def test_moments_keep_their_microseconds(rows: list[dict[str, Any]], low: datetime, high: datetime):
+def test_moments_keep_their_microseconds(docs: Collection, rows: list[dict[str, Any]], low: datetime, high: datetime):
     edges: list[Any] = [low, high] if low < high else [None, low, None]
-    with vecdb.connect(":memory:", settings=SETTINGS) as db:
-        facet = collection(db, rows, [3]).facets({"added": edges})["added"]
+    fill(docs, rows, [3])
+
+    facet = docs.facets({"added": edges})["added"]
 
     values = [row["added"] for row in rows if row["added"] is not None]
     counts = [
