@@ -246,8 +246,8 @@ class Collection(LatestReads):
         import numpy as np
         import pyarrow as pa
 
+        from vecdb.hits import values
         from vecdb.planner.found import take
-        from vecdb.reads import values
 
         state, schema = snapshot._state, snapshot.schema
         parts = state.parts
