@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vecdb.schema.indexes import IndexSpec
 
 TYPES = (
-    "id, id(int64), text, keyword, keyword(many), bool, int64, float64, timestamp, json, geo, "
+    "id, id(int64), text, text(search[,LANGUAGE]), keyword, keyword(many), bool, int64, float64, timestamp, json, geo, "
     "vector(DIMENSION[,float32|float16|int8][,cosine|dot|l2][,auto|flat|hnsw|ivf|funnel|binary|hnsw(m=N,...)|"
     "ivf(codes=4bit,...)|funnel(dimensions=N,...)]), bits(NUMBER[,auto|flat])"
 )
@@ -71,6 +71,9 @@ def parse_field(specification: str) -> tuple[str, Any]:
     }
     if kind in plain and not arguments:
         return name, plain[kind]()
+    if kind == "text" and arguments[0] == "search" and len(arguments) <= 2:
+        language = None if arguments[1:] == ["none"] else "".join(arguments[1:])
+        return name, schema.Text(search=True if language == "" else {"language": language})
     if kind == "keyword" and arguments in ([], ["many"]):
         return name, schema.Keyword(many=bool(arguments))
     if kind == "id" and arguments in ([], ["string"], ["int64"]):
@@ -182,6 +185,9 @@ def describe_field(field: Any) -> str:
         dtype = "" if field.dtype == "float32" else f",{field.dtype}"
         index = "" if field.spec.kind == "auto" else f",{describe_index(field.spec)}"
         return f"vector({field.dimension}{dtype},{field.metric}{index})"
+    if field.kind == "text" and field.fulltext is not None:
+        usual = field.fulltext.language == "english"
+        return "text(search)" if usual else f"text(search,{str(field.fulltext.language).lower()})"
     return field.kind
 
 

@@ -7,7 +7,7 @@ float32 back.
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,9 @@ from vecdb_client.cli.errors import CommandError
 from vecdb_client.cli.options import Output
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
+    from vecdb.highlights import Highlight
     from vecdb.schema import Schema
 
 SHOWN_NUMBERS = 3
@@ -132,9 +135,15 @@ def _forever(value: bytes) -> Iterator[bytes]:
 
 
 def _table(records: list[dict[str, Any]], columns: Sequence[str] | None) -> None:
-    names = list(columns or dict.fromkeys(name for record in records for name in record))
+    write_table(records, list(columns or dict.fromkeys(name for record in records for name in record)))
+
+
+def write_table(
+    records: list[dict[str, Any]], names: list[str], found: "Sequence[Mapping[str, Highlight]]" = ()
+) -> None:
+    """Write a table; on a terminal, `found` says what to show in place of a text, record by record."""
     if sys.stdout.isatty():
-        _rich_table(names, _cells(records, names), records)
+        _rich_table(names, records, found or [{}] * len(records))
     else:
         for line in plain_lines(records, names):
             print(line)
@@ -152,19 +161,23 @@ def plain_lines(records: list[dict[str, Any]], names: Sequence[str]) -> Iterator
         yield "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
 
 
-def _rich_table(names: list[str], rows: list[list[str]], records: list[dict[str, Any]]) -> None:
+def _rich_table(names: list[str], records: list[dict[str, Any]], found: "Sequence[Mapping[str, Highlight]]") -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    rows = [
+        [marked(some[name]) if name in some else Text(cell(record.get(name))) for name in names]
+        for record, some in zip(records, found, strict=True)
+    ]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in names:
         values = [record.get(name) for record in records]
         numeric = all(value is None or (isinstance(value, int | float) and value is not True) for value in values)
         # Ids, numbers and times say nothing when they are cut; text and vectors still do.
         whole = numeric or name == names[0] or any(hasattr(value, "isoformat") for value in values)
-        width = max(len(line[len(table.columns)]) for line in [names, *rows])
+        width = max(len(name), *(len(line[len(table.columns)]) for line in rows)) if rows else len(name)
         table.add_column(
             Text(name),
             justify="right" if numeric else "left",
@@ -173,8 +186,20 @@ def _rich_table(names: list[str], rows: list[list[str]], records: list[dict[str,
             min_width=min(width, WHOLE_WIDTH if whole else CUT_WIDTH),
         )
     for line in rows:
-        table.add_row(*(Text(text) for text in line))
+        table.add_row(*line)
     Console().print(table)
+
+
+def marked(found: "Highlight") -> "Text":
+    """Return a fragment of a text with the words that were found bold, and without control characters."""
+    from rich.text import Text
+
+    shown, at = Text(), 0
+    for first, last in found.spans:
+        shown.append(cell(found.text[at:first]))
+        shown.append(cell(found.text[first:last]), "bold yellow")
+        at = last
+    return shown.append(cell(found.text[at:]))
 
 
 def cell(value: Any) -> str:

@@ -126,7 +126,7 @@ WRONG: list[tuple[Any, str]] = [
     (lambda: Query.from_json({"arms": 2}), "is a list"),
     (lambda: Query.from_json({"arms": [{"kind": "far"}]}), "'far'"),
     (lambda: Query.from_json({"arms": [{"kind": "near", "wide": 1}]}), "'wide'"),
-    (lambda: Query.from_json({"arms": [{"kind": "near"}]}), "cannot be read"),
+    (lambda: Query.from_json({"arms": [{"kind": "near"}]}), "lacks 'field' and 'vector'"),
 ]
 
 
