@@ -55,7 +55,7 @@ def _fields(context: typer.Context, incomplete: str, wanted: "Callable[[Column],
     before, comma, begun = incomplete.rpartition(",")
     try:
         with _database(context) as database:
-            columns = database.collection(context.params["collection"]).schema
+            columns = database.collection(_argument(context, "collection", 1)).schema
             names = [column.name for column in columns if wanted(column) and column.name.startswith(begun)]
     except Exception:
         return []
@@ -66,5 +66,11 @@ def _fields(context: typer.Context, incomplete: str, wanted: "Callable[[Column],
 def _database(context: typer.Context) -> Iterator[Any]:
     import vecdb
 
-    with vecdb.connect(context.params["path"], read_only=True, create=False) as database:
+    with vecdb.connect(_argument(context, "path", 0), read_only=True, create=False) as database:
         yield database
+
+
+def _argument(context: typer.Context, name: str, place: int) -> Any:
+    """Return an argument; behind an option that waits for its value none has its name yet, only its place."""
+    value = context.params.get(name)
+    return context.args[place] if value is None else value
