@@ -6,6 +6,7 @@ that it maps stay readable although they may have been removed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 from vecdb.arguments import effort_of, query_matrix, texts_of, whole_number
 from vecdb.errors import InvalidInputError
-from vecdb.results import BM25, RecallReport, SearchResult
-from vecdb.row_values import listed, value_of, values
+from vecdb.hits import FoundRows
+from vecdb.results import RecallReport, SearchResult
+from vecdb.row_values import value_of, values
 from vecdb.schema.fields import Text, Vector
 from vecdb.schema.schema import Column, Schema
 from vecdb.text_search import TextSearch, text_column
@@ -24,16 +26,16 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from vecdb.explanation import Explanation
     from vecdb.filters import BoundFilter, Expression
-    from vecdb.highlights import Highlight
-    from vecdb.planner.effort import Effort
-    from vecdb.planner.found import Found
+    from vecdb.planner.found import Found, PartPlan
+    from vecdb.query.effort import Effort
+    from vecdb.query.fusion import Fusion
+    from vecdb.query.query import Query
     from vecdb.storage.snapshot import Part, State
     from vecdb.tuning import Trial
 
 BATCH_ROWS = 8192
-FEW = 64
-"""Up to so many hits have their fields read one by one: Arrow's take costs as much as twenty values."""
 
 
 class Snapshot:
@@ -86,30 +88,44 @@ class Snapshot:
         ef: int | None = None,
         probes: int | None = None,
         plan: str | None = None,
+        fetch: int | None = None,
+        fusion: Fusion | str | None = None,
+        min_score: float | None = None,
+        group_by: str | None = None,
+        per_group: int = 1,
+        order_by: str | Sequence[str] | None = None,
+        after: str | None = None,
         allow_partial: bool = False,
-        **vectors: Any,
+        **arms: Any,
     ) -> SearchResult:
-        """Return the k best rows for one query vector; all matching rows when fewer match.
+        """Return the k best rows for a vector, for words, or for several of them; all matching rows when fewer match.
 
-        Where there is an index, about the best k: a share of at least `recall` of them on average. Scores are exact
-        either way, and equal ones are ordered by id. Rows that have no index yet are scanned.
+        Where a vector field has an index, about the best k: a share of at least `recall` of them on average. Scores are
+        exact either way, and equal ones are ordered by id. Rows that have no index yet are scanned. With several fields
+        each gathers its best `fetch` rows, and the rankings are fused. `run` answers all that a `vecdb.Query` can say.
 
         Args:
-            k: how many, at least 1.
+            k: how many, at least 1; with `group_by`, how many groups.
             where: a filter, as a string or built with `vecdb.col`; rows that do not pass are not considered.
             fields: the fields to return with each hit; by default all but the vectors.
             exact: compare the query with every row that passes.
             recall: the share of the true best k to find, above 0 and below 1; by default 0.99. What it takes was
                 measured when the index was built, or by `tune`.
             ef: instead of recall: how many candidates a walk through a graph keeps, or how many rows a funnel or signs
-                leave to be scored exactly.
+                leave to be scored.
             probes: instead of recall, for inverted files: how many lists are read.
             plan: insist on one way through the segments that have an index: "scan", "codes", "graph", "wide",
                 "two_hops" or "lists". For measurements.
+            fetch: how many rows each of several fields gathers, at least.
+            fusion: how rankings become one: "rrf", "interleave", "auto" or one of their classes.
+            min_score: leave out rows that score lower.
+            group_by: keep the best rows of each value of this field.
+            per_group: how many.
+            order_by: order by fields, such as "size desc", instead of by score.
+            after: `SearchResult.cursor` of the page before.
             allow_partial: answer although a damaged segment cannot be read; `missing` then names it.
-            **vectors: one field's name and the query: (dimension,) numbers for a vector; for a text field with
-                `search`, words, of which a row has any. Its score is BM25; `vecdb.fulltext` tells of "phrases", +must,
-                -not and prefix*. `recall`, `ef`, `probes` and `plan` mean nothing to words.
+            **arms: fields and what is sought in each: (dimension,) numbers in a vector field; in a text field that is
+                searched, words, by BM25; `vecdb.fulltext` tells of "phrases", +must, -not and prefix*.
 
         Raises:
             InvalidInputError: an argument is wrong; DimensionMismatchError, UnknownFieldError and FilterSyntaxError
@@ -117,12 +133,63 @@ class Snapshot:
             CorruptionError: a segment that the answer needs is damaged.
 
         """
-        text = text_column(self.schema, vectors)
-        if text is not None:
-            return self._search_texts(text, [vectors[text.name]], k, where, fields, exact, allow_partial)[0]
-        column, query = self._query(vectors)
-        effort = effort_of(exact, recall, ef, plan, probes)
-        return self._search(column, query_matrix(column, query, 1), k, where, fields, effort, allow_partial)[0]
+
+        def asked() -> Query:
+            from vecdb.query.sugar import query_of
+
+            return query_of(
+                self.schema, arms, k=k, where=where, fields=fields, exact=exact, recall=recall, ef=ef, probes=probes,
+                plan=plan, fetch=fetch, fusion=fusion, min_score=min_score, group_by=group_by, per_group=per_group,
+                order_by=order_by, after=after, allow_partial=allow_partial,
+            )  # fmt: skip
+
+        if len(arms) == 1 and fetch is fusion is min_score is group_by is order_by is after is None:
+            ((name, sought),) = arms.items()
+            column = self.schema[name]
+            if column.field.kind == "vector" and not isinstance(sought, str):
+                effort = effort_of(exact, recall, ef, plan, probes)
+                queries = query_matrix(cast("Column[Vector]", column), sought, 1)
+                return self._search(column, queries, k, where, fields, effort, allow_partial, asked)[0]
+        return self.run(asked())
+
+    def run(self, query: Query) -> SearchResult:
+        """Answer a query, a value that says everything: arms, fusion, filter, stages; see `vecdb.Query`.
+
+        Raises:
+            InvalidInputError: the query does not fit the fields.
+            CorruptionError: a segment that the answer needs is damaged.
+
+        """
+        from vecdb.hits import AnswerRows
+        from vecdb.planner.bound import bind_query
+        from vecdb.planner.run import run
+
+        bound = bind_query(query, self.schema, self._encoded)
+        answer = run(self._state, bound, self._pool)
+        if self._on_damaged_index is not None and any(step.damaged for step in answer.steps):
+            self._on_damaged_index()
+        return SearchResult(AnswerRows(self.schema, bound.columns, answer, bound), bound.metric)
+
+    def explain(self, query: Query, analyze: bool = False) -> Explanation:
+        """Tell how a query is carried out: by its plan, or with `analyze` by running it and measuring each step."""
+        from vecdb.explanation import Explanation
+        from vecdb.planner.bound import bind_query
+        from vecdb.planner.explain import planned
+        from vecdb.planner.run import run
+
+        bound = bind_query(query, self.schema, self._encoded)
+        if not analyze:
+            return Explanation(query, self.count(), planned(self._state, bound), False)
+        begun = time.perf_counter()
+        answer = run(self._state, bound, self._pool)
+        return Explanation(query, self.count(), answer.steps, True, 1e3 * (time.perf_counter() - begun))
+
+    def _encoded(self, column: Column[Vector], text: str) -> np.ndarray:
+        raise InvalidInputError(
+            f"the query for {column.name!r} is the text {text[:40]!r}, and the field has no encoder for texts",
+            field=column.name,
+            value=text,
+        )
 
     def search_batch(
         self,
@@ -166,7 +233,7 @@ class Snapshot:
         text = text_column(self.schema, vectors)
         if text is not None:
             asked = TextSearch(text, vectors[text.name])
-            return self._pages(lambda depth: asked.find(self._state, depth, bound, exact), k, columns, BM25, asked)
+            return self._pages(lambda depth: asked.find(self._state, depth, bound, exact), k, columns, None, asked)
         column, query = self._query(vectors)
         effort, queries = effort_of(exact, recall, None, None), query_matrix(column, query, 1)
 
@@ -180,7 +247,7 @@ class Snapshot:
         find: Callable[[int], Found],
         k: int,
         columns: list[Column],
-        metric: str,
+        metric: str | None,
         asked: TextSearch | None = None,
     ) -> Iterator[SearchResult]:
         import numpy as np
@@ -197,7 +264,7 @@ class Snapshot:
                 page, fresh = fresh[:k], fresh[k:]
                 seen.update(places[at] for at in page)
                 chosen = found.some(np.array(page))
-                yield SearchResult(_Rows(self, columns, chosen, asked), metric)
+                yield SearchResult(FoundRows(self.schema, columns, chosen, texts=asked), metric)
             if last:
                 return
             depth *= 2
@@ -258,12 +325,15 @@ class Snapshot:
         k, bound, columns = whole_number("k", k), self._bind(where), self._columns(fields)
         asked = [TextSearch(column, query) for query in queries]
         found = [one.find(self._state, k, bound, exact, allow_partial) for one in asked]
-        self._report(found)
-        return [SearchResult(_Rows(self, columns, rows, one), BM25) for one, rows in zip(asked, found, strict=True)]
+        self._report(found[0].plans if found else ())
+        return [
+            SearchResult(FoundRows(self.schema, columns, rows, texts=one), None)
+            for one, rows in zip(asked, found, strict=True)
+        ]
 
-    def _report(self, found: Sequence[Found]) -> None:
+    def _report(self, plans: Sequence[PartPlan]) -> None:
         """Have a damaged index that a search met built again."""
-        if self._on_damaged_index is not None and found and any(plan.problem for plan in found[0].plans):
+        if self._on_damaged_index is not None and any(plan.problem for plan in plans):
             self._on_damaged_index()
 
     def _query(self, vectors: dict[str, Any]) -> tuple[Column[Vector], Any]:
@@ -290,13 +360,15 @@ class Snapshot:
         fields: Sequence[str] | None,
         effort: Effort,
         allow_partial: bool,
+        asked: Callable[[], Query] | None = None,
     ) -> list[SearchResult]:
         k = whole_number("k", k)
         bound = self._bind(where)
         columns = self._columns(fields)
         found = _planner().search(self._state, column, queries, k, bound, self._pool, effort, allow_partial)
-        self._report(found)
-        return [SearchResult(_Rows(self, columns, one), column.field.metric) for one in found]
+        self._report(found[0].plans if found else ())
+        schema, metric = self.schema, column.field.metric
+        return [SearchResult(FoundRows(schema, columns, one, asked), metric) for one in found]
 
     def _bind(self, where: str | Expression | None) -> BoundFilter | None:
         if where is None:
@@ -441,53 +513,3 @@ def _bound(where: str, schema: Schema) -> BoundFilter:
     from vecdb.filters import bind, parse
 
     return bind(parse(where), schema)
-
-
-class _Rows:
-    """The rows of a result and the state that they were found in; see `vecdb.results.Rows`."""
-
-    __slots__ = ("_asked", "_columns", "_found", "_snapshot", "missing", "scores")
-
-    def __init__(
-        self, snapshot: Snapshot, columns: list[Column], found: Found, asked: TextSearch | None = None
-    ) -> None:
-        self._asked = asked
-        self._snapshot = snapshot
-        self._columns = columns
-        self._found = found
-        self.scores = found.score
-        self.missing = found.missing
-
-    def ids(self) -> list[Any]:
-        return self._found.ids()
-
-    def id_table(self) -> pa.Table:
-        return self._table([self._snapshot.schema.id])
-
-    def field_table(self) -> pa.Table:
-        return self._table(self._columns)
-
-    def field_values(self) -> list[tuple[str, list[Any]]]:
-        if len(self.scores) <= FEW:
-            places = self._found.places()
-            return [(column.name, [value_of(part, column, row) for part, row in places]) for column in self._columns]
-        table = self.field_table()
-        return [(column.name, listed(column, table.column(column.name))) for column in self._columns]
-
-    def highlights(self, length: int) -> list[dict[str, Highlight]]:
-        return [{} for _ in self.scores] if self._asked is None else self._asked.highlights(self._found, length)
-
-    def explain(self) -> dict[str, Any]:
-        found = self._found
-        return {"parts": [plan._asdict() for plan in found.plans], "codes_compared": found.reads}
-
-    def _table(self, columns: list[Column]) -> pa.Table:
-        import pyarrow as pa
-
-        if len(self.scores) == 0:
-            arrays = [pa.array([], column.field.arrow_type) for column in columns]
-        else:
-            arrays = [
-                self._found.take(lambda part, rows, column=column: values(part, column, rows)) for column in columns
-            ]
-        return pa.table(arrays, names=[column.name for column in columns])

@@ -47,7 +47,8 @@ def wanted(column: Column, rows: int) -> Wanted | None:
     """Return the index that a segment of so many rows should have; None: none."""
     field = column.field
     if isinstance(field, Vector):
-        return factory.wanted(field.spec.to_json(), rows, field.dimension)
+        bits = field.dtype == "binary"  # the scan of which is as fast as an index of them would be
+        return None if bits else factory.wanted(field.spec.to_json(), rows, field.dimension)
     assert isinstance(field, Text)
     from vecdb.storage import text_index
 
@@ -85,6 +86,7 @@ def made(
         return text_index.built(segment, column, what, progress, cast("Any", own))
     held = segment.vectors(column)
     assert held is not None, "only segments that have the column are indexed"
+    assert column.field.metric != "hamming", "binary vectors are scanned"
     matrix, _, norms = held
     norms = np.ones(len(matrix), np.float32) if norms is None else norms
     return factory.build(
