@@ -50,7 +50,7 @@ def test_words_find_rows_best_first_with_scores_fields_and_highlights(path: Path
         assert found.ids == [0, 3, 1]
         assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
         assert found[0].fields == {"body": TEXTS[0], "n": 0}
-        assert found[0].distance == -found[0].score
+        assert found[0].distance is None
         assert str(found.highlights()[0]["body"]) == "a **chess** **engine**"
         assert docs.search(body="zebra").ids == []
         assert docs.search(body="").ids == []

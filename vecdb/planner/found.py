@@ -16,8 +16,8 @@ class PartPlan(NamedTuple):
     Attributes:
         part: the segment's name; None for rows that are in memory and the log only.
         rows: of the part.
-        matching: rows that are alive, have a vector and pass the filter.
-        plan: skip, scan (exact), codes, graph, wide, two_hops or lists.
+        matching: rows that are alive, have a vector and pass the filter; for words, that have what must be there.
+        plan: skip, scan (exact), codes, graph, wide, two_hops or lists; for words, "words" or "words in memory".
         ef: candidates that a walk kept, lists that were read, or rows that codes left to be scored; 0 where the plan
             has no width.
         problem: why the part's index could not be used, if it is damaged.
