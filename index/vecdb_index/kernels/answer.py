@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 
 from vecdb_index.kernels.codes import encode_query, prefetch, reach_of, similarity
-from vecdb_index.kernels.graph import beam, insert, key_of, next_epoch, row_of
+from vecdb_index.kernels.graph import beam, count_of, insert, key_of, next_epoch, row_of
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
 from vecdb_index.kernels.query import direction
 from vecdb_index.kernels.rescoring import AHEAD, SIGMAS, rescore, squares, unit_of, variance
@@ -57,6 +57,29 @@ def _keep(keys: Any, size: Any, allowed: Any) -> Any:
     return kept
 
 
+@helper
+def _leads_away(
+    codes: Any,
+    links: Any,
+    code: Any,
+    shift: Any,
+    normed: Any,
+    entries: Any,
+    allowed: Any,
+    visited: Any,
+    keys: Any,
+    fresh: Any,
+    sims: Any,
+    fewest: Any,
+) -> Any:
+    """Walk a little; return how many codes were read, and whether fewer than `fewest` of the rows met are allowed."""
+    every, epoch = allowed[:0], next_epoch(visited)
+    size, read = beam(
+        codes, links, code, 0, shift, normed, entries, every, visited, epoch, keys, fresh, sims, fresh, every, 0
+    )
+    return read, count_of(keys, size, allowed) < fewest
+
+
 def answer(
     matrix: Any,
     codes: Any,
@@ -77,6 +100,10 @@ def answer(
     first: Any,
     last: Any,
     ef: Any,
+    enough: Any,
+    room: Any,
+    probe: Any,
+    fewest: Any,
     least: Any,
     visited: Any,
     rows: Any,
@@ -92,7 +119,7 @@ def answer(
         links: (n, m) int32 of the graph.
         entries: (e,) int32 rows where a walk starts; empty: the listed rows are scanned instead.
         allowed: (n,) uint8, or empty when all rows are.
-        listed: (m,) uint32 rows to scan.
+        listed: (m,) uint32 rows to scan, where that may come to pass.
         two_hops: walk over the allowed rows only (all entries are); else over all, keeping what is allowed.
         normed: whether codes end with a squared length.
         centre: (d,) of the codes.
@@ -105,7 +132,11 @@ def answer(
         scales: (q,) factor of every score.
         first: first query.
         last: last query + 1.
-        ef: candidates that are kept.
+        ef: candidates that a walk keeps.
+        enough: a walk over all rows may end when it knows so many that are allowed, and where they lead.
+        room: candidates that a scan keeps.
+        probe: width of a first, short walk, where fewest is not 0.
+        fewest: when it meets fewer rows that are allowed, the listed ones are scanned.
         least: candidates that are scored exactly however poor their codes are; at least the r below.
         visited: (at least n + 1,) uint16, zeros at first: marks of one thread, for any number of graphs.
         rows: (q, r) uint32: the r best candidates, best first by their exact scores.
@@ -116,7 +147,7 @@ def answer(
     """
     width = links.shape[1]
     fresh, sims, failing = np.empty(width, np.int32), np.empty(width, np.int32), np.empty(width, np.int32)
-    keys, code = np.empty(ef, np.int64), np.empty((1, codes.shape[1]), np.int8)
+    keys, code = np.empty(max(ef, room, probe), np.int64), np.empty((1, codes.shape[1]), np.int8)
     best, everything = np.empty(rows.shape[1], np.uint64), allowed[:0]
     for query in range(first, last):
         if prepare:
@@ -124,18 +155,37 @@ def answer(
         reach = reach_of(queries, query)
         shift = encode_query(queries, query, reach, centre, scale, normed, code, 0)
         own = squares(code[0])
-        if entries.shape[0] == 0:
-            size = _scan(codes, listed, code, shift, normed, own, least, keys)
-            met[query] = reads[query] = listed.shape[0]
+        read, scans = np.int64(0), entries.shape[0] == 0
+        if fewest > 0:
+            read, scans = _leads_away(
+                codes, links, code, shift, normed, entries, allowed, visited, keys[:probe], fresh, sims, fewest
+            )
+        if scans:
+            size = _scan(codes, listed, code, shift, normed, own, least, keys[:room])
+            met[query], reads[query] = listed.shape[0], read + listed.shape[0]
         else:
-            epoch = next_epoch(visited)
-            over = allowed if two_hops else everything
-            size, read = beam(
-                codes, links, code, 0, shift, normed, entries, over, visited, epoch, keys, fresh, sims, failing
+            over, wanted = (allowed, everything) if two_hops else (everything, allowed)
+            size, more = beam(
+                codes,
+                links,
+                code,
+                0,
+                shift,
+                normed,
+                entries,
+                over,
+                visited,
+                next_epoch(visited),
+                keys[:ef],
+                fresh,
+                sims,
+                failing,
+                wanted,
+                enough,
             )
             if allowed.shape[0] > 0 and not two_hops:
                 size = _keep(keys, size, allowed)
-            met[query], reads[query] = size, read
+            met[query], reads[query] = size, read + more
         unit = unit_of(queries, query, reach, scale, normed, metric)
         count = rescore(
             matrix, codes, keys, size, least, own, unit, normed, ready[query], metric, scales[query], norms, best
@@ -170,10 +220,7 @@ def answer_of(element: str) -> Any:
         _FLAG,
         filled(multiplied, 2),
         frozen(_SCORE, 1),
-        _SIZE,
-        _SIZE,
-        _SIZE,
-        _SIZE,
+        *(_SIZE,) * 8,
         filled(_EPOCH, 1),
         filled(_ROW, 2),
         filled(_SCORE, 2),

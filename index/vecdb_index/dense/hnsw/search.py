@@ -133,32 +133,34 @@ class Searcher:
         graph, count = self.graph, len(queries)
         # Room is made for so many: k may be any number.
         least = min(max(RESCORED * k, RESCORED_LEAST), self._rows)
+        ef = min(max(plan.ef, least), self._rows)
         entries, mask, listed = graph.entries, _NO_MASK, _NO_ROWS
-        if plan.kind == "codes":
+        if plan.kind == "codes" or plan.fewest:
             listed = np.arange(self._rows, dtype=np.uint32) if allowed is None else allowed.rows
-            entries, ef = _NO_ENTRIES, min(LISTED * k + LISTED_LEAST, len(listed))
-        else:
-            ef = min(max(plan.ef, least), self._rows)
-            if allowed is not None:
-                mask = allowed.mask
-                if plan.kind == "two_hops":
-                    entries = allowed.entries(ENTRIES)
+        room = min(LISTED * k + LISTED_LEAST, len(listed))
+        if plan.kind == "codes":
+            entries, ef = _NO_ENTRIES, room
+        elif allowed is not None:
+            mask = allowed.mask
+            if plan.kind == "two_hops":
+                entries = allowed.entries(ENTRIES)
         numbers = np.ascontiguousarray(queries, np.float32)
         scales = _ONE if count == 1 else np.ones(count, np.float32)
         ready = np.empty(numbers.shape, np.float32) if self._prepare else numbers
         if self.matrix.dtype == np.int8:
             ready, scales = flat.prepared(self.matrix, queries, self.metric)
         out = Answers.empty(count, min(k + 1, least, ef))  # the one more tells whether others are as good
+        sizes = ef, max(plan.enough, least), room, plans.PROBE, plan.fewest
         walk = graph.codes, graph.links, entries, mask, listed, plan.kind == "two_hops"
         given = self._stored, *walk, *self._fixed, numbers, self._prepare, ready, scales
         if count == 1:
-            self._kernel(*given, 0, 1, ef, least, _visited.of(self._rows), *out)
+            self._kernel(*given, 0, 1, *sizes, least, _visited.of(self._rows), *out)
             return out
 
         def work(todo: Iterator[Slice]) -> None:
             visited = _visited.of(self._rows)
             for first, last in todo:
-                self._kernel(*given, first, last, ef, least, visited, *out)
+                self._kernel(*given, first, last, *sizes, least, visited, *out)
 
         todo = [(first, min(first + _SLICE, count)) for first in range(0, count, _SLICE)]
         shared(work, todo, count * _WORK, pool)
