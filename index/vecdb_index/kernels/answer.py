@@ -93,18 +93,18 @@ def answer(
     scale: Any,
     norms: Any,
     metric: Any,
-    queries: Any,
     prepare: Any,
-    ready: Any,
-    scales: Any,
-    first: Any,
-    last: Any,
     ef: Any,
     enough: Any,
     room: Any,
     probe: Any,
     fewest: Any,
     least: Any,
+    queries: Any,
+    ready: Any,
+    scales: Any,
+    first: Any,
+    last: Any,
     visited: Any,
     rows: Any,
     scores: Any,
@@ -126,18 +126,18 @@ def answer(
         scale: of the codes.
         norms: (n,) float32, read for cosine.
         metric: one of METRIC_CODES.
-        queries: (q, d) float32.
         prepare: write each query's direction to ready; else ready holds what the exact scores need.
-        ready: (q, d) of the type that is multiplied with the rows.
-        scales: (q,) factor of every score.
-        first: first query.
-        last: last query + 1.
         ef: candidates that a walk keeps.
         enough: a walk over all rows may end when it knows so many that are allowed, and where they lead.
         room: candidates that a scan keeps.
         probe: width of a first, short walk, where fewest is not 0.
         fewest: when it meets fewer rows that are allowed, the listed ones are scanned.
         least: candidates that are scored exactly however poor their codes are; at least the r below.
+        queries: (q, d) float32.
+        ready: (q, d) of the type that is multiplied with the rows.
+        scales: (q,) factor of every score.
+        first: first query.
+        last: last query + 1.
         visited: (at least n + 1,) uint16, zeros at first: marks of one thread, for any number of graphs.
         rows: (q, r) uint32: the r best candidates, best first by their exact scores.
         scores: (q, r) float32.
@@ -216,11 +216,13 @@ def answer_of(element: str) -> Any:
         _SCORE,
         frozen(_SCORE, 1),
         _SIZE,
-        frozen(_SCORE, 2),
         _FLAG,
+        *(_SIZE,) * 6,
+        frozen(_SCORE, 2),
         filled(multiplied, 2),
         frozen(_SCORE, 1),
-        *(_SIZE,) * 8,
+        _SIZE,
+        _SIZE,
         filled(_EPOCH, 1),
         filled(_ROW, 2),
         filled(_SCORE, 2),

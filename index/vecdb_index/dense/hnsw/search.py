@@ -75,9 +75,12 @@ class Searcher:
         self._rows = len(graph)
         self._stored = matrix.view(np.uint16) if matrix.dtype == np.float16 else matrix
         self._kernel = answer_of(self._stored.dtype.char)
-        self._prepare = metric == "cosine" and matrix.dtype != np.int8
+        self._whole = matrix.dtype == np.int8
+        self._prepare = metric == "cosine" and not self._whole
         coder = graph.coder
-        self._fixed = coder.normed, coder.centre, coder.scale, norms, METRIC_CODES[metric]
+        self._constants = coder.normed, coder.centre, coder.scale, norms, METRIC_CODES[metric], self._prepare
+        # What the last search was told: threads replace it as a whole, and mostly ask for the same again.
+        self._known: tuple[Any, ...] = 0, None, None
 
     @property
     def curve(self) -> NDArray[np.float32]:
@@ -130,13 +133,38 @@ class Searcher:
         allowed: Allowed | None,
         pool: ThreadPoolExecutor | None,
     ) -> Answers:
-        graph, count = self.graph, len(queries)
+        known = self._known
+        if known[0] != k or known[1] is not plan or known[2] is not allowed:
+            known = self._known = k, plan, allowed, *self._fixed_for(k, plan, allowed)
+        fixed, width = known[3], known[4]
+        numbers, count = np.ascontiguousarray(queries, np.float32), len(queries)
+        scales = _ONE if count == 1 else np.ones(count, np.float32)
+        ready = np.empty(numbers.shape, np.float32) if self._prepare else numbers
+        if self._whole:
+            ready, scales = flat.prepared(self.matrix, queries, self.metric)
+        out = Answers.empty(count, width)
+        if count == 1:
+            self._kernel(*fixed, numbers, ready, scales, 0, 1, _visited.of(self._rows), *out)
+            return out
+
+        def work(todo: Iterator[Slice]) -> None:
+            visited = _visited.of(self._rows)
+            for first, last in todo:
+                self._kernel(*fixed, numbers, ready, scales, first, last, visited, *out)
+
+        todo = [(first, min(first + _SLICE, count)) for first in range(0, count, _SLICE)]
+        shared(work, todo, count * _WORK, pool)
+        return out
+
+    def _fixed_for(self, k: int, plan: Plan, allowed: Allowed | None) -> tuple[tuple[Any, ...], int]:
+        """Return what the kernel is told whatever the queries are, and how many rows it returns of each."""
+        graph, rows = self.graph, self._rows
         # Room is made for so many: k may be any number.
-        least = min(max(RESCORED * k, RESCORED_LEAST), self._rows)
-        ef = min(max(plan.ef, least), self._rows)
+        least = min(max(RESCORED * k, RESCORED_LEAST), rows)
+        ef = min(max(plan.ef, least), rows)
         entries, mask, listed = graph.entries, _NO_MASK, _NO_ROWS
         if plan.kind == "codes" or plan.fewest:
-            listed = np.arange(self._rows, dtype=np.uint32) if allowed is None else allowed.rows
+            listed = np.arange(rows, dtype=np.uint32) if allowed is None else allowed.rows
         room = min(LISTED * k + LISTED_LEAST, len(listed))
         if plan.kind == "codes":
             entries, ef = _NO_ENTRIES, room
@@ -144,27 +172,10 @@ class Searcher:
             mask = allowed.mask
             if plan.kind == "two_hops":
                 entries = allowed.entries(ENTRIES)
-        numbers = np.ascontiguousarray(queries, np.float32)
-        scales = _ONE if count == 1 else np.ones(count, np.float32)
-        ready = np.empty(numbers.shape, np.float32) if self._prepare else numbers
-        if self.matrix.dtype == np.int8:
-            ready, scales = flat.prepared(self.matrix, queries, self.metric)
-        out = Answers.empty(count, min(k + 1, least, ef))  # the one more tells whether others are as good
-        sizes = ef, max(plan.enough, least), room, plans.PROBE, plan.fewest
+        sizes = ef, max(plan.enough, least), room, plans.PROBE, plan.fewest, least
         walk = graph.codes, graph.links, entries, mask, listed, plan.kind == "two_hops"
-        given = self._stored, *walk, *self._fixed, numbers, self._prepare, ready, scales
-        if count == 1:
-            self._kernel(*given, 0, 1, *sizes, least, _visited.of(self._rows), *out)
-            return out
-
-        def work(todo: Iterator[Slice]) -> None:
-            visited = _visited.of(self._rows)
-            for first, last in todo:
-                self._kernel(*given, first, last, *sizes, least, visited, *out)
-
-        todo = [(first, min(first + _SLICE, count)) for first in range(0, count, _SLICE)]
-        shared(work, todo, count * _WORK, pool)
-        return out
+        # One row more than asked for tells whether others are as good as the last.
+        return (self._stored, *walk, *self._constants, *sizes), min(k + 1, least, ef)
 
 
 def _scanned(
