@@ -5,7 +5,8 @@ like each). A filter without correlation is a threshold on a uniform column; a p
 the query's anchor, a negative one the rows farthest from it, both by a column that ranks the rows.
 
 In a cell every query is searched by vecdb's choice and by each plan in turn, in `passes` passes, one call on one
-thread; each counts with its best pass. `at CELL PLAN_ms` is the mean over the queries, `PLAN_recall` its recall against
+thread, after an untimed call of the same kind (else what the plan before it left in the caches decides: the choice of
+`codes` took up to five times as long as `codes`); each counts with its best pass. `at CELL PLAN_ms` is the mean over the queries, `PLAN_recall` its recall against
 an exact scan. `chosen_over_best` is the chosen plan's time over that of the fastest plan with a recall of .95 (of the
 plan of the best recall, where none has it); the chosen one competes too, so 1 is perfect. A plan that vecdb refuses for
 a search is left out of that cell. `worst`, `p95` and `median` are over the cells.
@@ -173,6 +174,7 @@ def _measured(
         answers = {plan: [] for plan in plans}
         for at, (query, anchor) in enumerate(zip(queries, anchors, strict=True)):
             for plan in plans:
+                _search(system, query, cell.k, filters[anchor], plan)
                 started = clock()
                 ids = _search(system, query, cell.k, filters[anchor], plan)
                 best[plan][at] = min(best[plan][at], clock() - started)

@@ -22,6 +22,9 @@ from typing import Literal, NamedTuple, get_args
 Kind = Literal["graph", "wide", "two_hops", "codes", "lists", "scan"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+STEP = 2.6
+"""A code that a walk reads costs as much as so many in order: it lies anywhere, and the walk keeps books of it. Of walks
+that a filter makes long; short ones cost less."""
 VISITS = 13.0
 """Codes that a walk reads per candidate kept, at 2^16 rows; a doubling of the rows adds VISITS_PER_DOUBLING."""
 VISITS_PER_DOUBLING = 0.6
@@ -47,11 +50,11 @@ class Costs(NamedTuple):
     """What a machine charges.
 
     Attributes:
-        step: a code that a walk reads, in codes read in order: it lies anywhere, and the walk keeps books of it.
+        step: a code that a walk reads, in codes read in order.
 
     """
 
-    step: float = 2.6
+    step: float = STEP
 
 
 USUAL = Costs()
