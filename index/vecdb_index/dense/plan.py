@@ -23,8 +23,8 @@ Kind = Literal["graph", "wide", "two_hops", "codes", "lists", "scan"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 STEP = 2.6
-"""A code that a walk reads costs as much as so many in order: it lies anywhere, and the walk keeps books of it. Of walks
-that a filter makes long; short ones cost less."""
+"""A code that a walk reads costs as much as so many in order: it lies anywhere, and the walk keeps books of it. This is
+for the walks that a filter makes long; short ones cost less."""
 VISITS = 13.0
 """Codes that a walk reads per candidate kept, at 2^16 rows; a doubling of the rows adds VISITS_PER_DOUBLING."""
 VISITS_PER_DOUBLING = 0.6
