@@ -119,7 +119,11 @@ class Searcher:
         if plan.kind == "wide":
             least = max(least, int(ENOUGH * min(plan.ef * matching / self._rows, matching)))
         if len(found.met) == 1:
-            return found if found.met[0] >= least else self._run(queries, k, plan._replace(kind="codes"), allowed, pool)
+            if found.met[0] >= least:
+                return found
+            all_codes = self._run(queries, k, plan._replace(kind="codes"), allowed, pool)
+            all_codes.reads[0] += found.reads[0]
+            return all_codes
         short = np.flatnonzero(found.met < least)
         if len(short):
             found.put(short, self._run(queries[short], k, plan._replace(kind="codes"), allowed, pool))
