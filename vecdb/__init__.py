@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from vecdb import errors
 from vecdb.__about__ import __version__
 from vecdb.config import Settings
-from vecdb.schema.fields import Bool, Float64, Id, Int64, Json, Keyword, Text, Timestamp, Vector
+from vecdb.schema.fields import Bool, Float64, Geo, Id, Int64, Json, Keyword, Text, Timestamp, Vector
 from vecdb.schema.indexes import Auto, Binary, Flat, Funnel, Hnsw, Ivf
 from vecdb.schema.schema import Schema
 
@@ -25,10 +25,34 @@ if TYPE_CHECKING:
     from vecdb.database import Database, check, connect, repair, restore, warmup
     from vecdb.encoders import Encoder, SentenceTransformer, Space
     from vecdb.filters import col
+    from vecdb.query import formula
+    from vecdb.query.arms import Like, Match, Near, Nested
+    from vecdb.query.fusion import AutoFusion, Interleave, Rrf, WeightedSum
+    from vecdb.query.query import Query
+    from vecdb.query.scorer import CrossEncoder, Scorer
+    from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore
     from vecdb.reads import Snapshot
     from vecdb.results import Hit, SearchResult, WriteResult
 
 _LAZY = {
+    "Rank": "vecdb.query.stages",
+    "Scorer": "vecdb.query.scorer",
+    "CrossEncoder": "vecdb.query.scorer",
+    "formula": "vecdb.query",
+    "AutoFusion": "vecdb.query.fusion",
+    "WeightedSum": "vecdb.query.fusion",
+    "Interleave": "vecdb.query.fusion",
+    "Rrf": "vecdb.query.fusion",
+    "Query": "vecdb.query.query",
+    "Nested": "vecdb.query.arms",
+    "Near": "vecdb.query.arms",
+    "Match": "vecdb.query.arms",
+    "Like": "vecdb.query.arms",
+    "Rescore": "vecdb.query.stages",
+    "OrderBy": "vecdb.query.stages",
+    "MinScore": "vecdb.query.stages",
+    "GroupBy": "vecdb.query.stages",
+    "Collapse": "vecdb.query.stages",
     "Collection": "vecdb.collection",
     "Database": "vecdb.database",
     "Encoder": "vecdb.encoders",
@@ -48,22 +72,39 @@ _LAZY = {
 
 __all__ = [
     "Auto",
+    "AutoFusion",
     "Binary",
     "Bool",
+    "Collapse",
     "Collection",
+    "CrossEncoder",
     "Database",
     "Encoder",
     "Flat",
     "Float64",
     "Funnel",
+    "Geo",
+    "GroupBy",
     "Hit",
     "Hnsw",
     "Id",
     "Int64",
+    "Interleave",
     "Ivf",
     "Json",
     "Keyword",
+    "Like",
+    "Match",
+    "MinScore",
+    "Near",
+    "Nested",
+    "OrderBy",
+    "Query",
+    "Rank",
+    "Rescore",
+    "Rrf",
     "Schema",
+    "Scorer",
     "SearchResult",
     "SentenceTransformer",
     "Settings",
@@ -72,12 +113,14 @@ __all__ = [
     "Text",
     "Timestamp",
     "Vector",
+    "WeightedSum",
     "WriteResult",
     "__version__",
     "check",
     "col",
     "connect",
     "errors",
+    "formula",
     "repair",
     "restore",
     "warmup",

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from vecdb.errors import DimensionMismatchError, InvalidInputError
-from vecdb.planner.effort import RECALL, USUAL, Effort
+from vecdb.query.effort import RECALL, USUAL, Effort
 from vecdb.schema.blame import shown
 from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column
@@ -52,14 +52,29 @@ def _usual(query: Any, field: Vector) -> bool:
     return usual and field.dtype != "int8" and 0 < float(query.dot(query)) < math.inf
 
 
+def _for_kernels(array: np.ndarray) -> np.ndarray:
+    """Return an array as kernels were compiled for it: in one piece, and not read-only, as Arrow's memory is."""
+    import numpy as np
+
+    return np.ascontiguousarray(array) if array.flags.writeable else array.copy()
+
+
 def query_matrix(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
-    """Return queries as a (q, d) matrix of what the kernels want, or say what is wrong with them."""
+    """Return queries as a (q, d) matrix of what the kernels want, or say what is wrong with them.
+
+    Of binary vectors it has d / 8 bytes a query.
+    """
+    return _bits(column, query, axes) if column.field.dtype == "binary" else _numbers(column, query, axes)
+
+
+def _numbers(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
+    """Return queries for a field of numbers."""
     import numpy as np
 
     field = column.field
     name = column.name
     if axes == 1 and _usual(query, field):
-        return np.ascontiguousarray(query)[None]
+        return _for_kernels(query)[None]
     try:
         array = np.asarray(query)
     except (TypeError, ValueError):
@@ -89,7 +104,25 @@ def query_matrix(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
     if field.metric == "cosine" and not converted.any(axis=1).all():
         row = int(np.flatnonzero(~converted.any(axis=1))[0])
         raise InvalidInputError(f"query {row} for {name!r} is all zeros: its cosine is undefined", field=name, row=row)
-    return np.ascontiguousarray(converted)
+    return _for_kernels(converted)
+
+
+def _bits(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
+    """Return queries for a field of binary vectors, given as its rows are."""
+    import numpy as np
+
+    from vecdb.schema.binary_vectors import packed
+    from vecdb.schema.blame import AskedBlame
+
+    name, blame = column.name, AskedBlame(column.name)
+    asked = [query] if axes == 1 else query if isinstance(query, list | tuple) else np.asarray(query)
+    if isinstance(asked, np.ndarray) and asked.ndim != 2:
+        shape = f"has shape {asked.shape}, expected (queries, dimension)"
+        raise InvalidInputError(f"the query for {name!r} {shape}", field=name)
+    found, present = packed(asked, column.field, blame)
+    if present is not None:
+        raise blame.error(int(present.argmin()), "it is None")
+    return found
 
 
 def as_vectors(column: Column[Vector], query: Any, encoders: Attached | None) -> Any:

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from vecdb.explanation import Explanation
     from vecdb.filters import Expression
+    from vecdb.query.fusion import Fusion
+    from vecdb.query.query import Query
 
 
 class LatestReads:
@@ -34,10 +37,17 @@ class LatestReads:
         ef: int | None = None,
         probes: int | None = None,
         plan: str | None = None,
+        fetch: int | None = None,
+        fusion: Fusion | str | None = None,
+        min_score: float | None = None,
+        group_by: str | None = None,
+        per_group: int = 1,
+        order_by: str | Sequence[str] | None = None,
+        after: str | None = None,
         allow_partial: bool = False,
-        **vectors: Any,
+        **arms: Any,
     ) -> SearchResult:
-        """Return the k best rows for one query vector; see `Snapshot.search`."""
+        """Return the k best rows for a vector, for words, or for several of them; see `Snapshot.search`."""
         return self.snapshot().search(
             k,
             where,
@@ -47,9 +57,24 @@ class LatestReads:
             ef=ef,
             probes=probes,
             plan=plan,
+            fetch=fetch,
+            fusion=fusion,
+            min_score=min_score,
+            group_by=group_by,
+            per_group=per_group,
+            order_by=order_by,
+            after=after,
             allow_partial=allow_partial,
-            **vectors,
+            **arms,
         )
+
+    def run(self, query: Query) -> SearchResult:
+        """Answer a query, a value that says everything; see `Snapshot.run`."""
+        return self.snapshot().run(query)
+
+    def explain(self, query: Query, analyze: bool = False) -> Explanation:
+        """Tell how a query is carried out, with `analyze` by running it; see `Snapshot.explain`."""
+        return self.snapshot().explain(query, analyze)
 
     def search_batch(
         self,

@@ -6,6 +6,7 @@ that it maps stay readable although they may have been removed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 from vecdb.arguments import as_vectors, effort_of, query_matrix, whole_number
 from vecdb.errors import InvalidInputError
+from vecdb.hits import FoundRows
 from vecdb.results import RecallReport, SearchResult
+from vecdb.row_values import value_of, values
 from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column, Schema
 
@@ -23,15 +26,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vecdb.encoders.attached import Attached
+    from vecdb.explanation import Explanation
     from vecdb.filters import BoundFilter, Expression
-    from vecdb.planner.effort import Effort
-    from vecdb.planner.found import Found
+    from vecdb.query.effort import Effort
+    from vecdb.query.fusion import Fusion
+    from vecdb.query.query import Query
     from vecdb.storage.snapshot import Part, State
     from vecdb.tuning import Trial
 
 BATCH_ROWS = 8192
-FEW = 64
-"""Up to so many hits have their fields read one by one: Arrow's take costs as much as twenty values."""
 
 
 class Snapshot:
@@ -45,8 +48,7 @@ class Snapshot:
         on_damaged_index: Callable[[], None] | None = None,
         encoders: Attached | None = None,
     ) -> None:
-        self.name = name
-        self._encoders = encoders
+        self.name, self._encoders = name, encoders
         self._state = state
         self._pool = pool
         self._on_damaged_index = on_damaged_index
@@ -86,28 +88,43 @@ class Snapshot:
         ef: int | None = None,
         probes: int | None = None,
         plan: str | None = None,
+        fetch: int | None = None,
+        fusion: Fusion | str | None = None,
+        min_score: float | None = None,
+        group_by: str | None = None,
+        per_group: int = 1,
+        order_by: str | Sequence[str] | None = None,
+        after: str | None = None,
         allow_partial: bool = False,
-        **vectors: Any,
+        **arms: Any,
     ) -> SearchResult:
-        """Return the k best rows for one query; all matching rows when fewer match.
+        """Return the k best rows for a vector, for words, or for several of them; all matching rows when fewer match.
 
-        Where there is an index, about the best k: a share of at least `recall` of them on average. Scores are exact
-        either way, and equal ones are ordered by id. Rows that have no index yet are scanned.
+        Where a vector field has an index, about the best k: a share of at least `recall` of them on average. Scores are
+        exact either way, and equal ones are ordered by id. Rows that have no index yet are scanned. With several fields
+        each gathers its best `fetch` rows, and the rankings are fused. `run` answers all that a `vecdb.Query` can say.
 
         Args:
-            k: how many, at least 1.
+            k: how many, at least 1; with `group_by`, how many groups.
             where: a filter, as a string or built with `vecdb.col`; rows that do not pass are not considered.
             fields: the fields to return with each hit; by default all but the vectors.
             exact: compare the query with every row that passes.
             recall: the share of the true best k to find, above 0 and below 1; by default 0.99. What it takes was
                 measured when the index was built, or by `tune`.
             ef: instead of recall: how many candidates a walk through a graph keeps, or how many rows a funnel or signs
-                leave to be scored exactly.
+                leave to be scored.
             probes: instead of recall, for inverted files: how many lists are read.
             plan: insist on one way through the segments that have an index: "scan", "codes", "graph", "wide",
                 "two_hops" or "lists". For measurements.
+            fetch: how many rows each of several fields gathers, at least.
+            fusion: how rankings become one: "rrf", "interleave", "auto" or one of their classes.
+            min_score: leave out rows that score lower.
+            group_by: keep the best rows of each value of this field.
+            per_group: how many.
+            order_by: order by fields, such as "size desc", instead of by score.
+            after: `SearchResult.cursor` of the page before.
             allow_partial: answer although a damaged segment cannot be read; `missing` then names it.
-            **vectors: one vector field's name and the query: (dimension,) numbers, or a text if it has an encoder.
+            **arms: fields and what is sought in each: (dimension,) numbers in a vector field, words in a text field.
 
         Raises:
             InvalidInputError: an argument is wrong; DimensionMismatchError, UnknownFieldError and FilterSyntaxError
@@ -115,9 +132,59 @@ class Snapshot:
             CorruptionError: a segment that the answer needs is damaged.
 
         """
-        column, query = self._query(vectors)
-        effort = effort_of(exact, recall, ef, plan, probes)
-        return self._search(column, query_matrix(column, query, 1), k, where, fields, effort, allow_partial)[0]
+
+        def asked() -> Query:
+            from vecdb.query.sugar import query_of
+
+            return query_of(
+                self.schema, arms, k=k, where=where, fields=fields, exact=exact, recall=recall, ef=ef, probes=probes,
+                plan=plan, fetch=fetch, fusion=fusion, min_score=min_score, group_by=group_by, per_group=per_group,
+                order_by=order_by, after=after, allow_partial=allow_partial,
+            )  # fmt: skip
+
+        if len(arms) == 1 and fetch is fusion is min_score is group_by is order_by is after is None:
+            ((name, sought),) = arms.items()
+            column = self.schema[name]
+            if column.field.kind == "vector" and not isinstance(sought, str):
+                effort = effort_of(exact, recall, ef, plan, probes)
+                queries = query_matrix(cast("Column[Vector]", column), sought, 1)
+                return self._search(column, queries, k, where, fields, effort, allow_partial, asked)[0]
+        return self.run(asked())
+
+    def run(self, query: Query) -> SearchResult:
+        """Answer a query, a value that says everything: arms, fusion, filter, stages; see `vecdb.Query`.
+
+        Raises:
+            InvalidInputError: the query does not fit the fields.
+            CorruptionError: a segment that the answer needs is damaged.
+
+        """
+        from vecdb.hits import AnswerRows
+        from vecdb.planner.bound import bind_query
+        from vecdb.planner.run import run
+
+        bound = bind_query(query, self.schema, self._encoded)
+        answer = run(self._state, bound, self._pool)
+        if self._on_damaged_index is not None and any(step.damaged for step in answer.steps):
+            self._on_damaged_index()
+        return SearchResult(AnswerRows(self.schema, bound.columns, answer), bound.metric)
+
+    def explain(self, query: Query, analyze: bool = False) -> Explanation:
+        """Tell how a query is carried out: by its plan, or with `analyze` by running it and measuring each step."""
+        from vecdb.explanation import Explanation
+        from vecdb.planner.bound import bind_query
+        from vecdb.planner.explain import planned
+        from vecdb.planner.run import run
+
+        bound = bind_query(query, self.schema, self._encoded)
+        if not analyze:
+            return Explanation(query, self.count(), planned(self._state, bound), False)
+        begun = time.perf_counter()
+        answer = run(self._state, bound, self._pool)
+        return Explanation(query, self.count(), answer.steps, True, 1e3 * (time.perf_counter() - begun))
+
+    def _encoded(self, column: Column[Vector], text: str) -> np.ndarray:
+        return as_vectors(column, text, self._encoders)
 
     def search_batch(
         self,
@@ -133,7 +200,7 @@ class Snapshot:
         allow_partial: bool = False,
         **vectors: Any,
     ) -> list[SearchResult]:
-        """Return, for each row of a (queries, dimension) matrix, or each text, what `search` returns for it."""
+        """Return, for each row of a (queries, dimension) matrix, exactly what `search` returns for it."""
         column, queries = self._query(vectors)
         effort = effort_of(exact, recall, ef, plan, probes)
         return self._search(column, query_matrix(column, queries, 2), k, where, fields, effort, allow_partial)
@@ -181,7 +248,7 @@ class Snapshot:
                 page, fresh = fresh[:k], fresh[k:]
                 seen.update(places[at] for at in page)
                 chosen = found.some(np.array(page))
-                yield SearchResult(_Rows(self, columns, chosen), column.field.metric)
+                yield SearchResult(FoundRows(self.schema, columns, chosen), column.field.metric)
             if last:
                 return
             depth *= 2
@@ -202,8 +269,8 @@ class Snapshot:
         """Ask queries both through the index and exactly, and return how good and how fast the answers are.
 
         Args:
-            queries: (queries, dimension), or texts; by default `sample` rows of the collection, each with half of
-                another one added, which is about as hard as real questions.
+            queries: (queries, dimension); by default `sample` rows of the collection, each with half of another one
+                added, which is about as hard as real questions.
             field: the vector field; not needed when there is only one.
             sample: how many.
             k: rows asked for.
@@ -253,6 +320,7 @@ class Snapshot:
         fields: Sequence[str] | None,
         effort: Effort,
         allow_partial: bool,
+        asked: Callable[[], Query] | None = None,
     ) -> list[SearchResult]:
         k = whole_number("k", k)
         bound = self._bind(where)
@@ -263,7 +331,8 @@ class Snapshot:
                 if plan.problem:
                     self._on_damaged_index()
                     break
-        return [SearchResult(_Rows(self, columns, one), column.field.metric) for one in found]
+        schema, metric = self.schema, column.field.metric
+        return [SearchResult(FoundRows(schema, columns, one, asked), metric) for one in found]
 
     def _bind(self, where: str | Expression | None) -> BoundFilter | None:
         if where is None:
@@ -312,7 +381,7 @@ class Snapshot:
         if place is None:
             return None
         part, row = place
-        return {column.name: _value(part, column, row) for column in columns}
+        return {column.name: value_of(part, column, row) for column in columns}
 
     def checked_ids(self, ids: Any) -> tuple[list[str | int], bool]:
         """Return ids as plain Python values, and whether it was one id and not many.
@@ -408,93 +477,3 @@ def _bound(where: str, schema: Schema) -> BoundFilter:
     from vecdb.filters import bind, parse
 
     return bind(parse(where), schema)
-
-
-class _Rows:
-    """The rows of a result and the state that they were found in; see `vecdb.results.Rows`."""
-
-    __slots__ = ("_columns", "_found", "_snapshot", "missing", "scores")
-
-    def __init__(self, snapshot: Snapshot, columns: list[Column], found: Found) -> None:
-        self._snapshot = snapshot
-        self._columns = columns
-        self._found = found
-        self.scores = found.score
-        self.missing = found.missing
-
-    def ids(self) -> list[Any]:
-        return self._found.ids()
-
-    def id_table(self) -> pa.Table:
-        return self._table([self._snapshot.schema.id])
-
-    def field_table(self) -> pa.Table:
-        return self._table(self._columns)
-
-    def field_values(self) -> list[tuple[str, list[Any]]]:
-        if len(self.scores) <= FEW:
-            places = self._found.places()
-            return [(column.name, [_value(part, column, row) for part, row in places]) for column in self._columns]
-        table = self.field_table()
-        return [(column.name, _listed(column, table.column(column.name))) for column in self._columns]
-
-    def explain(self) -> dict[str, Any]:
-        found = self._found
-        return {"parts": [plan._asdict() for plan in found.plans], "codes_compared": found.reads}
-
-    def _table(self, columns: list[Column]) -> pa.Table:
-        import pyarrow as pa
-
-        if len(self.scores) == 0:
-            arrays = [pa.array([], column.field.arrow_type) for column in columns]
-        else:
-            arrays = [
-                self._found.take(lambda part, rows, column=column: values(part, column, rows)) for column in columns
-            ]
-        return pa.table(arrays, schema=pa.schema([column.arrow_field for column in columns]))
-
-
-def values(part: Part, column: Column, rows: np.ndarray) -> pa.Array:
-    """Return the values of some rows of a part, vectors too."""
-    import numpy as np
-    import pyarrow as pa
-
-    if column.field.kind != "vector":
-        return part.take(column, rows)
-    held = part.vectors(column)
-    if held is None:
-        list_type = column.field.arrow_type  # with zeros under the nulls, as everywhere: pa.nulls has nulls there too
-        zeros = np.zeros(len(rows) * list_type.list_size, list_type.value_type.to_pandas_dtype())
-        nowhere = pa.array(np.ones(len(rows), bool))
-        return pa.FixedSizeListArray.from_arrays(pa.array(zeros, list_type.value_type), type=list_type, mask=nowhere)
-    matrix, present, _ = held
-    chosen = np.ascontiguousarray(matrix[rows]).reshape(-1)
-    mask = None if present is None else pa.array(~present[rows])
-    return pa.FixedSizeListArray.from_arrays(
-        pa.array(chosen, column.field.arrow_type.value_type), type=column.field.arrow_type, mask=mask
-    )
-
-
-def _listed(column: Column, array: pa.ChunkedArray) -> list[Any]:
-    """Return values as Python objects: vectors as NumPy arrays, JSON parsed, everything else as Arrow makes it."""
-    if column.field.kind == "json":
-        from orjson import loads
-
-        return [None if text is None else loads(text) for text in array.to_pylist()]
-    if column.field.kind != "vector":
-        return array.to_pylist()
-    return [None if value.values is None else value.values.to_numpy() for value in array]
-
-
-def _value(part: Part, column: Column, row: int) -> Any:
-    if column.field.kind == "json":
-        from orjson import loads
-
-        text = part.value(column, row)
-        return None if text is None else loads(text)
-    if column.field.kind != "vector":
-        return part.value(column, row)
-    held = part.vectors(column)
-    if held is None or (held[1] is not None and not held[1][row]):
-        return None
-    return held[0][row].copy()

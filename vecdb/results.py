@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, overload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,18 +32,41 @@ class WriteResult:
     durable: bool
 
 
+class ArmScore(NamedTuple):
+    """What one arm of a query says of a hit: its rank from 1, and its score."""
+
+    rank: int
+    score: float
+
+
+NO_ARMS: Mapping[str, ArmScore] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One result. `hit["section"]` is short for `hit.fields["section"]`."""
+    """One result. `hit["section"]` is short for `hit.fields["section"]`.
+
+    `distance` is None where the score is not that of one vector field. `arms` has what each arm of a query with several
+    ones says, by the arm's name; arms that did not find the hit are left out.
+    """
 
     id: str | int
     score: float
-    distance: float
+    distance: float | None
     fields: Mapping[str, Any]
+    arms: Mapping[str, ArmScore] = field(default_factory=lambda: NO_ARMS)
 
     def __getitem__(self, name: str) -> Any:
         """Return a field's value."""
         return self.fields[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The hits that share a value of the field that a query groups by, best first."""
+
+    value: Any
+    hits: Sequence[Hit]
 
 
 class Rows(Protocol):
@@ -71,15 +95,28 @@ class Rows(Protocol):
         """Return how the rows were found."""
         ...
 
+    def arms(self) -> list[tuple[str, list[int], list[float]]]:
+        """Return each arm's name, and its rank (0: not found) and score of each row; none of a query with one arm."""
+        ...
+
+    def groups(self) -> Sequence[tuple[Any, int, int]] | None:
+        """Return the value, first and last place of each group; None where nothing was grouped."""
+        ...
+
+    def cursor(self) -> str | None:
+        """Return where the next page begins; None behind the last one."""
+        ...
+
 
 class SearchResult:
     """The hits of one query, best first.
 
-    `score`: higher is better: cosine, dot product, or minus the squared Euclidean distance. `distance` keeps the
-    metric's own direction: 1 - cosine, minus the dot product, or the squared Euclidean distance.
+    `score`: higher is better: cosine, dot product, or minus the squared Euclidean or the Hamming distance. `distance`
+    keeps the metric's own direction: 1 - cosine, minus the dot product, the squared Euclidean or the Hamming distance;
+    None where the score is not that of one vector field, as with words, or several arms.
     """
 
-    def __init__(self, rows: Rows, metric: str) -> None:
+    def __init__(self, rows: Rows, metric: str | None) -> None:
         self._rows = rows
         self._metric = metric
         self.scores = rows.scores
@@ -96,9 +133,22 @@ class SearchResult:
         return self._rows.explain()
 
     @property
-    def distances(self) -> np.ndarray:
-        """One distance per hit, float32."""
+    def distances(self) -> np.ndarray | None:
+        """One distance per hit, float32; None where scores are not those of one vector field."""
+        if self._metric is None:
+            return None
         return (1 - self.scores).clip(0) if self._metric == "cosine" else 0 - self.scores
+
+    @property
+    def cursor(self) -> str | None:
+        """The place behind the last hit, for `search(after=...)` with the same query; None behind the last page."""
+        return self._rows.cursor()
+
+    @property
+    def groups(self) -> list[Group] | None:
+        """The hits by groups, those of the best hit first; None where the query does not group."""
+        told = self._rows.groups()
+        return None if told is None else [Group(value, self._hits[first:last]) for value, first, last in told]
 
     @cached_property
     def _ids(self) -> pa.Table:
@@ -134,16 +184,26 @@ class SearchResult:
         ids = self.ids
         columns = self._rows.field_values()
         fields = [{name: values[at] for name, values in columns} for at in range(len(ids))]
-        return [Hit(*hit) for hit in zip(ids, self.scores.tolist(), self.distances.tolist(), fields, strict=True)]
+        distances = self.distances
+        told = [None] * len(ids) if distances is None else distances.tolist()
+        hits = zip(ids, self.scores.tolist(), told, fields, strict=True)
+        arms = self._rows.arms()
+        if not arms:
+            return [Hit(*hit) for hit in hits]
+        return [
+            Hit(*hit, {name: ArmScore(ranks[at], scores[at]) for name, ranks, scores in arms if ranks[at]})
+            for at, hit in enumerate(hits)
+        ]
 
     def to_arrow(self) -> pa.Table:
-        """Return a table: the id column, score, distance, then the fields."""
+        """Return a table: the id column, score, distance where there is one, then the fields."""
         import pyarrow as pa
 
         table = self._ids.append_column("score", pa.array(self.scores))
-        table = table.append_column("distance", pa.array(self.distances))
-        for field, column in zip(self._fields.schema, self._fields.columns, strict=True):
-            table = table.append_column(field, column)
+        if self.distances is not None:
+            table = table.append_column("distance", pa.array(self.distances))
+        for described, column in zip(self._fields.schema, self._fields.columns, strict=True):
+            table = table.append_column(described, column)
         return table
 
     def to_pandas(self) -> pd.DataFrame:
@@ -159,9 +219,12 @@ class SearchResult:
         return frame
 
     def to_list(self) -> list[dict[str, Any]]:
-        """Return one dict per hit: the id under its name, score, distance, then the fields."""
+        """Return one dict per hit: the id under its name, score, distance where there is one, then the fields."""
+        name = self._ids.column_names[0]
         return [
-            {self._ids.column_names[0]: hit.id, "score": hit.score, "distance": hit.distance, **hit.fields}
+            {name: hit.id, "score": hit.score}
+            | ({} if hit.distance is None else {"distance": hit.distance})
+            | dict(hit.fields)
             for hit in self
         ]
 

@@ -11,8 +11,8 @@ import numpy as np
 from vecdb.arguments import as_vectors, query_matrix
 from vecdb.errors import InvalidInputError
 from vecdb.planner import dense
-from vecdb.planner.effort import Effort
 from vecdb.planner.route import any_searcher
+from vecdb.query.effort import Effort
 from vecdb.results import RecallReport, TuneReport
 from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column, Schema
@@ -93,6 +93,10 @@ def questions(
         if len(asked) == 0:
             raise InvalidInputError("queries is empty: give at least one, or none at all for rows of the collection")
         return asked
+    if column.field.dtype == "binary":
+        rows = _sampled(state, column, sample)
+        if len(rows):
+            return rows  # every search of them is exact: what is asked does not matter
     rows = _sampled(state, column, 2 * sample)
     if len(rows) == 0:
         raise InvalidInputError(f"no row has a vector in {column.name!r}: there is nothing to ask for", field="queries")
@@ -115,7 +119,8 @@ def _sampled(state: State, column: Column[Vector], count: int) -> np.ndarray:
         places.append((matrix, np.flatnonzero(mask if present is None else mask & present)))
     total = sum(len(rows) for _, rows in places)
     chosen = np.random.default_rng(total).permutation(total)[:count]
-    found, before = [np.empty((0, column.field.dimension), column.field.arrow_type.value_type.to_pandas_dtype())], 0
+    held = column.field.arrow_type
+    found, before = [np.empty((0, held.list_size), held.value_type.to_pandas_dtype())], 0
     for matrix, rows in places:
         mine = chosen[(chosen >= before) & (chosen < before + len(rows))] - before
         found.append(matrix[rows[mine]])

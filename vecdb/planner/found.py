@@ -21,6 +21,8 @@ class PartPlan(NamedTuple):
         ef: candidates that a walk kept, lists that were read, or rows that codes left to be scored; 0 where the plan
             has no width.
         problem: why the part's index could not be used, if it is damaged.
+        cost: what the plan is supposed to cost, in codes read in order; 0 where nobody estimated it.
+        reason: why it was chosen.
 
     """
 
@@ -30,6 +32,8 @@ class PartPlan(NamedTuple):
     plan: str
     ef: int
     problem: str | None = None
+    cost: float = 0.0
+    reason: str = ""
 
 
 class SharedIds:

@@ -35,7 +35,9 @@ COLUMNS = 1_024
 
 RESERVED = frozenset(
     (
+        "after",
         "allow_partial",
+        "arms",
         "batch",
         "batch_rows",
         "deadline",
@@ -45,15 +47,18 @@ RESERVED = frozenset(
         "effort",
         "exact",
         "explain",
+        "fetch",
         "fields",
         "filter",
         "fusion",
         "group_by",
         "k",
         "limit",
+        "min_score",
         "nprobe",
         "offset",
         "order_by",
+        "per_group",
         "plan",
         "probes",
         "queries",

@@ -61,9 +61,9 @@ def missing(state: State) -> list[Missing]:
     """Return the indexes to build, the largest segments first."""
     found = []
     for column in state.schema.vectors:
-        spec = column.field.spec.to_json()
+        spec, bits = column.field.spec.to_json(), column.field.dtype == "binary"
         for view in state.segments:
-            what = factory.wanted(spec, view.rows, column.field.dimension)
+            what = None if bits else factory.wanted(spec, view.rows, column.field.dimension)
             if what is None or not view.segment.has(column):
                 continue
             entry = view.segment.index_entry(column.id)
@@ -134,6 +134,8 @@ class Indexer:
         Where the disk has no room for one, or fails, the segment does without: a merge is what makes room.
         """
         for column in schema.vectors:
+            if column.field.dtype == "binary":
+                continue
             what = factory.wanted(column.field.spec.to_json(), output.rows, column.field.dimension)
             graphs = [view.index_of(column) if view.segment.has(column) else None for view in inputs]
             if what is None or not any(graphs):
@@ -206,6 +208,7 @@ def made(
     """
     held = segment.vectors(column)
     assert held is not None, "only segments that have the column are indexed"
+    assert column.field.metric != "hamming", "binary vectors are scanned"
     matrix, _, norms = held
     norms = np.ones(len(matrix), np.float32) if norms is None else norms
     return factory.build(what, matrix, column.field.metric, norms, parts=parts, pool=pool, progress=progress)

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from vecdb.schema.schema import Column, Schema
 from vecdb.storage.keys import Id
-from vecdb.storage.segment_writer import SegmentWriter, row_norms, split_vectors
+from vecdb.storage.segment_writer import SegmentWriter, has_norms, row_norms, split_vectors
 
 ALIVE = np.iinfo(np.int64).max
 _CAPACITY = 256
@@ -39,7 +39,8 @@ class Rows(NamedTuple):
         vectors = {}
         for column in schema.vectors:
             matrix, present = split_vectors(batch.column(column.storage_name))
-            vectors[column.id] = matrix, present, row_norms(matrix)
+            normed = has_norms(column.field.arrow_type)
+            vectors[column.id] = matrix, present, row_norms(matrix) if normed else np.zeros(len(matrix), np.float32)
         return cls(batch, batch.column(schema.id.storage_name).to_pylist(), vectors, size)
 
 

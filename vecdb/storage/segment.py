@@ -28,7 +28,17 @@ from vecdb.storage.directory import LocalDirectory
 from vecdb.storage.keys import Id, KeyIndex
 from vecdb.storage.manifest import FileEntry, IndexEntry, SegmentEntry
 from vecdb.storage.packed import Packed
-from vecdb.storage.segment_writer import DATA, IDS, KEYS, PACKED_FILES, TEXT, norm_file, packed_file, vector_file
+from vecdb.storage.segment_writer import (
+    DATA,
+    IDS,
+    KEYS,
+    PACKED_FILES,
+    TEXT,
+    has_norms,
+    norm_file,
+    packed_file,
+    vector_file,
+)
 
 if TYPE_CHECKING:
     from vecdb_index.factory import Index
@@ -68,6 +78,8 @@ class Segment:
         self._index_problems: dict[int, str] = {}
         self.masks: dict[Any, np.ndarray] = {}
         """Which rows pass a filter, remembered by the planner: true for ever, because rows do not change."""
+        self.scalars: Any = None
+        """Indexes of scalar columns, in memory, kept by the planner: true for ever, too."""
         for file in entry.files:
             self._buffers[file.name] = self._map(directory, file)
         for index in entry.indexes:
@@ -272,7 +284,9 @@ class Segment:
         if held is not None or not self.has(column):
             return held
         matrix = arrow_file.matrix_of(self._batch(vector_file(column.id)))
-        norms = self._batch(norm_file(column.id)).column(0).to_numpy(zero_copy_only=True)
+        norms = None
+        if has_norms(column.field.arrow_type):
+            norms = self._batch(norm_file(column.id)).column(0).to_numpy(zero_copy_only=True)
         held = self._vectors[column.id] = matrix, self.present(column), norms
         return held
 

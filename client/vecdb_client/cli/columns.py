@@ -85,7 +85,7 @@ def _fitted(column: pa.Array, name: str, schema: "Schema") -> pa.Array:
 
 def _joined(columns: list[pa.Array], sources: Sequence[str], name: str, schema: "Schema") -> pa.Array:
     """Join columns into a vector; a row in which every cell is empty has none."""
-    kind = pa.int64() if getattr(schema[name].field, "dtype", "") == "int8" else pa.float64()
+    kind = pa.int64() if getattr(schema[name].field, "dtype", "") in ("int8", "binary") else pa.float64()
     cells = [numbers(column, source, kind) for column, source in zip(columns, sources, strict=True)]
     missing = np.stack([np.asarray(cell.is_null()) for cell in cells])
     partial = missing.any(axis=0) & ~missing.all(axis=0)

@@ -61,7 +61,8 @@ def query(
 ) -> None:
     """Find the nearest rows, best first.
 
-    score: higher is better. distance: the metric's own value (1 - cosine, the negative dot product, squared L2).
+    score: higher is better. distance: the metric's own value (1 - cosine, the negative dot product, squared L2,
+    the bits that differ).
 
     Rows with an index are searched through it, and some of the nearest may be missed: --recall says how many at most,
     on average; --exact misses none. With --explain and --output json the result is an object of hits and explain.
@@ -181,7 +182,7 @@ def _parsed(content: bytes, where: str) -> "np.ndarray":
         ) from None
     if values.ndim == 2 and len(values) == 1:
         values = values[0]
-    if values.ndim != 1 or not len(values) or values.dtype.kind not in "iuf":
+    if values.ndim != 1 or not len(values) or values.dtype.kind not in "iufb":
         found = f"an array of shape {values.shape} and type {values.dtype}"
         raise CommandError(f"{where} does not hold one vector of numbers, but {found}")
     return values

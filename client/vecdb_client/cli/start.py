@@ -45,9 +45,10 @@ def demo(
     "vecdb warmup",
 )
 def warmup() -> None:
-    """Compile the search kernels now.
+    """Compile all kernels now.
 
-    Otherwise the first query on this machine does it.
+    Otherwise the first query or build of its kind on this machine does it. The usual ones come first; what is compiled
+    when you interrupt stays so.
     """
     import time
 
@@ -57,7 +58,7 @@ def warmup() -> None:
     begun = time.monotonic()
     with StepProgress() as progress:
         vecdb.warmup(progress)
-    note(f"the search kernels are ready ({time.monotonic() - begun:.1f} s)")
+    note(f"the kernels are ready ({time.monotonic() - begun:.1f} s)")
 
 
 @example(

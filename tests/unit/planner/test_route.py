@@ -10,8 +10,8 @@ import pytest
 import vecdb
 from support.unsynced import unsynced
 from vecdb.planner import masks
-from vecdb.planner.effort import USUAL, Effort
 from vecdb.planner.route import SCAN, SKIP, Route, route
+from vecdb.query.effort import USUAL, Effort
 
 ROWS = 200
 SETTINGS = vecdb.Settings(background=False, free_bytes=0)

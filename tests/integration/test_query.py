@@ -1,0 +1,444 @@
+"""Queries with several arms and stages, compared with what NumPy and dicts say, however the rows are spread."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import vecdb
+from vecdb import Collection, Query
+from vecdb import formula as f
+from vecdb.errors import InvalidInputError, NotFoundError, UnknownFieldError
+
+ROWS = 400
+SCHEMA = vecdb.Schema(
+    id=vecdb.Id(),
+    section=vecdb.Keyword(),
+    tags=vecdb.Keyword(many=True),
+    size=vecdb.Int64(),
+    added=vecdb.Timestamp(),
+    a=vecdb.Vector(16),
+    b=vecdb.Vector(8, metric="l2"),
+)
+WAYS = ("one segment", "many segments", "in memory", "with deleted rows")
+
+
+def rows() -> list[dict[str, Any]]:
+    rng = np.random.default_rng(7)
+    a, b = rng.standard_normal((ROWS, 16)), rng.integers(-2, 3, (ROWS, 8))
+    a[50:60] = a[40:50] + 0.01 * rng.standard_normal((10, 16))  # nearly the same rows
+    return [
+        {
+            "id": f"r{at:03}",
+            "section": None if at % 40 == 7 else f"s{at * 7 % 13}",
+            "tags": [f"t{at % 3}", f"t{at % 5}"],
+            "size": None if at % 11 == 0 else at * 37 % 100,
+            "added": datetime.fromtimestamp(1_700_000_000, UTC) + timedelta(seconds=at * 37 % 50),
+            "a": a[at].astype(np.float32),
+            "b": None if at % 17 == 3 else b[at].astype(np.float32),
+        }
+        for at in range(ROWS)
+    ]
+
+
+def stored(path: Path, way: str) -> Iterator[Collection]:
+    with vecdb.connect(path, settings=vecdb.Settings(background=False)) as db:
+        docs = db.create_collection("docs", SCHEMA)
+        records = rows()
+        if way == "with deleted rows":
+            docs.upsert([record | {"size": 1, "section": "old"} for record in records[:300]])
+            docs.flush()
+            docs.upsert([record | {"id": f"x{record['id']}"} for record in records[:100]])
+            docs.upsert(records[:250])
+            docs.flush()
+            docs.delete(where="id startswith 'x'")
+            docs.upsert(records[250:])
+        step = ROWS if way != "many segments" else 90
+        for start in range(0, ROWS, step):
+            docs.upsert(records[start : start + step])
+            if way in ("one segment", "many segments"):
+                docs.flush()
+        yield docs
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def docs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
+    yield from stored(tmp_path_factory.mktemp("query"), request.param)
+
+
+RECORDS = {record["id"]: record for record in rows()}
+A, B = RECORDS["r010"]["a"] + 0.1, np.arange(8, dtype=np.float32) / 4
+
+
+def score(record: dict[str, Any], field: str, query: np.ndarray) -> float | None:
+    vector = record[field]
+    if vector is None:
+        return None
+    vector, query = vector.astype(np.float64), np.asarray(query, np.float64)
+    if field == "b":
+        return -float(((vector - query) ** 2).sum())
+    return float(vector @ query / np.linalg.norm(vector) / np.linalg.norm(query))
+
+
+def ranking(field: str, query: np.ndarray, ids: Any = RECORDS) -> list[tuple[float, str]]:
+    scored = [(score(RECORDS[name], field, query), name) for name in ids]
+    return sorted([(one, name) for one, name in scored if one is not None], key=lambda pair: (-pair[0], pair[1]))
+
+
+def test_two_fields_are_fused_by_the_sum_of_reciprocal_ranks(docs: Collection):
+    found = docs.search(a=A, b=B, k=20, fetch=150, where="size < 60")
+
+    passing = [name for name, record in RECORDS.items() if record["size"] is not None and record["size"] < 60]
+    total: dict[str, float] = {}
+    for field, query in (("a", A), ("b", B)):
+        for rank, (_, name) in enumerate(ranking(field, query, passing)[:150], 1):
+            total[name] = total.get(name, 0) + 1 / (60 + rank)
+    expected = sorted(total, key=lambda name: (-np.float32(total[name]), name))[:20]
+    assert found.ids == expected
+    assert found.scores == pytest.approx([total[name] for name in expected], abs=1e-7)
+    assert all(hit.distance is None for hit in found)
+    ranks = {name: rank for rank, (_, name) in enumerate(ranking("a", A, passing)[:150], 1)}
+    assert [hit.arms["a"].rank if "a" in hit.arms else None for hit in found] == [ranks.get(name) for name in expected]
+
+
+def test_a_query_of_one_arm_is_what_search_answers(docs: Collection):
+    asked = Query(k=7).near("a", A).where("section = 's3'")
+
+    assert docs.run(asked).to_list() == docs.search(a=A, k=7, where="section = 's3'").to_list()
+
+
+def test_each_arm_has_its_own_filter_beside_that_of_the_query(docs: Collection):
+    found = docs.run(Query(k=400).near("a", A, where="size < 20").near("b", B, where="size >= 20").where("size != 50"))
+
+    for hit in found:
+        assert ("a" in hit.arms) == (hit["size"] < 20)
+        assert ("b" in hit.arms) == (hit["size"] >= 20)
+        assert hit["size"] != 50
+
+
+def test_groups_hold_the_best_rows_of_each_value(docs: Collection):
+    groups = docs.search(a=A, k=5, group_by="section", per_group=3).groups
+
+    best: dict[str, list[str]] = {}
+    for _, name in ranking("a", A):
+        if RECORDS[name]["section"] is not None:
+            best.setdefault(RECORDS[name]["section"], []).append(name)
+    assert groups is not None
+    assert [(group.value, [hit.id for hit in group.hits]) for group in groups] == [
+        (value, names[:3]) for value, names in list(best.items())[:5]
+    ]
+
+
+def test_there_are_as_many_groups_as_the_rows_have_values_though_the_best_are_all_alike(docs: Collection):
+    assert len(docs.search(a=A, k=13, group_by="section").groups or ()) == 13
+    assert len(docs.search(a=A, k=99, group_by="section", per_group=99)) == sum(
+        record["section"] is not None for record in RECORDS.values()
+    )
+
+
+def test_a_row_is_in_the_group_of_each_value_of_its_list(docs: Collection):
+    groups = docs.search(a=A, k=5, group_by="tags", per_group=400).groups
+
+    assert groups is not None
+    for group in groups:
+        expected = [name for _, name in ranking("a", A) if group.value in RECORDS[name]["tags"]]
+        assert [hit.id for hit in group.hits] == expected
+
+
+def test_nearly_equal_rows_are_collapsed_into_the_best(docs: Collection):
+    found = docs.run(Query(k=395).near("a", A).collapse("a", 0.999)).ids
+
+    expected: list[str] = []
+    for _, name in ranking("a", A):
+        if all((score(RECORDS[other], "a", RECORDS[name]["a"]) or 0) < 0.999 for other in expected):
+            expected.append(name)
+    assert found == expected[:395]
+    assert len(expected) == 390
+
+
+def test_rows_with_equal_values_are_collapsed_and_rows_without_stay(docs: Collection):
+    found = docs.run(Query(k=400).near("a", A).collapse("section")).ids
+
+    seen: set[Any] = set()
+    expected = []
+    for _, name in ranking("a", A):
+        section = RECORDS[name]["section"]
+        if section is None or section not in seen:
+            expected.append(name)
+            seen.add(section)
+    assert found == expected
+
+
+def test_rows_are_ordered_by_fields_with_nulls_last(docs: Collection):
+    found = docs.search(order_by=["size desc", "section"], where="added < '2023-11-14T22:13:50Z'", k=500)
+
+    passing = [name for name, r in RECORDS.items() if r["added"].second - 20 < 30 and r["added"].minute == 13]
+    expected = sorted(
+        passing,
+        key=lambda name: (
+            RECORDS[name]["size"] is None,
+            -(RECORDS[name]["size"] or 0),
+            RECORDS[name]["section"] is None,
+            RECORDS[name]["section"] or "",
+            name,
+        ),
+    )
+    assert found.ids == expected
+
+
+PAGED: list[dict[str, Any]] = [
+    {"a": A},
+    {"b": B},
+    {"a": A, "where": "size < 50"},
+    {"a": A, "b": B, "fetch": 400},
+    {"order_by": "size desc"},
+    {"order_by": ["section", "added desc"]},
+    {"a": A, "order_by": "added", "fetch": 400},
+]
+
+
+@pytest.mark.parametrize("asked", PAGED, ids=lambda asked: "+".join(asked))
+def test_pages_behind_cursors_are_one_long_answer(docs: Collection, asked: dict[str, Any]):
+    whole = docs.search(k=1000, **asked)
+    assert whole.cursor is None
+
+    pages, cursor = [], None
+    for k in (1, 10, 37, 200, 400):
+        page = docs.search(k=k, after=cursor, **asked)
+        pages += page.ids
+        cursor = page.cursor
+        if cursor is None:
+            break
+
+    assert cursor is None
+    assert pages == whole.ids
+
+
+def test_a_cursor_is_refused_by_another_query(docs: Collection):
+    cursor = docs.search(a=A, k=3).cursor
+
+    others: list[dict[str, Any]] = [{"a": B.repeat(2)}, {"a": A, "where": "size < 3"}, {"a": A, "min_score": 0}]
+    for wrong in others:
+        with pytest.raises(InvalidInputError, match="another query"):
+            docs.search(after=cursor, **wrong)
+    for nonsense in ("", "x", "AAAA", "bnVsbA", "é", "W10", "WzEsMSwyLDMsNF0"):
+        with pytest.raises(InvalidInputError, match="cursor"):
+            docs.search(a=A, after=nonsense)
+    with pytest.raises(InvalidInputError, match="no pages"):
+        docs.search(a=A, group_by="section", after=cursor)
+
+
+def test_rows_that_score_too_low_are_left_out(docs: Collection):
+    found = docs.search(a=A, k=400, min_score=0.25)
+
+    assert found.ids == [name for one, name in ranking("a", A) if one >= 0.25]
+
+
+def test_candidates_are_scored_anew_by_another_field(docs: Collection):
+    found = docs.run(Query(k=8).near("a", A).rescore("b", B, top=40))
+
+    best = [name for _, name in ranking("a", A)[:40]]
+    assert found.ids == [name for _, name in ranking("b", B, best)[:8]]
+    assert found[0].distance == pytest.approx(-found[0].score)
+
+
+def test_a_nested_query_is_an_arm(docs: Collection):
+    inner = Query(k=30).near("a", A).near("b", B).group_by("section", 2)
+
+    found = docs.run(Query(k=10).gather(inner, name="both").near("a", A, where="size < 10").where("size < 90"))
+
+    alone = docs.run(inner.where("size < 90"))
+    assert all(hit["size"] < 90 for hit in found)
+    assert {hit.id: hit.arms["both"].rank for hit in found if "both" in hit.arms}.items() <= {
+        name: rank for rank, name in enumerate(alone.ids, 1)
+    }.items()
+
+
+@pytest.mark.parametrize("strategy", ["best", "sum"])
+@pytest.mark.parametrize("field", ["a", "b"])
+def test_rows_like_some_and_unlike_others(docs: Collection, strategy: Any, field: str):
+    near, far = ["r010", "r123"], ["r200"]
+
+    found = docs.run(Query(k=10).like(field, near, far, strategy).exactly())
+
+    total: dict[str, float] = {}
+    for name, record in RECORDS.items():
+        if record[field] is None or name in near + far:
+            continue
+        liked = [score(record, field, RECORDS[other][field]) or 0 for other in near]
+        unliked = [score(record, field, RECORDS[other][field]) or 0 for other in far]
+        if strategy == "best":
+            total[name] = max(liked) - max(0, max(unliked) - max(liked))
+        else:
+            total[name] = float(np.mean(liked) - np.mean(unliked))
+    best = sorted(total.values(), reverse=True)[:10]
+    assert found.scores == pytest.approx(best, abs=1e-4)
+    assert [total[name] for name in found.ids] == pytest.approx(best, abs=1e-4)
+
+
+def test_rows_like_one_row_are_its_neighbours_without_it(docs: Collection):
+    found = docs.run(Query(k=10).like("a", "r010"))
+
+    assert found.ids == [name for _, name in ranking("a", RECORDS["r010"]["a"])[1:11]]
+
+
+WRONG: list[tuple[Query, type[Exception], str]] = [
+    (Query().near("c", [1]), UnknownFieldError, "'c'"),
+    (Query().near("size", [1]), InvalidInputError, "int64"),
+    (Query().near("a", [1]), InvalidInputError, "1 values"),
+    (Query().near("a", "words"), InvalidInputError, "encoder"),
+    (Query().match("section", "x"), InvalidInputError, "keyword"),
+    (Query().near("a", A).group_by("a"), InvalidInputError, "vector"),
+    (Query().near("a", A).order_by("tags"), InvalidInputError, "list"),
+    (Query().near("a", A).where("sizes < 3"), UnknownFieldError, "sizes"),
+    (Query().near("a", A, where="size = 'x'"), InvalidInputError, "size"),
+    (Query().like("a", "nobody"), NotFoundError, "nobody"),
+    (Query().like("b", "r003"), InvalidInputError, "no vector"),
+    (Query().near("a", A).returning("nothing"), UnknownFieldError, "nothing"),
+]
+
+
+@pytest.mark.parametrize(("query", "error", "told"), WRONG)
+def test_a_query_that_does_not_fit_the_fields_is_refused(
+    docs: Collection, query: Query, error: type[Exception], told: str
+):
+    with pytest.raises(error, match=told):
+        docs.run(query)
+
+
+def test_nothing_to_search_is_told(docs: Collection):
+    with pytest.raises(InvalidInputError, match="'a', 'b'"):
+        docs.search()
+    with pytest.raises(InvalidInputError, match="filtered by where"):
+        docs.search(section="s1")
+
+
+def test_a_read_only_array_is_a_query_too(docs: Collection):
+    frozen = A.copy()
+    frozen.setflags(write=False)
+
+    assert docs.search(a=frozen).ids == docs.search(a=A).ids
+
+
+def test_steps_tell_what_happened(docs: Collection):
+    told = docs.run(Query(k=3).near("a", A).near("b", B).min_score(0.001).group_by("section")).explain["steps"]
+
+    assert [step["step"] for step in told] == ["a", "b", "fuse", "min_score", "group_by"]
+    assert told[2]["rows_in"] == told[0]["rows_out"] + told[1]["rows_out"]
+    assert all(step["ms"] >= 0 for step in told)
+
+
+def test_a_formula_scores_candidates_by_fields(docs: Collection):
+    moment = datetime.fromtimestamp(1_700_000_000, UTC)
+    formula = (
+        f.score * 0.5
+        + f.decay("added", moment, "20s", offset="5s", shape="gauss", missing=0.1) * 2
+        + f.when("section = 's3' or size is null", f.log1p(f.value("size", 7)), -1)
+        + f.arm("a", -5) / 10
+    )
+
+    found = docs.run(Query(k=25).near("a", A, fetch=350).near("b", B, fetch=350).rank(formula, top=350).returning())
+
+    fused = docs.run(Query(k=350).near("a", A).near("b", B))
+    total = {}
+    for hit in fused:
+        away = max((hit["added"] - moment).total_seconds() - 5, 0) / 20
+        special = hit["section"] == "s3" or hit["size"] is None
+        extra = np.log1p(7 if hit["size"] is None else hit["size"]) if special else -1
+        near = hit.arms["a"].score if "a" in hit.arms else -5
+        total[hit.id] = hit.score * 0.5 + 2 * 0.5 ** (away**2) + extra + near / 10
+    best = sorted(total, key=lambda name: (-np.float32(total[name]), name))[:25]
+    assert found.scores == pytest.approx([total[name] for name in best], abs=1e-5)
+    assert [total[name] for name in found.ids] == pytest.approx([total[name] for name in best], abs=1e-5)
+
+
+def test_rows_without_a_finite_number_are_left_out(docs: Collection):
+    found = docs.run(Query(k=400).near("a", A).rank(1 / f.value("size", 0.5)))
+
+    assert set(found.ids) == {name for name, record in RECORDS.items() if record["size"] != 0}
+
+
+def test_a_function_scores_the_best_candidates_in_batches(docs: Collection):
+    asked: list[int] = []
+
+    def by_size(records: list[dict[str, Any]]) -> list[float]:
+        asked.append(len(records))
+        assert set(records[0]) == {"id", "size"}
+        return [float("nan") if record["size"] is None else record["size"] for record in records]
+
+    found = docs.run(Query(k=10).near("a", A).score_by(by_size, ("size",), top=70, batch=32))
+
+    best = [name for _, name in ranking("a", A)[:70] if RECORDS[name]["size"] is not None]
+    assert asked == [32, 32, 6]
+    assert found.ids == sorted(best, key=lambda name: (-RECORDS[name]["size"], name))[:10]
+    assert found.cursor is None
+
+
+def test_a_function_is_not_asked_again_when_its_time_is_over(docs: Collection):
+    asked: list[int] = []
+
+    def slow(records: list[dict[str, Any]]) -> list[float]:
+        asked.append(len(records))
+        time.sleep(0.02)
+        return [1.0] * len(records)
+
+    found = docs.run(Query(k=100).near("a", A).score_by(slow, top=100, batch=10, deadline=0.01))
+
+    assert asked == [10]
+    assert sorted(found.ids) == sorted(name for _, name in ranking("a", A)[:10])
+    assert found.explain["steps"][-1] | {"ms": 0} == {"step": "scorer", "rows_in": 200, "rows_out": 10, "ms": 0}
+
+
+def test_a_function_that_returns_nonsense_is_told(docs: Collection):
+    for answer in ([1.0], None, "abc", [["x"]] * 100):
+        with pytest.raises(InvalidInputError, match="the scorer returned"):
+            docs.run(Query().near("a", A).score_by(lambda _, answer=answer: answer))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InvalidInputError, match="JSON"):
+        Query().near("a", A).score_by(len).to_json()  # pyright: ignore[reportArgumentType]
+
+
+EXPLAINED = (
+    Query(k=5).near("a", A, where="size < 30").near("b", B).min_score(0).rank(f.score * 2, top=50).group_by("tags")
+)
+
+
+def test_a_plan_tells_the_steps_that_are_carried_out(docs: Collection):
+    told, done = docs.explain(EXPLAINED), docs.explain(EXPLAINED, analyze=True)
+
+    assert [step.name for step in told.steps] == [step.name for step in done.steps]
+    assert [step.rows_out for step in told.steps[:2]] == [step.rows_out for step in done.steps[:2]]
+    assert not told.analyzed
+    assert told.ms is None
+    assert done.analyzed
+    assert done.ms is not None
+    assert done.ms >= sum(step.ms for step in done.steps)
+    assert told.rows == done.rows == ROWS
+
+
+def test_an_explanation_is_drawn_as_a_tree():
+    with vecdb.connect(":memory:", settings=vecdb.Settings(background=False, free_bytes=0)) as db:
+        docs = db.create_collection("docs", SCHEMA)
+        docs.upsert(rows())
+        inner = Query(k=30).near("a", A).near("b", B)
+
+        drawn = str(
+            docs.explain(Query(k=3).gather(inner, name="both").near("a", A, where="size = 4").group_by("section"))
+        )
+
+    assert drawn.split("\n", 1)[1] == (
+        "400 rows; estimated, not run\n"
+        "├─ both nested: 30 rows\n"
+        "│  ├─ a near, the best 200: 200 rows\n"
+        "│  │     in memory: 400 rows, 400 may be found: scan (it has no index)\n"
+        "│  ├─ b near, the best 200: 200 rows\n"
+        "│  │     in memory: 400 rows, 376 may be found: scan (it has no index)\n"
+        "│  └─ fuse rrf: 400 -> 400 rows\n"
+        "├─ a near, the best 200: 4 rows\n"
+        "│     in memory: 400 rows, 4 may be found: scan (it has no index)\n"
+        "├─ fuse rrf: 34 -> 34 rows\n"
+        "└─ group_by: 34 -> 34 rows"
+    )

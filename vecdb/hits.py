@@ -1,0 +1,118 @@
+"""The rows of a result and the state that they were found in: values are fetched when somebody looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from vecdb.row_values import listed, value_of, values
+from vecdb.schema.schema import Column, Schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from vecdb.planner.found import Found
+    from vecdb.planner.run import Answer
+    from vecdb.query.query import Query
+
+FEW = 64
+"""Up to so many hits have their fields read one by one: Arrow's take costs as much as twenty values."""
+
+
+class FoundRows:
+    """Ranked rows and the columns to show of them, as `vecdb.results.Rows`; `asked` gives the query they answer."""
+
+    __slots__ = ("_asked", "_columns", "_found", "_schema", "missing", "scores")
+
+    def __init__(
+        self, schema: Schema, columns: Sequence[Column], found: Found, asked: Callable[[], Query] | None = None
+    ) -> None:
+        self._schema = schema
+        self._columns = columns
+        self._found = found
+        self._asked = asked
+        self.scores = found.score
+        self.missing = found.missing
+
+    def ids(self) -> list[Any]:
+        """Return the ids."""
+        return self._found.ids()
+
+    def id_table(self) -> pa.Table:
+        """Return the ids as a table of one column."""
+        return self._table([self._schema.id])
+
+    def field_table(self) -> pa.Table:
+        """Return the fields that were asked for."""
+        return self._table(self._columns)
+
+    def field_values(self) -> list[tuple[str, list[Any]]]:
+        """Return the fields that were asked for, by name, as Python values."""
+        if len(self.scores) <= FEW:
+            places = self._found.places()
+            return [(column.name, [value_of(part, column, row) for part, row in places]) for column in self._columns]
+        table = self.field_table()
+        return [(column.name, listed(column, table.column(column.name))) for column in self._columns]
+
+    def explain(self) -> dict[str, Any]:
+        """Return how the rows were found."""
+        found = self._found
+        return {"parts": [plan._asdict() for plan in found.plans], "codes_compared": found.reads}
+
+    def arms(self) -> list[tuple[str, list[int], list[float]]]:
+        """Return what each of several arms says."""
+        return []
+
+    def groups(self) -> Sequence[tuple[Any, int, int]] | None:
+        """Return the groups, where there are any."""
+        return None
+
+    def cursor(self) -> str | None:
+        """Return where the next page begins."""
+        if self._asked is None:
+            return None
+        from vecdb.planner import paging
+
+        query, count = self._asked(), len(self.scores)
+        if count < query.k:
+            return None
+        key = float(self.scores[-1]), self.ids()[-1]
+        return paging.written(query, paging.Cursor(key, count, count))
+
+    def _table(self, columns: Sequence[Column]) -> pa.Table:
+        import pyarrow as pa
+
+        if len(self.scores) == 0:
+            arrays = [pa.array([], column.field.arrow_type) for column in columns]
+        else:
+            arrays = [
+                self._found.take(lambda part, rows, column=column: values(part, column, rows)) for column in columns
+            ]
+        return pa.table(arrays, schema=pa.schema([column.arrow_field for column in columns]))
+
+
+class AnswerRows(FoundRows):
+    """The rows that a query with stages or several arms found."""
+
+    __slots__ = ("_answer",)
+
+    def __init__(self, schema: Schema, columns: Sequence[Column], answer: Answer) -> None:
+        super().__init__(schema, columns, answer.candidates.found()._replace(missing=answer.missing))
+        self._answer = answer
+
+    def explain(self) -> dict[str, Any]:
+        """Return how the rows were found."""
+        return {"steps": [step.to_json() for step in self._answer.steps]}
+
+    def arms(self) -> list[tuple[str, list[int], list[float]]]:
+        """Return what each of several arms says."""
+        arms = self._answer.candidates.arms
+        return [] if len(arms) < 2 else [(arm.name, arm.ranks.tolist(), arm.scores.tolist()) for arm in arms]
+
+    def groups(self) -> Sequence[tuple[Any, int, int]] | None:
+        """Return the groups, where there are any."""
+        return self._answer.candidates.groups
+
+    def cursor(self) -> str | None:
+        """Return where the next page begins."""
+        return self._answer.cursor()

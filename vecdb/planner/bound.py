@@ -1,0 +1,221 @@
+"""A query checked against the fields of a state: every name looked up, every vector and filter ready to be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from vecdb.arguments import effort_of, query_matrix
+from vecdb.errors import InvalidInputError
+from vecdb.filters.evaluate import BoundFilter, bind
+from vecdb.filters.expression import Expression
+from vecdb.query.arms import Arm, Like, Match, Near, Nested
+from vecdb.query.effort import Effort
+from vecdb.query.formula import Decay, Formula, Function, Operation, Value, When
+from vecdb.query.fusion import Fusion, Rrf
+from vecdb.query.query import Query
+from vecdb.query.scorer import Scorer
+from vecdb.query.stages import Collapse, GroupBy, OrderBy, Rank, Rescore, Stage
+from vecdb.query.value import Numbers
+from vecdb.schema.fields import Vector
+from vecdb.schema.schema import Column, Schema
+
+Encode = Callable[[Column[Vector], str], np.ndarray]
+"""Makes a vector of a text, by the encoder of a column."""
+
+
+class BoundArm(NamedTuple):
+    """An arm, and what it needs of the schema."""
+
+    arm: Arm
+    label: str
+    columns: tuple[Column, ...]
+    where: BoundFilter | None
+    effort: Effort
+    vectors: np.ndarray | None = None
+    inner: BoundQuery | None = None
+
+
+class BoundStage(NamedTuple):
+    """A stage, the columns that it reads, and its query vector where it has one."""
+
+    stage: Stage
+    columns: tuple[Column, ...] = ()
+    vectors: np.ndarray | None = None
+
+
+class BoundQuery(NamedTuple):
+    """A query that can be run."""
+
+    query: Query
+    arms: tuple[BoundArm, ...]
+    where: BoundFilter | None
+    stages: tuple[BoundStage, ...]
+    fusion: Fusion
+    columns: tuple[Column, ...]
+
+    @property
+    def metric(self) -> str | None:
+        """The metric that scores follow, where they are those of one vector field."""
+        scoring = [one for one in self.stages if isinstance(one.stage, Rank | Rescore | Scorer)]
+        if scoring:
+            last = scoring[-1]
+            return last.columns[0].field.metric if isinstance(last.stage, Rescore) else None
+        if len(self.arms) != 1:
+            return None
+        arm = self.arms[0]
+        if arm.inner is not None:
+            return arm.inner.metric
+        return arm.columns[0].field.metric if isinstance(arm.arm, Near) else None
+
+
+def bind_query(query: Query, schema: Schema, encode: Encode) -> BoundQuery:
+    """Check a query against the fields.
+
+    Raises:
+        UnknownFieldError: a name is no field.
+        InvalidInputError: a field is of another kind, a vector or a filter does not fit.
+
+    """
+    where = None if query.filter is None else bound_filter(query.filter, schema)
+    labels: list[str] = []
+    arms = []
+    for arm in query.arms:
+        label, number = arm.label, 2
+        while label in labels:
+            label, number = f"{arm.label}#{number}", number + 1
+        labels.append(label)
+        arms.append(_bound_arm(arm, label, query, schema, encode))
+    fusion = query.fusion or Rrf()
+    if len(arms) > 1:
+        fusion.check(len(arms))
+    stages = tuple(_bound_stage(stage, schema, encode) for stage in query.stages)
+    return BoundQuery(query, tuple(arms), where, stages, fusion, returned(query.fields, schema))
+
+
+def _bound_arm(arm: Arm, label: str, query: Query, schema: Schema, encode: Encode) -> BoundArm:
+    both = query.filter
+    if arm.where is not None:
+        both = arm.where if both is None else both & arm.where
+    where = None if both is None else bound_filter(both, schema)
+    usual = effort_of(query.exact, None, None, None)
+    if isinstance(arm, Near):
+        column = vector_column(schema, arm.field)
+        effort = usual if query.exact else effort_of(False, arm.recall, arm.ef, arm.plan, arm.probes)
+        return BoundArm(arm, label, (column,), where, effort, _vector(column, arm.vector, encode))
+    if isinstance(arm, Like):
+        effort = usual if query.exact else effort_of(False, arm.recall, None, None)
+        return BoundArm(arm, label, (vector_column(schema, arm.field),), where, effort)
+    if isinstance(arm, Match):
+        return BoundArm(arm, label, tuple(text_column(schema, name) for name in arm.fields), where, usual)
+    assert isinstance(arm, Nested)
+    inner = arm.query.exactly(arm.query.exact or query.exact)
+    inner = inner if both is None else inner.where(both)
+    return BoundArm(arm, label, (), where, usual, inner=bind_query(inner, schema, encode))
+
+
+def _bound_stage(stage: Stage, schema: Schema, encode: Encode) -> BoundStage:
+    if isinstance(stage, Rescore):
+        column = vector_column(schema, stage.field)
+        return BoundStage(stage, (column,), _vector(column, stage.vector, encode))
+    if isinstance(stage, Scorer):
+        return BoundStage(stage, returned(stage.fields, schema))
+    if isinstance(stage, Rank):
+        return BoundStage(stage, tuple(_ranked_by(stage.formula, schema)))
+    if isinstance(stage, OrderBy):
+        names = [name for name, _ in stage.parts if name != "score"]
+        return BoundStage(stage, tuple(_comparable(schema, name, "order_by") for name in names))
+    if isinstance(stage, GroupBy):
+        return BoundStage(stage, (_comparable(schema, stage.field, "group_by", many=True),))
+    if isinstance(stage, Collapse):
+        column = schema[stage.field]
+        if column.field.kind != "vector":
+            column = _comparable(schema, stage.field, "collapse")
+        return BoundStage(stage, (column,))
+    return BoundStage(stage)
+
+
+def _ranked_by(formula: Formula, schema: Schema) -> Iterator[Column]:
+    """Yield the columns whose values a formula needs, and check its filters."""
+    if isinstance(formula, When):
+        bound_filter(formula.where, schema)
+        inside = [formula.then, formula.otherwise]
+    elif isinstance(formula, Operation):
+        inside = list(formula.parts)
+    else:
+        inside = [formula.part] if isinstance(formula, Function) else []
+    for part in inside:
+        yield from _ranked_by(part, schema)
+    if isinstance(formula, Value | Decay):
+        column = schema[formula.field]
+        if column.field.kind not in ("bool", "int64", "float64", "timestamp"):
+            raise InvalidInputError(
+                f"a formula cannot count with field {formula.field!r}, which is {column.field.kind}",
+                field=formula.field,
+            )
+        yield column
+
+
+def returned(fields: tuple[str, ...] | None, schema: Schema) -> tuple[Column, ...]:
+    """Return the columns of a hit's fields: all but the id and the vectors where none are named."""
+    if fields is None:
+        return tuple(schema.scalars)
+    wanted = [schema[name] for name in dict.fromkeys(fields)]
+    return tuple(column for column in wanted if column.field.kind != "id")
+
+
+@lru_cache(256)
+def bound_filter(expression: Expression, schema: Schema) -> BoundFilter:
+    """Return a filter checked against the fields. The same one comes again and again."""
+    return bind(expression, schema)
+
+
+def vector_column(schema: Schema, name: str) -> Column[Vector]:
+    """Return a vector column by its name.
+
+    Raises:
+        UnknownFieldError: there is no such field.
+        InvalidInputError: it is of another kind.
+
+    """
+    column = schema[name]
+    if column.field.kind != "vector":
+        known = ", ".join(repr(each.name) for each in schema.vectors) or "none"
+        raise InvalidInputError(f"field {name!r} is {column.field.kind}, not a vector (there are: {known})", field=name)
+    return cast("Column[Vector]", column)
+
+
+def text_column(schema: Schema, name: str) -> Column:
+    """Return a text column by its name.
+
+    Raises:
+        UnknownFieldError: there is no such field.
+        InvalidInputError: it is of another kind.
+
+    """
+    column = schema[name]
+    if column.field.kind != "text":
+        raise InvalidInputError(f"field {name!r} is {column.field.kind}, words are matched in texts", field=name)
+    raise InvalidInputError(f"field {name!r} has no full-text index, and none can be made yet", field=name)
+
+
+def _vector(column: Column[Vector], vector: Numbers | str, encode: Encode) -> np.ndarray:
+    if isinstance(vector, str):
+        return query_matrix(column, encode(column, vector), 1)
+    return query_matrix(column, vector.array, 1)
+
+
+_COMPARABLE = frozenset(("id", "text", "keyword", "bool", "int64", "float64", "timestamp"))
+
+
+def _comparable(schema: Schema, name: str, what: str, many: bool = False) -> Column:
+    column = schema[name]
+    kind: Any = column.field.kind
+    lists = bool(getattr(column.field, "many", False))
+    if kind not in _COMPARABLE or (lists and not many):
+        told = "a list" if lists else kind
+        raise InvalidInputError(f"{what} cannot use field {name!r}, which is {told}", field=name)
+    return column

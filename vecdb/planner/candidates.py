@@ -1,0 +1,128 @@
+"""The candidates of a query on their way through its stages: rows of several parts, best first, as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from vecdb.planner.found import Found, take
+from vecdb.schema.schema import Column
+from vecdb.storage.snapshot import Part
+
+ROW_BITS = 40
+"""A key is a part's number above so many bits, and a row's below."""
+
+
+class ArmColumn(NamedTuple):
+    """What one arm says of each candidate: its rank from 1, 0 where the arm did not find it, and its score or NaN."""
+
+    name: str
+    ranks: np.ndarray
+    scores: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Rows that compete, in order.
+
+    Attributes:
+        parts: of the state.
+        part: (n,) the number of each row's part.
+        row: (n,) the row in it.
+        score: (n,) float32, higher is better; after `OrderBy` no longer descending.
+        arms: what each arm says of them.
+        groups: the groups that `GroupBy` made: (value, first, last) of each; None without it.
+
+    """
+
+    parts: Sequence[Part]
+    part: np.ndarray
+    row: np.ndarray
+    score: np.ndarray
+    arms: tuple[ArmColumn, ...] = ()
+    groups: tuple[tuple[Any, int, int], ...] | None = None
+
+    def __len__(self) -> int:
+        return self.row.shape[0]
+
+    @classmethod
+    def of(cls, found: Found, label: str) -> Candidates:
+        """Return what one arm found."""
+        part = np.zeros(len(found.row), np.int64) if found.part is None else found.part.astype(np.int64)
+        ranks = np.arange(1, len(found.row) + 1, dtype=np.int32)
+        return cls(found.parts, part, found.row.astype(np.int64), found.score, (ArmColumn(label, ranks, found.score),))
+
+    @property
+    def keys(self) -> np.ndarray:
+        """(n,) int64, equal for the same row of the same part."""
+        return (self.part << ROW_BITS) | self.row
+
+    def some(self, at: Any) -> Candidates:
+        """Return the candidates at these places, or of a slice."""
+        arms = tuple(ArmColumn(arm.name, arm.ranks[at], arm.scores[at]) for arm in self.arms)
+        return Candidates(self.parts, self.part[at], self.row[at], self.score[at], arms)
+
+    def scored(self, score: np.ndarray) -> Candidates:
+        """Return them with other scores, in their order; equal scores by id."""
+        return replace(self, score=score.astype(np.float32)).ranked()
+
+    def ranked(self, k: int | None = None) -> Candidates:
+        """Return them by score, equal scores by id; only the k best where k is given."""
+        score = self.score
+        if k is not None and k < len(score):
+            least = np.partition(score, len(score) - k)[len(score) - k]
+            return self.some(np.flatnonzero(score >= least)).ranked().some(slice(k))
+        order = np.argsort(-score, kind="stable")
+        sorted_score = score[order]
+        equal = sorted_score[1:] == sorted_score[:-1]
+        if equal.any():
+            order = self._ties_by_id(order, equal)
+        return self.some(order)
+
+    def _ties_by_id(self, order: np.ndarray, equal: np.ndarray) -> np.ndarray:
+        tied = np.zeros(len(order), bool)
+        tied[1:] |= equal
+        tied[:-1] |= equal
+        at = np.flatnonzero(tied)
+        ids = self.some(order[at]).ids()
+        scores = self.score[order[at]].tolist()
+        sequence = sorted(range(len(at)), key=lambda one: (-scores[one], ids[one]))
+        order = order.copy()
+        order[at] = order[at[sequence]]
+        return order
+
+    def ids(self) -> list[Any]:
+        """Return the ids of the rows, in their order."""
+        return Found(self.parts, self.part, self.row, self.score).ids()
+
+    def take(self, column: Column) -> pa.Array:
+        """Return the values of an id or scalar column, in their order."""
+        return self.each(lambda part, rows: part.take(column, rows), column.field.arrow_type)
+
+    def each(self, values: Callable[[Part, np.ndarray], pa.Array], empty: pa.DataType) -> pa.Array:
+        """Return one value per row: values(part, rows) gives those of one part."""
+        if len(self) == 0:
+            return pa.array([], empty)
+        return take(self.parts, self.part, self.row, values)
+
+    def by_part(self) -> list[tuple[Part, np.ndarray, np.ndarray]]:
+        """Return each part with the places of its candidates and their rows."""
+        out = []
+        for number in np.unique(self.part).tolist():
+            at = np.flatnonzero(self.part == number)
+            out.append((self.parts[number], at, self.row[at]))
+        return out
+
+    def found(self) -> Found:
+        """Return them as ranked rows."""
+        return Found(self.parts, self.part, self.row, self.score)
+
+
+def nothing(parts: Sequence[Part], labels: Sequence[str] = ()) -> Candidates:
+    """Return no candidates."""
+    arms = tuple(ArmColumn(label, np.empty(0, np.int32), np.empty(0, np.float32)) for label in labels)
+    return Candidates(parts, np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), arms)

@@ -1,0 +1,54 @@
+"""Gathering: each arm finds its candidates in the state, the best first."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+
+from vecdb.filters.evaluate import BoundFilter
+from vecdb.planner import dense
+from vecdb.planner.bound import BoundArm
+from vecdb.planner.found import Found, PartPlan
+from vecdb.planner.masks import filter_mask
+from vecdb.query.arms import Like, Near
+from vecdb.storage.snapshot import State
+
+
+class Context(NamedTuple):
+    """What every stage of one query shares."""
+
+    state: State
+    pool: ThreadPoolExecutor | None
+    allow_partial: bool
+
+
+def gathered(context: Context, bound: BoundArm, depth: int) -> Found:
+    """Return the best `depth` rows of an arm that is not nested; fewer only when fewer match."""
+    if isinstance(bound.arm, Near):
+        assert bound.vectors is not None
+        (found,) = dense.search(
+            context.state, bound.columns[0], bound.vectors, depth, bound.where, context.pool, bound.effort,
+            context.allow_partial,
+        )  # fmt: skip
+        return found
+    if isinstance(bound.arm, Like):
+        from vecdb.planner.like import like
+
+        return like(context, bound, depth)
+    raise NotImplementedError(bound.arm)
+
+
+def all_rows(state: State, where: BoundFilter | None) -> Found:
+    """Return every row that passes, in storage order, with score 0: the candidates of a query without an arm."""
+    numbers, rows, plans = [], [], []
+    for number, part in enumerate(state.parts):
+        mask = filter_mask(part, state.schema, where)
+        matching = np.arange(part.rows) if mask is None else np.flatnonzero(mask)
+        plans.append(PartPlan(part.uuid, part.rows, len(matching), "scan" if len(matching) else "skip", 0))
+        numbers.append(np.full(len(matching), number, np.int64))
+        rows.append(matching.astype(np.int64))
+    part = np.concatenate(numbers) if numbers else np.empty(0, np.int64)
+    row = np.concatenate(rows) if rows else np.empty(0, np.int64)
+    return Found(state.parts, part, row, np.zeros(len(row), np.float32), (), tuple(plans))

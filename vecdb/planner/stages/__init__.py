@@ -1,0 +1,34 @@
+"""What each stage of a query does to the candidates: one file, one stage, all of one form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from vecdb.planner.bound import BoundStage
+from vecdb.planner.candidates import Candidates
+from vecdb.planner.gather import Context
+from vecdb.planner.stages.collapse import collapse
+from vecdb.planner.stages.formula import rank
+from vecdb.planner.stages.group_by import group_by
+from vecdb.planner.stages.min_score import min_score
+from vecdb.planner.stages.order_by import order_by
+from vecdb.planner.stages.rescore import rescore
+from vecdb.planner.stages.scorer import scorer
+from vecdb.query.scorer import Scorer
+from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore, Stage
+
+Apply = Callable[[Context, BoundStage, Candidates], Candidates]
+
+APPLY: dict[type[Stage], Callable[[Context, Any, Candidates], Candidates]] = {
+    Collapse: collapse,
+    GroupBy: group_by,
+    MinScore: min_score,
+    OrderBy: order_by,
+    Rank: rank,
+    Rescore: rescore,
+    Scorer: scorer,
+}
+
+THINNING = (Collapse, GroupBy)
+"""Stages after which more candidates may be needed to fill the answer."""

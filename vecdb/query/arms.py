@@ -1,0 +1,248 @@
+"""The arms of a query: ways to gather candidates, each with its own filter and its own number of rows.
+
+Near      rows whose vector is near a vector
+Match     rows whose texts have the words
+Like      rows near some rows, and not near others
+Nested    what another query finds
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+
+from vecdb.arguments import effort_of, whole_number
+from vecdb.errors import InvalidInputError
+from vecdb.query.value import Numbers, QueryPart, filter_of, numbers, shown
+
+if TYPE_CHECKING:
+    from vecdb.filters import Expression
+    from vecdb.query.query import Query
+
+FETCH = 10_000_000
+"""The most rows that an arm may be asked for."""
+EXAMPLES = 1024
+"""The most ids that an arm may be likened to."""
+TEXT = 65_536
+"""The most characters of a text that is searched for."""
+BOOST = 1e6
+"""The largest boost of a field."""
+
+Strategy = Literal["average", "best", "sum"]
+
+
+@dataclass(frozen=True, repr=False)
+class Arm(QueryPart):
+    """Base of all arms.
+
+    Attributes:
+        fetch: how many candidates to gather, at least `k`, and more where too few are left by stages; None: what the
+            query needs.
+        where: a filter of this arm alone, beside the query's.
+        name: what the arm is called in results; None: its field's name.
+
+    """
+
+    fetch: int | None = field(default=None, kw_only=True)
+    where: Expression | None = field(default=None, kw_only=True)
+    name: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Check what all arms have."""
+        if self.fetch is not None:
+            fetch = whole_number("fetch", self.fetch)
+            if fetch > FETCH:
+                raise InvalidInputError(f"fetch is {fetch}, at most {FETCH}", field="fetch", value=fetch)
+            object.__setattr__(self, "fetch", fetch)
+        object.__setattr__(self, "where", filter_of(self.where))
+        if self.name is not None and not (isinstance(self.name, str) and self.name):
+            raise InvalidInputError(f"name is {self.name!r}, expected a text", field="name", value=self.name)
+
+    @property
+    def label(self) -> str:
+        """What the arm is called in results, if no other has the same name."""
+        return self.name or self.kind
+
+
+@dataclass(frozen=True, repr=False)
+class Near(Arm):
+    """Rows whose vector is near this one, nearest first.
+
+    Attributes:
+        field: a vector field.
+        vector: (dimension,) numbers; or a text, where the field has an encoder.
+        recall: as in `search`, and so are ef, probes and plan.
+
+    """
+
+    kind: ClassVar[str] = "near"
+    field: str
+    vector: Numbers | str
+    recall: float | None = None
+    ef: int | None = None
+    probes: int | None = None
+    plan: str | None = None
+
+    def __post_init__(self) -> None:
+        """Keep a copy of the vector, and check the rest."""
+        super().__post_init__()
+        _field_name(self.field)
+        if isinstance(self.vector, str):
+            _text("the query for " + repr(self.field), self.vector)
+        else:
+            object.__setattr__(self, "vector", numbers(f"the query for {self.field!r}", self.vector))
+        effort_of(False, self.recall, self.ef, self.plan, self.probes)
+
+    @property
+    def label(self) -> str:
+        """The field's name, unless the arm has its own."""
+        return self.name or self.field
+
+
+@dataclass(frozen=True, repr=False)
+class Match(Arm):
+    """Rows whose texts have the words, by BM25, best first.
+
+    Attributes:
+        field: a searchable text field; or a dict of fields and boosts, whose scores are added up.
+        text: words; "a phrase" in double quotes, +must, -not, prefix*.
+
+    """
+
+    kind: ClassVar[str] = "match"
+    field: str | Mapping[str, float]
+    text: str
+
+    def __post_init__(self) -> None:
+        """Check the fields, the boosts and the text."""
+        super().__post_init__()
+        if isinstance(self.field, Mapping):
+            if not self.field:
+                raise InvalidInputError("match names no field", field="field", value=self.field)
+            boosts = {_field_name(name): _boost(name, boost) for name, boost in self.field.items()}
+            object.__setattr__(self, "field", _Boosts(boosts))
+        else:
+            _field_name(self.field)
+        _text("the text to match", self.text)
+
+    @property
+    def fields(self) -> dict[str, float]:
+        """The fields and their boosts."""
+        return dict(self.field) if isinstance(self.field, Mapping) else {self.field: 1.0}
+
+    @property
+    def label(self) -> str:
+        """The fields' names, unless the arm has its own."""
+        return self.name or "+".join(self.fields)
+
+
+@dataclass(frozen=True, repr=False)
+class Like(Arm):
+    """Rows near some rows of the collection, and not near others; those rows themselves are left out.
+
+    Attributes:
+        field: a vector field.
+        like: ids of rows to be near to.
+        unlike: ids of rows not to be near to.
+        strategy: "average": near the mean of `like`, moved away from the mean of `unlike` (Rocchio); "best": by the
+            nearest row of `like`, less by how much nearer one of `unlike` is; "sum": by the mean of the scores to
+            `like` less that to `unlike`.
+        recall: as in `search`.
+
+    """
+
+    kind: ClassVar[str] = "like"
+    field: str
+    like: tuple[str | int, ...]
+    unlike: tuple[str | int, ...] = ()
+    strategy: Strategy = "average"
+    recall: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ids and the strategy."""
+        super().__post_init__()
+        _field_name(self.field)
+        for name in ("like", "unlike"):
+            object.__setattr__(self, name, _ids(name, getattr(self, name)))
+        if not self.like:
+            raise InvalidInputError("like names no id", field="like", value=self.like)
+        if self.strategy not in get_args(Strategy):
+            known = ", ".join(map(repr, get_args(Strategy)))
+            raise InvalidInputError(
+                f"strategy {self.strategy!r} is not one of {known}", field="strategy", value=self.strategy
+            )
+        effort_of(False, self.recall, None, None)
+
+    @property
+    def label(self) -> str:
+        """The field's name, unless the arm has its own."""
+        return self.name or self.field
+
+
+@dataclass(frozen=True, repr=False)
+class Nested(Arm):
+    """What another query finds, in its order: its own arms, fusion and stages. Its `k` is what it contributes."""
+
+    kind: ClassVar[str] = "nested"
+    query: Query
+
+    def __post_init__(self) -> None:
+        """Read a query that comes as JSON."""
+        from vecdb.query.query import Query
+
+        super().__post_init__()
+        if isinstance(self.query, Mapping):
+            object.__setattr__(self, "query", Query.from_json(self.query))
+        if not isinstance(self.query, Query):
+            raise InvalidInputError(f"a nested query is a vecdb.Query, found {shown(self.query)}", field="query")
+        if self.query.cursor is not None:
+            raise InvalidInputError("a nested query has no pages: leave after() out", field="query")
+
+
+class _Boosts(dict[str, float]):
+    """Fields and boosts that have a hash, because queries are values."""
+
+    def __hash__(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return hash(frozenset(self.items()))
+
+
+ARMS: dict[str, type[Arm]] = {cls.kind: cls for cls in (Near, Match, Like, Nested)}
+
+
+def _field_name(name: Any) -> str:
+    if not isinstance(name, str) or not name:
+        raise InvalidInputError(f"a field's name is a text, found {shown(name)}", field="field", value=name)
+    return name
+
+
+def _boost(name: str, boost: Any) -> float:
+    usable = isinstance(boost, int | float) and not isinstance(boost, bool) and 0 < boost <= BOOST
+    if not usable:
+        raise InvalidInputError(
+            f"the boost of {name!r} is {boost!r}, expected a number above 0 and up to {BOOST:g}",
+            field=name,
+            value=boost,
+        )
+    return float(boost)
+
+
+def _text(what: str, text: Any) -> None:
+    if not isinstance(text, str):
+        raise InvalidInputError(f"{what} is {shown(text)}, not a text", field="text", value=text)
+    if len(text) > TEXT:
+        raise InvalidInputError(f"{what} has {len(text)} characters, at most {TEXT}", field="text")
+
+
+def _ids(name: str, ids: Any) -> tuple[str | int, ...]:
+    if hasattr(ids, "tolist"):
+        ids = ids.tolist()
+    if not isinstance(ids, str | int | Iterable):
+        raise InvalidInputError(f"{name} is {shown(ids)}, expected ids", field=name, value=ids)
+    listed = (ids,) if isinstance(ids, str | int) else tuple(ids)
+    for one in listed:
+        if not isinstance(one, str | int) or isinstance(one, bool):
+            raise InvalidInputError(f"{name} holds {one!r}, which is no id", field=name, value=one)
+    if len(listed) > EXAMPLES:
+        raise InvalidInputError(f"{name} has {len(listed)} ids, at most {EXAMPLES}", field=name)
+    return tuple(dict.fromkeys(listed))
