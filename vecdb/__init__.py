@@ -17,6 +17,7 @@ from vecdb import errors
 from vecdb.__about__ import __version__
 from vecdb.config import Settings
 from vecdb.schema.fields import Bool, Float64, Geo, Id, Int64, Json, Keyword, Text, Timestamp, Vector
+from vecdb.schema.fulltext import FullText
 from vecdb.schema.indexes import Auto, Binary, Flat, Funnel, Hnsw, Ivf
 from vecdb.schema.schema import Schema
 
@@ -82,6 +83,7 @@ __all__ = [
     "Encoder",
     "Flat",
     "Float64",
+    "FullText",
     "Funnel",
     "Geo",
     "GroupBy",

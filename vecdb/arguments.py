@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -123,6 +124,18 @@ def _bits(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
     if present is not None:
         raise blame.error(int(present.argmin()), "it is None")
     return found
+
+
+def texts_of(queries: Any, name: str) -> list[Any]:
+    """Return the questions of a batch, in a list; each is checked when it is asked.
+
+    Raises:
+        InvalidInputError: it is no list of questions.
+
+    """
+    if isinstance(queries, str) or not isinstance(queries, Iterable):
+        raise InvalidInputError(f"the queries for {name!r} are {queries!r:.200}, expected a list of texts", field=name)
+    return [query.as_py() if hasattr(query, "as_py") else query for query in queries]
 
 
 def as_vectors(column: Column[Vector], query: Any, encoders: Attached | None) -> Any:

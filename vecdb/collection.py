@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from vecdb.encoders.base import TextEncoder
     from vecdb.encoders.progress import Progress
     from vecdb.filters import Expression
+    from vecdb.schema.fulltext import FullText
     from vecdb.schema.indexes import IndexSpec
     from vecdb.storage.group_commit import Write
     from vecdb.storage.indexing import Indexer
@@ -263,7 +264,7 @@ class Collection(LatestReads):
         import pyarrow as pa
 
         from vecdb.planner.found import take
-        from vecdb.reads import values
+        from vecdb.row_values import values
 
         state, schema = snapshot._state, snapshot.schema
         parts = state.parts
@@ -422,8 +423,11 @@ class Collection(LatestReads):
             pass  # an index of a segment that is merged away next would be for nothing
         return self._indexer.build_all(progress)
 
-    def set_index(self, name: str, index: IndexSpec | str) -> None:
+    def set_index(self, name: str, index: IndexSpec | FullText | str | bool) -> None:
         """Search a vector field in another way from now on: "auto", "flat", or for example `vecdb.Hnsw(m=32)`.
+
+        A text field is searched by words with True or for example `vecdb.FullText(language="german")`, and no longer
+        with False.
 
         Indexes are built in the background, or by `build_indexes`; no row is rewritten.
         """

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from vecdb.row_values import listed, value_of, values
 from vecdb.schema.schema import Column, Schema
+from vecdb.text_search import TextSearch
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from vecdb.highlights import Highlight
+    from vecdb.planner.bound import BoundQuery
     from vecdb.planner.found import Found
     from vecdb.planner.run import Answer
     from vecdb.query.query import Query
@@ -20,17 +23,26 @@ FEW = 64
 
 
 class FoundRows:
-    """Ranked rows and the columns to show of them, as `vecdb.results.Rows`; `asked` gives the query they answer."""
+    """Ranked rows and the columns to show of them, as `vecdb.results.Rows`.
 
-    __slots__ = ("_asked", "_columns", "_found", "_schema", "missing", "scores")
+    `asked` gives the query that they answer, `texts` is what was asked of texts.
+    """
+
+    __slots__ = ("_asked", "_columns", "_found", "_schema", "_texts", "missing", "scores")
 
     def __init__(
-        self, schema: Schema, columns: Sequence[Column], found: Found, asked: Callable[[], Query] | None = None
+        self,
+        schema: Schema,
+        columns: Sequence[Column],
+        found: Found,
+        asked: Callable[[], Query] | None = None,
+        texts: TextSearch | None = None,
     ) -> None:
         self._schema = schema
         self._columns = columns
         self._found = found
         self._asked = asked
+        self._texts = texts
         self.scores = found.score
         self.missing = found.missing
 
@@ -58,6 +70,10 @@ class FoundRows:
         """Return how the rows were found."""
         found = self._found
         return {"parts": [plan._asdict() for plan in found.plans], "codes_compared": found.reads}
+
+    def highlights(self, length: int) -> list[dict[str, Highlight]]:
+        """Return what of the texts has the words."""
+        return [{} for _ in self.scores] if self._texts is None else self._texts.highlights(self._found, length)
 
     def arms(self) -> list[tuple[str, list[int], list[float]]]:
         """Return what each of several arms says."""
@@ -94,15 +110,24 @@ class FoundRows:
 class AnswerRows(FoundRows):
     """The rows that a query with stages or several arms found."""
 
-    __slots__ = ("_answer",)
+    __slots__ = ("_answer", "_bound")
 
-    def __init__(self, schema: Schema, columns: Sequence[Column], answer: Answer) -> None:
+    def __init__(self, schema: Schema, columns: Sequence[Column], answer: Answer, bound: BoundQuery) -> None:
         super().__init__(schema, columns, answer.candidates.found()._replace(missing=answer.missing))
         self._answer = answer
+        self._bound = bound
 
     def explain(self) -> dict[str, Any]:
         """Return how the rows were found."""
         return {"steps": [step.to_json() for step in self._answer.steps]}
+
+    def highlights(self, length: int) -> list[dict[str, Highlight]]:
+        """Return what of the texts has the words that any arm matches."""
+        out: list[dict[str, Highlight]] = [{} for _ in self.scores]
+        for column, text in self._bound.matched:
+            for hit, told in zip(out, TextSearch(column, text).highlights(self._found, length), strict=True):
+                hit |= {name: found for name, found in told.items() if found.spans or name not in hit}
+        return out
 
     def arms(self) -> list[tuple[str, list[int], list[float]]]:
         """Return what each of several arms says."""

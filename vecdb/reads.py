@@ -13,13 +13,14 @@ from functools import cache, lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self, cast, overload
 
-from vecdb.arguments import as_vectors, effort_of, query_matrix, whole_number
+from vecdb.arguments import as_vectors, effort_of, query_matrix, texts_of, whole_number
 from vecdb.errors import InvalidInputError
 from vecdb.hits import FoundRows
 from vecdb.results import RecallReport, SearchResult
 from vecdb.row_values import value_of, values
-from vecdb.schema.fields import Vector
+from vecdb.schema.fields import Text, Vector
 from vecdb.schema.schema import Column, Schema
+from vecdb.text_search import TextSearch, text_column
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from vecdb.encoders.attached import Attached
     from vecdb.explanation import Explanation
     from vecdb.filters import BoundFilter, Expression
+    from vecdb.planner.found import Found, PartPlan
     from vecdb.query.effort import Effort
     from vecdb.query.fusion import Fusion
     from vecdb.query.query import Query
@@ -48,7 +50,8 @@ class Snapshot:
         on_damaged_index: Callable[[], None] | None = None,
         encoders: Attached | None = None,
     ) -> None:
-        self.name, self._encoders = name, encoders
+        self.name = name
+        self._encoders = encoders
         self._state = state
         self._pool = pool
         self._on_damaged_index = on_damaged_index
@@ -124,7 +127,9 @@ class Snapshot:
             order_by: order by fields, such as "size desc", instead of by score.
             after: `SearchResult.cursor` of the page before.
             allow_partial: answer although a damaged segment cannot be read; `missing` then names it.
-            **arms: fields and what is sought in each: (dimension,) numbers in a vector field, words in a text field.
+            **arms: fields and what is sought in each: (dimension,) numbers in a vector field, or a text if it has an
+                encoder; in a text field that is searched, words, by BM25; `vecdb.fulltext` tells of "phrases", +must,
+                -not and prefix*.
 
         Raises:
             InvalidInputError: an argument is wrong; DimensionMismatchError, UnknownFieldError and FilterSyntaxError
@@ -167,7 +172,7 @@ class Snapshot:
         answer = run(self._state, bound, self._pool)
         if self._on_damaged_index is not None and any(step.damaged for step in answer.steps):
             self._on_damaged_index()
-        return SearchResult(AnswerRows(self.schema, bound.columns, answer), bound.metric)
+        return SearchResult(AnswerRows(self.schema, bound.columns, answer, bound), bound.metric)
 
     def explain(self, query: Query, analyze: bool = False) -> Explanation:
         """Tell how a query is carried out: by its plan, or with `analyze` by running it and measuring each step."""
@@ -200,7 +205,11 @@ class Snapshot:
         allow_partial: bool = False,
         **vectors: Any,
     ) -> list[SearchResult]:
-        """Return, for each row of a (queries, dimension) matrix, exactly what `search` returns for it."""
+        """Return, for each row of a (queries, dimension) matrix or each of a list of texts, what `search` returns."""
+        text = text_column(self.schema, vectors)
+        if text is not None:
+            asked = texts_of(vectors[text.name], text.name)
+            return self._search_texts(text, asked, k, where, fields, exact, allow_partial)
         column, queries = self._query(vectors)
         effort = effort_of(exact, recall, ef, plan, probes)
         return self._search(column, query_matrix(column, queries, 2), k, where, fields, effort, allow_partial)
@@ -220,26 +229,33 @@ class Snapshot:
         Each page is found by a search twice as deep as the one before when that was used up, so the whole costs about
         twice what one search for all of it would. All pages come from the same state.
         """
+        bound, columns, k = self._bind(where), self._columns(fields), whole_number("k", k)
+        text = text_column(self.schema, vectors)
+        if text is not None:
+            asked = TextSearch(text, vectors[text.name])
+            return self._pages(lambda depth: asked.find(self._state, depth, bound, exact), k, columns, None, asked)
         column, query = self._query(vectors)
-        effort = effort_of(exact, recall, None, None)
-        queries, k = query_matrix(column, query, 1), whole_number("k", k)
-        return self._pages(column, queries, k, self._bind(where), self._columns(fields), effort)
+        effort, queries = effort_of(exact, recall, None, None), query_matrix(column, query, 1)
+
+        def find(depth: int) -> Found:
+            return _planner().search(self._state, column, queries, depth, bound, self._pool, effort)[0]
+
+        return self._pages(find, k, columns, column.field.metric)
 
     def _pages(
         self,
-        column: Column[Vector],
-        queries: np.ndarray,
+        find: Callable[[int], Found],
         k: int,
-        bound: BoundFilter | None,
         columns: list[Column],
-        effort: Effort,
+        metric: str | None,
+        asked: TextSearch | None = None,
     ) -> Iterator[SearchResult]:
         import numpy as np
 
         seen: set[tuple[int, int]] = set()
         depth = 2 * k
         while True:
-            (found,) = _planner().search(self._state, column, queries, depth, bound, self._pool, effort)
+            found = find(depth)
             part = np.zeros(len(found.row), np.int64) if found.part is None else found.part
             places = list(zip(part.tolist(), found.row.tolist(), strict=True))
             fresh = [at for at, place in enumerate(places) if place not in seen]
@@ -248,7 +264,7 @@ class Snapshot:
                 page, fresh = fresh[:k], fresh[k:]
                 seen.update(places[at] for at in page)
                 chosen = found.some(np.array(page))
-                yield SearchResult(FoundRows(self.schema, columns, chosen), column.field.metric)
+                yield SearchResult(FoundRows(self.schema, columns, chosen, texts=asked), metric)
             if last:
                 return
             depth *= 2
@@ -269,8 +285,8 @@ class Snapshot:
         """Ask queries both through the index and exactly, and return how good and how fast the answers are.
 
         Args:
-            queries: (queries, dimension); by default `sample` rows of the collection, each with half of another one
-                added, which is about as hard as real questions.
+            queries: (queries, dimension), or texts; by default `sample` rows of the collection, each with half of
+                another one added, which is about as hard as real questions.
             field: the vector field; not needed when there is only one.
             sample: how many.
             k: rows asked for.
@@ -295,6 +311,30 @@ class Snapshot:
         column = tuning.vector_column(self.schema, field)
         asked = tuning.questions(self._state, column, queries, whole_number("sample", sample), self._encoders)
         return tuning.Trial(self._state, column, asked, whole_number("k", k), self._bind(where), self._pool)
+
+    def _search_texts(
+        self,
+        column: Column[Text],
+        queries: Sequence[Any],
+        k: int,
+        where: str | Expression | None,
+        fields: Sequence[str] | None,
+        exact: bool,
+        allow_partial: bool,
+    ) -> list[SearchResult]:
+        k, bound, columns = whole_number("k", k), self._bind(where), self._columns(fields)
+        asked = [TextSearch(column, query) for query in queries]
+        found = [one.find(self._state, k, bound, exact, allow_partial) for one in asked]
+        self._report(found[0].plans if found else ())
+        return [
+            SearchResult(FoundRows(self.schema, columns, rows, texts=one), None)
+            for one, rows in zip(asked, found, strict=True)
+        ]
+
+    def _report(self, plans: Sequence[PartPlan]) -> None:
+        """Have a damaged index that a search met built again."""
+        if self._on_damaged_index is not None and any(plan.problem for plan in plans):
+            self._on_damaged_index()
 
     def _query(self, vectors: dict[str, Any]) -> tuple[Column[Vector], Any]:
         if len(vectors) == 1:
@@ -326,11 +366,7 @@ class Snapshot:
         bound = self._bind(where)
         columns = self._columns(fields)
         found = _planner().search(self._state, column, queries, k, bound, self._pool, effort, allow_partial)
-        if self._on_damaged_index is not None and found:
-            for plan in found[0].plans:
-                if plan.problem:
-                    self._on_damaged_index()
-                    break
+        self._report(found[0].plans if found else ())
         schema, metric = self.schema, column.field.metric
         return [SearchResult(FoundRows(schema, columns, one, asked), metric) for one in found]
 

@@ -46,7 +46,8 @@ def _plans(path: Path, expected: dict[str, str]) -> list[str]:
     """Ask through the indexes, compare the answers, and return how each part was searched."""
     with vecdb.connect(path, settings=SETTING) as database:
         items = database.collection("items")
-        for name in ("dense", "dense where", "half", "tiny", "tiny all", "short", "signs", "count"):
+        names = ("dense", "dense where", "half", "tiny", "tiny all", "short", "signs", "words", "phrase", "count")
+        for name in names:
             assert fingerprint(questions(database)[name]()) == expected[name], name
         searches = (
             items.search(dense=[1] * DENSE, ef=WIDE),
@@ -54,6 +55,7 @@ def _plans(path: Path, expected: dict[str, str]) -> list[str]:
             items.search(tiny=[1] * TINY, probes=WIDE, plan="lists"),
             items.search(short=[1] * TINY, ef=WIDE, plan="codes"),
             items.search(signs=[1] * TINY, ef=WIDE, plan="codes"),
+            items.search(body="text"),
         )
         return [plan for found in searches for plan in plans_of(found)]
 
@@ -68,8 +70,8 @@ def test_the_answers_of_the_museum_are_the_exact_ones_and_come_through_indexes(m
     assert expected["tiny all"] == expected["tiny exact"]
     assert expected["short"] == expected["short exact"]
     assert expected["signs"] == expected["signs exact"]
-    # Two segments have an index for each of five fields; the rows behind them are few.
-    assert plans.total() - plans["scan"] == 10
+    # Two segments have an index for each of six fields; the rows behind them are few.
+    assert plans.total() - plans["scan"] - plans["words in memory"] == 12
 
 
 @pytest.mark.parametrize("count", [pytest.param(40, id="40"), pytest.param(500, id="500", marks=pytest.mark.slow)])
@@ -122,13 +124,14 @@ def test_a_damaged_index_is_built_again_in_the_background(way: str, museum: Muse
         items.search(tiny=[1] * TINY)
         items.search(short=[1] * TINY)
         items.search(signs=[1] * TINY)
+        items.search(body="text")
         worker = items._index_worker
         assert worker is not None
         worker.wait(lambda: not any(told["pending_rows"] for told in items.stats()["indexes"].values()))
         indexes = items.stats()["indexes"]
 
     assert {told["pending_rows"] for told in indexes.values()} == {0}, json.dumps(indexes)
-    assert [told["problems"] for told in indexes.values()] == [[]] * 5
+    assert [told["problems"] for told in indexes.values()] == [[]] * 6
     assert not [problem for problem in vecdb.check(copy).problems if problem.severity == "derived"]
 
 

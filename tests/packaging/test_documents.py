@@ -155,20 +155,6 @@ def test_the_limits_that_the_filters_document_names_are_those_of_the_code(root: 
     assert limits in " ".join(text.split())
 
 
-def test_the_lines_of_the_encoders_document_run_as_they_stand(
-    root: Path, tmp_path: Path, environment: dict[str, str]
-) -> None:
-    (example,) = blocks((root / "docs" / "encoders.md").read_text("utf-8"), "python")
-
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", example],
-        cwd=tmp_path, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
-
-    assert run.returncode == 0, run.stderr
-    assert run.stdout == "A quiet chess engine\nBread with sourdough\n"
-
-
 def test_the_constants_that_the_indexes_document_names_have_the_values_that_it_says(root: Path) -> None:
     text = (root / "docs" / "indexes.md").read_text("utf-8")
     rows = re.findall(r"^\| `([\w.]+)\.([A-Z_]+)` \| ([\d.]+) \|", text, re.MULTILINE)
@@ -223,3 +209,20 @@ def test_no_document_tells_to_install_the_package_of_somebody_else(tracked: list
 
     assert [str(path) for path, text in texts.items() if path.name != Path(__file__).name and wrong.search(text)] == []
     assert wrong.search("pip install -U vecdb")
+
+
+def test_the_lines_of_the_encoders_document_run_as_they_stand(
+    root: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    (example,) = blocks((root / "docs" / "encoders.md").read_text("utf-8"), "python")
+
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", example],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "A quiet chess engine\nBread with sourdough\n"

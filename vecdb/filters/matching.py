@@ -27,8 +27,12 @@ Mask = NDArray[np.bool_]
 
 
 def analyzer_of(field: Text) -> Analyzer:
-    """Return what makes terms of the texts of a field, and of what is asked of them: for now the usual English one."""
-    return _usual()
+    """Return what makes terms of the texts of a field, and of what is asked of them: English where nothing is said."""
+    spec = field.fulltext
+    if spec is None:
+        return _usual()
+    known = None if spec.stop_words is True else frozenset(spec.stop_words or ())
+    return Analyzer(spec.language, known, spec.shortest)
 
 
 def text_test(text: str, field: Text) -> Callable[[pa.Array], pa.Array]:

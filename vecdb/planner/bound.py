@@ -20,8 +20,9 @@ from vecdb.query.query import Query
 from vecdb.query.scorer import Scorer
 from vecdb.query.stages import Collapse, GroupBy, OrderBy, Rank, Rescore, Stage
 from vecdb.query.value import Numbers
-from vecdb.schema.fields import Vector
+from vecdb.schema.fields import Text, Vector
 from vecdb.schema.schema import Column, Schema
+from vecdb.text_search import text_column as searched
 
 Encode = Callable[[Column[Vector], str], np.ndarray]
 """Makes a vector of a text, by the encoder of a column."""
@@ -56,6 +57,17 @@ class BoundQuery(NamedTuple):
     stages: tuple[BoundStage, ...]
     fusion: Fusion
     columns: tuple[Column, ...]
+
+    @property
+    def matched(self) -> list[tuple[Column[Text], str]]:
+        """The text columns that words are matched in, and the words, of nested queries too."""
+        found: list[tuple[Column[Text], str]] = []
+        for bound in self.arms:
+            if bound.inner is not None:
+                found += bound.inner.matched
+            if isinstance(bound.arm, Match):
+                found += [(cast("Column[Text]", column), bound.arm.text) for column in bound.columns]
+        return found
 
     @property
     def metric(self) -> str | None:
@@ -188,18 +200,19 @@ def vector_column(schema: Schema, name: str) -> Column[Vector]:
     return cast("Column[Vector]", column)
 
 
-def text_column(schema: Schema, name: str) -> Column:
-    """Return a text column by its name.
+def text_column(schema: Schema, name: str) -> Column[Text]:
+    """Return a text column that is searched by words, by its name.
 
     Raises:
         UnknownFieldError: there is no such field.
-        InvalidInputError: it is of another kind.
+        InvalidInputError: it is of another kind, or not searched by words.
 
     """
-    column = schema[name]
-    if column.field.kind != "text":
-        raise InvalidInputError(f"field {name!r} is {column.field.kind}, words are matched in texts", field=name)
-    raise InvalidInputError(f"field {name!r} has no full-text index, and none can be made yet", field=name)
+    column = searched(schema, {name: None})
+    if column is None:
+        kind = schema[name].field.kind
+        raise InvalidInputError(f"field {name!r} is {kind}, words are matched in texts", field=name)
+    return column
 
 
 def _vector(column: Column[Vector], vector: Numbers | str, encode: Encode) -> np.ndarray:

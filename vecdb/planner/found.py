@@ -181,8 +181,8 @@ def of_one_index(
 
 def _by_id(parts: Sequence[Part], part: np.ndarray, row: np.ndarray, score: np.ndarray) -> np.ndarray:
     """Return the order by score, then id."""
-    ids = take(parts, part, row, lambda owner, rows: owner.ids().take(pa.array(rows))).to_pylist()
-    return np.array(sorted(range(len(ids)), key=lambda at: (-score[at], ids[at])))
+    ids, listed = Found(parts, part, row, score).ids(), score.tolist()
+    return np.array(sorted(range(len(ids)), key=lambda at: (-listed[at], ids[at])))
 
 
 def take(

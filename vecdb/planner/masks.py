@@ -11,7 +11,9 @@ import pyarrow as pa
 
 from vecdb.filters.evaluate import BoundFilter
 from vecdb.filters.lookup import Asked, ScalarIndex
-from vecdb.planner.scalars import scalars_of
+from vecdb.filters.texts import TextWords
+from vecdb.planner.scalars import presence_of, scalars_of
+from vecdb.schema.fields import Text
 from vecdb.schema.schema import Column, Schema
 from vecdb.storage.snapshot import Part, SegmentView
 from vecdb_index.dense.allowed import Allowed
@@ -79,9 +81,22 @@ class _Source:
         )
 
     def index(self, name: str) -> ScalarIndex | None:
-        return None if self._segment is None else scalars_of(self._segment).of(self._segment, self._schema[name])
+        column = self._schema[name]
+        if isinstance(column.field, Text) and column.field.fulltext is not None:
+            return self._own_words(column)
+        return None if self._segment is None else scalars_of(self._segment).of(self._segment, column)
+
+    def _own_words(self, column: Column[Text]) -> TextWords:
+        """Return the indexes that a part has of the words of a searchable text."""
+        from vecdb.filters.matching import analyzer_of  # loads numba, which other filters do without
+
+        pieces, _ = self._part.words_of(column)
+        return TextWords(self.rows, pieces, analyzer_of(column.field), lambda: presence_of(self._part.column(column)))
 
     def has_words(self, name: str) -> bool:
+        column = self._schema[name]
+        if isinstance(column.field, Text) and column.field.fulltext is not None:
+            return True
         return self._segment is not None and scalars_of(self._segment).held(self._schema[name]) is not None
 
     def remembered(self, asked: Asked) -> np.ndarray | None:

@@ -87,7 +87,7 @@ def scalars_of(segment: Segment) -> Scalars:
 def _made(segment: Segment, column: Column) -> ScalarIndex | None:
     field = column.field
     if isinstance(field, Text):
-        return _words(segment.column(column), field, lambda: _presence(segment, column))
+        return _words(segment.column(column), field, lambda: presence_of(segment.column(column)))
     if field.kind in NUMBERS or (field.kind == "id" and pa.types.is_integer(field.arrow_type)):
         return Ordered(segment.column(column))
     if isinstance(field, Keyword):
@@ -103,6 +103,6 @@ def _words(texts: pa.Array, field: Text, presence: Callable[[], np.ndarray | Non
     return TextWords(len(texts), [(0, index_of(texts, analyzer))], analyzer, presence)
 
 
-def _presence(segment: Segment, column: Column) -> np.ndarray | None:
-    texts = segment.column(column)
+def presence_of(texts: pa.Array) -> np.ndarray | None:
+    """Return which rows of a column are not null; None: all."""
     return None if texts.null_count == 0 else np.asarray(texts.is_valid())

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, get_args
 
 from vecdb.errors import InvalidInputError
+from vecdb.schema.fulltext import FullText, fulltext_from
 from vecdb.schema.indexes import Auto, Flat, IndexSpec, index_from
 from vecdb.schema.space import Encoding, Space
 
@@ -105,11 +106,34 @@ class Id(Field):
         return pa.string() if self.type == "string" else pa.int64()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Text(Field):
-    """Prose to be read and searched by its words."""
+    """Prose to be read; with `search`, also found by its words.
+
+    `search` is True, or a `vecdb.FullText` that says how.
+    """
 
     kind: ClassVar[str] = "text"
+    search: FullText | bool | Mapping[str, Any] = False
+
+    def __post_init__(self) -> None:
+        """Turn what says how it is searched into a FullText, or False."""
+        object.__setattr__(self, "search", fulltext_from(self.search) or False)
+
+    @property
+    def fulltext(self) -> FullText | None:
+        """How it is searched by words; None: it is not."""
+        return self.search if isinstance(self.search, FullText) else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that manifests hold: as ever where it is not searched."""
+        told: dict[str, Any] = {"kind": self.kind}
+        return told if self.fulltext is None else {**told, "search": self.fulltext.to_json()}
+
+    def __repr__(self) -> str:
+        if self.fulltext is None:
+            return "Text()"
+        return "Text(search=True)" if self.fulltext == FullText() else f"Text(search={self.fulltext!r})"
 
     @cached_property
     def arrow_type(self) -> pa.DataType:
@@ -231,7 +255,6 @@ class Vector(Field):
 
     A "binary" vector has `dimension` bits, a multiple of 8, in an eighth as many bytes. It is compared by "hamming",
     the number of bits that differ, and always scanned.
-
     `encoder` makes vectors of texts: `vecdb.SentenceTransformer` or `vecdb.Encoder`. Of it only its `space` is stored.
     `source` names the text field that is encoded where a row has no vector; without one only queries are.
     """
@@ -267,6 +290,32 @@ class Vector(Field):
         self._check_bits()
         self._settle_space()
 
+    def _check_bits(self) -> None:
+        """Refuse what does not go with vectors of bits, and bits where they do not belong."""
+        if (self.dtype == "binary") != (self.metric == "hamming"):
+            fitting = "hamming" if self.dtype == "binary" else "cosine, dot or l2"
+            raise InvalidInputError(
+                f"metric {self.metric!r} does not go with dtype {self.dtype!r}, which is compared by {fitting}:"
+                " hamming counts the bits in which binary vectors differ",
+                field="metric",
+                value=self.metric,
+            )
+        if self.dtype != "binary":
+            return
+        if self.dimension % 8:
+            raise InvalidInputError(
+                f"dimension {self.dimension} of a binary vector is its number of bits, which is not a multiple of 8",
+                field="dimension",
+                value=self.dimension,
+            )
+        if not isinstance(self.index, Auto | Flat):
+            raise InvalidInputError(
+                f"index {self.spec.kind!r} does not go with binary vectors: all of their bits are compared, which is"
+                " fast and exact; leave it out, or say 'flat'",
+                field="index",
+                value=self.spec.kind,
+            )
+
     def _settle_space(self) -> None:
         """Take the space from the encoder, and check it against the rest."""
         space = Space.from_json(self.space) if isinstance(self.space, Mapping) else self.space
@@ -294,32 +343,6 @@ class Vector(Field):
     def described(self) -> Vector:
         """Return what is stored: the field without the encoder itself."""
         return self if self.encoder is None else replace(self, encoder=None)
-
-    def _check_bits(self) -> None:
-        """Refuse what does not go with vectors of bits, and bits where they do not belong."""
-        if (self.dtype == "binary") != (self.metric == "hamming"):
-            fitting = "hamming" if self.dtype == "binary" else "cosine, dot or l2"
-            raise InvalidInputError(
-                f"metric {self.metric!r} does not go with dtype {self.dtype!r}, which is compared by {fitting}:"
-                " hamming counts the bits in which binary vectors differ",
-                field="metric",
-                value=self.metric,
-            )
-        if self.dtype != "binary":
-            return
-        if self.dimension % 8:
-            raise InvalidInputError(
-                f"dimension {self.dimension} of a binary vector is its number of bits, which is not a multiple of 8",
-                field="dimension",
-                value=self.dimension,
-            )
-        if not isinstance(self.index, Auto | Flat):
-            raise InvalidInputError(
-                f"index {self.spec.kind!r} does not go with binary vectors: all of their bits are compared, which is"
-                " fast and exact; leave it out, or say 'flat'",
-                field="index",
-                value=self.spec.kind,
-            )
 
     @property
     def spec(self) -> IndexSpec:

@@ -23,6 +23,7 @@ from vecdb.schema.fields import Field, Id, Keyword, Text, Vector, field_from_jso
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from vecdb.schema.fulltext import FullText
     from vecdb.schema.indexes import IndexSpec
     from vecdb.schema.space import Space
 
@@ -155,6 +156,12 @@ class Schema:
         return tuple(cast("Column[Vector]", column) for column in self.columns if isinstance(column.field, Vector))
 
     @cached_property
+    def texts(self) -> tuple[Column[Text], ...]:
+        """The text columns that are searched by words, in order."""
+        texts = (cast("Column[Text]", column) for column in self.columns if isinstance(column.field, Text))
+        return tuple(column for column in texts if column.field.fulltext is not None)
+
+    @cached_property
     def scalars(self) -> tuple[Column, ...]:
         """The columns that are neither the id nor a vector, in order."""
         return tuple(column for column in self.columns if not isinstance(column.field, Id | Vector))
@@ -245,14 +252,20 @@ class Schema:
         columns = (replace(column, name=new) if column is target else column for column in self.columns)
         return self._of(_resourced(columns, old, new), self.next_id)
 
-    def with_index(self, name: str, index: IndexSpec | str) -> Schema:
-        """Return a schema in which the vector column is searched in another way.
+    def with_index(self, name: str, index: IndexSpec | FullText | str | bool) -> Schema:
+        """Return a schema in which a vector column, or a text column, is searched in another way.
 
         Raises:
             UnknownFieldError: there is no such column.
-            InvalidInputError: it is no vector, or there is no such kind of index.
+            InvalidInputError: it is neither, or there is no such kind of index for it.
 
         """
+        target = self[name]
+        if isinstance(target.field, Text):
+            return self._with_field(target, Text(search=cast("Any", index)))
+        if not isinstance(target.field, Vector):
+            told = f"field {name!r} is {target.field.kind}: only vectors and texts have an index"
+            raise InvalidInputError(told, field=name)
         return self._with_vector(name, "an index", index=index)
 
     def with_space(self, name: str, space: Space, source: str | None) -> Schema:
@@ -273,7 +286,9 @@ class Schema:
         target = self[name]
         if not isinstance(target.field, Vector):
             raise InvalidInputError(f"field {name!r} is {target.field.kind}: only vectors have {what}", field=name)
-        field = replace(target.field, **changes)
+        return self._with_field(target, replace(target.field, **changes))
+
+    def _with_field(self, target: Column, field: Field) -> Schema:
         columns = (replace(column, field=field) if column is target else column for column in self.columns)
         return self._of(tuple(columns), self.next_id)
 
