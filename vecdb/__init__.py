@@ -23,6 +23,7 @@ from vecdb.schema.schema import Schema
 if TYPE_CHECKING:
     from vecdb.collection import Collection
     from vecdb.database import Database, check, connect, repair, restore, warmup
+    from vecdb.facets import Facets
     from vecdb.filters import col
     from vecdb.query.arms import Like, Match, Near, Nested
     from vecdb.query.fusion import AutoFusion, Interleave, Rrf, WeightedSum
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rescore
     from vecdb.reads import Snapshot
     from vecdb.results import Hit, SearchResult, WriteResult
+    from vecdb.scans import Scan
 
 _LAZY = {
     "AutoFusion": "vecdb.query.fusion",
@@ -48,7 +50,9 @@ _LAZY = {
     "Collapse": "vecdb.query.stages",
     "Collection": "vecdb.collection",
     "Database": "vecdb.database",
+    "Facets": "vecdb.facets",
     "Hit": "vecdb.results",
+    "Scan": "vecdb.scans",
     "SearchResult": "vecdb.results",
     "Snapshot": "vecdb.reads",
     "WriteResult": "vecdb.results",
@@ -68,6 +72,7 @@ __all__ = [
     "Collapse",
     "Collection",
     "Database",
+    "Facets",
     "Flat",
     "Float64",
     "Funnel",
@@ -89,6 +94,7 @@ __all__ = [
     "Query",
     "Rescore",
     "Rrf",
+    "Scan",
     "Schema",
     "SearchResult",
     "Settings",
