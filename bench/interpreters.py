@@ -12,14 +12,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bench import libraries, systems
+from bench import libraries, systems, texts
 from bench.checkout import ROOT, child_environment
 
 # Systems that the peers' environment is for; all others run beside vecdb.
 PEERS = tuple(
     name
-    for name in dict.fromkeys([*libraries.names(), *systems.names()])
-    if name in ("zvec", "zvec-int8", "qdrant-edge") or (name in libraries.names() and name != "vecdb")
+    for name in dict.fromkeys([*libraries.names(), *systems.names(), *texts.names()])
+    if name in ("zvec", "zvec-int8", "qdrant-edge")
+    or (name in (*libraries.names(), *texts.names()) and name != "vecdb")
 )
 
 _PROBE = """
@@ -49,7 +50,7 @@ class Interpreters:
 
     def importable(self, system: str) -> bool:
         """Tell whether the package behind a system is installed where it would run; a reference has none."""
-        package = libraries.package(system) or systems.package(system)
+        package = libraries.package(system) or systems.package(system) or texts.package(system)
         return package is None or package in self._installed[self.of(system)]
 
     def peer_versions(self) -> dict[str, str] | None:
@@ -67,9 +68,9 @@ class Interpreters:
 
     @cached_property
     def _installed(self) -> Mapping[str, list[str]]:
-        names = [*systems.names(), *libraries.names()]
+        names = [*systems.names(), *libraries.names(), *texts.names()]
         packages = sorted(
-            {found for name in names for found in (systems.package(name), libraries.package(name)) if found}
+            {found for name in names for of in (systems, libraries, texts) if (found := of.package(name)) is not None}
         )
         return {python: _ask(python, _PROBE, *packages) for python in {self.of(name) for name in names}}
 

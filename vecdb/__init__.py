@@ -16,24 +16,32 @@ from typing import TYPE_CHECKING, Any
 from vecdb import errors
 from vecdb.__about__ import __version__
 from vecdb.config import Settings
-from vecdb.schema.fields import Bool, Float64, Id, Int64, Json, Keyword, Text, Timestamp, Vector
+from vecdb.schema.fields import Bool, Float64, Geo, Id, Int64, Json, Keyword, Text, Timestamp, Vector
+from vecdb.schema.fulltext import FullText
 from vecdb.schema.indexes import Auto, Binary, Flat, Funnel, Hnsw, Ivf
 from vecdb.schema.schema import Schema
 
 if TYPE_CHECKING:
     from vecdb.collection import Collection
     from vecdb.database import Database, check, connect, repair, restore, warmup
+    from vecdb.encoders import Encoder, SentenceTransformer, Space
     from vecdb.facets import Facets
     from vecdb.filters import col
+    from vecdb.query import formula
     from vecdb.query.arms import Like, Match, Near, Nested
     from vecdb.query.fusion import AutoFusion, Interleave, Rrf, WeightedSum
     from vecdb.query.query import Query
-    from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rescore
+    from vecdb.query.scorer import CrossEncoder, Scorer
+    from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore
     from vecdb.reads import Snapshot
     from vecdb.results import Hit, SearchResult, WriteResult
     from vecdb.scans import Scan
 
 _LAZY = {
+    "Rank": "vecdb.query.stages",
+    "Scorer": "vecdb.query.scorer",
+    "CrossEncoder": "vecdb.query.scorer",
+    "formula": "vecdb.query",
     "AutoFusion": "vecdb.query.fusion",
     "WeightedSum": "vecdb.query.fusion",
     "Interleave": "vecdb.query.fusion",
@@ -50,11 +58,14 @@ _LAZY = {
     "Collapse": "vecdb.query.stages",
     "Collection": "vecdb.collection",
     "Database": "vecdb.database",
+    "Encoder": "vecdb.encoders",
     "Facets": "vecdb.facets",
     "Hit": "vecdb.results",
     "Scan": "vecdb.scans",
     "SearchResult": "vecdb.results",
+    "SentenceTransformer": "vecdb.encoders",
     "Snapshot": "vecdb.reads",
+    "Space": "vecdb.encoders",
     "WriteResult": "vecdb.results",
     "check": "vecdb.database",
     "col": "vecdb.filters",
@@ -71,11 +82,15 @@ __all__ = [
     "Bool",
     "Collapse",
     "Collection",
+    "CrossEncoder",
     "Database",
+    "Encoder",
     "Facets",
     "Flat",
     "Float64",
+    "FullText",
     "Funnel",
+    "Geo",
     "GroupBy",
     "Hit",
     "Hnsw",
@@ -92,13 +107,17 @@ __all__ = [
     "Nested",
     "OrderBy",
     "Query",
+    "Rank",
     "Rescore",
     "Rrf",
     "Scan",
     "Schema",
+    "Scorer",
     "SearchResult",
+    "SentenceTransformer",
     "Settings",
     "Snapshot",
+    "Space",
     "Text",
     "Timestamp",
     "Vector",
@@ -109,6 +128,7 @@ __all__ = [
     "col",
     "connect",
     "errors",
+    "formula",
     "repair",
     "restore",
     "warmup",

@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from vecdb.errors import DimensionMismatchError, InvalidInputError
 from vecdb.query.effort import RECALL, USUAL, Effort
+from vecdb.schema.blame import shown
 from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from vecdb.encoders.attached import Attached
 
 WIDEST = 10_000
 """The most candidates that a walk may be asked to keep, and the most lists that a search may be asked to read."""
@@ -57,7 +61,15 @@ def _for_kernels(array: np.ndarray) -> np.ndarray:
 
 
 def query_matrix(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
-    """Return queries as a (q, d) matrix of what the kernels want, or say what is wrong with them."""
+    """Return queries as a (q, d) matrix of what the kernels want, or say what is wrong with them.
+
+    Of binary vectors it has d / 8 bytes a query.
+    """
+    return _bits(column, query, axes) if column.field.dtype == "binary" else _numbers(column, query, axes)
+
+
+def _numbers(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
+    """Return queries for a field of numbers."""
     import numpy as np
 
     field = column.field
@@ -94,6 +106,69 @@ def query_matrix(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
         row = int(np.flatnonzero(~converted.any(axis=1))[0])
         raise InvalidInputError(f"query {row} for {name!r} is all zeros: its cosine is undefined", field=name, row=row)
     return _for_kernels(converted)
+
+
+def _bits(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
+    """Return queries for a field of binary vectors, given as its rows are."""
+    import numpy as np
+
+    from vecdb.schema.binary_vectors import packed
+    from vecdb.schema.blame import AskedBlame
+
+    name, blame = column.name, AskedBlame(column.name)
+    asked = [query] if axes == 1 else query if isinstance(query, list | tuple) else np.asarray(query)
+    if isinstance(asked, np.ndarray) and asked.ndim != 2:
+        shape = f"has shape {asked.shape}, expected (queries, dimension)"
+        raise InvalidInputError(f"the query for {name!r} {shape}", field=name)
+    found, present = packed(asked, column.field, blame)
+    if present is not None:
+        raise blame.error(int(present.argmin()), "it is None")
+    return found
+
+
+def texts_of(queries: Any, name: str) -> list[Any]:
+    """Return the questions of a batch, in a list; each is checked when it is asked.
+
+    Raises:
+        InvalidInputError: it is no list of questions.
+
+    """
+    if isinstance(queries, str) or not isinstance(queries, Iterable):
+        raise InvalidInputError(f"the queries for {name!r} are {queries!r:.200}, expected a list of texts", field=name)
+    return [query.as_py() if hasattr(query, "as_py") else query for query in queries]
+
+
+def as_vectors(column: Column[Vector], query: Any, encoders: Attached | None) -> Any:
+    """Return the vector of a text, the (texts, dimension) matrix of several, or the query itself.
+
+    Raises:
+        InvalidInputError: the query is text, and the column has no encoder at hand.
+        EncoderError: the encoder failed.
+
+    """
+    if getattr(getattr(query, "dtype", None), "kind", "O") in "fiub":
+        return query
+    texts = [query] if isinstance(query, str) else _texts(query)
+    if texts is None:
+        return query
+    if encoders is None:
+        raise InvalidInputError(
+            f"the query {shown(texts[0])} for {column.name!r} is text, and there is no encoder here", field=column.name
+        )
+    made = encoders.needed(column, f"the query {shown(texts[0])}").queries(texts)
+    return made[0] if isinstance(query, str) else made
+
+
+def _texts(query: Any) -> list[str] | None:
+    """Return the texts of a list, or of a column of any library; None when it is none of text."""
+    if not isinstance(query, list | tuple):
+        unpack = next((name for name in ("to_pylist", "tolist", "to_list") if hasattr(query, name)), None)
+        if unpack is None:
+            return None
+        query = getattr(query, unpack)()
+    if not isinstance(query, list | tuple) or not query or not isinstance(query[0], str):
+        return None
+    return list(query) if all(isinstance(text, str) for text in query) else None
 
 
 def effort_of(exact: bool, recall: float | None, ef: int | None, plan: str | None, probes: int | None = None) -> Effort:

@@ -5,33 +5,44 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vecdb.row_values import listed, value_of, values
 from vecdb.schema.schema import Column, Schema
+from vecdb.text_search import TextSearch
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
+    from vecdb.highlights import Highlight
+    from vecdb.planner.bound import BoundQuery
     from vecdb.planner.found import Found
     from vecdb.planner.run import Answer
     from vecdb.query.query import Query
-    from vecdb.storage.snapshot import Part
 
 FEW = 64
 """Up to so many hits have their fields read one by one: Arrow's take costs as much as twenty values."""
 
 
 class FoundRows:
-    """Ranked rows and the columns to show of them, as `vecdb.results.Rows`; `asked` gives the query they answer."""
+    """Ranked rows and the columns to show of them, as `vecdb.results.Rows`.
 
-    __slots__ = ("_asked", "_columns", "_found", "_schema", "missing", "scores")
+    `asked` gives the query that they answer, `texts` is what was asked of texts.
+    """
+
+    __slots__ = ("_asked", "_columns", "_found", "_schema", "_texts", "missing", "scores")
 
     def __init__(
-        self, schema: Schema, columns: Sequence[Column], found: Found, asked: Callable[[], Query] | None = None
+        self,
+        schema: Schema,
+        columns: Sequence[Column],
+        found: Found,
+        asked: Callable[[], Query] | None = None,
+        texts: TextSearch | None = None,
     ) -> None:
         self._schema = schema
         self._columns = columns
         self._found = found
         self._asked = asked
+        self._texts = texts
         self.scores = found.score
         self.missing = found.missing
 
@@ -59,6 +70,10 @@ class FoundRows:
         """Return how the rows were found."""
         found = self._found
         return {"parts": [plan._asdict() for plan in found.plans], "codes_compared": found.reads}
+
+    def highlights(self, length: int) -> list[dict[str, Highlight]]:
+        """Return what of the texts has the words."""
+        return [{} for _ in self.scores] if self._texts is None else self._texts.highlights(self._found, length)
 
     def arms(self) -> list[tuple[str, list[int], list[float]]]:
         """Return what each of several arms says."""
@@ -89,21 +104,30 @@ class FoundRows:
             arrays = [
                 self._found.take(lambda part, rows, column=column: values(part, column, rows)) for column in columns
             ]
-        return pa.table(arrays, names=[column.name for column in columns])
+        return pa.table(arrays, schema=pa.schema([column.arrow_field for column in columns]))
 
 
 class AnswerRows(FoundRows):
     """The rows that a query with stages or several arms found."""
 
-    __slots__ = ("_answer",)
+    __slots__ = ("_answer", "_bound")
 
-    def __init__(self, schema: Schema, columns: Sequence[Column], answer: Answer) -> None:
+    def __init__(self, schema: Schema, columns: Sequence[Column], answer: Answer, bound: BoundQuery) -> None:
         super().__init__(schema, columns, answer.candidates.found()._replace(missing=answer.missing))
         self._answer = answer
+        self._bound = bound
 
     def explain(self) -> dict[str, Any]:
         """Return how the rows were found."""
         return {"steps": [step.to_json() for step in self._answer.steps]}
+
+    def highlights(self, length: int) -> list[dict[str, Highlight]]:
+        """Return what of the texts has the words that any arm matches."""
+        out: list[dict[str, Highlight]] = [{} for _ in self.scores]
+        for column, text in self._bound.matched:
+            for hit, told in zip(out, TextSearch(column, text).highlights(self._found, length), strict=True):
+                hit |= {name: found for name, found in told.items() if found.spans or name not in hit}
+        return out
 
     def arms(self) -> list[tuple[str, list[int], list[float]]]:
         """Return what each of several arms says."""
@@ -117,50 +141,3 @@ class AnswerRows(FoundRows):
     def cursor(self) -> str | None:
         """Return where the next page begins."""
         return self._answer.cursor()
-
-
-def values(part: Part, column: Column, rows: np.ndarray) -> pa.Array:
-    """Return the values of some rows of a part, vectors too."""
-    import numpy as np
-    import pyarrow as pa
-
-    if column.field.kind != "vector":
-        return part.take(column, rows)
-    held = part.vectors(column)
-    if held is None:
-        list_type = column.field.arrow_type  # with zeros under the nulls, as everywhere: pa.nulls has nulls there too
-        zeros = np.zeros(len(rows) * list_type.list_size, list_type.value_type.to_pandas_dtype())
-        nowhere = pa.array(np.ones(len(rows), bool))
-        return pa.FixedSizeListArray.from_arrays(pa.array(zeros, list_type.value_type), type=list_type, mask=nowhere)
-    matrix, present, _ = held
-    chosen = np.ascontiguousarray(matrix[rows]).reshape(-1)
-    mask = None if present is None else pa.array(~present[rows])
-    return pa.FixedSizeListArray.from_arrays(
-        pa.array(chosen, column.field.arrow_type.value_type), type=column.field.arrow_type, mask=mask
-    )
-
-
-def listed(column: Column, array: pa.ChunkedArray) -> list[Any]:
-    """Return values as Python objects: vectors as NumPy arrays, JSON parsed, everything else as Arrow makes it."""
-    if column.field.kind == "json":
-        from orjson import loads
-
-        return [None if text is None else loads(text) for text in array.to_pylist()]
-    if column.field.kind != "vector":
-        return array.to_pylist()
-    return [None if value.values is None else value.values.to_numpy() for value in array]
-
-
-def value_of(part: Part, column: Column, row: int) -> Any:
-    """Return one value as a Python object; a vector is a copy."""
-    if column.field.kind == "json":
-        from orjson import loads
-
-        text = part.value(column, row)
-        return None if text is None else loads(text)
-    if column.field.kind != "vector":
-        return part.value(column, row)
-    held = part.vectors(column)
-    if held is None or (held[1] is not None and not held[1][row]):
-        return None
-    return held[0][row].copy()

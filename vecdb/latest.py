@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from vecdb.explanation import Explanation
     from vecdb.facets import Facets
     from vecdb.filters import Expression
     from vecdb.query.arms import Strategy
@@ -74,6 +75,10 @@ class LatestReads:
     def run(self, query: Query) -> SearchResult:
         """Answer a query, a value that says everything; see `Snapshot.run`."""
         return self.snapshot().run(query)
+
+    def explain(self, query: Query, analyze: bool = False) -> Explanation:
+        """Tell how a query is carried out, with `analyze` by running it; see `Snapshot.explain`."""
+        return self.snapshot().explain(query, analyze)
 
     def run_batch(self, queries: Sequence[Query]) -> list[SearchResult]:
         """Answer several queries at once, from one state; see `Snapshot.run_batch`."""

@@ -6,16 +6,18 @@ that it maps stay readable although they may have been removed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self, cast, overload
 
-from vecdb.arguments import effort_of, query_matrix, whole_number
+from vecdb.arguments import as_vectors, effort_of, query_matrix, whole_number
 from vecdb.errors import InvalidInputError
-from vecdb.hits import FoundRows, value_of
+from vecdb.hits import FoundRows
 from vecdb.results import RecallReport, SearchResult
+from vecdb.row_values import value_of
 from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column, Schema
 from vecdb.wider_reads import WiderReads
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from vecdb.encoders.attached import Attached
+    from vecdb.explanation import Explanation
     from vecdb.filters import BoundFilter, Expression
     from vecdb.planner.bound import BoundQuery
     from vecdb.query.effort import Effort
@@ -42,8 +46,10 @@ class Snapshot(WiderReads):
         state: State,
         pool: ThreadPoolExecutor | None,
         on_damaged_index: Callable[[], None] | None = None,
+        encoders: Attached | None = None,
     ) -> None:
         self.name = name
+        self._encoders = encoders
         self._state = state
         self._pool = pool
         self._on_damaged_index = on_damaged_index
@@ -119,7 +125,9 @@ class Snapshot(WiderReads):
             order_by: order by fields, such as "size desc", instead of by score.
             after: `SearchResult.cursor` of the page before.
             allow_partial: answer although a damaged segment cannot be read; `missing` then names it.
-            **arms: fields and what is sought in each: (dimension,) numbers in a vector field, words in a text field.
+            **arms: fields and what is sought in each: (dimension,) numbers in a vector field, or a text if it has an
+                encoder; in a text field that is searched, words, by BM25; `vecdb.fulltext` tells of "phrases", +must,
+                -not and prefix*.
 
         Raises:
             InvalidInputError: an argument is wrong; DimensionMismatchError, UnknownFieldError and FilterSyntaxError
@@ -159,17 +167,26 @@ class Snapshot(WiderReads):
         bound = self._bound_query(query)
         return self._result(bound, run(self._state, bound, self._pool))
 
+    def explain(self, query: Query, analyze: bool = False) -> Explanation:
+        """Tell how a query is carried out: by its plan, or with `analyze` by running it and measuring each step."""
+        from vecdb.explanation import Explanation
+        from vecdb.planner.explain import planned
+        from vecdb.planner.run import run
+
+        bound = self._bound_query(query)
+        if not analyze:
+            return Explanation(query, self.count(), planned(self._state, bound), False)
+        begun = time.perf_counter()
+        answer = run(self._state, bound, self._pool)
+        return Explanation(query, self.count(), answer.steps, True, 1e3 * (time.perf_counter() - begun))
+
     def _bound_query(self, query: Query) -> BoundQuery:
         from vecdb.planner.bound import bind_query
 
         return bind_query(query, self.schema, self._encoded)
 
     def _encoded(self, column: Column[Vector], text: str) -> np.ndarray:
-        raise InvalidInputError(
-            f"the query for {column.name!r} is the text {text[:40]!r}, and the field has no encoder for texts",
-            field=column.name,
-            value=text,
-        )
+        return as_vectors(column, text, self._encoders)
 
     def recall(
         self,
@@ -187,8 +204,8 @@ class Snapshot(WiderReads):
         """Ask queries both through the index and exactly, and return how good and how fast the answers are.
 
         Args:
-            queries: (queries, dimension); by default `sample` rows of the collection, each with half of another one
-                added, which is about as hard as real questions.
+            queries: (queries, dimension), or texts; by default `sample` rows of the collection, each with half of
+                another one added, which is about as hard as real questions.
             field: the vector field; not needed when there is only one.
             sample: how many.
             k: rows asked for.
@@ -211,15 +228,15 @@ class Snapshot(WiderReads):
         from vecdb import tuning
 
         column = tuning.vector_column(self.schema, field)
-        asked = tuning.questions(self._state, column, queries, whole_number("sample", sample))
+        asked = tuning.questions(self._state, column, queries, whole_number("sample", sample), self._encoders)
         return tuning.Trial(self._state, column, asked, whole_number("k", k), self._bind(where), self._pool)
 
     def _query(self, vectors: dict[str, Any]) -> tuple[Column[Vector], Any]:
         if len(vectors) == 1:
             for name, value in vectors.items():
-                column = self.schema[name]
+                column = cast("Column[Vector]", self.schema[name])
                 if column.field.kind == "vector":
-                    return cast("Column[Vector]", column), value
+                    return column, as_vectors(column, value, self._encoders)
         known = ", ".join(repr(column.name) for column in self.schema.vectors) or "none"
         if len(vectors) != 1:
             given = ", ".join(map(repr, vectors)) or "none"
@@ -244,11 +261,8 @@ class Snapshot(WiderReads):
         bound = self._bind(where)
         columns = self._columns(fields)
         found = _planner().search(self._state, column, queries, k, bound, self._pool, effort, allow_partial)
-        if self._on_damaged_index is not None and found:
-            for plan in found[0].plans:
-                if plan.problem:
-                    self._on_damaged_index()
-                    break
+        if found and any(plan.problem for plan in found[0].plans):
+            self._damaged()
         schema, metric = self.schema, column.field.metric
         return [SearchResult(FoundRows(schema, columns, one, asked), metric) for one in found]
 

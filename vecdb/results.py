@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+    from vecdb.highlights import Highlight
+
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
@@ -91,6 +93,10 @@ class Rows(Protocol):
         """Return the fields that were asked for, by name, as Python values."""
         ...
 
+    def highlights(self, length: int) -> list[dict[str, Highlight]]:
+        """Return, for each row, what of the texts that were searched has the words, by field."""
+        ...
+
     def explain(self) -> dict[str, Any]:
         """Return how the rows were found."""
         ...
@@ -111,9 +117,9 @@ class Rows(Protocol):
 class SearchResult:
     """The hits of one query, best first.
 
-    `score`: higher is better: cosine, dot product, or minus the squared Euclidean distance. `distance` keeps the
-    metric's own direction: 1 - cosine, minus the dot product, or the squared Euclidean distance; None where the
-    score is not that of one vector field, as with words, or several arms.
+    `score`: higher is better: cosine, dot product, or minus the squared Euclidean or the Hamming distance, or
+    BM25 of words. `distance` keeps the metric's own direction: 1 - cosine, minus the dot product, the squared Euclidean
+    or the Hamming distance; None where the score is not that of one vector field, as with words, or several arms.
     """
 
     def __init__(self, rows: Rows, metric: str | None) -> None:
@@ -149,6 +155,15 @@ class SearchResult:
         """The hits by groups, those of the best hit first; None where the query does not group."""
         told = self._rows.groups()
         return None if told is None else [Group(value, self._hits[first:last]) for value, first, last in told]
+
+    def highlights(self, length: int = 160) -> list[dict[str, Highlight]]:
+        """Return, for each hit of a search by words, the part of the text that has most of them, by field.
+
+        Args:
+            length: characters of a part, about.
+
+        """
+        return self._rows.highlights(length)
 
     @cached_property
     def _ids(self) -> pa.Table:
@@ -202,8 +217,8 @@ class SearchResult:
         table = self._ids.append_column("score", pa.array(self.scores))
         if self.distances is not None:
             table = table.append_column("distance", pa.array(self.distances))
-        for name, column in zip(self._fields.column_names, self._fields.columns, strict=True):
-            table = table.append_column(name, column)
+        for shown, column in zip(self._fields.schema, self._fields.columns, strict=True):
+            table = table.append_column(shown, column)
         return table
 
     def to_pandas(self) -> pd.DataFrame:

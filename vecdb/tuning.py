@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vecdb.arguments import query_matrix
+from vecdb.arguments import as_vectors, query_matrix
 from vecdb.errors import InvalidInputError
 from vecdb.planner import dense
 from vecdb.planner.route import any_searcher
@@ -21,6 +21,7 @@ from vecdb_index.dense import calibrate
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
+    from vecdb.encoders.attached import Attached
     from vecdb.filters import BoundFilter
     from vecdb.planner.found import Found
     from vecdb.storage.snapshot import State
@@ -78,7 +79,9 @@ def vector_column(schema: Schema, name: str | None) -> Column[Vector]:
     return schema.vectors[0]
 
 
-def questions(state: State, column: Column[Vector], given: Any, sample: int) -> np.ndarray:
+def questions(
+    state: State, column: Column[Vector], given: Any, sample: int, encoders: Attached | None = None
+) -> np.ndarray:
     """Return what is asked: the user's own queries, or rows of the collection, each with half of another one added.
 
     Raises:
@@ -86,10 +89,14 @@ def questions(state: State, column: Column[Vector], given: Any, sample: int) -> 
 
     """
     if given is not None:
-        asked = query_matrix(column, given, 2)
+        asked = query_matrix(column, as_vectors(column, given, encoders), 2)
         if len(asked) == 0:
             raise InvalidInputError("queries is empty: give at least one, or none at all for rows of the collection")
         return asked
+    if column.field.dtype == "binary":
+        rows = _sampled(state, column, sample)
+        if len(rows):
+            return rows  # every search of them is exact: what is asked does not matter
     rows = _sampled(state, column, 2 * sample)
     if len(rows) == 0:
         raise InvalidInputError(f"no row has a vector in {column.name!r}: there is nothing to ask for", field="queries")
@@ -112,7 +119,8 @@ def _sampled(state: State, column: Column[Vector], count: int) -> np.ndarray:
         places.append((matrix, np.flatnonzero(mask if present is None else mask & present)))
     total = sum(len(rows) for _, rows in places)
     chosen = np.random.default_rng(total).permutation(total)[:count]
-    found, before = [np.empty((0, column.field.dimension), column.field.arrow_type.value_type.to_pandas_dtype())], 0
+    held = column.field.arrow_type
+    found, before = [np.empty((0, held.list_size), held.value_type.to_pandas_dtype())], 0
     for matrix, rows in places:
         mine = chosen[(chosen >= before) & (chosen < before + len(rows))] - before
         found.append(matrix[rows[mine]])

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from vecdb.arguments import effort_of, query_matrix, whole_number
+from vecdb.arguments import effort_of, query_matrix, texts_of, whole_number
 from vecdb.errors import InvalidInputError
 from vecdb.hits import AnswerRows, FoundRows
 from vecdb.results import SearchResult
 from vecdb.scans import Scan
-from vecdb.schema.fields import Vector
+from vecdb.schema.fields import Text, Vector
 from vecdb.schema.schema import Column, Schema
+from vecdb.text_search import TextSearch, text_column
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +79,7 @@ class WiderReads:
         allow_partial: bool = False,
         **vectors: Any,
     ) -> list[SearchResult]:
-        """Return, for each row of a (queries, dimension) matrix, exactly what `search` returns for it.
+        """Return, for each row of a (queries, dimension) matrix, or each text, what `search` returns for it.
 
         Queries with the same filter are answered together: its rows are found and read once.
 
@@ -92,7 +93,7 @@ class WiderReads:
             probes: as in `search`.
             plan: as in `search`.
             allow_partial: as in `search`.
-            **vectors: one vector field's name and the matrix.
+            **vectors: one field's name and the matrix, or the texts.
 
         Raises:
             InvalidInputError: an argument is wrong, or there are not as many filters as queries.
@@ -101,6 +102,9 @@ class WiderReads:
         """
         from vecdb.planner.batch import Ask, Questions
 
+        text = text_column(self.schema, vectors)
+        if text is not None:
+            return self._search_texts(text, vectors[text.name], k, where, fields, exact, allow_partial)
         column, given = self._query(vectors)
         effort, k = effort_of(exact, recall, ef, plan, probes), whole_number("k", k)
         queries, columns = query_matrix(column, given, 2), self._columns(fields)
@@ -122,6 +126,29 @@ class WiderReads:
                 break
         schema, metric = self.schema, column.field.metric
         return [SearchResult(FoundRows(schema, columns, one), metric) for one in found]
+
+    def _search_texts(
+        self,
+        column: Column[Text],
+        queries: Any,
+        k: int,
+        where: Any,
+        fields: Sequence[str] | None,
+        exact: bool,
+        allow_partial: bool,
+    ) -> list[SearchResult]:
+        k, columns = whole_number("k", k), self._columns(fields)
+        asked = [TextSearch(column, query) for query in texts_of(queries, column.name)]
+        found = [
+            one.find(self._state, k, self._bind(passing), exact, allow_partial)
+            for one, passing in zip(asked, _filters(where, len(asked)), strict=True)
+        ]
+        if any(plan.problem for one in found for plan in one.plans):
+            self._damaged()
+        return [
+            SearchResult(FoundRows(self.schema, columns, rows, texts=one), None)
+            for one, rows in zip(asked, found, strict=True)
+        ]
 
     def run_batch(self, queries: Sequence[Query]) -> list[SearchResult]:
         """Return what `run` answers to each of several queries; all see the same state.
@@ -368,7 +395,7 @@ class WiderReads:
     def _result(self, bound: BoundQuery, answer: Answer) -> SearchResult:
         if any(step.damaged for step in answer.steps):
             self._damaged()
-        return SearchResult(AnswerRows(self.schema, bound.columns, answer), bound.metric)
+        return SearchResult(AnswerRows(self.schema, bound.columns, answer, bound), bound.metric)
 
     def _damaged(self) -> None:
         """Have damaged indexes built again."""

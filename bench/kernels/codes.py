@@ -95,16 +95,18 @@ def _fourbit(matrix: np.ndarray) -> list[Subject]:
 
 
 def _product(matrix: np.ndarray) -> list[Subject]:
-    from vecdb_index.codes.product import ProductCoder
     from vecdb_index.dense import flat
-    from vecdb_index.kernels.product import scan
+    from vecdb_index.dense.heaps import Heaps
+    from vecdb_index.dense.ivf.codings.coding import Listed
+    from vecdb_index.dense.ivf.codings.product import ProductLists
 
-    norms, parts = flat.norms(matrix), matrix.shape[1] // 8
-    coder = ProductCoder.fit(matrix, "l2", norms, parts=parts, rows=np.arange(2000))
-    codes, out = np.empty((len(matrix), coder.width), np.uint8), np.empty(len(matrix), np.float32)
-    coder.encode(matrix, norms, np.arange(len(matrix)), codes)
-    table = coder.tables(matrix[:1])[0]
-    return [(f"product codes, {parts} bytes", partial(scan, codes, table, NO_ROWS, 0, len(matrix), out))]
+    count, mean = len(matrix), matrix.mean(axis=0)[None]
+    order, offsets = np.arange(count, dtype=np.uint32), np.array([0, count])
+    lists = ProductLists.make(Listed(matrix, "l2", flat.norms(matrix), order, np.zeros(count, np.int32), mean), None)
+    heaps, first, one = Heaps.empty(1, 20), np.zeros(1, np.uint32), np.array([0, 1])
+    room = np.empty(count + 1, np.int64), np.zeros(1, np.int64), heaps.keys, heaps.states
+    given = first, one, first, order, offsets, np.empty(0, np.uint8), 0, 1, *room
+    return [(f"product codes, {lists.codes.shape[1]} bytes", partial(lists.scan(matrix[:1]), *given))]
 
 
 def _bits(matrix: np.ndarray) -> list[Subject]:

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from vecdb_index.dense.ivf.index import Ivf
     from vecdb_index.dense.plan import Kind, Plan
     from vecdb_index.dense.signs import Signs
+    from vecdb_index.inverted.index import Inverted
     from vecdb_index.types import Answers
 
 Index: TypeAlias = "Graph | Ivf | Funnel | Signs"
+Stored: TypeAlias = "Index | Inverted"
 Progress = Callable[[int, int], None]
 
-HNSW, IVF, FUNNEL, BINARY = "hnsw", "ivf", "funnel", "binary"
+HNSW, IVF, FUNNEL, BINARY, TEXT = "hnsw", "ivf", "funnel", "binary", "text"
 
 GRAPH_ROWS = 4096
 """Rows from which `auto` builds an index. Below, a scan takes no longer than what surrounds it."""
@@ -172,7 +174,7 @@ def _built(
     return graph_of(matrix, metric, norms, **given, pool=pool, progress=progress)
 
 
-def of(kind: str, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> Index:
+def of(kind: str, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> Stored:
     """Return the index that had these arrays and settings; not yet checked."""
     if kind == HNSW:
         from vecdb_index.dense.hnsw.graph import Graph
@@ -190,18 +192,26 @@ def of(kind: str, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any
         from vecdb_index.dense.signs import Signs
 
         return Signs.of(arrays, settings)
+    if kind == TEXT:
+        from vecdb_index.inverted.index import Inverted
+
+        return Inverted.of(arrays, settings)
     raise ValueError(f"no index is called {kind!r}")
 
 
-def problems(index: Index) -> list[str]:
+def problems(index: Stored) -> list[str]:
     """Return what is wrong with an index, a sentence each; kernels may only be given one without any."""
     from vecdb_index.dense import funnel, signs
     from vecdb_index.dense.hnsw.check import problems as of_graph
     from vecdb_index.dense.hnsw.graph import Graph
     from vecdb_index.dense.ivf.check import problems as of_lists
+    from vecdb_index.inverted.check import problems as of_words
+    from vecdb_index.inverted.index import Inverted
 
     if isinstance(index, Graph):
         return of_graph(index)
+    if isinstance(index, Inverted):
+        return of_words(index)
     if isinstance(index, funnel.Funnel):
         return funnel.problems(index)
     return signs.problems(index) if isinstance(index, signs.Signs) else of_lists(index)

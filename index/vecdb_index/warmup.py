@@ -1,7 +1,8 @@
 """Compiling ahead of the first search.
 
-The first search of a dtype compiles its kernels, which takes seconds; numba's cache keeps them for every
-later process on the machine (beside the package, or in the user's cache folder, or in NUMBA_CACHE_DIR).
+The first search of a dtype compiles its kernels, which takes seconds, and so does the first build of each kind of
+index; numba's cache keeps them for every later process on the machine (beside the package, or in the user's cache
+folder, or in NUMBA_CACHE_DIR).
 """
 
 import importlib
@@ -9,25 +10,42 @@ from collections.abc import Callable
 
 from vecdb_index.kernels.names import cached
 
-# Modules of kernels, by the dtype whose first search imports them, and the element type in their names.
-_MODULES = {"float32": ("dense", "float32"), "float16": ("half", "uint16"), "int8": ("int8", "int8")}
 _KERNELS = ("scan", "scan_batch", "norms")
-_QUERY = "query"
-_GRAPHS = ("codes", "graph", "reach", "consolidate")
+# Modules of kernels, by the dtype whose first search imports them, the element type in their names, and the kernels.
+_MODULES = {
+    "float32": ("dense", "float32", _KERNELS),
+    "float16": ("half", "uint16", _KERNELS),
+    "int8": ("int8", "int8", _KERNELS),
+    "binary": ("bits", "uint8", ("hamming", "hamming_batch")),
+}
 _LETTERS = {"float32": "f", "float16": "H", "int8": "b"}
+_USUAL = {"queries": ("query",), "graphs": ("codes", "graph", "reach", "consolidate")}
+_OTHERS = {
+    "inverted files": ("kmeans", "ivf_scalar"),
+    "4-bit codes": ("fourbit", "ivf_fourbit"),
+    "product codes": ("ivf_product",),
+    "rabitq codes": ("rotation", "rabitq", "rabitq_encode", "ivf_rabitq"),
+    "funnels": ("funnel",),
+    "fusions": ("fuse", "worth"),
+    "texts": ("inverted", "postings", "phrase", "terms"),
+}
 
 
 def warmup(progress: Callable[[str, int, int], None] | None = None) -> None:
-    """Compile, or load, the kernels of all dtypes, and those that build graphs and walk through them.
+    """Compile, or load, all kernels: those of searches and graphs first, then those of the other kinds of index.
+
+    What was compiled when this is interrupted stays compiled.
 
     Args:
         progress: called with (what comes next, how many are done, how many there are), and at the end with
             ("", n, n).
 
     """
-    steps = [(dtype, _importing(module)) for dtype, (module, _) in _MODULES.items()]
-    steps += [("queries", _importing(_QUERY)), ("graphs", _importing(*_GRAPHS))]
-    steps += [(f"graphs of {dtype}", _answering(letter)) for dtype, letter in _LETTERS.items()]
+    steps = [(dtype, _importing(module)) for dtype, (module, *_) in _MODULES.items()]
+    steps += [(what, _importing(*modules)) for what, modules in _USUAL.items()]
+    steps += [(f"graphs of {dtype}", _making("answer", "answer_of", letter)) for dtype, letter in _LETTERS.items()]
+    steps += [(f"lists of {dtype}", _making("lists", "scan_lists", letter)) for dtype, letter in _LETTERS.items()]
+    steps += [(what, _importing(*modules)) for what, modules in _OTHERS.items()]
     for done, (what, compile_it) in enumerate(steps):
         if progress is not None:
             progress(what, done, len(steps))
@@ -40,8 +58,8 @@ def _importing(*modules: str) -> Callable[[], object]:
     return lambda: [importlib.import_module(f"vecdb_index.kernels.{module}") for module in modules]
 
 
-def _answering(letter: str) -> Callable[[], object]:
-    return lambda: importlib.import_module("vecdb_index.kernels.answer").answer_of(letter)
+def _making(module: str, function: str, letter: str) -> Callable[[], object]:
+    return lambda: getattr(importlib.import_module(f"vecdb_index.kernels.{module}"), function)(letter)
 
 
 def compiled(dtype: str | None = None) -> bool:
@@ -50,5 +68,5 @@ def compiled(dtype: str | None = None) -> bool:
     Costs some file look-ups and does not import numba. The cache of another processor counts too, although
     this one would compile again: a hint for the user, not a promise.
     """
-    elements = [_MODULES[name][1] for name in ([dtype] if dtype else _MODULES)]
-    return all(cached(kernel, element) for element in elements for kernel in _KERNELS)
+    modules = [_MODULES[name] for name in ([dtype] if dtype else _MODULES)]
+    return all(cached(kernel, element) for _, element, kernels in modules for kernel in kernels)

@@ -46,13 +46,21 @@ def _plans(path: Path, expected: dict[str, str]) -> list[str]:
     """Ask through the indexes, compare the answers, and return how each part was searched."""
     with vecdb.connect(path, settings=SETTING) as database:
         items = database.collection("items")
-        for name in ("dense", "dense where", "half", "tiny", "tiny all", "count"):
+        names = ("dense", "dense where", "half", "tiny", "tiny all", "short", "signs", "words", "phrase", "count")
+        for name in names:
             assert fingerprint(questions(database)[name]()) == expected[name], name
-        dense, half = items.search(dense=[1] * DENSE, ef=WIDE), items.search(half=[1] * HALF, ef=WIDE)
-        return plans_of(dense) + plans_of(half) + plans_of(items.search(tiny=[1] * TINY, probes=WIDE, plan="lists"))
+        searches = (
+            items.search(dense=[1] * DENSE, ef=WIDE),
+            items.search(half=[1] * HALF, ef=WIDE),
+            items.search(tiny=[1] * TINY, probes=WIDE, plan="lists"),
+            items.search(short=[1] * TINY, ef=WIDE, plan="codes"),
+            items.search(signs=[1] * TINY, ef=WIDE, plan="codes"),
+            items.search(body="text"),
+        )
+        return [plan for found in searches for plan in plans_of(found)]
 
 
-def test_the_answers_of_the_museum_are_the_exact_ones_and_come_through_graphs(museum: Museum, tmp_path: Path) -> None:
+def test_the_answers_of_the_museum_are_the_exact_ones_and_come_through_indexes(museum: Museum, tmp_path: Path) -> None:
     path, _, expected = museum
     shutil.copytree(path, tmp_path / "copy")
 
@@ -60,8 +68,10 @@ def test_the_answers_of_the_museum_are_the_exact_ones_and_come_through_graphs(mu
 
     assert expected["dense"] == expected["dense exact"]
     assert expected["tiny all"] == expected["tiny exact"]
-    # Two segments have an index for each of three fields; the rows behind them are few.
-    assert plans.total() - plans["scan"] == 6
+    assert expected["short"] == expected["short exact"]
+    assert expected["signs"] == expected["signs exact"]
+    # Two segments have an index for each of six fields; the rows behind them are few.
+    assert plans.total() - plans["scan"] - plans["words in memory"] == 12
 
 
 @pytest.mark.parametrize("count", [pytest.param(40, id="40"), pytest.param(500, id="500", marks=pytest.mark.slow)])
@@ -112,13 +122,16 @@ def test_a_damaged_index_is_built_again_in_the_background(way: str, museum: Muse
         items.search(dense=[1] * DENSE)  # the checksum is compared when a file is first used
         items.search(half=[1] * HALF)
         items.search(tiny=[1] * TINY)
+        items.search(short=[1] * TINY)
+        items.search(signs=[1] * TINY)
+        items.search(body="text")
         worker = items._index_worker
         assert worker is not None
         worker.wait(lambda: not any(told["pending_rows"] for told in items.stats()["indexes"].values()))
         indexes = items.stats()["indexes"]
 
-    assert [indexes[field]["pending_rows"] for field in ("dense", "half", "tiny")] == [0, 0, 0], json.dumps(indexes)
-    assert [indexes[field]["problems"] for field in ("dense", "half", "tiny")] == [[], [], []]
+    assert {told["pending_rows"] for told in indexes.values()} == {0}, json.dumps(indexes)
+    assert [told["problems"] for told in indexes.values()] == [[]] * 6
     assert not [problem for problem in vecdb.check(copy).problems if problem.severity == "derived"]
 
 

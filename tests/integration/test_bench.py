@@ -1,5 +1,6 @@
 """The benchmark suite measures what it says: its arithmetic, its data, its records, and every workload's quick run."""
 
+import inspect
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import vecdb
-from bench import curves, datasets, libraries, measure, plots, records, report, systems, truth, workloads
+from bench import curves, datasets, labelled, libraries, measure, plots, records, report, systems, truth, workloads
 from bench.checkout import ROOT, child_environment
 from bench.context import parse_settings
 from bench.interpreters import PEERS, Interpreters
@@ -216,6 +217,8 @@ def test_a_percentage_filter_passes_that_percentage_of_the_rows() -> None:
 def test_a_real_set_without_a_data_folder_says_what_to_do() -> None:
     with pytest.raises(FileNotFoundError, match="VECDB_BENCH_DATA"):
         datasets.load("debian60k", None)
+    with pytest.raises(FileNotFoundError, match="VECDB_BENCH_DATA"):
+        labelled.load("scifact-test", None)
 
 
 def test_an_ann_benchmarks_file_loads_with_its_metric(tmp_path: Path) -> None:
@@ -326,6 +329,10 @@ def test_every_workload_runs_quickly_and_leaves_a_complete_record(name: str, tmp
         pytest.importorskip("faiss")
     if name in _APPROXIMATE and not hasattr(vecdb, "Hnsw"):
         pytest.skip("this vecdb has no approximate index")
+    if name == "quality":
+        pytest.importorskip("ir_measures")
+        if "fusion" not in inspect.signature(vecdb.Collection.search).parameters:
+            pytest.skip("this vecdb fuses no arms")
     # Peers have a test of their own.
     only = ("--systems", "vecdb") if name in _APPROXIMATE else ()
 

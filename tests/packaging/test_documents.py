@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from vecdb.filters import expression, parser, words
+from vecdb.planner import scalars
+
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`[^`\n]+`")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -130,6 +133,42 @@ def test_the_examples_of_the_query_document_run_one_after_the_other(
     assert run.returncode == 0, run.stderr
 
 
+def test_the_example_and_the_two_forms_of_each_condition_in_the_filters_document_are_true(
+    root: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    text = (root / "docs" / "filters.md").read_text("utf-8")
+    (example,) = blocks(text, "python")
+    forms = re.findall(r"^\| `([^`]+)` \| `([^`]*col\([^`]+)` \|", text, re.MULTILINE)
+    checks = [f"assert parse({typed!r}) == ({built}), {typed!r}" for typed, built in forms]
+    checks += [f"shops.count({typed!r})" for typed, _ in forms]
+
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "\n".join([example, "from vecdb.filters import parse", *checks])],
+        cwd=tmp_path, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "1\n1\n[['a', 'c']]\n"
+    assert len(forms) == 15
+
+
+def test_the_limits_that_the_filters_document_names_are_those_of_the_code(root: Path) -> None:
+    text = (root / "docs" / "filters.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]*\d[^|]*) \|$", text, re.MULTILINE))
+
+    assert rows == {
+        "filter text": f"{parser.MAX_TEXT // 2**20} MiB of characters, {parser.MAX_TOKENS:,} words, values and signs",
+        "values in one list": f"{expression.MAX_LIST:,}",
+        "conditions and connectives": f"{expression.MAX_NODES:,}",
+        "nesting": f"{expression.MAX_DEPTH} levels",
+        "keys in a JSON path": f"{expression.MAX_KEYS}",
+        "`matches`": f"{words.MAX_TEXT:,} characters, {words.MAX_WORDS:,} words and signs, {words.MAX_DEPTH} levels",
+    }
+    assert f"fewer than {scalars.LEAST_ROWS:,} rows" in text
+    limits = f"at most {scalars.MOST_BYTES >> 20} MiB together and those of words {scalars.WORDS_BYTES >> 20} MiB"
+    assert limits in " ".join(text.split())
+
+
 def test_the_constants_that_the_indexes_document_names_have_the_values_that_it_says(root: Path) -> None:
     text = (root / "docs" / "indexes.md").read_text("utf-8")
     rows = re.findall(r"^\| `([\w.]+)\.([A-Z_]+)` \| ([\d.]+) \|", text, re.MULTILINE)
@@ -141,7 +180,8 @@ def test_the_constants_that_the_indexes_document_names_have_the_values_that_it_s
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "client/README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/indexes.md"]
+    "document",
+    ["README.md", "client/README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/indexes.md", "docs/encoders.md"],
 )
 def test_every_command_that_a_document_names_exists(document: str, root: Path, environment: dict[str, str]) -> None:
     text = (root / document).read_text("utf-8")
@@ -183,3 +223,20 @@ def test_no_document_tells_to_install_the_package_of_somebody_else(tracked: list
 
     assert [str(path) for path, text in texts.items() if path.name != Path(__file__).name and wrong.search(text)] == []
     assert wrong.search("pip install -U vecdb")
+
+
+def test_the_lines_of_the_encoders_document_run_as_they_stand(
+    root: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    (example,) = blocks((root / "docs" / "encoders.md").read_text("utf-8"), "python")
+
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", example],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "A quiet chess engine\nBread with sourdough\n"

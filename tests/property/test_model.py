@@ -258,6 +258,10 @@ class CollectionMachine(RuleBasedStateMachine):
     @rule(at=st.integers(0, 9), index=draw.indexes)
     def set_index(self, at: int, index: Any) -> None:
         name = self.model.vectors()[at % len(self.model.vectors())]
+        if self.model.columns[name].dtype == "binary" and index not in ("flat", "auto"):  # type: ignore[attr-defined]
+            with pytest.raises(InvalidInputError, match="binary"):
+                self.collection.set_index(name, index)
+            return
         self.collection.set_index(name, index)
         self.model.columns[name] = replace(self.model.columns[name], index=index)  # type: ignore[call-arg]
         self.note_version(self.model)

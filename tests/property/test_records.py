@@ -15,6 +15,7 @@ from vecdb.errors import DuplicateIdError, InvalidInputError
 from vecdb.schema import (
     Bool,
     Float64,
+    Geo,
     Id,
     Int64,
     Json,
@@ -39,9 +40,11 @@ SCHEMA = Schema(
     price=Float64(),
     added=Timestamp(),
     extra=Json(),
+    place=Geo(),
     embedding=Vector(3),
     half=Vector(2, "float16", "dot"),
     code=Vector(2, "int8", "l2"),
+    bits=Vector(16, "binary"),
 )
 
 TEXT = st.text(max_size=8)
@@ -62,9 +65,11 @@ VALUES: dict[str, SearchStrategy[Any]] = {
     "price": FINITE64,
     "added": st.datetimes(timezones=st.just(UTC)),
     "extra": JSON.map(lambda value: [value] if isinstance(value, str) else value),
+    "place": st.fixed_dictionaries({"lat": st.floats(-90, 90), "lon": st.floats(-180, 180)}),
     "embedding": st.lists(FINITE32, min_size=3, max_size=3).filter(any),
     "half": st.lists(st.floats(width=16, allow_nan=False, allow_infinity=False), min_size=2, max_size=2),
     "code": st.lists(st.integers(-128, 127), min_size=2, max_size=2),
+    "bits": st.lists(st.integers(0, 255), min_size=2, max_size=2),
 }
 NULLABLE = {name: st.none() | values for name, values in VALUES.items()}
 
@@ -136,6 +141,7 @@ WIDER: dict[str, list[pa.DataType]] = {
     ],
     "half": [pa.list_(pa.float16()), pa.list_(pa.float32(), 2), pa.list_(pa.float64())],
     "code": [pa.list_(pa.int64()), pa.list_(pa.int16(), 2), pa.list_(pa.float32()), pa.large_list(pa.int8())],
+    "bits": [pa.list_(pa.int64()), pa.list_(pa.uint16(), 2), pa.list_view(pa.uint8()), pa.binary(), pa.binary(2)],
 }
 
 
@@ -147,6 +153,8 @@ def test_a_column_of_a_wider_arrow_type_means_the_same(rows: list[dict[str, Any]
     for name, types in WIDER.items():
         type_ = data.draw(st.sampled_from(types), label=name)
         values = arrays[name].to_pylist()
+        if pa.types.is_binary(type_) or pa.types.is_fixed_size_binary(type_):
+            values = [None if value is None else bytes(value) for value in values]
         if pa.types.is_timestamp(type_):
             arrays[name] = arrays[name].view(type_)
         else:
@@ -163,9 +171,10 @@ def test_vectors_are_a_matrix_with_zeros_under_nulls(rows: list[dict[str, Any]])
 
     for column in SCHEMA.vectors:
         array = batch.column(column.name)
-        expected = [row.get(column.name) or [0] * column.field.dimension for row in rows]
-        matrix = array.values.to_numpy().reshape(len(rows), column.field.dimension)
-        np.testing.assert_array_equal(matrix, np.array(expected, column.field.dtype))
+        held = column.field.arrow_type
+        expected = [row.get(column.name) or [0] * held.list_size for row in rows]
+        matrix = array.values.to_numpy().reshape(len(rows), held.list_size)
+        np.testing.assert_array_equal(matrix, np.array(expected, held.value_type.to_pandas_dtype()))
         assert array.values.null_count == 0
         assert array.is_null().to_pylist() == [row.get(column.name) is None for row in rows]
 
@@ -257,6 +266,8 @@ ARROW = st.sampled_from(
         pa.bool_(),
         pa.string(),
         pa.binary(),
+        pa.list_(pa.uint8(), 2),
+        pa.list_(pa.bool_(), 16),
         pa.large_string(),
         pa.date32(),
         pa.date64(),

@@ -13,7 +13,7 @@ from vecdb_index.dense.ivf.index import Ivf
 from vecdb_index.types import Metric
 
 K, QUERIES = 10, 200
-CODES = ["8bit", "4bit", "rabitq"]
+CODES = ["8bit", "4bit", "product", "rabitq"]
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +91,7 @@ FILTERS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 FLOORS = {
     ("the farthest fifth", "8bit"): 0.85,
     ("all but the nearest", "4bit"): 0.9,
+    ("all but the nearest", "product"): 0.85,
     ("all but the nearest", "rabitq"): 0.68,
 }
 

@@ -22,6 +22,9 @@ INTEGER_IDS = (0, 1, -1, 2**63 - 1, -(2**63), 10, 9, 2**32, 255, -256)
 
 VECTORS = tuple(vector for vector in itertools.product((0, 1, 2, -1), repeat=3) if any(vector))
 DIMENSION = 3
+BITS = 24
+PACKED = tuple(bytes(pair) for pair in itertools.product((0, 1, 3, 255), repeat=3))
+"""Binary vectors, a byte for each number of the others: many are equally far from each other."""
 
 _DOMAINS: dict[str, tuple[Any, ...]] = {
     "int64": (None, 0, 1, 2, -5),
@@ -37,6 +40,8 @@ _DOMAINS: dict[str, tuple[Any, ...]] = {
 def domain(field: Field) -> tuple[Any, ...]:
     """Return the values that a field takes in these tests."""
     many = isinstance(field, vecdb.Keyword) and field.many
+    if isinstance(field, vecdb.Vector) and field.dtype == "binary":
+        return (None, *map(tuple, PACKED))
     return _DOMAINS["keywords" if many else field.kind]
 
 

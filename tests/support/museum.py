@@ -18,7 +18,7 @@ from support.supervisor import SETTINGS
 ROWS = 240
 WIDE = 1000
 """A search as wide as there are rows: its answer is the exact one, whether an index can be used or not."""
-DENSE, HALF, TINY = 48, 24, 16
+DENSE, HALF, TINY, BITS = 48, 24, 16, 72
 SETTING = vecdb.Settings(**{**SETTINGS, "background": False, "memtable_bytes": 64 << 20, "retain_versions": 4})
 
 _START = datetime(2024, 5, 1, tzinfo=UTC)
@@ -30,15 +30,19 @@ def schema() -> vecdb.Schema:
         id=vecdb.Id("string"),
         section=vecdb.Keyword(),
         labels=vecdb.Keyword(many=True),
-        body=vecdb.Text(),
+        body=vecdb.Text(search=True),
         flag=vecdb.Bool(),
         size=vecdb.Int64(),
         price=vecdb.Float64(),
         added=vecdb.Timestamp(),
         extra=vecdb.Json(),
+        place=vecdb.Geo(),
         dense=vecdb.Vector(DENSE, metric="cosine", index="hnsw"),
         half=vecdb.Vector(HALF, dtype="float16", metric="dot", index="hnsw"),
         tiny=vecdb.Vector(TINY, dtype="int8", metric="l2", index="ivf"),
+        bits=vecdb.Vector(BITS, dtype="binary"),
+        short=vecdb.Vector(TINY, metric="l2", index=vecdb.Funnel(8)),
+        signs=vecdb.Vector(TINY, metric="dot", index="binary"),
     )
 
 
@@ -56,10 +60,14 @@ def records(first: int, count: int) -> list[dict[str, Any]]:
             "size": number * 1_000_003,
             "price": number / 7,
             "added": _START + timedelta(minutes=number),
+            "place": (number % 90, number % 180 - 90),
             "extra": {"number": number, "deep": {"list": [number, "x" * (number % 30)]}},
             "dense": rng.standard_normal(DENSE, dtype=np.float32),
             "half": rng.standard_normal(HALF).astype(np.float16),
             "tiny": rng.integers(-100, 100, TINY).astype(np.int8),
+            "bits": rng.bytes(BITS // 8),
+            "short": rng.standard_normal(TINY, dtype=np.float32),
+            "signs": rng.standard_normal(TINY, dtype=np.float32),
         }
         keep = {"id", "size", "half"} if number % 7 == 0 else row.keys()
         rows.append({name: value for name, value in row.items() if name in keep})
@@ -114,6 +122,7 @@ def questions(database: Any) -> dict[str, Callable[[], Any]]:
     dense = rng.standard_normal(DENSE, dtype=np.float32)
     half = rng.standard_normal(HALF).astype(np.float16)
     tiny = rng.integers(-100, 100, TINY).astype(np.int8)
+    bits = rng.integers(0, 2, BITS)
     where = "size > 100000000 and section != 'section 3'"
     return {
         "collections": lambda: sorted(database.collections()),
@@ -129,9 +138,20 @@ def questions(database: Any) -> dict[str, Callable[[], Any]]:
         "dense exact": lambda: _found(items.search(dense=dense, k=20, exact=True)),
         "half": lambda: _found(items.search(half=half, k=20, ef=WIDE)),
         "half at first": lambda: _found(items.at(tag="first").search(half=half, k=20, ef=WIDE)),
+        "near": lambda: items.count(where="place within 2000 km of (45, 45) or place in box (-10, 70, 5, -80)"),
         "tiny": lambda: _found(items.search(tiny=tiny, k=20, where="flag = true", probes=WIDE, plan="lists")),
         "tiny all": lambda: _found(items.search(tiny=tiny, k=20, probes=WIDE, plan="lists")),
         "tiny exact": lambda: _found(items.search(tiny=tiny, k=20, exact=True)),
+        "bits": lambda: _found(items.search(bits=bits, k=20)),
+        "bits where": lambda: _found(items.search(bits=bits, k=20, where=where)),
+        "short": lambda: _found(items.search(short=tiny, k=20, ef=WIDE, plan="codes")),
+        "short exact": lambda: _found(items.search(short=tiny, k=20, exact=True)),
+        "signs": lambda: _found(items.search(signs=tiny, k=20, where=where, ef=WIDE, plan="codes")),
+        "signs exact": lambda: _found(items.search(signs=tiny, k=20, where=where, exact=True)),
+        "words": lambda: _found(items.search(body="text item 77 -5", k=20)),
+        "words where": lambda: _found(items.search(body='"text of item" 12* -121', k=20, where="flag = true")),
+        "phrase": lambda: _found(items.search(body='"the text of item 101"', k=20)),
+        "words at first": lambda: _found(items.at(tag="first").search(body="item 42 text", k=20)),
         "tags": lambda: items.tags(),
         "first": lambda: _at(items, "first"),
         "second": lambda: _at(items, "second"),

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from support.model import ID, VECTORS, Model, Row, Where, where_number
+from support.model import ID, Model, Row, Where, domain, where_number
 from vecdb.results import SearchResult
 from vecdb.schema.fields import Vector
 
@@ -51,6 +51,8 @@ def plain_row(record: dict[str, Any], model: Model) -> Row:
 
 def exact_score(vector: Sequence[int], query: Sequence[int], metric: str) -> float:
     """Return the score that the documentation defines, in float64."""
+    if metric == "hamming":
+        return -float(sum((a ^ b).bit_count() for a, b in zip(vector, query, strict=True)))
     x, q = np.asarray(vector, np.float64), np.asarray(query, np.float64)
     if metric == "l2":
         return -float(((x - q) ** 2).sum())
@@ -65,7 +67,8 @@ def compare(reader: Readable, model: Model, number: int = 0) -> None:
     compare_filter(reader, model, where, number)
     if names:
         name = names[number % len(names)]
-        query = VECTORS[number * 7 % len(VECTORS)]
+        queries = [value for value in domain(model.columns[name]) if value is not None]
+        query = queries[number * 7 % len(queries)]
         compare_search(reader, model, name, query, where if number % 3 == 0 else None, batch=number % 5 == 0)
 
 
@@ -103,6 +106,8 @@ def compare_search(
     Once exactly and once as usual, through graphs where there are any: of rows that are equally good any may come then.
     """
     text = None if where is None else where.text
+    field = model.columns[name]
+    assert isinstance(field, Vector)
     whole = reader.search(EVERYTHING, text, exact=True, **{name: query})
     _compare_ranking(whole, model, name, query, where)
     assert ranked(reader.search(3, text, exact=True, **{name: query})) == ranked(whole)[:3]
@@ -116,11 +121,14 @@ def compare_search(
         pages = list(reader.search_iter(2, text, fields=[], **{name: query}))
         assert all(len(page) == 2 for page in pages[:-1])
         assert sorted(hit for page in pages for hit in ranked(page)) == sorted(ranked(whole)), "each row once"
-        others = (query, *VECTORS[:3])
-        together = reader.search_batch(5, text, fields=[], **{name: np.asarray(others)})
+        others = (query, *(value for value in domain(model.columns[name])[1:4]))
+        asked = np.asarray(others)
+        if field.dtype == "binary":  # as bits: the single questions come as bytes
+            asked = np.unpackbits(asked.astype(np.uint8), axis=1)
+        together = reader.search_batch(5, text, fields=[], **{name: asked})
         # Of one state, in which no index can appear between the questions, batch and single answers are the same.
         frozen: Readable = getattr(reader, "snapshot", lambda: reader)()
-        batched = frozen.search_batch(5, text, fields=[], **{name: np.asarray(others)})
+        batched = frozen.search_batch(5, text, fields=[], **{name: asked})
         singly = [frozen.search(5, text, fields=[], **{name: other}) for other in others]
         assert [ranked(result) for result in batched] == [ranked(result) for result in singly]
         for other, result in zip(others, together, strict=True):

@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 import vecdb
-from support.model import DIMENSION, ID, Row
+from support.model import BITS, DIMENSION, ID, Row
 from vecdb.schema.fields import Field
 from vecdb.schema.schema import Schema
 
@@ -18,7 +18,8 @@ batches = st.lists(seeds, min_size=1, max_size=5, unique_by=lambda pair: pair[0]
 numbers = st.lists(st.integers(0, 9), min_size=1, max_size=4)
 forms = st.sampled_from(["records", "sparse", "arrays", "table", "reader"])
 
-vectors = st.builds(
+bits = st.sampled_from(["auto", "flat"]).map(lambda index: vecdb.Vector(BITS, dtype="binary", index=index))
+vectors = bits | st.builds(
     lambda dtype, metric, index: vecdb.Vector(DIMENSION, dtype=dtype, metric=metric, index=index),
     st.sampled_from(["float32", "float16", "int8"]),
     st.sampled_from(["cosine", "dot", "l2"]),
@@ -64,7 +65,7 @@ def as_table(rows: list[Row], schema: Schema) -> pa.Table:
     for column in schema.columns:
         values = [row[column.name] for row in rows]
         if isinstance(column.field, vecdb.Vector):
-            dtype = np.dtype(column.field.dtype)
+            dtype = column.field.arrow_type.value_type.to_pandas_dtype()
             values = [None if value is None else np.asarray(value, dtype) for value in values]
         elif column.field.kind == "json":
             values = [None if value is None else orjson.dumps(value).decode() for value in values]

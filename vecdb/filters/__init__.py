@@ -4,6 +4,7 @@
     (col("section") == "games") & (col("size") < 10)         the same Expression
     bind(expression, schema)                         -> BoundFilter, checked against the fields
     bound.mask(columns, rows)                        -> which rows match
+    distances(places, lat, lon)                      -> kilometres from a point
 
 The surprise: importing this package loads neither lark (first text) nor pyarrow (first `bind`).
 """
@@ -16,6 +17,7 @@ from vecdb.filters.parser import parse, resolve
 
 if TYPE_CHECKING:
     from vecdb.filters.evaluate import BoundFilter, bind
+    from vecdb.filters.geo import distances
 
 __all__ = [
     "And",
@@ -28,6 +30,7 @@ __all__ = [
     "Or",
     "bind",
     "col",
+    "distances",
     "parse",
     "resolve",
 ]
@@ -39,4 +42,8 @@ def __getattr__(name: str) -> Any:
         from vecdb.filters import evaluate
 
         return getattr(evaluate, name)
+    if name == "distances":
+        from vecdb.filters.geo import distances
+
+        return distances
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from vecdb.errors import InvalidInputError
+from vecdb.filters import geo
 from vecdb.filters.expression import Condition, Operator
 from vecdb.filters.values import Value, described, moment_from_text, shortened, value_text
-from vecdb.schema.fields import Field, Keyword, Vector
+from vecdb.schema.fields import Field, Geo, Keyword, Text, Vector
 
 Test: TypeAlias = Callable[[Any], Any]
 """From a pa.Array of the column to a pa.BooleanArray of the same length."""
@@ -50,9 +51,17 @@ def test_of(condition: Condition, field: Field) -> Test:
     """
     if condition.operator == "is null":
         return _compute.invert if isinstance(field, Vector) else _compute.is_null
-    kind = _kind_of(field)
-    _check_operator(condition, kind)
-    values = [_converted(value, kind, condition) for value in condition.values]
+    kind = kind_of(field)
+    _check_operator(condition, kind, field)
+    if isinstance(field, Geo):
+        return _place_test(condition)
+    if condition.operator == "matches" and isinstance(field, Text):
+        from vecdb.filters.matching import text_test  # loads numba, which other filters do without
+
+        return text_test(str(condition.values[0]), field)
+    values = list(condition.values)
+    if not _AS_THEY_ARE[kind].issuperset(condition.types):
+        values = [converted(value, kind, condition) for value in values]
     if kind == "list":
         return _list_test(condition.operator, values)
     if condition.operator == "startswith":
@@ -66,12 +75,12 @@ def test_of(condition: Condition, field: Field) -> Test:
     return _comparison(condition.operator, values[0], kind, field.arrow_type)
 
 
-def _kind_of(field: Field) -> str:
+def kind_of(field: Field) -> str:
     """Return what the values of field are: like its kind, with ids and keywords seen as what they hold."""
     if isinstance(field, Keyword) and field.many:
         return "list"
-    if isinstance(field, Vector):
-        return "vector"
+    if isinstance(field, Vector | Geo):
+        return field.kind
     return "text" if pa.types.is_string(field.arrow_type) else {"id": "int64"}.get(field.kind, field.kind)
 
 
@@ -83,7 +92,18 @@ _APPLY: dict[str, tuple[Operator, ...]] = {
     "bool": _EQUALITY,
     "list": _MEMBERS,
     "vector": (),
+    "geo": ("within", "in box"),
 }
+
+_AS_THEY_ARE: dict[str, set[type]] = {
+    "text": {str},
+    "list": {str},
+    "int64": {int, float},
+    "float64": {int, float},
+    "bool": {bool},
+    "timestamp": {datetime},
+}
+"""Values that need no conversion, which for thousands of them is felt."""
 
 _NOUNS = {
     "text": "text",
@@ -93,13 +113,22 @@ _NOUNS = {
     "bool": "true or false",
     "list": "lists of text",
     "vector": "vectors",
+    "geo": "places",
 }
 
 
-def _check_operator(condition: Condition, kind: str) -> None:
-    if condition.operator in _APPLY[kind]:
+def _check_operator(condition: Condition, kind: str, field: Field) -> None:
+    takes = (*_APPLY[kind], "matches") if isinstance(field, Text) else _APPLY[kind]
+    if condition.operator in takes:
         return
     path, operator = condition.path, condition.operator
+    if operator in ("matches", "within", "in box"):
+        what = "words in a Text field" if operator == "matches" else "places of a Geo field"
+        raise InvalidInputError(
+            f"'{operator}' looks for {what}, and {path.field!r} is a field of kind {field.kind}"
+            f" (it takes: {', '.join((*takes, 'is null'))})",
+            field=path.field,
+        )
     example = shortened(value_text(condition.values[0])) if condition.values else ""
     hint = ""
     if kind == "list" and operator in ("=", "startswith"):
@@ -110,7 +139,7 @@ def _check_operator(condition: Condition, kind: str) -> None:
         hint = f": it looks for elements of lists; {path} startswith {example} compares the beginning"
     elif kind == "text" and operator in ("any of", "all of"):
         hint = f": it looks for elements of lists; {path} in (...) compares with several values"
-    operators = ", ".join((*_APPLY[kind], "is null"))
+    operators = ", ".join((*takes, "is null"))
     raise InvalidInputError(
         f"'{operator}' does not apply to field {path.field!r}, which holds {_NOUNS[kind]}{hint}"
         f" (it takes: {operators})",
@@ -118,7 +147,7 @@ def _check_operator(condition: Condition, kind: str) -> None:
     )
 
 
-def _converted(value: Value, kind: str, condition: Condition) -> Value:
+def converted(value: Value, kind: str, condition: Condition) -> Value:
     """Return value as the column compares it; text becomes a moment where the column holds moments."""
     field = condition.path.field
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
@@ -160,13 +189,24 @@ def _hint(value: Value, kind: str) -> str:
     return ""
 
 
+def _place_test(condition: Condition) -> Test:
+    numbers: Any = condition.values
+    within = condition.operator == "within"
+
+    def test(array: Any) -> Any:
+        where = geo.degrees_of(array)
+        return _null_where_null(array, geo.within(*where, *numbers) if within else geo.in_box(*where, *numbers))
+
+    return test
+
+
 def _comparison(operator: Operator, value: Value, kind: str, arrow_type: Any) -> Test:
     """Return `column operator value`; the order of texts is that of their code points."""
     exact: tuple[Operator, Value] | bool = (operator, value)
     if kind == "int64" and isinstance(value, int | float):
-        exact = _on_integers(operator, value)
+        exact = on_integers(operator, value)
     elif kind == "float64" and isinstance(value, int):
-        exact = _on_floats(operator, value)
+        exact = on_floats(operator, value)
     if isinstance(exact, bool):
         constant = exact
         return lambda array: _where_valid(array, constant)
@@ -177,7 +217,7 @@ def _comparison(operator: Operator, value: Value, kind: str, arrow_type: Any) ->
     return lambda array: function(array, scalar)
 
 
-def _on_integers(operator: Operator, value: float) -> tuple[Operator, int] | bool:
+def on_integers(operator: Operator, value: float) -> tuple[Operator, int] | bool:
     """Return the comparison with a 64-bit integer that holds for the same integers, or the answer for all."""
     whole = math.floor(value)
     if whole != value:
@@ -192,7 +232,7 @@ def _on_integers(operator: Operator, value: float) -> tuple[Operator, int] | boo
     return operator, whole
 
 
-def _on_floats(operator: Operator, value: int) -> tuple[Operator, float] | bool:
+def on_floats(operator: Operator, value: int) -> tuple[Operator, float] | bool:
     """Return the comparison with a float that holds for the same floats, or the answer for all."""
     nearest = float(value)
     if nearest != value:
@@ -205,15 +245,8 @@ def _on_floats(operator: Operator, value: int) -> tuple[Operator, float] | bool:
     return operator, nearest
 
 
-def _is_in(values: list[Value], kind: str, arrow_type: Any) -> Test:
-    members: Iterable[Value] = values
-    if kind == "int64":
-        members = (int(value) for value in _numbers(values) if value == math.floor(value) and _fits(value))
-    elif kind == "float64":
-        # Arrow looks values up by their bits, in which the two zeros differ.
-        floats = [float(value) for value in _numbers(values) if float(value) == value]
-        members = [*floats, 0.0, -0.0] if 0.0 in floats else floats
-    value_set = pa.array(members, arrow_type)
+def _is_in(values: Sequence[Value], kind: str, arrow_type: Any) -> Test:
+    value_set = pa.array(members_of(values, kind), arrow_type)
 
     def test(array: Any) -> Any:
         found = _compute.is_in(array, value_set=value_set)
@@ -222,19 +255,39 @@ def _is_in(values: list[Value], kind: str, arrow_type: Any) -> Test:
     return test
 
 
-def _numbers(values: list[Value]) -> list[int | float]:
-    return [value for value in values if isinstance(value, int | float)]
+def members_of(values: Sequence[Value], kind: str) -> Sequence[Value]:
+    """Return those of values that a column of this kind can hold, as it holds them."""
+    if kind == "int64":
+        numbers = _numbers(values)
+        if set(map(type, numbers)) == {int} and _fits(min(numbers)) and _fits(max(numbers)):
+            return numbers
+        return [int(value) for value in _numbers(values) if value == math.floor(value) and _fits(value)]
+    if kind == "float64":
+        # Arrow looks values up by their bits, in which the two zeros differ.
+        floats = [float(value) for value in _numbers(values) if float(value) == value]
+        return [*floats, 0.0, -0.0] if 0.0 in floats else floats
+    return values
+
+
+def _numbers(values: Sequence[Value]) -> list[int | float]:
+    """Return the values of a condition on numbers, which were checked."""
+    return cast("list[int | float]", values)
 
 
 def _fits(value: float) -> bool:
     return _INT64[0] <= value <= _INT64[1]
 
 
+def element_tests(operator: Operator, values: Sequence[Value]) -> list[Test]:
+    """Return tests of the elements of lists, each of which must be passed by some element."""
+    if operator == "any of" and len(set(values)) != 1:
+        return [_is_in(values, "text", pa.string())]
+    return [_comparison("=", value, "text", pa.string()) for value in dict.fromkeys(values)]
+
+
 def _list_test(operator: Operator, values: list[Value]) -> Test:
     """Return the test of a list column; elements that are null equal nothing."""
-    tests = [_comparison("=", value, "text", pa.string()) for value in dict.fromkeys(values)]
-    if operator == "any of" and len(tests) != 1:
-        tests = [_is_in(values, "text", pa.string())]
+    tests = element_tests(operator, values)
 
     def test(array: Any) -> Any:
         offsets = array.offsets.to_numpy()

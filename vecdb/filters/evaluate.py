@@ -1,16 +1,18 @@
 """From a tree and a schema to the rows that match.
 
-`bind` settles everything that does not depend on rows; `BoundFilter.mask` then only calls Arrow.
+`bind` settles everything that does not depend on rows. `BoundFilter.mask` then only calls Arrow; `BoundFilter.rows`
+gives the same bits through the indexes of a part (lookup.py), and by the ways of `mask` where there are none.
 
 Invariant: inside, answers are true, false or null (SQL's three-valued logic); null becomes false at the very end.
 
-The surprise: in a filter joined by `and`, the parts that look into json run last and only on the rows that the
-other parts leave, because parsing a row costs a hundred times as much as comparing one.
+The surprise: in a filter joined by `and`, the parts that look into json or read the words of texts run last and only
+on the rows that the other parts leave, because parsing a row costs a hundred times as much as comparing one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,11 +24,15 @@ from vecdb.errors import InvalidInputError
 from vecdb.filters.columns import test_of
 from vecdb.filters.expression import And, Condition, Expression, Not, Or
 from vecdb.filters.jsonpath import JsonTest, answers, json_test
+from vecdb.filters.lookup import Answer, Source, lookup, true_rows
 from vecdb.schema.fields import Json
 from vecdb.schema.schema import Schema
 
 _Rows: TypeAlias = "Callable[[_Batch], Any]"
 """From the rows to a pa.BooleanArray with nulls."""
+
+WHOLE = 4
+"""With more rows left than one in so many, a dear group is answered for all rows, and remembered for other filters."""
 
 _compute: Any = pc  # pyarrow builds its functions at import, where no type checker sees them
 
@@ -42,14 +48,14 @@ class BoundFilter:
         self.expression = expression
         self.key = str(expression)
         """The filter as text: equal for filters that mean the same words, and for no others."""
-        plain: list[Expression] = []
-        json: list[Expression] = []
+        groups: dict[str, list[Expression]] = {"plain": [], "words": [], "json": []}
         for part in expression.parts if isinstance(expression, And) else (expression,):
-            (json if _looks_into_json(part, schema) else plain).append(part)
-        self._plain = _Compiled(plain, schema) if plain else None
-        self._json = _Compiled(json, schema) if json else None
-        compiled = [part for part in (self._plain, self._json) if part is not None]
-        self.columns: frozenset[str] = frozenset[str]().union(*(part.columns for part in compiled))
+            groups[_cost(part, schema)].append(part)
+        self._plain, self._words, self._json = (
+            _Compiled(parts, schema) if parts else None for parts in groups.values()
+        )
+        compiled = [group for group in (self._plain, self._words, self._json) if group is not None]
+        self.columns: frozenset[str] = frozenset[str]().union(*(group.columns for group in compiled))
 
     def mask(self, columns: Mapping[str, pa.Array], rows: int) -> NDArray[np.bool_]:
         """Return which of the rows match: a new array of `rows` booleans.
@@ -61,14 +67,26 @@ class BoundFilter:
             CorruptionError: a json column holds text that is not JSON.
 
         """
-        matches = _true(self._plain.answer(columns)) if self._plain else np.ones(rows, dtype=np.bool_)
-        if self._json is None:
-            return matches
-        left = np.flatnonzero(matches)
-        if len(left) < rows:
-            indices = pa.array(left)
-            columns = {name: columns[name].take(indices) for name in self._json.columns}
-        matches[left] = _true(self._json.answer(columns))
+        matches = true_rows(self._plain.answer(columns)) if self._plain else np.ones(rows, dtype=np.bool_)
+        for group in (self._words, self._json):
+            if group is not None:
+                left = np.flatnonzero(matches)
+                indices = pa.array(left) if len(left) < rows else None
+                taken = columns if indices is None else {name: columns[name].take(indices) for name in group.columns}
+                matches[left] = true_rows(group.answer(taken))
+        return matches
+
+    def rows(self, source: Source) -> NDArray[np.bool_]:
+        """Return which of the rows of a part match: a new array. The bits are those of `mask`.
+
+        Raises:
+            CorruptionError: as `mask`, or a file of the part is damaged.
+
+        """
+        matches = self._plain.lookup(source) if self._plain else np.ones(source.rows, dtype=np.bool_)
+        for group in (self._words, self._json):
+            if group is not None:
+                _narrow(matches, group, source, by_index=group is self._words)
         return matches
 
     def __repr__(self) -> str:
@@ -110,6 +128,10 @@ class _Compiled:
     """Parts joined by `and`, as functions."""
 
     def __init__(self, parts: list[Expression], schema: Schema) -> None:
+        self.expression = parts[0] if len(parts) == 1 else And(tuple(parts))
+        self._key: str | None = None
+        self.texts: set[str] = set()
+        """The text fields whose words are looked at."""
         self._schema = schema
         self._json_tests: dict[str, list[tuple[tuple[str | int, ...], JsonTest]]] = {}
         names: set[str] = set()
@@ -120,6 +142,18 @@ class _Compiled:
         """Return the three-valued answer for every row."""
         batch = _Batch(columns, self._json_tests)
         return _folded(_compute.and_kleene, self._functions, batch)
+
+    @property
+    def key(self) -> str:
+        """The parts as text; thousands of values are not printed unless somebody asks."""
+        if self._key is None:
+            self._key = str(self.expression)
+        return self._key
+
+    @cached_property
+    def lookup(self) -> Answer:
+        """The function that gives the rows for which the parts, none of which looks into json, are all true."""
+        return lookup(self.expression, self._schema)
 
     def _compile(self, node: Expression, names: set[str]) -> _Rows:
         if isinstance(node, Condition):
@@ -137,6 +171,8 @@ class _Compiled:
         name = condition.path.field
         field = self._schema[name].field
         names.add(name)
+        if condition.operator == "matches":
+            self.texts.add(name)
         if isinstance(field, Json):
             tests = self._json_tests.setdefault(name, [])
             tests.append((condition.path.keys, json_test(condition)))
@@ -152,12 +188,35 @@ class _Compiled:
         return lambda batch: test(batch.columns[name])
 
 
-def _looks_into_json(node: Expression, schema: Schema) -> bool:
+def _narrow(matches: NDArray[np.bool_], group: _Compiled, source: Source, by_index: bool) -> None:
+    """Take away from matches the rows for which a dear group is not true."""
+    known = source.remembered(group)
+    if known is None:
+        left = np.flatnonzero(matches)
+        if by_index and all(source.has_words(name) for name in group.texts):
+            known = group.lookup(source)
+        elif len(left) * WHOLE <= source.rows:
+            taken = {name: source.take(name, left) for name in group.columns}
+            matches[left] = true_rows(group.answer(taken)) if len(left) else False
+            return
+        elif by_index:
+            known = group.lookup(source)
+        else:
+            known = true_rows(group.answer({name: source.column(name) for name in group.columns}))
+        source.remember(group, known)
+    matches &= known
+
+
+def _cost(node: Expression, schema: Schema) -> str:
+    """Return what is dear about a part: "json", "words" or, "plain", nothing."""
     if isinstance(node, Condition):
-        return isinstance(schema[node.path.field].field, Json)
+        if isinstance(schema[node.path.field].field, Json):
+            return "json"
+        return "words" if node.operator == "matches" else "plain"
     if isinstance(node, Not):
-        return _looks_into_json(node.part, schema)
-    return isinstance(node, And | Or) and any(_looks_into_json(part, schema) for part in node.parts)
+        return _cost(node.part, schema)
+    costs = {_cost(part, schema) for part in node.parts} if isinstance(node, And | Or) else set[str]()
+    return next((cost for cost in ("json", "words") if cost in costs), "plain")
 
 
 def _folded(join: Callable[[Any, Any], Any], functions: list[_Rows], batch: _Batch) -> Any:
@@ -165,8 +224,3 @@ def _folded(join: Callable[[Any, Any], Any], functions: list[_Rows], batch: _Bat
     for function in functions[1:]:
         answer = join(answer, function(batch))
     return answer
-
-
-def _true(answer: Any) -> NDArray[np.bool_]:
-    """Return a writable array that is true where answer is."""
-    return np.array(_compute.fill_null(answer, False).to_numpy(zero_copy_only=False), dtype=np.bool_)

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal, NoReturn, TypeAlias
 
 from vecdb.errors import InvalidInputError
+from vecdb.filters import words
+from vecdb.filters.places import checked_box, checked_circle
 from vecdb.filters.values import Value, shortened, value_of, value_text
 
 MAX_DEPTH = 32
@@ -42,6 +44,9 @@ Operator: TypeAlias = Literal[
     "any of",
     "all of",
     "startswith",
+    "matches",
+    "within",
+    "in box",
 ]
 
 LISTS: frozenset[Operator] = frozenset(("in", "any of", "all of"))
@@ -117,8 +122,9 @@ class Expression:
 class Condition(Expression):
     """One test of one path.
 
-    `values` holds none (`is null`), one, two (`between`: both ends belong) or, for the operators in `LISTS`,
-    up to `MAX_LIST`; they are converted by `value_of`. `types` tells equal values of different types apart.
+    `values` holds none (`is null`), one, two (`between`: both ends belong), three (`within`: latitude, longitude,
+    kilometres), four (`in box`: south, west, north, east) or, for the operators in `LISTS`, up to `MAX_LIST`; they
+    are converted by `value_of`. `types` tells equal values of different types apart.
     """
 
     path: FieldPath
@@ -127,7 +133,7 @@ class Condition(Expression):
     # Not hashed: equal trees have equal values already, and the hash of a long list is then one of its texts.
     types: tuple[type, ...] = field(init=False, hash=False)
 
-    _COUNTS: ClassVar[dict[Operator, int]] = {"is null": 0, "between": 2}
+    _COUNTS: ClassVar[dict[Operator, int]] = {"is null": 0, "between": 2, "within": 3, "in box": 4}
 
     def __post_init__(self) -> None:
         """Convert the values and check how many there are."""
@@ -143,6 +149,12 @@ class Condition(Expression):
         values = tuple(map(value_of, self.values))
         if self.operator == "startswith" and not isinstance(values[0], str):
             raise InvalidInputError(f"{self.path} startswith takes text, found {values[0]!r}", value=values[0])
+        if self.operator == "matches":
+            words.parse(values[0])
+        elif self.operator == "within":
+            values = checked_circle(values)
+        elif self.operator == "in box":
+            values = checked_box(values)
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "types", tuple(map(type, values)))
 
@@ -157,7 +169,9 @@ class Condition(Expression):
             return f"{path} is {negated}null"
         if operator == "between":
             return f"{path} {negated}between {texts[0]} and {texts[1]}"
-        if operator in LISTS:
+        if operator == "within":
+            return f"{path} {negated}within {texts[2]} km of ({texts[0]}, {texts[1]})"
+        if operator in LISTS or operator == "in box":
             return f"{path} {negated}{operator} ({', '.join(texts)})"
         return f"{path} {negated}{operator} {texts[0]}"
 
@@ -177,7 +191,7 @@ class Not(Expression):
     def __str__(self) -> str:
         part = self.part
         if isinstance(part, Condition):
-            inside = part.operator in ("in", "between", "is null")
+            inside = part.operator in ("in", "in box", "between", "is null")
             return part.text("not ") if inside else f"not {part}"
         return f"not ({part})"
 

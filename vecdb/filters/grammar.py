@@ -7,16 +7,21 @@ words in `RESERVED_WORDS` need quotes as names.
 Only `vecdb.filters.parser` imports this module, at the first filter text: it loads lark.
 """
 
+import re
 from datetime import datetime
 
 from lark import Lark, Token, Transformer, v_args
 
-from vecdb.errors import FilterSyntaxError
+from vecdb.errors import FilterSyntaxError, InvalidInputError
 from vecdb.filters.expression import RESERVED_WORDS, And, Condition, Expression, FieldPath, Not, Operator, Or
 from vecdb.filters.values import LARGEST_INTEGER, SMALLEST_INTEGER, Value, moment_from_text
 
 # ASCII digits only: \d is also true of the digits of other scripts.
 _DIGITS = "[0-9]+(?:_[0-9]+)*"
+
+_NUMBER = rf"[+-]?(?:{_DIGITS}(?:\.{_DIGITS})?|\.{_DIGITS})(?:e[+-]?[0-9]+)?"
+# Possessive: a long list that is no list after all is given up at once.
+_TEXT = "'[^']*+(?:''[^']*+)*+'"
 
 _GRAMMAR = rf"""
     ?filter: junction
@@ -35,9 +40,14 @@ _GRAMMAR = rf"""
         | path [NOT] _ALL _OF values                                -> all_of
         | path [NOT] (_STARTSWITH | _STARTS _WITH) STRING           -> startswith
         | path [NOT] _LIKE STRING                                   -> like
+        | path [NOT] _MATCHES STRING                                -> matches
+        | path [NOT] _WITHIN DISTANCE _OF "(" NUMBER "," NUMBER ")" -> within
+        | path [NOT] _IN _BOX "(" NUMBER "," NUMBER "," NUMBER "," NUMBER ")" -> in_box
 
     path: (NAME | QUOTED) (DOT_NAME | DOT_QUOTED | "[" (NUMBER | STRING | QUOTED) "]")*
-    values: "(" [value ("," value)*] ")"
+    values: TEXTS   -> texts
+        | NUMBERS   -> numbers
+        | "(" [value ("," value)*] ")"
     ?value: STRING          -> text
         | NUMBER            -> number
         | _TRUE             -> true
@@ -50,7 +60,13 @@ _GRAMMAR = rf"""
     DOT_NAME: /\.[^\W\d]\w*/
     DOT_QUOTED: /\."(?:[^"]|"")*"/
     STRING: /'(?:[^']|'')*'/
-    NUMBER: /[+-]?(?:{_DIGITS}(?:\.{_DIGITS})?|\.{_DIGITS})(?:e[+-]?[0-9]+)?(?![\w.])/i
+    NUMBER: /{_NUMBER}(?![\w.])/i
+
+    // A list of one kind is one token: read value by value, ten thousand would take a third of a second.
+    TEXTS.1: /\(\s*{_TEXT}(?:\s*,\s*{_TEXT})+\s*\)/
+    NUMBERS.1: /\(\s*{_NUMBER}(?:\s*,\s*{_NUMBER})+\s*\)/i
+
+    DISTANCE: /(?!-){_NUMBER}\s*k?m\b/i
 
     _AND: /and\b/i
     _OR: /or\b/i
@@ -68,12 +84,18 @@ _GRAMMAR = rf"""
     _STARTS: /starts\b/i
     _WITH: /with\b/i
     _LIKE: /like\b/i
+    _MATCHES: /matches\b/i
+    _WITHIN: /within\b/i
+    _BOX: /box\b/i
     _TRUE: /true\b/i
     _FALSE: /false\b/i
     _TIMESTAMP: /timestamp\b/i
 
     %ignore /\s+/
 """
+
+_ONE_TEXT = re.compile(_TEXT)
+_ONE_NUMBER = re.compile(_NUMBER, re.IGNORECASE)
 
 _Values = tuple[Value, ...]
 
@@ -87,6 +109,14 @@ def _unquoted(token: Token) -> str:
 def _condition(negation: Token | None, path: FieldPath, operator: Operator, values: _Values) -> Expression:
     condition = Condition(path, operator, values)
     return condition if negation is None else Not(condition)
+
+
+def _placed(token: Token, negation: Token | None, path: FieldPath, operator: Operator, values: _Values) -> Expression:
+    """Return a condition on places; what is wrong with its numbers is found at the first of them."""
+    try:
+        return _condition(negation, path, operator, values)
+    except InvalidInputError as error:
+        raise _refused(token, str(error)) from None
 
 
 @v_args(inline=True)
@@ -131,6 +161,24 @@ class _Builder(Transformer[Token, Expression]):
         text, is_prefix = _prefix_of(pattern)
         return _condition(negation, path, "startswith" if is_prefix else "=", (text,))
 
+    def matches(self, path: FieldPath, negation: Token | None, token: Token) -> Expression:
+        try:
+            return _condition(negation, path, "matches", (_unquoted(token),))
+        except FilterSyntaxError as error:
+            # Where in the text between the quotes, in which a quote is written twice.
+            inside, written = error.position or 0, 1
+            for letter in _unquoted(token)[:inside]:
+                written += 2 if letter == "'" else 1
+            raise FilterSyntaxError(str(error), position=(token.start_pos or 0) + written) from None
+
+    def within(self, path: FieldPath, negation: Token | None, distance: Token, lat: Token, lon: Token) -> Expression:
+        text = distance.rstrip("mM")
+        kilometres = float(text.rstrip("kK").strip()) / (1.0 if text[-1] in "kK" else 1_000.0)
+        return _placed(lat, negation, path, "within", (_number(lat), _number(lon), kilometres))
+
+    def in_box(self, path: FieldPath, negation: Token | None, *edges: Token) -> Expression:
+        return _placed(edges[0], negation, path, "in box", tuple(map(_number, edges)))
+
     def path(self, name: Token, *steps: Token) -> FieldPath:
         field = _unquoted(name) if name.type == "QUOTED" else str(name)
         return FieldPath(field, tuple(map(_key, steps)))
@@ -138,6 +186,17 @@ class _Builder(Transformer[Token, Expression]):
     def values(self, *values: Value | None) -> _Values:
         # An empty list arrives as one None.
         return tuple(value for value in values if value is not None)
+
+    def texts(self, token: Token) -> _Values:
+        return tuple(text[1:-1].replace("''", "'") for text in _ONE_TEXT.findall(token))
+
+    def numbers(self, token: Token) -> _Values:
+        return tuple(
+            int(match[0])
+            if len(match[0]) < 18 and match[0].isdigit()
+            else _number(Token("NUMBER", match[0], (token.start_pos or 0) + match.start()))
+            for match in _ONE_NUMBER.finditer(token)
+        )
 
     def text(self, token: Token) -> str:
         return _unquoted(token)

@@ -46,12 +46,19 @@ def json_test(condition: Condition) -> JsonTest:
     """Return the test of the values at the end of the condition's path.
 
     Raises:
-        InvalidInputError: the condition orders by true or false, or mixes values that no value equals together.
+        InvalidInputError: no JSON value has what is asked for, the condition orders by true or false, or mixes values
+            that no value equals together.
 
     """
     operator, values = condition.operator, condition.values
     if operator == "is null":
         return lambda found: [value is None for value in found]
+    if operator in ("matches", "within", "in box"):
+        kind = "text" if operator == "matches" else "geo"
+        raise InvalidInputError(
+            f"'{operator}' does not look into JSON: it takes a field of kind {kind}",
+            field=condition.path.field,
+        )
     if operator in ("contains", "any of", "all of"):
         return _list_test(operator, values)
     if operator == "in":

@@ -88,6 +88,29 @@ class Operand:
         """True where the value is text that begins with prefix, compared letter by letter."""
         return Condition(self.path, "startswith", (prefix,))
 
+    def matches(self, text: str) -> Expression:
+        """True where a text field has the words of text, all of them: `col("body").matches("chess engine")`.
+
+        `"in quotes"` words stand side by side, `OR` between words asks for either, `-word` for none, and `engin*`
+        for a word that begins so. Words are compared as the field's search compares them: stems, without case.
+
+        Raises:
+            FilterSyntaxError: a quote or parenthesis is left open, or a sign stands where none belongs.
+
+        """
+        return Condition(self.path, "matches", (text,))
+
+    def within(self, lat: float, lon: float, *, km: float) -> Expression:
+        """True where a place is at most km kilometres from a point, by the shortest way on a sphere."""
+        return Condition(self.path, "within", (lat, lon, km))
+
+    def in_box(self, south: float, west: float, north: float, east: float) -> Expression:
+        """True where a place lies between two latitudes and, going east from west, two longitudes, edges included.
+
+        West may be larger than east: the box then crosses the line of 180 degrees.
+        """
+        return Condition(self.path, "in box", (south, west, north, east))
+
     def _compared(self, operator: Operator, other: object) -> Expression:
         if other is None:
             test = {"=": ".is_null()", "!=": ".is_not_null()"}.get(operator, ".is_null()")

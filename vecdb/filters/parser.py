@@ -39,7 +39,9 @@ _CACHED_TEXT = 4_096
 _WINDOW = 60
 """So many characters are shown on each side of the caret."""
 
-_OPERATORS = "=, !=, <, <=, >, >=, in, between, is null, contains, any of, all of, startswith, like"
+_OPERATORS = (
+    "=, !=, <, <=, >, >=, in, between, is null, contains, any of, all of, startswith, like, matches, within, in box"
+)
 _VALUES = "'text', 12, 1.5, true, false, timestamp '2024-05-01'"
 
 _PHRASES = {
@@ -60,8 +62,12 @@ _PHRASES = {
     "_STARTSWITH": "'startswith'",
     "_WITH": "'with'",
     "_LIKE": "'like'",
+    "_MATCHES": "'matches'",
+    "_WITHIN": "'within'",
+    "DISTANCE": "a distance such as 5 km or 500 m",
     "COMMA": "','",
     "LPAR": "'('",
+    "_BOX": "'box'",
     "RPAR": "')'",
     "RSQB": "']'",
     "$END": "the end of the filter",
@@ -75,8 +81,8 @@ def parse(text: str) -> Expression:
     """Return the tree of a filter text such as `section = 'games' and size < 1_000_000`.
 
     Raises:
-        FilterSyntaxError: text is not a filter; `position` is where reading stopped.
-        InvalidInputError: the filter exceeds a limit of depth, nodes or values.
+        FilterSyntaxError: text is not a filter, or exceeds a limit of length, depth, nodes or values; `position` is
+            where reading stopped.
 
     """
     return _parse_cached(text) if len(text) <= _CACHED_TEXT else _parse(text)
@@ -86,8 +92,8 @@ def resolve(where: str | Expression | None) -> Expression | None:
     """Return what a `where` argument means: text is read, a tree and None stay.
 
     Raises:
-        FilterSyntaxError: the text is not a filter.
-        InvalidInputError: where is something else, or exceeds a limit.
+        FilterSyntaxError: the text is not a filter, or exceeds a limit.
+        InvalidInputError: where is something else.
 
     """
     if where is None or isinstance(where, Expression):
@@ -116,15 +122,20 @@ def _parse(text: str) -> Expression:
             "the filter is empty: to match every row, pass None or leave the filter out", position=0, value=text
         )
     if len(text) > MAX_TEXT:
-        raise InvalidInputError(f"the filter has {len(text)} characters, more than {MAX_TEXT}")
+        raise _explained(text, MAX_TEXT, f"it has {len(text)} characters, more than {MAX_TEXT}")
+    place = 0
     try:
         reading = _lark().parse_interactive(text)
-        for number, _ in enumerate(reading.iter_parse()):
+        for number, token in enumerate(reading.iter_parse()):
+            place = token.start_pos or 0
             if number >= MAX_TOKENS:
                 raise InvalidInputError(f"the filter has more than {MAX_TOKENS} words, values and signs")
         return reading.feed_eof()
     except FilterSyntaxError as error:
         raise _explained(text, error.position or 0, str(error)) from None
+    except InvalidInputError as error:
+        # What was read is refused as a whole (a limit, a latitude of 100): the place is where that became known.
+        raise _explained(text, place, str(error)) from None
     except UnexpectedInput as error:
         # The token that stands for the end borrows the place of the last real one.
         at_end = getattr(getattr(error, "token", None), "type", "") == "$END"

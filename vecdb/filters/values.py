@@ -76,10 +76,11 @@ def moment_from_text(text: str) -> datetime:
 
 def value_text(value: Value) -> str:
     """Return value as it is written in a filter: reading it again gives the same value of the same type."""
-    if isinstance(value, bool):
+    kind = type(value)
+    if kind is str:
+        return "'" + str(value).replace("'", "''") + "'"
+    if kind is bool:
         return "true" if value else "false"
-    if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
     if isinstance(value, datetime):
         return f"timestamp '{value.replace(tzinfo=None).isoformat()}Z'"
     return repr(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
@@ -14,12 +14,15 @@ from vecdb.filters.evaluate import BoundFilter, bind
 from vecdb.filters.expression import Expression
 from vecdb.query.arms import Arm, Like, Match, Near, Nested
 from vecdb.query.effort import Effort
+from vecdb.query.formula import Decay, Formula, Function, Operation, Value, When
 from vecdb.query.fusion import Fusion, Rrf
 from vecdb.query.query import Query
-from vecdb.query.stages import Collapse, GroupBy, OrderBy, Rescore, Stage
+from vecdb.query.scorer import Scorer
+from vecdb.query.stages import Collapse, GroupBy, OrderBy, Rank, Rescore, Stage
 from vecdb.query.value import Numbers
-from vecdb.schema.fields import Vector
+from vecdb.schema.fields import Text, Vector
 from vecdb.schema.schema import Column, Schema
+from vecdb.text_search import text_column as searched
 
 Encode = Callable[[Column[Vector], str], np.ndarray]
 """Makes a vector of a text, by the encoder of a column."""
@@ -56,11 +59,23 @@ class BoundQuery(NamedTuple):
     columns: tuple[Column, ...]
 
     @property
+    def matched(self) -> list[tuple[Column[Text], str]]:
+        """The text columns that words are matched in, and the words, of nested queries too."""
+        found: list[tuple[Column[Text], str]] = []
+        for bound in self.arms:
+            if bound.inner is not None:
+                found += bound.inner.matched
+            if isinstance(bound.arm, Match):
+                found += [(cast("Column[Text]", column), bound.arm.text) for column in bound.columns]
+        return found
+
+    @property
     def metric(self) -> str | None:
         """The metric that scores follow, where they are those of one vector field."""
-        if any(isinstance(one.stage, Rescore) for one in self.stages):
-            column = next(one.columns[0] for one in reversed(self.stages) if isinstance(one.stage, Rescore))
-            return column.field.metric
+        scoring = [one for one in self.stages if isinstance(one.stage, Rank | Rescore | Scorer)]
+        if scoring:
+            last = scoring[-1]
+            return last.columns[0].field.metric if isinstance(last.stage, Rescore) else None
         if len(self.arms) != 1:
             return None
         arm = self.arms[0]
@@ -118,6 +133,10 @@ def _bound_stage(stage: Stage, schema: Schema, encode: Encode) -> BoundStage:
     if isinstance(stage, Rescore):
         column = vector_column(schema, stage.field)
         return BoundStage(stage, (column,), _vector(column, stage.vector, encode))
+    if isinstance(stage, Scorer):
+        return BoundStage(stage, returned(stage.fields, schema))
+    if isinstance(stage, Rank):
+        return BoundStage(stage, tuple(_ranked_by(stage.formula, schema)))
     if isinstance(stage, OrderBy):
         names = [name for name, _ in stage.parts if name != "score"]
         return BoundStage(stage, tuple(_comparable(schema, name, "order_by") for name in names))
@@ -129,6 +148,27 @@ def _bound_stage(stage: Stage, schema: Schema, encode: Encode) -> BoundStage:
             column = _comparable(schema, stage.field, "collapse")
         return BoundStage(stage, (column,))
     return BoundStage(stage)
+
+
+def _ranked_by(formula: Formula, schema: Schema) -> Iterator[Column]:
+    """Yield the columns whose values a formula needs, and check its filters."""
+    if isinstance(formula, When):
+        bound_filter(formula.where, schema)
+        inside = [formula.then, formula.otherwise]
+    elif isinstance(formula, Operation):
+        inside = list(formula.parts)
+    else:
+        inside = [formula.part] if isinstance(formula, Function) else []
+    for part in inside:
+        yield from _ranked_by(part, schema)
+    if isinstance(formula, Value | Decay):
+        column = schema[formula.field]
+        if column.field.kind not in ("bool", "int64", "float64", "timestamp"):
+            raise InvalidInputError(
+                f"a formula cannot count with field {formula.field!r}, which is {column.field.kind}",
+                field=formula.field,
+            )
+        yield column
 
 
 def returned(fields: tuple[str, ...] | None, schema: Schema) -> tuple[Column, ...]:
@@ -160,18 +200,19 @@ def vector_column(schema: Schema, name: str) -> Column[Vector]:
     return cast("Column[Vector]", column)
 
 
-def text_column(schema: Schema, name: str) -> Column:
-    """Return a text column by its name.
+def text_column(schema: Schema, name: str) -> Column[Text]:
+    """Return a text column that is searched by words, by its name.
 
     Raises:
         UnknownFieldError: there is no such field.
-        InvalidInputError: it is of another kind.
+        InvalidInputError: it is of another kind, or not searched by words.
 
     """
-    column = schema[name]
-    if column.field.kind != "text":
-        raise InvalidInputError(f"field {name!r} is {column.field.kind}, words are matched in texts", field=name)
-    raise InvalidInputError(f"field {name!r} has no full-text index, and none can be made yet", field=name)
+    column = searched(schema, {name: None})
+    if column is None:
+        kind = schema[name].field.kind
+        raise InvalidInputError(f"field {name!r} is {kind}, words are matched in texts", field=name)
+    return column
 
 
 def _vector(column: Column[Vector], vector: Numbers | str, encode: Encode) -> np.ndarray:

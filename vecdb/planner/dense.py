@@ -19,8 +19,11 @@ from vecdb.planner.route import route
 from vecdb.query.effort import USUAL, Effort
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import State
-from vecdb_index.dense import flat
+from vecdb_index.dense import binary, flat
 from vecdb_index.dense.allowed import Allowed
+
+TIES = 64
+"""Rows beyond the k best of a scan of bits that may be as good as the last of them, and are then found with them."""
 
 
 @cache
@@ -91,6 +94,8 @@ def scan(
     pool: ThreadPoolExecutor | None,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the k best rows of each query, exactly, and all that are as good as the last of them."""
+    if metric == "hamming":
+        return _scan_bits(matrix, queries, k, allowed, pool)
     if len(queries) == 1:
         found = [flat.search(matrix, queries[0], k, metric, allowed=allowed, norms=norms, pool=pool)]
     else:
@@ -100,7 +105,39 @@ def scan(
         if cut:  # rows left out are as good as the last one: ids decide, so all of them compete
             tied = flat.ties_at(matrix, query, metric, scores[-1], allowed, norms)
             better = scores > scores[-1]
-            rows = np.concatenate([rows[better], tied])
-            scores = np.concatenate([scores[better], np.full(len(tied), scores[-1], np.float32)])
+            rows, scores = np.concatenate([rows[better], tied]), _with(scores[better], scores[-1], len(tied))
         lines.append((rows, scores))
     return lines
+
+
+def score_rows(matrix: np.ndarray, query: np.ndarray, rows: Any, metric: Any, norms: np.ndarray | None) -> np.ndarray:
+    """Return the exact scores of some rows, in their order: float32."""
+    if metric == "hamming":
+        return binary.score_rows(matrix, query, rows)
+    return flat.score_rows(matrix, query, rows, metric, norms)
+
+
+def _scan_bits(
+    matrix: np.ndarray, queries: np.ndarray, k: int, allowed: Allowed | None, pool: ThreadPoolExecutor | None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Do what `scan` does for binary vectors.
+
+    Whole distances are often equal. So some rows more than k are kept, and only where all of them are as good as the
+    last of the k are the rows read once more.
+    """
+    lines = []
+    found = binary.search_batch(matrix, queries, k + TIES, allowed=allowed, pool=pool)
+    for query, (rows, scores, cut) in zip(queries, found, strict=True):
+        if len(scores) > k and cut and scores[-1] == scores[k - 1]:
+            better = scores > scores[-1]
+            tied = binary.ties_at(matrix, query, scores[-1], allowed)
+            lines.append((np.concatenate([rows[better], tied]), _with(scores[better], scores[-1], len(tied))))
+        else:
+            kept = len(scores) if len(scores) <= k else int(np.count_nonzero(scores >= scores[k - 1]))
+            lines.append((rows[:kept], scores[:kept]))
+    return lines
+
+
+def _with(scores: np.ndarray, last: np.float32, count: int) -> np.ndarray:
+    """Return scores, and so many more that are equal to the last."""
+    return np.concatenate([scores, np.full(count, last, np.float32)])

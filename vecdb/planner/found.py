@@ -21,6 +21,8 @@ class PartPlan(NamedTuple):
         ef: candidates that a walk kept, lists that were read, or rows that codes left to be scored; 0 where the plan
             has no width.
         problem: why the part's index could not be used, if it is damaged.
+        cost: what the plan is supposed to cost, in codes read in order; 0 where nobody estimated it.
+        reason: why it was chosen.
 
     """
 
@@ -30,6 +32,8 @@ class PartPlan(NamedTuple):
     plan: str
     ef: int
     problem: str | None = None
+    cost: float = 0.0
+    reason: str = ""
 
 
 class SharedIds:
@@ -177,8 +181,8 @@ def of_one_index(
 
 def _by_id(parts: Sequence[Part], part: np.ndarray, row: np.ndarray, score: np.ndarray) -> np.ndarray:
     """Return the order by score, then id."""
-    ids = take(parts, part, row, lambda owner, rows: owner.ids().take(pa.array(rows))).to_pylist()
-    return np.array(sorted(range(len(ids)), key=lambda at: (-score[at], ids[at])))
+    ids, listed = Found(parts, part, row, score).ids(), score.tolist()
+    return np.array(sorted(range(len(ids)), key=lambda at: (-listed[at], ids[at])))
 
 
 def take(

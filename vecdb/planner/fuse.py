@@ -48,6 +48,10 @@ class Fused(NamedTuple):
     ranks: NDArray[np.int32]
     arm_scores: NDArray[np.float32]
 
+    def some(self, places: slice | list[int]) -> "Fused":
+        """Return the rows at some places."""
+        return Fused(self.keys[places], self.scores[places], self.ranks[places], self.arm_scores[places])
+
 
 def fuse(
     rankings: Sequence[Ranking],
@@ -84,8 +88,8 @@ def fuse(
     wanted = min(int(count[0]), len(keys) if k is None else k)
     order = None if names is None else _by_name(out, int(count[0]), wanted, weights, names)
     if order is not None:
-        return Fused(*(part[order] for part in out))
-    return out if wanted == len(out.keys) else Fused(*(part[:wanted] for part in out))
+        return out.some(order)
+    return out if wanted == len(out.keys) else out.some(slice(wanted))
 
 
 def _tables(rows: int, arms: int) -> Fused:

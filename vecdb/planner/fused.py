@@ -16,6 +16,7 @@ def fused(
     pools: Sequence[Candidates],
     labels: Sequence[str],
     rests: Sequence[float | None],
+    k: int | None = None,
 ) -> Candidates:
     """Return the rows of all pools, best first, equal scores by id, with their rank and score in each.
 
@@ -25,9 +26,10 @@ def fused(
         pools: what each arm found.
         labels: what each arm is called.
         rests: what a row scores in each arm that did not find it, where that is known; see `Ranking`.
+        k: how many are wanted; None: all. Ties are many, and putting them in order costs more than all else.
 
     """
     found = fuse([Ranking(pool.keys, pool.score, rest) for pool, rest in zip(pools, rests, strict=True)], fusion)
     arms = tuple(ArmColumn(label, found.ranks[:, at], found.arm_scores[:, at]) for at, label in enumerate(labels))
     row = found.keys & ((1 << ROW_BITS) - 1)
-    return Candidates(parts, found.keys >> ROW_BITS, row, found.scores, arms).ranked()
+    return Candidates(parts, found.keys >> ROW_BITS, row, found.scores, arms).ranked(k)

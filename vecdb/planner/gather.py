@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
 from vecdb.filters.evaluate import BoundFilter
-from vecdb.planner import dense
+from vecdb.fulltext import text_query
+from vecdb.planner import dense, text
 from vecdb.planner.bound import BoundArm
 from vecdb.planner.found import Found, PartPlan
 from vecdb.planner.masks import filter_mask
-from vecdb.query.arms import Like, Near
+from vecdb.query.arms import Like, Match, Near
+from vecdb.schema.fields import Text
+from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import State
 
 Ready = Mapping[tuple[int, int], Found]
@@ -47,7 +50,17 @@ def gathered(context: Context, bound: BoundArm, depth: int) -> Found:
         from vecdb.planner.like import like
 
         return like(context, bound, depth)
-    raise NotImplementedError(bound.arm)
+    assert isinstance(bound.arm, Match)
+    fields = [(cast("Column[Text]", column), bound.arm.fields[column.name]) for column in bound.columns]
+    return text.search(
+        context.state,
+        fields,
+        text_query(bound.arm.text, bound.label),
+        depth,
+        bound.where,
+        exact=bound.effort.exact,
+        allow_partial=context.allow_partial,
+    )
 
 
 def all_rows(state: State, where: BoundFilter | None) -> Found:

@@ -26,7 +26,6 @@ from vecdb.query.arms import Like
 from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import State
-from vecdb_index.dense import flat
 
 AWAY = 0.5
 """How far the mean of the examples is moved away from that of the counterexamples, as a share of what is between."""
@@ -71,11 +70,15 @@ def _vectors(state: State, column: Column[Vector], ids: tuple[str | int, ...]) -
         if held is None or (held[1] is not None and not held[1][row]):
             raise InvalidInputError(f"row {value!r} has no vector in {column.name!r}", field=column.name, value=value)
         out.append(np.array(held[0][row]))
-    return np.array(out).reshape(len(ids), column.field.dimension)
+    held = column.field.arrow_type
+    return np.array(out, held.value_type.to_pandas_dtype()).reshape(len(ids), held.list_size)
 
 
 def _average(column: Column[Vector], near: np.ndarray, far: np.ndarray) -> np.ndarray:
     """Return the point to search near, in the column's own numbers."""
+    bits = column.field.dtype == "binary"
+    if bits:
+        near, far = np.unpackbits(near, axis=1), np.unpackbits(far, axis=1)
     means = []
     for examples in (near, far):
         points = examples.astype(np.float64)
@@ -86,6 +89,8 @@ def _average(column: Column[Vector], near: np.ndarray, far: np.ndarray) -> np.nd
     assert point is not None
     if other is not None:
         point = point + AWAY * (point - other)
+    if bits:  # what most have; where they are divided, what the first has
+        return np.packbits(np.where(point == 0.5, near[0] != 0, point > 0.5))
     if column.field.dtype == "int8":  # directions matter, and rounding needs room
         if column.field.metric == "cosine":
             point *= 127 / max(float(np.abs(point).max()), 1e-30)
@@ -113,7 +118,7 @@ def _scored(context: Context, bound: BoundArm, near: np.ndarray, far: np.ndarray
         if may is not None:  # rows without a vector have no score
             there = may.mask[rows] != 0
             at, rows = at[there], rows[there]
-        lines = [flat.score_rows(held[0], one, rows, metric, held[2]) for one in (*near, *far)]
+        lines = [dense.score_rows(held[0], one, rows, metric, held[2]) for one in (*near, *far)]
         liked, unliked = np.array(lines[: len(near)]), np.array(lines[len(near) :])
         if arm.strategy == "sum":
             score[at] = liked.mean(axis=0) - (unliked.mean(axis=0) if len(far) else 0)

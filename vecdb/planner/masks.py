@@ -10,6 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from vecdb.filters.evaluate import BoundFilter
+from vecdb.filters.lookup import Asked, ScalarIndex
+from vecdb.filters.texts import TextWords
+from vecdb.planner.scalars import presence_of, scalars_of
+from vecdb.schema.fields import Text
 from vecdb.schema.schema import Column, Schema
 from vecdb.storage.snapshot import Part, SegmentView
 from vecdb_index.dense.allowed import Allowed
@@ -46,28 +50,66 @@ def _allowed(part: Part, schema: Schema, where: BoundFilter | None, column: Colu
 
 
 def _passing(part: Part, schema: Schema, where: BoundFilter) -> np.ndarray:
-    if not isinstance(part, SegmentView):
-        return _evaluated(part, schema, where)
-    known, key = part.segment.masks, _key(where, schema)
-    found = known.get(key)
-    return remembered(known, key, _evaluated(part, schema, where)) if found is None else found
+    source = _Source(part, schema)
+    found = source.remembered(where)
+    if found is None:
+        found = where.rows(source)
+        source.remember(where, found)
+    return found
 
 
-def _key(where: BoundFilter, schema: Schema) -> tuple[Any, ...]:
+class _Source:
+    """The rows of a part, as filters see them; see `vecdb.filters.lookup.Source`."""
+
+    def __init__(self, part: Part, schema: Schema) -> None:
+        self.rows = part.rows
+        self._part = part
+        self._schema = schema
+        self._segment = part.segment if isinstance(part, SegmentView) else None
+
+    def column(self, name: str) -> pa.Array:
+        column = self._schema[name]
+        if column.field.kind != "vector":
+            return self._part.column(column)
+        present = self._part.present(column)
+        return pa.array(np.ones(self.rows, bool) if present is None else present)
+
+    def take(self, name: str, rows: np.ndarray) -> pa.Array:
+        column = self._schema[name]
+        return (
+            self.column(name).take(pa.array(rows)) if column.field.kind == "vector" else self._part.take(column, rows)
+        )
+
+    def index(self, name: str) -> ScalarIndex | None:
+        column = self._schema[name]
+        if isinstance(column.field, Text) and column.field.fulltext is not None:
+            return self._own_words(column)
+        return None if self._segment is None else scalars_of(self._segment).of(self._segment, column)
+
+    def _own_words(self, column: Column[Text]) -> TextWords:
+        """Return the indexes that a part has of the words of a searchable text."""
+        from vecdb.filters.matching import analyzer_of  # loads numba, which other filters do without
+
+        pieces, _ = self._part.words_of(column)
+        return TextWords(self.rows, pieces, analyzer_of(column.field), lambda: presence_of(self._part.column(column)))
+
+    def has_words(self, name: str) -> bool:
+        column = self._schema[name]
+        if isinstance(column.field, Text) and column.field.fulltext is not None:
+            return True
+        return self._segment is not None and scalars_of(self._segment).held(self._schema[name]) is not None
+
+    def remembered(self, asked: Asked) -> np.ndarray | None:
+        return None if self._segment is None else self._segment.masks.get(_key(asked, self._schema))
+
+    def remember(self, asked: Asked, rows: np.ndarray) -> None:
+        if self._segment is not None:
+            remembered(self._segment.masks, _key(asked, self._schema), rows)
+
+
+def _key(asked: Asked, schema: Schema) -> tuple[Any, ...]:
     """Return what a filter means: the same words mean another column after a rename."""
-    return where.key, *(schema[name].id for name in sorted(where.columns))
-
-
-def _evaluated(part: Part, schema: Schema, where: BoundFilter) -> np.ndarray:
-    columns: dict[str, pa.Array] = {}
-    for name in where.columns:
-        column = schema[name]
-        if column.field.kind == "vector":
-            present = part.present(column)
-            columns[name] = pa.array(np.ones(part.rows, bool) if present is None else present)
-        else:
-            columns[name] = part.column(column)
-    return where.mask(columns, part.rows)
+    return asked.key, *(schema[name].id for name in sorted(asked.columns))
 
 
 def remembered(known: dict[Any, Any], key: Any, value: Any) -> Any:

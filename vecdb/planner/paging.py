@@ -62,6 +62,8 @@ def read(query: Query) -> Cursor | None:
     """
     if query.cursor is None:
         return None
+    if not all(stage.portable for stage in query.stages):
+        raise InvalidInputError("what a Python function scores has no pages: ask for a larger k", field="cursor")
     if any(isinstance(stage, GroupBy) for stage in query.stages):
         raise InvalidInputError("groups have no pages: ask for more groups by a larger k", field="cursor")
     try:

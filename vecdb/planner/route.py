@@ -124,16 +124,23 @@ def _planned(
     part, searcher = target.part, target.searcher
     matching = part.rows if allowed is None else allowed.count
     if matching == 0:
-        return PartPlan(part.uuid, part.rows, 0, SKIP, 0), None
+        return PartPlan(part.uuid, part.rows, 0, SKIP, 0, reason="no row may be found"), None
     if searcher is None:
         problem = None if effort.exact else target.problem
-        return PartPlan(part.uuid, part.rows, matching, SCAN, 0, problem), None
+        reason = "asked to be exact" if effort.exact else "it has no index"
+        return PartPlan(part.uuid, part.rows, matching, SCAN, 0, problem, reason=reason), None
     width = effort.width
     if width is None:
         width = searcher.wider(width_for(tuned(state, column, searcher.curve), effort.recall), k)
     plan = searcher.plan(None if allowed is None else matching, k, width, effort.plan)
-    told = PartPlan(part.uuid, part.rows, matching, plan.kind, plan.ef)
+    reason = "asked for" if effort.plan is not None else _reason(part.rows, matching)
+    told = PartPlan(part.uuid, part.rows, matching, plan.kind, plan.ef, cost=plan.cost, reason=reason)
     return told, None if plan.kind == SCAN else plan
+
+
+def _reason(rows: int, matching: int) -> str:
+    """Return why a plan was chosen, in words."""
+    return "all rows may be found" if matching == rows else f"{matching / rows:.2%} of its rows may be found"
 
 
 def any_searcher(state: State, column: Column) -> Searcher | None:

@@ -134,7 +134,7 @@ def _gather(context: Context, bound: BoundQuery, depth: int, deeper: bool) -> Ga
     missing: list[str] = []
     more = False
     for arm in bound.arms:
-        wanted = fetch_of(bound, arm, depth, deeper)
+        fetch = fetch_of(bound, arm, depth, deeper)
         begun = time.perf_counter()
         if arm.inner is not None:
             inner = run(context.state, arm.inner, context.pool, context.ready)
@@ -143,12 +143,12 @@ def _gather(context: Context, bound: BoundQuery, depth: int, deeper: bool) -> Ga
             missing += inner.missing
             steps.append(Step.of(arm.label, begun, None, len(inner.candidates), {"kind": arm.arm.kind}, inner.steps))
             continue
-        found = gathered(context, arm, wanted)
+        found = gathered(context, arm, fetch)
         pools.append(Candidates.of(found, arm.label))
-        rests.append(0.0 if isinstance(arm.arm, Match) and len(found.row) < wanted else None)
+        rests.append(0.0 if isinstance(arm.arm, Match) and len(found.row) < fetch else None)
         missing += found.missing
-        more = more or len(found.row) == wanted
-        told = {"kind": arm.arm.kind, "fetch": wanted, "codes_compared": found.reads, "parts": _told(found)}
+        more = more or len(found.row) == fetch
+        told = {"kind": arm.arm.kind, "fetch": fetch, "codes_compared": found.reads, "parts": _told(found)}
         steps.append(Step.of(arm.label, begun, None, len(found.row), told))
     return Gathered(_fused(bound, context, pools, rests, steps), steps, tuple(dict.fromkeys(missing)), more)
 
@@ -159,7 +159,10 @@ def _fused(
     if len(pools) == 1:
         return pools[0]
     begun = time.perf_counter()
-    one = fused(context.state.parts, bound.fusion, pools, [arm.label for arm in bound.arms], rests)
+    # Without stages the best k are the answer, and one more tells whether there is another page.
+    plain = not bound.stages and bound.query.cursor is None
+    k = bound.query.k + 1 if plain else None
+    one = fused(context.state.parts, bound.fusion, pools, [arm.label for arm in bound.arms], rests, k)
     steps.append(Step.of("fuse", begun, sum(map(len, pools)), len(one), bound.fusion.to_json()))
     return one
 
@@ -188,6 +191,8 @@ def _next(
     depth: int,
 ) -> str | None:
     """Return the cursor of the next page; None where this is the last one, or there are no pages."""
+    if not all(stage.portable for stage in bound.query.stages):
+        return None
     if answer.groups is not None or not len(answer) or not (have > bound.query.k or (more and len(bound.arms) == 1)):
         return None
     key = paging.key_of(bound, state.schema, answer, len(answer) - 1)

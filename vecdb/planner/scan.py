@@ -31,7 +31,7 @@ def stored_order(
     state: State, where: BoundFilter | None, columns: Sequence[Column], batch_rows: int
 ) -> Iterator[Batch]:
     """Yield the rows as they lie; there is no cursor."""
-    schema = pa.schema([(column.name, column.field.arrow_type) for column in columns])
+    schema = pa.schema([column.arrow_field for column in columns])
     for part in state.parts:
         mask = filter_mask(part, state.schema, where)
         rows = np.arange(part.rows) if mask is None else np.flatnonzero(mask)
@@ -49,7 +49,7 @@ def in_order(
         InvalidInputError: the cursor does not fit what the rows are ordered by.
 
     """
-    schema = pa.schema([(column.name, column.field.arrow_type) for column in columns])
+    schema = pa.schema([column.arrow_field for column in columns])
     found = staged(Context(state, None, bound.query.allow_partial), bound, 0, False).candidates
     if cursor is not None:
         found = paging.behind(bound, state.schema, found, cursor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ class Step(NamedTuple):
         name: an arm's label, "fuse", or the stage's kind.
         rows_in: candidates before; None for what gathers.
         rows_out: candidates after.
-        ms: wall-clock milliseconds.
+        ms: wall-clock milliseconds; NaN where nothing was run.
         told: what else there is to know, such as the plan of each part.
         steps: those of a nested query.
 
@@ -48,7 +49,9 @@ class Step(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """Return the step as a dict of plain values."""
-        told = {"step": self.name, "rows_in": self.rows_in, "rows_out": self.rows_out, "ms": round(self.ms, 4)}
+        told: dict[str, Any] = {"step": self.name, "rows_in": self.rows_in, "rows_out": self.rows_out}
+        if not math.isnan(self.ms):
+            told["ms"] = round(self.ms, 4)
         told |= self.told
         if self.steps:
             told["steps"] = [step.to_json() for step in self.steps]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -11,10 +11,12 @@ from vecdb.errors import InvalidInputError
 from vecdb.query import value as values
 from vecdb.query.arms import ARMS, FETCH, Arm, Like, Match, Near, Nested, Strategy
 from vecdb.query.fusion import Fusion, fusion_from
-from vecdb.query.stages import STAGES, Collapse, GroupBy, MinScore, OrderBy, Rescore, Stage
+from vecdb.query.scorer import Scorer
+from vecdb.query.stages import STAGES, Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore, Stage
 
 if TYPE_CHECKING:
     from vecdb.filters import Expression
+    from vecdb.query.formula import Formula
 
 FORMAT = 1
 """The form of the JSON."""
@@ -129,6 +131,16 @@ class Query:
     def then(self, stage: Stage) -> Self:
         """Add a stage."""
         return replace(self, stages=(*self.stages, stage))
+
+    def rank(self, formula: Formula | float, top: int | None = None) -> Self:
+        """Score the best `top` candidates by a formula: `rank(formula.score + 0.1 * formula.value("stars"))`."""
+        return self.then(Rank(formula, top))  # pyright: ignore[reportArgumentType]
+
+    def score_by(
+        self, function: Callable[[list[dict[str, Any]]], Sequence[float]], fields: Sequence[str] = (), **options: Any
+    ) -> Self:
+        """Score the best candidates by a Python function or a `CrossEncoder`; options are those of `Scorer`."""
+        return self.then(Scorer(function, fields, **options))  # pyright: ignore[reportArgumentType]
 
     def rescore(self, field: str, vector: Any, top: int | None = None) -> Self:
         """Score the best `top` candidates by another vector field; see `Rescore`."""

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from vecdb.arguments import whole_number
 from vecdb.errors import InvalidInputError
 from vecdb.query.arms import FETCH
+from vecdb.query.formula import Formula, formula_of
 from vecdb.query.value import Numbers, QueryPart, shown
 from vecdb.query.value import numbers as numbers_of
 
@@ -28,7 +29,9 @@ PER_GROUP = 10_000
 
 
 class Stage(QueryPart):
-    """Base of all stages."""
+    """Base of all stages. `portable` says whether it can be written as JSON, and so be asked elsewhere, or by pages."""
+
+    portable: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,7 +52,8 @@ class Collapse(Stage):
 
     Attributes:
         field: a field: rows with equal values are the same, rows without a value are not; or a vector field: rows are
-            the same when the cosine of their vectors is at least `similarity`.
+            the same when the cosine of their vectors is at least `similarity` (of bits, 1 less twice the share that
+            differs).
         similarity: above 0, up to 1.
 
     """
@@ -118,10 +122,10 @@ class OrderBy(Stage):
 
 @dataclass(frozen=True, repr=False)
 class Rescore(Stage):
-    """Scores the best `top` candidates exactly by a vector field; the others keep their order behind them.
+    """Scores the best `top` candidates exactly by a vector field; the others, and those without one, are left out.
 
     Attributes:
-        field: a vector field; candidates without a vector come last of those.
+        field: a vector field.
         vector: (dimension,) numbers; or a text, where the field has an encoder.
         top: how many; None: all.
 
@@ -140,7 +144,24 @@ class Rescore(Stage):
         object.__setattr__(self, "top", top_of(self.top))
 
 
-STAGES: dict[str, type[Stage]] = {cls.kind: cls for cls in (MinScore, Collapse, GroupBy, OrderBy, Rescore)}
+@dataclass(frozen=True, repr=False)
+class Rank(Stage):
+    """Scores the best `top` candidates by a formula over their score and fields; see `vecdb.query.formula`.
+
+    Candidates behind them, and those for which the formula gives no finite number, are left out.
+    """
+
+    kind: ClassVar[str] = "rank"
+    formula: Formula
+    top: int | None = None
+
+    def __post_init__(self) -> None:
+        """Read a formula that comes as nested lists."""
+        object.__setattr__(self, "formula", formula_of(self.formula))
+        object.__setattr__(self, "top", top_of(self.top))
+
+
+STAGES: dict[str, type[Stage]] = {cls.kind: cls for cls in (MinScore, Collapse, GroupBy, OrderBy, Rank, Rescore)}
 
 
 def top_of(top: Any) -> int | None:

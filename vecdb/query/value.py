@@ -103,7 +103,7 @@ def numbers(name: str, value: Any) -> Numbers:
     if isinstance(value, Numbers):
         return value
     try:
-        array = np.asarray(value)
+        array = np.frombuffer(value, np.uint8) if isinstance(value, bytes | bytearray) else np.asarray(value)
     except (TypeError, ValueError):
         array = np.empty(0, object)
     if array.dtype.kind == "b":

@@ -5,7 +5,7 @@
 - ingest.py: any input as named columns; one_row.py: the shortcut for one record
 - columns.py, from_arrow.py, from_python.py: one column to the type of its field
 - vectors.py, vector_numbers.py: the same for vectors, with every number checked
-- json_text.py, timestamps.py: one value; checks.py: what must hold across rows and columns
+- json_text.py, timestamps.py, places.py: one value; checks.py: what must hold across rows and columns
 - blame.py: errors that name the culprit; limits.py; arrow.py
 
 Invariant: importing this package loads neither pyarrow nor NumPy; they come with the first record.
@@ -15,6 +15,7 @@ from vecdb.schema.fields import (
     Bool,
     Field,
     Float64,
+    Geo,
     Id,
     Int64,
     Json,
@@ -34,6 +35,7 @@ __all__ = [
     "Column",
     "Field",
     "Float64",
+    "Geo",
     "Id",
     "Int64",
     "Json",

@@ -34,3 +34,17 @@ class Blame:
     def column(self, sentence: str) -> InvalidInputError:
         """Return an error about the column as a whole."""
         return InvalidInputError(f"field {self.field!r}: {sentence}", field=self.field)
+
+
+class AskedBlame(Blame):
+    """Makes errors about queries."""
+
+    __slots__ = ()
+
+    def error(self, row: int, sentence: str, value: Any = None, kind: type[E] = InvalidInputError) -> E:
+        """Return (not raise) an error about one of the queries."""
+        return kind(f"query {row} for {self.field!r}: {sentence}", field=self.field, row=int(row), value=value)
+
+    def column(self, sentence: str) -> InvalidInputError:
+        """Return an error about all of the queries."""
+        return InvalidInputError(f"the query for {self.field!r}: {sentence}", field=self.field)

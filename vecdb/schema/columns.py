@@ -9,10 +9,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from vecdb.schema.blame import Blame
-from vecdb.schema.fields import Field, Timestamp, Vector
+from vecdb.schema.fields import Field, Geo, Timestamp, Vector
 from vecdb.schema.from_arrow import from_arrow
 from vecdb.schema.from_python import from_python
 from vecdb.schema.limits import Limits
+from vecdb.schema.places import places_from_numpy
 from vecdb.schema.timestamps import array_micros
 from vecdb.schema.vectors import vector_array
 
@@ -30,6 +31,8 @@ def column_array(source: Any, field: Field, blame: Blame, limits: Limits) -> pa.
         return from_python(source, field, blame, limits)
     if isinstance(field, Vector):
         return vector_array(source, field, blame)
+    if isinstance(field, Geo):
+        return places_from_numpy(source, blame)
     if source.ndim != 1:
         raise blame.column(f"an array of shape {source.shape} is not a column of {field.kind}")
     if source.dtype.kind in "fiub" and source.dtype.itemsize <= 8:

@@ -11,19 +11,22 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from dataclasses import field as attribute
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, get_args
 
 from vecdb.errors import InvalidInputError
-from vecdb.schema.indexes import Auto, IndexSpec, index_from
+from vecdb.schema.fulltext import FullText, fulltext_from
+from vecdb.schema.indexes import Auto, Flat, IndexSpec, index_from
+from vecdb.schema.space import Encoding, Space
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 IdType = Literal["string", "int64"]
-VectorDtype = Literal["float32", "float16", "int8"]
-Metric = Literal["cosine", "dot", "l2"]
+VectorDtype = Literal["float32", "float16", "int8", "binary"]
+Metric = Literal["cosine", "dot", "l2", "hamming"]
 
 AUTO = Auto()
 
@@ -35,6 +38,11 @@ DIMENSION = 65_536
 
 INT8_DIMENSION = 32_768
 """The largest dimension of an int8 vector: its sums of squares must fit the kernels' 32-bit integers."""
+
+USUAL_METRIC = cast("Metric", None)
+"""What a metric that nobody named is until the dtype decides: hamming for binary vectors, cosine for all others."""
+LATITUDES, LONGITUDES = 90, 180
+"""The largest degrees of a place, on both sides of zero."""
 
 RESERVED_KINDS = frozenset({"multivector", "sparse", "link"})
 
@@ -98,11 +106,34 @@ class Id(Field):
         return pa.string() if self.type == "string" else pa.int64()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Text(Field):
-    """Prose to be read and searched by its words."""
+    """Prose to be read; with `search`, also found by its words.
+
+    `search` is True, or a `vecdb.FullText` that says how.
+    """
 
     kind: ClassVar[str] = "text"
+    search: FullText | bool | Mapping[str, Any] = False
+
+    def __post_init__(self) -> None:
+        """Turn what says how it is searched into a FullText, or False."""
+        object.__setattr__(self, "search", fulltext_from(self.search) or False)
+
+    @property
+    def fulltext(self) -> FullText | None:
+        """How it is searched by words; None: it is not."""
+        return self.search if isinstance(self.search, FullText) else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that manifests hold: as ever where it is not searched."""
+        told: dict[str, Any] = {"kind": self.kind}
+        return told if self.fulltext is None else {**told, "search": self.fulltext.to_json()}
+
+    def __repr__(self) -> str:
+        if self.fulltext is None:
+            return "Text()"
+        return "Text(search=True)" if self.fulltext == FullText() else f"Text(search={self.fulltext!r})"
 
     @cached_property
     def arrow_type(self) -> pa.DataType:
@@ -201,23 +232,47 @@ class Json(Field):
         return pa.string()
 
 
+@dataclass(frozen=True)
+class Geo(Field):
+    """A place on the earth: latitude and longitude in degrees (WGS84), -90 to 90 and -180 to 180."""
+
+    kind: ClassVar[str] = "geo"
+
+    @cached_property
+    def arrow_type(self) -> pa.DataType:
+        """`struct<lat: double, lon: double>`."""
+        import pyarrow as pa
+
+        return pa.struct([("lat", pa.float64()), ("lon", pa.float64())])
+
+
 @dataclass(frozen=True, repr=False)
 class Vector(Field):
     """A point of `dimension` numbers, held as `dtype` and compared by `metric`.
 
     A record may have none (null). Every number is finite; a vector compared by cosine is not all zeros. `index` says
     how the column is searched: a kind of `vecdb.schema.indexes`, or its name.
+
+    A "binary" vector has `dimension` bits, a multiple of 8, in an eighth as many bytes. It is compared by "hamming",
+    the number of bits that differ, and always scanned.
+    `encoder` makes vectors of texts: `vecdb.SentenceTransformer` or `vecdb.Encoder`. Of it only its `space` is stored.
+    `source` names the text field that is encoded where a row has no vector; without one only queries are.
     """
 
     kind: ClassVar[str] = "vector"
     dimension: int
     dtype: VectorDtype = "float32"
-    metric: Metric = "cosine"
+    metric: Metric = USUAL_METRIC
     index: IndexSpec | str | Mapping[str, Any] = AUTO
+    encoder: Encoding | None = attribute(default=None, compare=False)
+    source: str | None = None
+    space: Space | None = None
 
     def __post_init__(self) -> None:
         """Refuse dimensions, dtypes, metrics and indexes that do not exist; NumPy integers become int."""
         _one_of("dtype", self.dtype, get_args(VectorDtype))
+        if self.metric is None:
+            object.__setattr__(self, "metric", "hamming" if self.dtype == "binary" else "cosine")
         _one_of("metric", self.metric, get_args(Metric))
         largest = INT8_DIMENSION if self.dtype == "int8" else DIMENSION
         try:
@@ -232,6 +287,62 @@ class Vector(Field):
         object.__setattr__(self, "dimension", dimension)
         object.__setattr__(self, "index", index_from(self.index))
         self.spec.check(dimension)
+        self._check_bits()
+        self._settle_space()
+
+    def _check_bits(self) -> None:
+        """Refuse what does not go with vectors of bits, and bits where they do not belong."""
+        if (self.dtype == "binary") != (self.metric == "hamming"):
+            fitting = "hamming" if self.dtype == "binary" else "cosine, dot or l2"
+            raise InvalidInputError(
+                f"metric {self.metric!r} does not go with dtype {self.dtype!r}, which is compared by {fitting}:"
+                " hamming counts the bits in which binary vectors differ",
+                field="metric",
+                value=self.metric,
+            )
+        if self.dtype != "binary":
+            return
+        if self.dimension % 8:
+            raise InvalidInputError(
+                f"dimension {self.dimension} of a binary vector is its number of bits, which is not a multiple of 8",
+                field="dimension",
+                value=self.dimension,
+            )
+        if not isinstance(self.index, Auto | Flat):
+            raise InvalidInputError(
+                f"index {self.spec.kind!r} does not go with binary vectors: all of their bits are compared, which is"
+                " fast and exact; leave it out, or say 'flat'",
+                field="index",
+                value=self.spec.kind,
+            )
+
+    def _settle_space(self) -> None:
+        """Take the space from the encoder, and check it against the rest."""
+        space = Space.from_json(self.space) if isinstance(self.space, Mapping) else self.space
+        if self.encoder is not None:
+            if not isinstance(self.encoder, Encoding):
+                raise InvalidInputError(
+                    f"encoder is {self.encoder!r}, expected vecdb.SentenceTransformer(path) or"
+                    " vecdb.Encoder(function, name)",
+                    field="encoder",
+                )
+            found = self.encoder.space(self.dimension)
+            if space is not None:
+                space.check_same(found, "space", "the encoder makes those")
+            space = found
+        if space is not None and (not isinstance(space, Space) or space.dimension != self.dimension):
+            raise InvalidInputError(f"space {space!s} is not one of {self.dimension} values", field="space")
+        if space is not None and space.normalized and self.dtype in ("int8", "binary"):
+            raise InvalidInputError(
+                f"vectors scaled to length 1 are not whole numbers, as {self.dtype} ones are", field="dtype"
+            )
+        if self.source is not None and (space is None or not isinstance(self.source, str)):
+            raise InvalidInputError(f"source {self.source!r} needs an encoder", field="source", value=self.source)
+        object.__setattr__(self, "space", space)
+
+    def described(self) -> Vector:
+        """Return what is stored: the field without the encoder itself."""
+        return self if self.encoder is None else replace(self, encoder=None)
 
     @property
     def spec(self) -> IndexSpec:
@@ -241,24 +352,32 @@ class Vector(Field):
     def to_json(self) -> dict[str, Any]:
         """Return the form that manifests hold: as ever where the index is the usual one."""
         told = super().to_json()
-        del told["index"]
-        return told if self.index == AUTO else {**told, "index": self.spec.to_json()}
+        del told["index"], told["encoder"], told["source"], told["space"]
+        if self.index != AUTO:
+            told["index"] = self.spec.to_json()
+        if self.space is not None:
+            told["space"] = self.space.to_json()
+        return told if self.source is None else {**told, "source": self.source}
 
     def __repr__(self) -> str:
         index = "" if self.index == AUTO else f", index={self.index!r}"
-        return f"Vector(dimension={self.dimension}, dtype={self.dtype!r}, metric={self.metric!r}{index})"
+        space = "" if self.space is None else f", space={self.space!r}"
+        source = "" if self.source is None else f", source={self.source!r}"
+        return f"Vector(dimension={self.dimension}, dtype={self.dtype!r}, metric={self.metric!r}{index}{space}{source})"
 
     @cached_property
     def arrow_type(self) -> pa.DataType:
-        """`fixed_size_list<dtype>[dimension]`."""
+        """`fixed_size_list<dtype>[dimension]`; of bits, `fixed_size_list<uint8>[dimension / 8]`."""
         import pyarrow as pa
 
+        if self.dtype == "binary":
+            return pa.list_(pa.uint8(), self.dimension // 8)
         item = {"float32": pa.float32, "float16": pa.float16, "int8": pa.int8}[self.dtype]()
         return pa.list_(item, self.dimension)
 
 
 KINDS: dict[str, type[Field]] = {
-    cls.kind: cls for cls in (Id, Text, Keyword, Bool, Int64, Float64, Timestamp, Json, Vector)
+    cls.kind: cls for cls in (Id, Text, Keyword, Bool, Int64, Float64, Timestamp, Json, Geo, Vector)
 }
 
 

@@ -18,7 +18,7 @@ M = 4, 128
 EF_CONSTRUCTION = 8, 10_000
 
 LISTS = 1, 1_000_000
-CODES = "8bit", "4bit", "rabitq"
+CODES = "8bit", "4bit", "product", "rabitq"
 
 DIMENSIONS = 1, 65_536
 """The least and the most numbers of a vector that a funnel may look at first."""
@@ -80,7 +80,8 @@ class Ivf(IndexSpec):
 
     Attributes:
         lists: how many; None: the square root of a segment's rows.
-        codes: what the lists hold of each row: "8bit", "4bit", or "rabitq" (Gao, Long, SIGMOD 2024), 1 bit a number.
+        codes: what the lists hold of each row: "8bit", "4bit", "product" (Jégou, Douze, Schmid, TPAMI 2011), a byte for
+            four numbers, or "rabitq" (Gao, Long, SIGMOD 2024), 1 bit a number.
 
     """
 

@@ -21,10 +21,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from vecdb.schema.fields import ID_BYTES, Bool, Field, Float64, Id, Int64, Json, Keyword, Timestamp, Vector
+from vecdb.schema.fields import ID_BYTES, Bool, Field, Float64, Geo, Id, Int64, Json, Keyword, Timestamp, Vector
 from vecdb.schema.from_arrow import nulls
 from vecdb.schema.json_text import json_text
 from vecdb.schema.limits import Limits
+from vecdb.schema.places import place_of
 from vecdb.schema.schema import Schema
 from vecdb.schema.timestamps import timestamp_micros
 
@@ -90,11 +91,13 @@ class _NotPlainError(Exception):
 
 def _cell(field: Field) -> Cell:
     if isinstance(field, Vector):
-        return _vector_cell(field)
+        return _bits_cell(field) if field.dtype == "binary" else _vector_cell(field)
     if isinstance(field, Bool):
         return _bool_cell()
     if isinstance(field, Keyword) and field.many:
         return _strings_cell(field)
+    if isinstance(field, Geo):
+        return _place_cell(field)
     if isinstance(field, Id):
         return _id_cell if field.type == "string" else _int64_cell
     return {Int64: _int64_cell, Float64: _float64_cell, Timestamp: _timestamp_cell, Json: _json_cell}.get(
@@ -180,6 +183,19 @@ def _timestamp_cell(value: Any, _: Limits) -> tuple[pa.Array, int]:
     return _numbers(_MOMENT, 1, _INT64(micros)), 0
 
 
+def _place_cell(field: Geo) -> Cell:
+    type_ = field.arrow_type
+
+    def place(value: Any, _: Limits) -> tuple[pa.Array, int]:
+        try:
+            latitude, longitude = place_of(value)
+        except ValueError as error:
+            raise _NotPlainError from error
+        return pa.array([{"lat": latitude, "lon": longitude}], type_), 0
+
+    return place
+
+
 def _vector_cell(field: Vector) -> Cell:
     type_, item, shape = field.arrow_type, field.arrow_type.value_type, (field.dimension,)
     dtype, cosine = np.dtype(field.dtype), field.metric == "cosine"
@@ -202,6 +218,20 @@ def _vector_cell(field: Vector) -> Cell:
         return pa.FixedSizeListArray.from_arrays(_numbers(item, field.dimension, value.tobytes()), type=type_), 0
 
     return vector
+
+
+def _bits_cell(field: Vector) -> Cell:
+    type_, item, size = field.arrow_type, field.arrow_type.value_type, field.dimension // 8
+
+    def bits(value: Any, _: Limits) -> tuple[pa.Array, int]:
+        """Copy the bytes of a vector that comes packed."""
+        if type(value) is np.ndarray and value.dtype == np.uint8 and value.ndim == 1:
+            value = value.tobytes()
+        if type(value) is not bytes or len(value) != size:
+            raise _NotPlainError
+        return pa.FixedSizeListArray.from_arrays(_numbers(item, size, value), type=type_), 0
+
+    return bits
 
 
 def _from_list(numbers: list[Any]) -> NDArray[Any]:

@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from vecdb.errors import DimensionMismatchError
+from vecdb.schema import binary_vectors
 from vecdb.schema.arrow import is_list, pc, python_value
 from vecdb.schema.blame import Blame, shown
 from vecdb.schema.vector_numbers import check_numbers, in_dtype
@@ -41,6 +42,9 @@ def vector_array(source: Any, field: Vector, blame: Blame) -> pa.FixedSizeListAr
             or it is all zeros and the metric is cosine.
 
     """
+    if field.dtype == "binary":
+        matrix, present = binary_vectors.packed(source, field, blame)
+        return _array(matrix, field, missing=None if present is None else ~present)
     if isinstance(source, pa.Array):
         dense, rows = _from_arrow(source, field, blame)
         total = len(source)
@@ -68,7 +72,8 @@ def vector_array(source: Any, field: Vector, blame: Blame) -> pa.FixedSizeListAr
 
 def missing_vectors(rows: int, field: Vector) -> pa.FixedSizeListArray:
     """Return a column in which no row has a vector."""
-    zeros = np.zeros((rows, field.dimension), dtype=field.dtype)
+    held = field.arrow_type
+    zeros = np.zeros((rows, held.list_size), dtype=held.value_type.to_pandas_dtype())
     return _array(zeros, field, missing=np.ones(rows, dtype=np.bool_))
 
 

@@ -22,7 +22,7 @@ from vecdb.storage.manifest import IndexEntry, Located, SegmentEntry
 from vecdb.storage.packed import Packed
 from vecdb.storage.recovery import OpenReport, check_clean, read_clean, replay_log
 from vecdb.storage.segment import Segment, content_of
-from vecdb.storage.segment_writer import IDS, KEYS, norm_file, row_norms, vector_file
+from vecdb.storage.segment_writer import IDS, KEYS, has_norms, norm_file, row_norms, vector_file
 
 Progress = Callable[[str, int, int], None]
 
@@ -188,7 +188,7 @@ def _cross_check(directory: LocalDirectory, base: str, entry: SegmentEntry, audi
     if not expected.equals(batches[KEYS]):
         audit.note(f"{folder}/{KEYS}", f"{folder}/{KEYS} does not belong to the ids beside it", DERIVED)
     for name, batch in batches.items():
-        if not name.startswith("vec-"):
+        if not name.startswith("vec-") or not has_norms(batch.column(0).type):
             continue
         norms = norm_file(int(name[4:-6]))
         if vector_file(int(name[4:-6])) != name or norms not in batches:

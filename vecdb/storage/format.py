@@ -26,7 +26,7 @@ import orjson
 from vecdb.errors import CorruptionError
 
 FORMAT_VERSION = 1
-FEATURES = ("arrow-segments", "roaring-deletes")
+FEATURES = ("arrow-segments", "roaring-deletes", "binary-vectors")
 
 FORMAT = "FORMAT"
 LOCK = "LOCK"

@@ -8,7 +8,7 @@ opening removes. A segment that is merged away meanwhile takes its index with it
 import contextlib
 import errno
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,10 @@ import numpy as np
 import pyarrow as pa
 
 from vecdb.errors import CorruptionError, ResourceExhaustedError, UnavailableError
-from vecdb.schema.fields import Vector
 from vecdb.schema.indexes import FLAT
 from vecdb.schema.schema import Column, Schema
 from vecdb.storage import format as names
-from vecdb.storage import index_file
+from vecdb.storage import index_file, index_kinds
 from vecdb.storage.directory import LocalDirectory
 from vecdb.storage.manifest import FileEntry, IndexEntry, SegmentEntry
 from vecdb.storage.os_errors import typed_os_errors
@@ -29,11 +28,10 @@ from vecdb.storage.segment import Segment
 from vecdb.storage.segment_writer import file_entry
 from vecdb.storage.snapshot import SegmentView, State
 from vecdb.storage.writer import Writer
-from vecdb_index import factory
 from vecdb_index.factory import Wanted
 
 if TYPE_CHECKING:
-    from vecdb_index.factory import Index
+    from vecdb_index.factory import Stored
 
 Progress = Callable[[int, int], None]
 
@@ -43,7 +41,7 @@ class Missing:
     """A segment without the index that one of its columns should have."""
 
     view: SegmentView
-    column: Column[Vector]
+    column: Column
     what: Wanted
 
     @property
@@ -60,10 +58,9 @@ class Missing:
 def missing(state: State) -> list[Missing]:
     """Return the indexes to build, the largest segments first."""
     found = []
-    for column in state.schema.vectors:
-        spec = column.field.spec.to_json()
+    for column in index_kinds.columns(state.schema):
         for view in state.segments:
-            what = factory.wanted(spec, view.rows, column.field.dimension)
+            what = index_kinds.wanted(column, view.rows)
             if what is None or not view.segment.has(column):
                 continue
             entry = view.segment.index_entry(column.id)
@@ -133,14 +130,15 @@ class Indexer:
 
         Where the disk has no room for one, or fails, the segment does without: a merge is what makes room.
         """
-        for column in schema.vectors:
-            what = factory.wanted(column.field.spec.to_json(), output.rows, column.field.dimension)
-            graphs = [view.index_of(column) if view.segment.has(column) else None for view in inputs]
-            if what is None or not any(graphs):
+        for column in index_kinds.columns(schema):
+            what = index_kinds.wanted(column, output.rows)
+            known = [index_kinds.known(view.segment, column) for view in inputs]
+            if what is None or not any(index is not None for index in known):
                 continue  # built afterwards, like that of any other segment
             segment = Segment(self._writer.directory, self._writer.base, replace(output, indexes=()), "never")
             rows = [_live(view) for view in inputs]
-            index = made(segment, column, what, self._pool, self._checked, list(zip(graphs, rows, strict=True)))
+            parts = list(zip(known, rows, strict=True))
+            index = index_kinds.made(segment, column, what, self._pool, self._checked, parts)
             name = names.index_name(column.id)
             try:
                 self._writer.check_space(index.bytes)
@@ -174,7 +172,7 @@ class Indexer:
 def build(writer: Writer, todo: Missing, pool: ThreadPoolExecutor, progress: Progress) -> bool:
     """Build and publish one index; False when its segment is gone by then."""
     progress(0, todo.rows)
-    index = made(todo.view.segment, todo.column, todo.what, pool, progress)
+    index = index_kinds.made(todo.view.segment, todo.column, todo.what, pool, progress)
     name = names.index_name(todo.column.id)
     built = f"{writer.base}/{names.TMP}/{name}"
     writer.check_space(index.bytes)
@@ -192,26 +190,7 @@ def _live(view: SegmentView) -> np.ndarray:
     return np.arange(view.rows) if live is None else np.flatnonzero(live)
 
 
-def made(
-    segment: Segment,
-    column: Column[Vector],
-    what: Wanted,
-    pool: ThreadPoolExecutor | None,
-    progress: Progress | None,
-    parts: Sequence[tuple["Index | None", np.ndarray]] = (),
-) -> "Index":
-    """Return an index of a column of a segment, made from those of the parts that it was merged from, if any.
-
-    Rows without a vector are in it, as zeros: masks leave them out.
-    """
-    held = segment.vectors(column)
-    assert held is not None, "only segments that have the column are indexed"
-    matrix, _, norms = held
-    norms = np.ones(len(matrix), np.float32) if norms is None else norms
-    return factory.build(what, matrix, column.field.metric, norms, parts=parts, pool=pool, progress=progress)
-
-
-def save(directory: LocalDirectory, folder: str, name: str, kind: str, index: "Index") -> FileEntry:
+def save(directory: LocalDirectory, folder: str, name: str, kind: str, index: "Stored") -> FileEntry:
     """Write an index, durable on return, and read it back."""
     arrays, settings = index.arrays(), index.settings()
     file = directory.create(f"{folder}/{name}")
@@ -236,21 +215,24 @@ def _holds(buffer: pa.Buffer, kind: str, arrays: dict[str, np.ndarray], settings
 
 
 def described(state: State) -> dict[str, Any]:
-    """Return what `stats` shows of each vector column: how many rows are searched in which way, and what is missing."""
+    """Return what `stats` shows of each column: how many rows are searched in which way, and what is missing.
+
+    Rows that have no index yet are scanned for vectors; for words they have one in memory.
+    """
     waiting = missing(state)
     told: dict[str, Any] = {}
-    for column in state.schema.vectors:
-        rows: dict[str, int] = {FLAT: state.memtable_rows}
+    for column in index_kinds.columns(state.schema):
+        kind, without = index_kinds.kind_of(column), index_kinds.without_index(column)
+        rows: dict[str, int] = {without: state.memtable_rows}
         problems, size = [], 0
         for view in state.segments:
             entry, problem = view.segment.index_entry(column.id), view.segment.index_problem(column.id)
-            used = problem is None and column.field.spec.kind != FLAT
-            kind = entry.kind if entry is not None and used else FLAT
-            rows[kind] = rows.get(kind, 0) + view.rows
+            used = entry.kind if entry is not None and problem is None and kind != FLAT else without
+            rows[used] = rows.get(used, 0) + view.rows
             size += 0 if entry is None else entry.file.bytes
             problems += [problem] if problem is not None else []
         told[column.name] = {
-            "index": column.field.spec.kind,
+            "index": kind,
             "rows": {kind: count for kind, count in rows.items() if count},
             "pending_rows": sum(each.rows for each in waiting if each.column is column),
             "bytes": size,

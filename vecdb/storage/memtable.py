@@ -9,14 +9,19 @@ Vectors live in matrices that grow by doubling; a reader keeps the array that it
 """
 
 import threading
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from vecdb.schema.schema import Column, Schema
 from vecdb.storage.keys import Id
-from vecdb.storage.segment_writer import SegmentWriter, row_norms, split_vectors
+from vecdb.storage.segment_writer import SegmentWriter, has_norms, row_norms, split_vectors
+
+if TYPE_CHECKING:
+    from vecdb.schema.fields import Text
+    from vecdb.storage.text_index import MemtableWords, Piece
+    from vecdb_index.inverted.index import Inverted
 
 ALIVE = np.iinfo(np.int64).max
 _CAPACITY = 256
@@ -39,7 +44,8 @@ class Rows(NamedTuple):
         vectors = {}
         for column in schema.vectors:
             matrix, present = split_vectors(batch.column(column.storage_name))
-            vectors[column.id] = matrix, present, row_norms(matrix)
+            normed = has_norms(column.field.arrow_type)
+            vectors[column.id] = matrix, present, row_norms(matrix) if normed else np.zeros(len(matrix), np.float32)
         return cls(batch, batch.column(schema.id.storage_name).to_pylist(), vectors, size)
 
 
@@ -60,6 +66,8 @@ class Memtable:
         self._vectors = {column.id: _Vectors(column) for column in schema.vectors}
         self._chunks: list[pa.RecordBatch] = []
         self._lock = threading.Lock()
+        self.words: dict[Any, MemtableWords] = {}
+        """What is known of the words of each text column that was searched, see text_index.py."""
 
     def append(self, rows: Rows, lsn: int) -> None:
         """Add rows; the caller has killed older rows of the same ids."""
@@ -140,6 +148,28 @@ class Memtable:
         self._chunks = merged[::-1]
         return self._chunks[:]
 
+    def slices(self, name: str, first: int, stop: int) -> list[pa.Array]:
+        """Return the values of the rows first .. stop - 1 of a column that is not a vector, in pieces."""
+        with self._lock:
+            chunks = self._merged()
+        found, start = [], 0
+        for chunk in chunks:
+            begin, end = max(first - start, 0), min(stop - start, chunk.num_rows)
+            if begin < end:
+                found.append(chunk.column(name).slice(begin, end - begin))
+            start += chunk.num_rows
+        return found
+
+    def words_of(self, column: "Column[Text]", rows: int) -> "list[Piece]":
+        """Return indexes of the words of the first rows of a text column."""
+        from vecdb.storage.text_index import MemtableWords
+
+        key = column.id, column.field.fulltext
+        words = self.words.get(key)
+        if words is None:
+            words = self.words.setdefault(key, MemtableWords(self, column))
+        return words.of(rows)
+
     def value(self, name: str, row: int) -> Any:
         """Return one value of a column that is not a vector."""
         with self._lock:
@@ -206,6 +236,8 @@ class MemtableView:
         self._lsn = lsn
         self._dead = dead
         self._narrow: pa.RecordBatch | None = None
+        self.copied_words: dict[Any, Inverted] = {}
+        """Indexes of the words of the rows that were copied to a segment, for `Segment.words`."""
 
     def live(self) -> np.ndarray | None:
         """Return which rows are alive, as bool (rows,); None when all are."""
@@ -239,6 +271,8 @@ class MemtableView:
             matrix, present, _ = self.memtable.vectors(column.id, self.rows)
             vectors[column.id] = matrix[rows], np.ones(len(rows), bool) if present is None else present[rows]
         builder.append_parts(narrow if len(rows) == self.rows else narrow.take(pa.array(rows)), vectors)
+        made = {key: words.index(rows) for key, words in list(self.memtable.words.items())}
+        self.copied_words = {key: index for key, index in made.items() if index is not None}
 
     def ids(self) -> pa.Array:
         """Return the ids of all rows."""
@@ -256,6 +290,12 @@ class MemtableView:
     def index_problem(self, column: Column) -> None:
         """Nor anything wrong with it."""
         return
+
+    def words_of(self, column: "Column[Text]") -> "tuple[list[Piece], bool]":
+        """Return indexes of the words of a text column, in memory."""
+        if column.storage_name not in self.memtable.narrow_names:
+            return [], False
+        return self.memtable.words_of(column, self.rows), False
 
     def column(self, column: Column) -> pa.Array:
         """Return the values of all rows of an id or scalar column."""

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from vecdb.schema.schema import Schema
 from vecdb.storage import format as names
+from vecdb.storage import index_kinds
 from vecdb.storage.check import index_damage
-from vecdb.storage.indexing import made, save
+from vecdb.storage.indexing import save
 from vecdb.storage.manifest import SegmentEntry
 from vecdb.storage.repair_run import Repair
 from vecdb.storage.segment import Segment
@@ -14,7 +15,7 @@ from vecdb_index.factory import Wanted
 
 def repair_indexes(run: Repair, base: str, entry: SegmentEntry, schema: Schema) -> SegmentEntry:
     """Return the entry with sound indexes; those of columns that are gone are left out."""
-    columns = {column.id: column for column in schema.vectors}
+    columns = {column.id: column for column in index_kinds.columns(schema)}
     for index in entry.indexes:
         if index_damage(run.directory, base, entry, index) is None:
             continue
@@ -25,7 +26,7 @@ def repair_indexes(run: Repair, base: str, entry: SegmentEntry, schema: Schema) 
             run.actions.append(f"left out {segment.folder}/{index.file.name}, whose field is gone")
             continue
         name = names.index_name(column.id)
-        built = made(segment, column, Wanted(index.kind, index.parameters), None, None)
+        built = index_kinds.made(segment, column, Wanted(index.kind, index.parameters), None, None)
         file = save(run.directory, segment.folder, name, index.kind, built)
         run.directory.sync_dir(segment.folder)
         entry = entry.with_index(replace(index, file=file))

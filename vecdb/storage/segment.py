@@ -12,7 +12,7 @@ scanned. `index_problem` says so, and whoever builds indexes builds it again.
 """
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import google_crc32c
 import numpy as np
@@ -28,10 +28,21 @@ from vecdb.storage.directory import LocalDirectory
 from vecdb.storage.keys import Id, KeyIndex
 from vecdb.storage.manifest import FileEntry, IndexEntry, SegmentEntry
 from vecdb.storage.packed import Packed
-from vecdb.storage.segment_writer import DATA, IDS, KEYS, PACKED_FILES, TEXT, norm_file, packed_file, vector_file
+from vecdb.storage.segment_writer import (
+    DATA,
+    IDS,
+    KEYS,
+    PACKED_FILES,
+    TEXT,
+    has_norms,
+    norm_file,
+    packed_file,
+    vector_file,
+)
 
 if TYPE_CHECKING:
-    from vecdb_index.factory import Index
+    from vecdb_index.factory import Index, Stored
+    from vecdb_index.inverted.index import Inverted
 
 Vectors = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 
@@ -64,10 +75,15 @@ class Segment:
         self._index: KeyIndex | None = None
         self._id_buffers: tuple[Any, memoryview | None] | None = None
         self._lock = threading.Lock()
-        self._indexes: dict[int, Index | None] = {}
+        self._indexes: dict[int, Stored | None] = {}
         self._index_problems: dict[int, str] = {}
         self.masks: dict[Any, np.ndarray] = {}
         """Which rows pass a filter, remembered by the planner: true for ever, because rows do not change."""
+        self.scalars: Any = None
+        """Indexes of scalar columns, in memory, kept by the planner: true for ever, too."""
+        self.words: dict[Any, Inverted] = {}
+        """Indexes of texts that have no file yet, see text_index.py."""
+        self.reading_words = threading.Lock()
         for file in entry.files:
             self._buffers[file.name] = self._map(directory, file)
         for index in entry.indexes:
@@ -106,6 +122,7 @@ class Segment:
         other.entry = entry
         other._lock = threading.Lock()
         other._buffers = dict(self._buffers)
+        other.words = dict(self.words)
         kept = {index.field for index in entry.indexes if index in self.entry.indexes}
         other._indexes = {field: held for field, held in dict(self._indexes).items() if field in kept}
         other._index_problems = {field: told for field, told in dict(self._index_problems).items() if field in kept}
@@ -119,6 +136,13 @@ class Segment:
 
     def index_of(self, field_id: int) -> "Index | None":
         """Return a vector column's index, verified; None when it has none that can be used."""
+        return cast("Index | None", self._stored(field_id))
+
+    def inverted_of(self, field_id: int) -> "Inverted | None":
+        """Return a text column's index, verified; None when it has none that can be used."""
+        return cast("Inverted | None", self._stored(field_id))
+
+    def _stored(self, field_id: int) -> "Stored | None":
         if field_id in self._indexes:
             return self._indexes[field_id]
         entry = self.index_entry(field_id)
@@ -136,7 +160,7 @@ class Segment:
         """Return why a column's index cannot be used, if that was found out."""
         return self._index_problems.get(field_id)
 
-    def _load_index(self, entry: IndexEntry) -> "tuple[Index | None, str | None]":
+    def _load_index(self, entry: IndexEntry) -> "tuple[Stored | None, str | None]":
         from vecdb_index import factory
 
         path = f"{self.folder}/{entry.file.name}"
@@ -272,7 +296,9 @@ class Segment:
         if held is not None or not self.has(column):
             return held
         matrix = arrow_file.matrix_of(self._batch(vector_file(column.id)))
-        norms = self._batch(norm_file(column.id)).column(0).to_numpy(zero_copy_only=True)
+        norms = None
+        if has_norms(column.field.arrow_type):
+            norms = self._batch(norm_file(column.id)).column(0).to_numpy(zero_copy_only=True)
         held = self._vectors[column.id] = matrix, self.present(column), norms
         return held
 

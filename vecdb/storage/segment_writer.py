@@ -6,7 +6,7 @@
     text.arrow        keywords: strings and lists of them, which filters read whole
     text-<id>.arrow   one column of texts or JSON, packed
     vec-<id>.arrow    one vector column: values and which rows have one
-    norm-<id>.arrow   derived: the Euclidean norm of each row of a vector column
+    norm-<id>.arrow   derived: the Euclidean norm of each row of a vector column, unless it is one of bits
     del-<lsn>-<nonce>.roar   deleted rows, one file per version that changed them
 
 Vectors are streamed to their files as they come; the other columns are held until finish(). The folder is built in
@@ -54,7 +54,14 @@ def packed_file(field_id: int) -> str:
 
 def is_wide(data_type: pa.DataType) -> bool:
     """Tell whether values of this type have no fixed width, and so live in text.arrow."""
+    if pa.types.is_struct(data_type):
+        return any(is_wide(field.type) for field in data_type)
     return not (pa.types.is_primitive(data_type) or pa.types.is_boolean(data_type))
+
+
+def has_norms(list_type: pa.FixedSizeListType) -> bool:
+    """Tell whether the rows of a vector column have lengths: those of bits, held as bytes, have none."""
+    return list_type.value_type != pa.uint8()
 
 
 def row_norms(matrix: np.ndarray) -> np.ndarray:
@@ -102,7 +109,9 @@ class SegmentWriter:
         self._folder = f"{base}/{names.TMP}/{self.uuid}"
         self._schema = schema
         self._batches: list[pa.RecordBatch] = []
-        self._norms: dict[int, list[np.ndarray]] = {column.id: [] for column in schema.vectors}
+        self._norms: dict[int, list[np.ndarray]] = {
+            column.id: [] for column in schema.vectors if has_norms(column.field.arrow_type)
+        }
         directory.make(self._folder)
         self._vectors = {
             column.id: arrow_file.VectorFile(
@@ -126,7 +135,8 @@ class SegmentWriter:
         self.bytes += narrow.nbytes
         for field_id, (matrix, present) in vectors.items():
             self._vectors[field_id].append(np.ascontiguousarray(matrix), present)
-            self._norms[field_id].append(row_norms(matrix))
+            if field_id in self._norms:
+                self._norms[field_id].append(row_norms(matrix))
             self.bytes += matrix.nbytes
 
     def finish(self, min_lsn: int, max_lsn: int) -> tuple[SegmentEntry, BitMap]:

@@ -21,6 +21,8 @@ from vecdb.storage.memtable import MemtableView
 from vecdb.storage.segment import Segment, Vectors
 
 if TYPE_CHECKING:
+    from vecdb.schema.fields import Text
+    from vecdb.storage.text_index import Piece
     from vecdb_index.factory import Index
 
 
@@ -75,7 +77,11 @@ class Part(Protocol):
         ...
 
     def index_problem(self, column: Column) -> str | None:
-        """Return why the index of a vector column cannot be used, where it turned out to be damaged."""
+        """Return why the index of a column cannot be used, where it turned out to be damaged."""
+        ...
+
+    def words_of(self, column: "Column[Text]") -> "tuple[list[Piece], bool]":
+        """Return indexes of the words of all rows, and perhaps of more behind; and whether they come from a file."""
         ...
 
 
@@ -91,6 +97,8 @@ class SegmentView:
         """Which rows a search may find, remembered by the planner."""
         self.targets: dict[int, Any] = {}
         """What a search by a column needs, remembered by the planner."""
+        self.words: dict[Any, Any] = {}
+        """What is known of a text column's words in its live rows, remembered by the planner."""
 
     @cached_property
     def _live(self) -> np.ndarray | None:
@@ -135,8 +143,17 @@ class SegmentView:
         return self.segment.index_of(column.id)
 
     def index_problem(self, column: Column) -> str | None:
-        """Return why the index of a vector column cannot be used, where it turned out to be damaged."""
+        """Return why the index of a column cannot be used, where it turned out to be damaged."""
         return self.segment.index_problem(column.id)
+
+    def words_of(self, column: "Column[Text]") -> "tuple[list[Piece], bool]":
+        """Return an index of the words of a text column, and whether it comes from a file."""
+        from vecdb.storage.text_index import Piece, of_segment
+
+        if not self.segment.has(column):
+            return [], False
+        index, stored = of_segment(self.segment, column)
+        return [Piece(0, index)], stored
 
     def column(self, column: Column) -> pa.Array:
         """Return the values of all rows of an id or scalar column."""

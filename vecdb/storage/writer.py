@@ -264,13 +264,13 @@ class Writer:
                     self.abandon(builder)
                     raise
         entries = [self._persist_deletes(view, lsn) for view in pinned.segments]
-        if added is not None:
-            entries.append(added)
+        entries += [] if added is None else [added]
         located = self._commit_manifest(floor=lsn, segments=tuple(entries))
         with self.mutex:
             live = self._live
             if added is not None and frozen is not None and rows is not None:
                 view = open_view(self.directory, self.base, added, self.settings.verify)
+                view.segment.words.update(frozen.copied_words)
                 died = frozen.died_since(rows)
                 live.views[added.uuid] = view.without(died) if len(died) else view
             live.frozen = self._pinned = None

@@ -40,10 +40,10 @@ def create(
 
     The database is made as well if there is none.
 
-    Types: id, id(int64), text, keyword, keyword(many), bool, int64, float64, timestamp, json, and
-    vector(DIMENSION[,float32|float16|int8][,cosine|dot|l2][,INDEX]). Without an id field a string id called 'id' is
-    added. INDEX is auto, flat, hnsw, ivf, funnel or binary, with parameters hnsw(m=16,ef_construction=200),
-    ivf(lists=N,codes=8bit) or funnel(dimensions=N,rotate=false).
+    Types: id, id(int64), text, keyword, keyword(many), bool, int64, float64, timestamp, json,
+    vector(DIMENSION[,float32|float16|int8][,cosine|dot|l2][,INDEX]), and bits(NUMBER) for binary vectors. Without an
+    id field a string id called 'id' is added. INDEX is auto, flat, hnsw, ivf, funnel or binary, with parameters
+    hnsw(m=16,ef_construction=200), ivf(lists=N,codes=8bit) or funnel(dimensions=N,rotate=false).
     """
     from vecdb_client.cli.fields import describe
     from vecdb_client.cli.session import opened_database

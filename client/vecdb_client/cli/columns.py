@@ -41,18 +41,21 @@ class Plan:
         if isinstance(data, list):
             return self._records(data, places, schema)
         arrays: list[Any] = []
+        fields: list[pa.Field] = []
         for name, sources in self.targets.items():
             columns = [data.column(source) for source in sources]
             if len(columns) > 1:
                 arrays.append(_joined(columns, sources, name, schema))
             else:
                 arrays.append(_fitted(columns[0], name, schema))
-        names = list(self.targets)
+            # A vector's metadata may name its space, which the schema's checks compare.
+            metadata = data.schema.field(sources[0]).metadata if len(columns) == 1 else None
+            fields.append(pa.field(name, arrays[-1].type, metadata=metadata))
         if self.auto_id:
-            names.insert(0, self.id_name)
             ids = pa.array(np.asarray(places, np.int64) + self.first_id)
             arrays.insert(0, _fitted(ids, self.id_name, schema))
-        return pa.RecordBatch.from_arrays(arrays, names=names)
+            fields.insert(0, pa.field(self.id_name, arrays[0].type))
+        return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
 
     def _records(self, records: list[dict[str, Any]], places: Any, schema: "Schema") -> list[dict[str, Any]]:
         if self.renames:
@@ -82,7 +85,7 @@ def _fitted(column: pa.Array, name: str, schema: "Schema") -> pa.Array:
 
 def _joined(columns: list[pa.Array], sources: Sequence[str], name: str, schema: "Schema") -> pa.Array:
     """Join columns into a vector; a row in which every cell is empty has none."""
-    kind = pa.int64() if getattr(schema[name].field, "dtype", "") == "int8" else pa.float64()
+    kind = pa.int64() if getattr(schema[name].field, "dtype", "") in ("int8", "binary") else pa.float64()
     cells = [numbers(column, source, kind) for column, source in zip(columns, sources, strict=True)]
     missing = np.stack([np.asarray(cell.is_null()) for cell in cells])
     partial = missing.any(axis=0) & ~missing.all(axis=0)

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from vecdb.schema.indexes import IndexSpec
 
 TYPES = (
-    "id, id(int64), text, keyword, keyword(many), bool, int64, float64, timestamp, json, "
+    "id, id(int64), text, keyword, keyword(many), bool, int64, float64, timestamp, json, geo, "
     "vector(DIMENSION[,float32|float16|int8][,cosine|dot|l2][,auto|flat|hnsw|ivf|funnel|binary|hnsw(m=N,...)|"
-    "ivf(codes=4bit,...)|funnel(dimensions=N,...)])"
+    "ivf(codes=4bit,...)|funnel(dimensions=N,...)]), bits(NUMBER[,auto|flat])"
 )
 DTYPES = ("float32", "float16", "int8")
-METRICS = ("cosine", "dot", "l2")
+METRICS = ("cosine", "dot", "l2", "hamming")
+BITS = "binary", "hamming"
+"""Dtype and metric of `bits(NUMBER)`: without the metric, `binary` is a kind of index of other vectors."""
 _FIELD = re.compile(r"\s*([^:]+?)\s*:\s*([A-Za-z0-9_]+)\s*(?:\(((?:[^()]|\([^()]*\))*)\))?\s*")
 _INDEX = re.compile(r"\s*([A-Za-z0-9_]+)\s*(?:\(([^()]*)\))?\s*")
 _COMMA = re.compile(r",(?![^()]*\))")
@@ -65,6 +67,7 @@ def parse_field(specification: str) -> tuple[str, Any]:
         "float64": schema.Float64,
         "timestamp": schema.Timestamp,
         "json": schema.Json,
+        "geo": schema.Geo,
     }
     if kind in plain and not arguments:
         return name, plain[kind]()
@@ -74,6 +77,8 @@ def parse_field(specification: str) -> tuple[str, Any]:
         return name, schema.Id(cast(Literal["string", "int64"], arguments[0] if arguments else "string"))
     if kind == "vector":
         return name, _vector(specification, arguments)
+    if kind == "bits":
+        return name, _vector(specification, [*arguments[:1], *BITS, *arguments[1:]])
     raise CommandError(f"--field {specification!r} has no known type", hint=f"types are {TYPES}")
 
 
@@ -81,6 +86,9 @@ def _vector(specification: str, arguments: list[str]) -> Any:
     from vecdb.schema import Vector
 
     options: dict[str, Any] = {}
+    if BITS[1] in arguments and BITS[0] in arguments:
+        arguments.remove(BITS[0])
+        options["dtype"] = BITS[0]
     for argument in arguments[1:]:
         option = _option(argument)
         if option is None or option in options:
@@ -168,6 +176,8 @@ def describe_field(field: Any) -> str:
         return "id" if field.type == "string" else f"id({field.type})"
     if field.kind == "keyword":
         return "keyword(many)" if field.many else "keyword"
+    if field.kind == "vector" and field.dtype == BITS[0]:
+        return f"bits({field.dimension}{'' if field.spec.kind == 'auto' else f',{field.spec.kind}'})"
     if field.kind == "vector":
         dtype = "" if field.dtype == "float32" else f",{field.dtype}"
         index = "" if field.spec.kind == "auto" else f",{describe_index(field.spec)}"

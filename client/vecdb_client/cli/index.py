@@ -17,6 +17,7 @@ KINDS = (
     "hnsw(m=32)",
     "ivf",
     "ivf(codes=4bit)",
+    "ivf(codes=product)",
     "ivf(codes=rabitq)",
     "funnel",
     "funnel(dimensions=128)",

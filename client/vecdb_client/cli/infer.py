@@ -14,7 +14,7 @@ import pyarrow.types as pt
 from vecdb.errors import InvalidInputError
 from vecdb_client.cli.columns import Plan
 from vecdb_client.cli.errors import CommandError
-from vecdb_client.cli.fields import METRICS
+from vecdb_client.cli.fields import BITS, METRICS
 from vecdb_client.cli.textual import is_text
 
 if TYPE_CHECKING:
@@ -34,7 +34,10 @@ def infer_schema(plan: Plan, sample: Any, *, typed: bool, metric: str) -> "Schem
         CommandError: there are no rows to look at, a column has a type that no field can hold, or a bad field name.
 
     """
+    from dataclasses import replace
+
     from vecdb.schema import Id, Schema, Vector
+    from vecdb.schema.space import space_in
 
     if metric not in METRICS:
         raise CommandError(f"--metric {metric!r} is not one of {', '.join(METRICS)}")
@@ -52,6 +55,9 @@ def infer_schema(plan: Plan, sample: Any, *, typed: bool, metric: str) -> "Schem
             fields[name] = Vector(len(sources), metric=cast(Any, metric))
         else:
             fields[name] = _guess(source, values, metric, guess_text=texts_are_guessed, typed=typed)
+            if isinstance(fields[name], Vector) and not isinstance(sample, list):
+                space = space_in(sample.schema.field(source).metadata, name)
+                fields[name] = fields[name] if space is None else replace(fields[name], space=space)
     try:
         return Schema(**fields)
     except InvalidInputError as error:
@@ -93,6 +99,8 @@ def _guess(name: str, values: Any, metric: str, *, guess_text: bool, typed: bool
     if isinstance(values, list):
         return schema.Json()
     kind = values.type
+    if pt.is_fixed_size_binary(kind) and metric == BITS[1]:
+        return _vector(8 * kind.byte_width, metric, "binary")
     if is_text(kind) and (typed is False or not pt.is_binary(kind)):
         return _guess_text(_texts(values), metric, cells=not typed, times=guess_text)
     if pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind):
@@ -106,6 +114,7 @@ def _guess(name: str, values: Any, metric: str, *, guess_text: bool, typed: bool
         (pt.is_date, schema.Timestamp()),
         (pt.is_dictionary, schema.Keyword()),
         (pt.is_null, schema.Text()),
+        (_is_place, schema.Geo()),
         (pt.is_nested, schema.Json()),
     ):
         if test(kind):
@@ -115,23 +124,38 @@ def _guess(name: str, values: Any, metric: str, *, guess_text: bool, typed: bool
     )
 
 
+def _is_place(kind: pa.DataType) -> bool:
+    return pt.is_struct(kind) and {(field.name, field.type) for field in kind} == {
+        ("lat", pa.float64()),
+        ("lon", pa.float64()),
+    }
+
+
 def _guess_list(values: pa.Array, metric: str) -> Any:
     from vecdb.schema import Json, Keyword
 
     item = values.type.value_type
+    bits = {pa.uint8(): 8, pa.bool_(): 1}.get(item) if metric == BITS[1] else None
     if is_text(item) or pt.is_dictionary(item):
         return Keyword(many=True)
-    if not (pt.is_floating(item) or pt.is_integer(item)):
+    if bits is None and not (pt.is_floating(item) or pt.is_integer(item)):
         return Json()
     fixed = pt.is_fixed_size_list(values.type)
     lengths = {values.type.list_size} if fixed else {len(v) for v in values.to_pylist() if v is not None}
     if len(lengths) != 1 or lengths == {0} or (len(lengths) == 1 and max(lengths) < 2 and not fixed):
         return Json()
+    if metric == BITS[1] and bits is None:
+        raise CommandError(
+            f"numbers of type {item} may be bits or bytes of bits, so --metric {metric} does not say what they are",
+            hint="`vecdb create` with a field of type bits(NUMBER) says it",
+        )
+    if bits is not None:
+        return _vector(bits * lengths.pop(), metric, "binary")
     dtype = "float16" if pt.is_float16(item) else "int8" if pt.is_int8(item) else "float32"
     return _vector(lengths.pop(), metric, dtype)
 
 
-def _vector(dimension: int, metric: str, dtype: Literal["float32", "float16", "int8"] = "float32") -> Any:
+def _vector(dimension: int, metric: str, dtype: Literal["float32", "float16", "int8", "binary"] = "float32") -> Any:
     from vecdb.schema import Vector
 
     return Vector(dimension, dtype, cast(Any, metric))

@@ -69,7 +69,7 @@ IdOption = Annotated[
     typer.Option("--id", metavar="COLUMN", help="The column with the ids, or 'auto' to number the rows."),
 ]
 MetricOption = Annotated[
-    str, typer.Option("--metric", metavar="METRIC", help="For inferred vectors: cosine, dot or l2.")
+    str, typer.Option("--metric", metavar="METRIC", help="For inferred vectors: cosine, dot, l2 or hamming.")
 ]
 FormatOption = Annotated[
     str | None,

@@ -1,4 +1,4 @@
-"""`vecdb query`: nearest rows to a vector, or to a row."""
+"""`vecdb query`: nearest rows to a vector, a text, or a row."""
 
 import sys
 from pathlib import Path
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 @options.example(
     'vecdb query ./library papers --vector @question.npy --where "year >= 2020" --show title,year',
+    'vecdb query ./library papers --text "fast hash tables"',
     "vecdb query ./library papers --id W2741809807 --k 5",
     "vecdb query ./library papers --id W2741809807 --recall 0.999 --explain",
-    'embed "fast hash tables" | vecdb query ./library papers --vector - --output jsonl',
+    "encode-question | vecdb query ./library papers --vector - --output jsonl",
 )
 def query(
     path: options.DatabasePath,
@@ -37,6 +38,14 @@ def query(
     near: Annotated[
         str | None, typer.Option("--id", metavar="ID", help="Search near this row, which is left out itself.")
     ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option("--text", "-t", metavar="TEXT", help="A question, encoded by the model of the vectors."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="MODEL", help="With --text: the model's folder or name, if it is not known."),
+    ] = None,
     where: options.Where = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many rows.")] = 10,
     field: options.VectorField = None,
@@ -52,28 +61,35 @@ def query(
 ) -> None:
     """Find the nearest rows, best first.
 
-    score: higher is better. distance: the metric's own value (1 - cosine, the negative dot product, squared L2).
+    score: higher is better. distance: the metric's own value (1 - cosine, the negative dot product, squared L2,
+    the bits that differ).
 
     Rows with an index are searched through it, and some of the nearest may be missed: --recall says how many at most,
     on average; --exact misses none. With --explain and --output json the result is an object of hits and explain.
     """
     from vecdb_client.cli.session import opened_collection, parse_ids, vector_field
 
-    if (vector is None) == (near is None):
-        raise CommandError("give either --vector or --id")
+    if sum(given is not None for given in (vector, near, text)) != 1:
+        raise CommandError("give one of --vector, --text and --id")
+    if model is not None and text is None:
+        raise CommandError("--model goes with --text")
     if exact and not (recall is None and ef is None and probes is None):
         raise CommandError("--exact misses nothing: give it without --recall, --ef and --probes")
     if output is Output.ARROW:
         from vecdb_client.cli.render import refuse_terminal
 
         refuse_terminal("arrow")
-    given = read_vector(vector) if vector is not None else None
+    given: Any = read_vector(vector) if vector is not None else None
     with opened_collection(path, collection) as target:
         name = vector_field(target, field)
         own: Any = None
         if near is not None:
             own = parse_ids(target, [near])[0]
             given = _vector_of(target, own, name)
+        if text is not None:
+            from vecdb_client.cli.embedding import question
+
+            given = question(path, target, name, text, model)
         wanted = k if near is None else k + 1
         result = target.search(
             k=wanted,
@@ -83,7 +99,7 @@ def query(
             recall=recall,
             ef=ef,
             probes=probes,
-            **{name: given},  # type: ignore[arg-type]
+            **{name: given},
         )
         if explain and output is not Output.JSON:
             _explain(result.explain)
@@ -166,7 +182,7 @@ def _parsed(content: bytes, where: str) -> "np.ndarray":
         ) from None
     if values.ndim == 2 and len(values) == 1:
         values = values[0]
-    if values.ndim != 1 or not len(values) or values.dtype.kind not in "iuf":
+    if values.ndim != 1 or not len(values) or values.dtype.kind not in "iufb":
         found = f"an array of shape {values.shape} and type {values.dtype}"
         raise CommandError(f"{where} does not hold one vector of numbers, but {found}")
     return values

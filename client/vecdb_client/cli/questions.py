@@ -71,6 +71,8 @@ def _fixed(values: Any) -> bool:
 
 
 def _matrix(values: Any, name: str, field: "Vector", start: int, path: Path) -> np.ndarray:
+    if field.dtype == "binary":
+        return _bits(values, name, field, start)
     if not isinstance(values, list):
         if is_text(values.type):
             values = from_text(values, name, field)
@@ -86,3 +88,17 @@ def _matrix(values: Any, name: str, field: "Vector", start: int, path: Path) -> 
         return np.array(values, np.float64)
     except (TypeError, ValueError):
         raise InvalidInputError(f"{path}: {name!r} does not hold numbers only", field=name) from None
+
+
+def _bits(values: Any, name: str, field: "Vector", start: int) -> np.ndarray:
+    """Return the bytes of binary vectors."""
+    from vecdb.schema.binary_vectors import packed
+    from vecdb.schema.blame import Blame
+
+    blame = Blame(name, start)
+    if not isinstance(values, list) and is_text(values.type):
+        values = from_text(values, name, field)
+    found, present = packed(values, field, blame)
+    if present is not None:
+        raise blame.error(int(present.argmin()), "there is no vector")
+    return found

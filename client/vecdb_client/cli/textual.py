@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from vecdb.errors import InvalidInputError
 from vecdb_client.cli.badrows import first_bad
 
+_PLACE = 'a place such as "52.5, 13.4" (latitude first), {"lat":52.5,"lon":13.4} or a GeoJSON point'
 _PLAIN = {"text", "json", "timestamp"}
 
 
@@ -37,6 +38,8 @@ def from_text(values: pa.Array, name: str, field: Any) -> pa.Array:
         InvalidInputError: a cell cannot be read; row is its place in values.
 
     """
+    if _holds_bits(values, field):
+        return values
     text = decoded(values, name)
     if field.kind in _PLAIN or (field.kind == "keyword" and not field.many):
         return text
@@ -44,8 +47,10 @@ def from_text(values: pa.Array, name: str, field: Any) -> pa.Array:
         return text if field.type == "string" else _cast(text, pa.int64(), name, "a whole number")
     if field.kind == "keyword":
         return _lists(text, name, pa.list_(pa.string()), 'a JSON array of strings such as ["a","b"]')
+    if field.kind == "geo":
+        return _located(_parsed_places, text, name, _PLACE)
     if field.kind == "vector":
-        item = pa.int64() if field.dtype == "int8" else pa.float64()
+        item = pa.int64() if field.dtype in ("int8", "binary") else pa.float64()
         return _lists(text, name, pa.list_(item), "a JSON array of numbers such as [0.5,1]")
     kinds = {
         "bool": (pa.bool_(), "true or false"),
@@ -53,6 +58,16 @@ def from_text(values: pa.Array, name: str, field: Any) -> pa.Array:
         "float64": (pa.float64(), "a number"),
     }
     return _cast(text, kinds[field.kind][0], name, kinds[field.kind][1])
+
+
+def _holds_bits(values: pa.Array, field: Any) -> bool:
+    """Tell whether cells are the bytes of binary vectors: as text, not even one of so few characters has that many."""
+    if getattr(field, "dtype", "") != "binary" or not (
+        pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)
+    ):
+        return False
+    lengths = pc.call_function("unique", [pc.call_function("binary_length", [values])])
+    return set(lengths.to_pylist()) <= {field.dimension // 8, None}
 
 
 def decoded(values: pa.Array, name: str) -> pa.Array:
@@ -82,6 +97,21 @@ def _parsed_lists(values: pa.Array, kind: pa.DataType) -> pa.Array:
     if any(entry is None or isinstance(entry, bool) for item in parsed if item is not None for entry in item):
         raise pa.ArrowInvalid("not a list of values")
     return pa.array(parsed, kind)
+
+
+def _parsed_places(values: pa.Array) -> pa.Array:
+    from vecdb.schema import Geo
+    from vecdb.schema.places import place_of
+
+    places: list[dict[str, float] | None] = []
+    for text in values.to_pylist():
+        if text is None or not text.strip():
+            places.append(None)
+            continue
+        bare = text.lstrip()[0] not in "[{"
+        latitude, longitude = place_of(orjson.loads(f"[{text.strip().strip('()')}]" if bare else text))
+        places.append({"lat": latitude, "lon": longitude})
+    return pa.array(places, Geo().arrow_type)
 
 
 def _located(convert: Callable[[pa.Array], pa.Array], values: pa.Array, name: str, what: str) -> pa.Array:

@@ -3,8 +3,7 @@
 Rows are (n, bytes) uint8. Which bit means what does not matter, as long as rows and queries agree. The score is minus
 the number of bits that differ; equal scores, of which there are many, go by row.
 
-Kernels read whole words of eight bytes. A row of another length is copied with zeros behind it, once a search: store
-rows whose length is a multiple of eight, as `binarise` makes them, to avoid that.
+Rows of a multiple of eight bytes, as `binarise` makes them, are read a little faster; no row is copied.
 """
 
 from collections.abc import Iterator
@@ -16,16 +15,22 @@ from numpy.typing import NDArray
 
 from vecdb_index.dense.allowed import Allowed
 from vecdb_index.dense.heaps import Heaps, merged
-from vecdb_index.slices import SLICE_BYTES, Slice, shared, slices
+from vecdb_index.slices import SLICE_BYTES, SLICE_ROWS, Slice, shared, slices
 from vecdb_index.types import Mask, Matrix, Rows, Scores, TopK
 
 Bits = NDArray[np.uint8]
 """(n, bytes) uint8, C-contiguous; may be read-only."""
 
 WORD = 8
-"""Bytes that are compared at once."""
-BLOCK = 1024
-"""Rows that are scored for every query of a batch while the cache holds them."""
+"""Bytes of a word of the kernels."""
+BLOCK_BYTES = 24 << 10
+"""A batch works on rows of so many bytes at a time, which the first-level cache holds beside a query."""
+BLOCK_ROWS = 64, 1024
+"""And on at least and at most so many rows: multiples of the kernel's lanes."""
+FEW = 4
+"""Fewer queries than this are faster one by one."""
+BATCH = 256
+"""Queries for which a block of rows is turned once."""
 WORTH = 0.05
 """Where no larger share of the rows is allowed, these are read one by one instead of scanning all."""
 MOST_BYTES = 1 << 21
@@ -33,7 +38,7 @@ MOST_BYTES = 1 << 21
 
 _NO_ROWS = np.empty(0, np.uint32)
 _NO_MASK = np.empty(0, np.uint8)
-_NO_KEYS = np.empty((0, 0), np.uint64)
+_NO_KEYS = np.empty(0, np.uint64)
 
 
 def binarise(matrix: Matrix, centre: NDArray[np.float32] | None = None) -> Bits:
@@ -72,27 +77,64 @@ def search(
         pool: threads that help; the calling thread always works too. None: the calling thread alone.
 
     """
-    return search_batch(bits, np.asarray(query)[None], k, allowed=allowed, pool=pool)[0]
+    from vecdb_index.kernels.bits import hamming
+
+    source, asked = _Source.of(bits, allowed), _words(np.asarray(query)[None])[0]
+
+    def work(todo: Iterator[Slice]) -> Heaps:
+        heaps, out = Heaps.empty(1, min(k, source.total)), source.scratch()
+        for first, last in todo:
+            given = source.rows, first, last, source.allowed
+            hamming(source.bits, asked, *given, out, heaps.keys[0], heaps.states[0])
+        return heaps
+
+    return merged(shared(work, source.slices(), source.total * source.row_bytes, pool), k)[0]
 
 
 def search_batch(
     bits: Bits, queries: Bits, k: int, *, allowed: Mask | Allowed | None = None, pool: ThreadPoolExecutor | None = None
 ) -> list[TopK]:
     """Return for each of the (q, bytes) queries exactly what `search` returns."""
-    from vecdb_index.kernels.bits import scan
+    queries = np.asarray(queries)
+    if len(queries) < FEW:
+        return [search(bits, query, k, allowed=allowed, pool=pool) for query in queries]
+    source = _Source.of(bits, allowed)
+    found: list[TopK] = []
+    for start in range(0, len(queries), BATCH):
+        found += _search_some(source, queries[start : start + BATCH], k, pool)
+    return found
 
-    source, wanted = _Source.of(bits, allowed), _words(queries)
-    if len(wanted) == 0:
-        return []
+
+def _search_some(source: "_Source", queries: Bits, k: int, pool: ThreadPoolExecutor | None) -> list[TopK]:
+    from vecdb_index.kernels.bits import hamming_batch
+
+    asked = _words(queries)
+    least, most = BLOCK_ROWS
+    block = max(least, min(most, BLOCK_BYTES // source.row_bytes // least * least))
 
     def work(todo: Iterator[Slice]) -> Heaps:
-        heaps, out = Heaps.empty(len(wanted), min(k, source.total)), np.empty(BLOCK, np.float32)
+        heaps, out = Heaps.empty(len(asked), min(k, source.total)), np.empty(block, np.float32)
+        tile = np.zeros((-(-source.row_bytes // WORD), block), np.uint64)
         for first, last in todo:
-            scan(source.words, wanted, source.rows, first, last, source.allowed, out, *heaps)
+            hamming_batch(source.bits, asked, source.rows, first, last, source.allowed, tile, out, *heaps)
         return heaps
 
-    todo = slices(source.total, source.row_bytes, len(wanted))
-    return merged(shared(work, todo, source.total * source.row_bytes * len(wanted), pool), k)
+    size = source.total * source.row_bytes * len(asked)
+    return merged(shared(work, source.slices(len(asked)), size, pool), k)
+
+
+def ties_at(bits: Bits, query: Bits, score: float | np.float32, allowed: Mask | Allowed | None = None) -> Rows:
+    """Return all allowed rows, ascending, whose score is exactly `score`."""
+    from vecdb_index.kernels.bits import hamming
+
+    source, asked = _Source.of(bits, allowed), _words(np.asarray(query)[None])[0]
+    out, found = source.scratch(), [_NO_ROWS]
+    for first, last in source.slices():
+        hamming(source.bits, asked, source.rows, first, last, _NO_MASK, out, _NO_KEYS, _NO_KEYS)
+        at = np.flatnonzero(out[: last - first] == np.float32(score)) + first
+        rows = source.rows[at] if len(source.rows) else at.astype(np.uint32)
+        found.append(rows[source.allowed[rows] != 0] if len(source.allowed) else rows)
+    return np.concatenate(found)
 
 
 def score_rows(bits: Bits, query: Bits, rows: Rows) -> Scores:
@@ -100,12 +142,12 @@ def score_rows(bits: Bits, query: Bits, rows: Rows) -> Scores:
     out = np.empty(len(rows), np.float32)
     if len(rows) == 0:
         return out
-    from vecdb_index.kernels.bits import scan
+    from vecdb_index.kernels.bits import hamming
 
-    source = _Source.of(bits, None)
-    wanted, listed = _words(np.asarray(query)[None]), np.ascontiguousarray(rows, np.uint32)
-    for first, last in slices(len(rows), source.row_bytes):
-        scan(source.words, wanted, listed, first, last, _NO_MASK, out[first:last], _NO_KEYS, _NO_KEYS)
+    asked, listed = _words(np.asarray(query)[None])[0], np.ascontiguousarray(rows, np.uint32)
+    source = _Source.of(bits, None)._replace(total=len(rows), rows=listed)
+    for first, last in source.slices():
+        hamming(source.bits, asked, listed, first, last, _NO_MASK, out[first:last], _NO_KEYS, _NO_KEYS)
     return out
 
 
@@ -119,31 +161,37 @@ def problems(bits: NDArray[Any]) -> list[str]:
 class _Source(NamedTuple):
     """What is searched: `total` rows, all or those of a list. Empty arrays mean "none"."""
 
-    words: NDArray[np.uint64]
+    bits: Bits
     total: int
     rows: Rows
     allowed: NDArray[np.uint8]
 
     @classmethod
     def of(cls, bits: Bits, allowed: Mask | Allowed | None) -> "_Source":
-        words, chosen = _words(bits), Allowed.of(allowed)
+        bits, chosen = np.ascontiguousarray(bits, np.uint8), Allowed.of(allowed)
         if chosen is None:
-            return cls(words, len(words), _NO_ROWS, _NO_MASK)
+            return cls(bits, len(bits), _NO_ROWS, _NO_MASK)
         if chosen.count < WORTH * len(chosen):
-            return cls(words, chosen.count, chosen.rows, _NO_MASK)
-        return cls(words, len(words), _NO_ROWS, chosen.mask)
+            return cls(bits, chosen.count, chosen.rows, _NO_MASK)
+        return cls(bits, len(bits), _NO_ROWS, chosen.mask)
 
     @property
     def row_bytes(self) -> int:
-        return self.words.shape[1] * WORD
+        return self.bits.shape[1]
+
+    def slices(self, queries: int = 1) -> list[Slice]:
+        return slices(self.total, self.row_bytes, queries)
+
+    def scratch(self) -> Scores:
+        """Room for the scores of any slice."""
+        return np.empty(min(self.total, SLICE_ROWS), np.float32)
 
 
-def _words(bits: Bits) -> NDArray[np.uint64]:
-    """Return (n, bytes) as (n, words), zeros behind each row; a copy only where rows are no whole words."""
-    bits = np.ascontiguousarray(bits, np.uint8)
-    length = bits.shape[1]
-    if length % WORD or bits.ctypes.data % WORD:
-        padded = np.zeros((len(bits), -(-length // WORD) * WORD), np.uint8)
-        padded[:, :length] = bits
-        bits = padded
-    return bits.view(np.uint64)
+def _words(queries: Bits) -> NDArray[np.uint64]:
+    """Return (q, bytes) as (q, words), with zeros behind the last bit as the kernels want them."""
+    from vecdb_index.kernels.bits import PADDING
+
+    count, length = queries.shape
+    padded = np.zeros((count, -(-length // PADDING) * PADDING), np.uint8)
+    padded[:, :length] = queries
+    return padded.view(np.uint64)

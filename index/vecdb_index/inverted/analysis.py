@@ -9,7 +9,7 @@ import re
 import threading
 import unicodedata
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -28,6 +28,8 @@ STOP_WORDS = {"english": ENGLISH_STOP_WORDS}
 """Stop words that are known by language; the others have none unless given."""
 LONGEST = 64
 """Longer words are nothing that anyone types."""
+REMEMBERED = 1 << 18
+"""Words that a reader remembers beyond the texts that had them, at most."""
 SKIPPED = -1
 """Stands among the numbers of terms for a word that is no term."""
 
@@ -96,7 +98,7 @@ class Analyzer:
 
     def terms(self, text: str) -> list[str | None]:
         """Return the terms of a text in order, None for each word that is none."""
-        return [self._term(word) for word in _words(text)]
+        return [self._term(word) for word in words(text)]
 
     def tokens(self, texts: Iterable[str | None]) -> Tokens:
         """Return the terms of many texts as numbers; a missing text has no words."""
@@ -104,6 +106,14 @@ class Analyzer:
         for text in texts:
             reader.add(text)
         return reader.take()
+
+    def spans(self, text: str) -> Iterator[tuple[int, int, str | None]]:
+        """Yield where each word of a text begins and ends, and its term, None for a word that is none.
+
+        Places are those of the text as it is given; where a word reads as several, the first term stands for it.
+        """
+        for word in _any_word().finditer(text):
+            yield word.start(), word.end(), next((term for term in self.terms(word[0]) if term is not None), None)
 
     def _term(self, word: str) -> str | None:
         if not self.shortest <= len(word) <= LONGEST or word in self._stop_words:
@@ -116,10 +126,15 @@ class Analyzer:
 
 
 class TokenReader:
-    """Reads texts one after the other, and remembers the term of every word that it has met."""
+    """Reads texts one after the other, and remembers the term of every word that it has met.
 
-    def __init__(self, analyzer: Analyzer) -> None:
+    With `remember` it does so beyond `take`, for texts that come a few at a time.
+    """
+
+    def __init__(self, analyzer: Analyzer, *, remember: bool = False) -> None:
         self._analyzer = analyzer
+        self._remember = remember
+        self._known = _Known(analyzer)
         self._clear()
 
     def __len__(self) -> int:
@@ -129,17 +144,28 @@ class TokenReader:
     def add(self, text: str | None) -> None:
         """Read one text."""
         if text:
-            self._ids.extend(map(self._known.__getitem__, _words(text)))
+            self._ids.extend(map(self._known.__getitem__, words(text)))
         self._starts.append(len(self._ids))
+
+    def read(self) -> Tokens:
+        """Return what was read since the last `take`."""
+        ids, starts = np.array(self._ids, np.int32), np.array(self._starts, np.int64)
+        if not self._remember:
+            return Tokens(ids, starts, self._known.terms)
+        used, places = np.unique(ids, return_inverse=True)
+        skipped = int(len(used) > 0 and used[0] == SKIPPED)
+        return Tokens((places - skipped).astype(np.int32), starts, [self._known.terms[at] for at in used[skipped:]])
 
     def take(self) -> Tokens:
         """Return what was read since the last time, and forget it."""
-        tokens = Tokens(np.array(self._ids, np.int32), np.array(self._starts, np.int64), self._known.terms)
+        tokens = self.read()
         self._clear()
+        if not self._remember or len(self._known) > REMEMBERED:
+            self._known = _Known(self._analyzer)
         return tokens
 
     def _clear(self) -> None:
-        self._ids, self._starts, self._known = array("i"), array("q", [0]), _Known(self._analyzer)
+        self._ids, self._starts = array("i"), array("q", [0])
 
 
 class _Known(dict[str, int]):
@@ -169,7 +195,8 @@ def languages() -> list[str]:
     return Stemmer.algorithms()
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
+    """Return the words of a text, in lower case and in one spelling."""
     if text.isascii():
         return _PLAIN.findall(text.lower())
     # Full-width letters, ligatures and the two spellings of an accent become one; lower case may add marks.

@@ -65,7 +65,7 @@ def idf(rows: int, frequencies: NDArray[np.integer]) -> NDArray[np.float64]:
 
 
 def bm25(
-    boosts: Mapping[str, float],
+    boosts: Mapping[bytes, float] | Mapping[str, float],
     frequencies: NDArray[np.integer],
     rows: int,
     average: float,
@@ -89,7 +89,7 @@ def bm25(
     """
     if not (0 <= k1 < math.inf and 0 <= b <= 1):
         raise ValueError(f"k1 is {k1} and b is {b}; k1 must be at least 0, b between 0 and 1")
-    terms = packed(term.encode("utf-8", "surrogatepass") for term in boosts)
+    terms = packed(term if isinstance(term, bytes) else term.encode("utf-8", "surrogatepass") for term in boosts)
     given = np.fromiter(boosts.values(), np.float64, len(boosts))
     slope = k1 * b / average if average > 0 else 0.0
     weights = _checked(given) * idf(rows, frequencies)

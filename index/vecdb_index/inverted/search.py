@@ -57,7 +57,15 @@ class _Room(threading.local):
 _room = _Room()
 
 
-def search(index: Inverted, query: Query, k: int, *, allowed: Mask | None = None, exact: bool = False) -> TopK:
+def search(
+    index: Inverted,
+    query: Query,
+    k: int,
+    *,
+    allowed: Mask | None = None,
+    some: Rows | None = None,
+    exact: bool = False,
+) -> TopK:
     """Return the k best of the rows that have a term of the query, best first, equal scores by row.
 
     Args:
@@ -65,6 +73,7 @@ def search(index: Inverted, query: Query, k: int, *, allowed: Mask | None = None
         query: made by `bm25` or `sparse`.
         k: at least 1.
         allowed: (n,) bool or uint8; None allows every row.
+        some: the allowed rows, ascending, where the caller knows them.
         exact: look at every posting; finds the same, more slowly.
 
     Raises:
@@ -74,9 +83,9 @@ def search(index: Inverted, query: Query, k: int, *, allowed: Mask | None = None
     ready = _ready(index, query)
     if allowed is None:
         return _scanned(index, [ready], k, _ALL, exact)[0]
-    matching = int(np.count_nonzero(allowed))
+    matching = int(np.count_nonzero(allowed)) if some is None else len(some)
     if not exact and _few(index, matching, ready):
-        return _looked_up(index, ready, np.flatnonzero(allowed).astype(np.uint32), k)
+        return _looked_up(index, ready, np.flatnonzero(allowed).astype(np.uint32) if some is None else some, k)
     return _scanned(index, [ready], min(k, matching), allowed.view(np.uint8), exact)[0]
 
 

@@ -28,6 +28,7 @@ SPECS = {
     "ivf": api.Ivf(),
     "ivf(codes=4bit)": api.Ivf(codes="4bit"),
     "ivf(lists=50,codes=rabitq)": api.Ivf(50, "rabitq"),
+    "ivf(codes=product)": api.Ivf(codes="product"),
     "funnel": api.Funnel(),
     "funnel(dimensions=5)": api.Funnel(5),
     "funnel(rotate=true)": api.Funnel(rotate=True),

@@ -197,6 +197,29 @@ def test_csv_cells_take_the_types_of_the_collection(vecdb: Run, tmp_path: Path) 
     assert {name: value for name, value in second.items() if value is not None} == {"id": 8}
 
 
+def test_places_are_read_from_every_spelling_of_a_cell(vecdb: Run, tmp_path: Path) -> None:
+    vecdb("create", "db", "docs", "--field", "place:geo")
+    cells = [
+        '"52.5, 13.4"',
+        '" (52.5,13.4) "',
+        '"[52.5, 13.4]"',
+        '"{""lat"": 52.5, ""lon"": 13.4}"',
+        '"{""type"": ""Point"", ""coordinates"": [13.4, 52.5]}"',
+        "",
+    ]
+    (tmp_path / "a.csv").write_text("id,place\n" + "\n".join(f"{n},{cell}" for n, cell in enumerate(cells)))
+    (tmp_path / "b.csv").write_text('id,place\n9,"100, 13.4"\n')
+
+    vecdb("load", "db", "docs", "a.csv")
+    refused = vecdb("load", "db", "docs", "b.csv", code=2)
+    near = vecdb("count", "db", "docs", "--where", "place within 5 km of (52.5, 13.4)")
+
+    found = [row["place"] for row in rows_in(tmp_path / "db", "docs")]
+    assert found == [{"lat": 52.5, "lon": 13.4}] * 5 + [None]
+    assert near.stdout.split() == [b"5"]
+    assert b"'100, 13.4' is not a place such as" in refused.stderr
+
+
 def test_a_later_row_with_a_known_id_replaces_the_earlier_one(vecdb: Run, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"id": "a", "n": 1}\n{"id": "b", "n": 1}\n')
     (tmp_path / "b.jsonl").write_text('{"id": "b", "n": 2}\n{"id": "c", "n": 2}\n')

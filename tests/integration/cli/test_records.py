@@ -13,10 +13,18 @@ import pytest
 import vecdb as api
 from integration.cli.program import Run
 
-FIELDS = ["title:text", "year:int64", "when:timestamp", "extra:json", "tags:keyword(many)", "embedding:vector(2)"]
+FIELDS = ["title:text", "year:int64", "when:timestamp", "extra:json", "tags:keyword(many)", "place:geo"]
+FIELDS += ["embedding:vector(2)"]
 LINES = [
     {"id": "a", "title": "Ä\ttitle\nin two lines", "year": 2001, "when": "2024-05-01T10:00:00Z", "embedding": [1, 0.1]},
-    {"id": "b", "year": 2002, "extra": {"deep": [1, None, "x"]}, "tags": ["p", "q"], "embedding": [0, -2]},
+    {
+        "id": "b",
+        "year": 2002,
+        "extra": {"deep": [1, None, "x"]},
+        "place": {"lat": 52.5, "lon": -13.0},
+        "tags": ["p", "q"],
+        "embedding": [0, -2],
+    },
     {"id": "c", "title": "", "year": 2003},
 ]
 EXPECTED: list[dict[str, Any]] = [

@@ -110,10 +110,14 @@ def test_text_means_the_same_as_the_tree_built_in_python(text: str, expression: 
         ("extra[1.5] = 3", 6, "whole number"),
         ("(a = 1", 6, "expected 'and', 'or' or '\\)', found the end"),
         ("a = 1)", 5, "found \\)"),
-        ("a in 1", 5, "expected '\\(', found 1"),
+        ("a in 1", 5, "expected '\\(' or 'box', found 1"),
         ("a in (1,)", 8, "expected a value .*found \\)"),
         ("a in (1 2)", 8, "expected ',' or '\\)', found 2"),
-        ("a not 3", 6, "expected 'in', 'between', 'contains', 'any of', 'all of', 'startswith' or 'like'"),
+        (
+            "a not 3",
+            6,
+            "expected 'in', 'between', 'contains', 'any of', 'all of', 'startswith', 'like', 'matches' or 'within'",
+        ),
         ("a is 3", 5, "expected 'not' or 'null', found 3"),
         ("a any ('x')", 6, "expected 'of'"),
         ("a starts 'x'", 9, "expected 'with'"),
@@ -174,15 +178,52 @@ def test_the_caret_is_right_for_long_lines_and_wide_characters(text: str, line: 
         ("not " * 32 + "a = 1", "33 levels"),
         (" or ".join(["a = 1"] * 1024), "1025 conditions"),
         ("a in (" + "1, " * 10_000 + "1)", "10001 values"),
+        ("a in (" + "'x', " * 10_000 + "'it''s')", "10001 values"),
+        ("a in (" + "1, " * 10_000 + "true)", "10001 values"),
         ("a" + ".b" * 65 + " = 1", "64 keys"),
         ("a = '" + "x" * 2**22 + "'", "characters, more than"),
         (" or ".join(["a = 1"] * 60_000), "more than 200000 words"),
         ('"" = 1', "non-empty"),
     ],
 )
-def test_text_beyond_a_limit_is_refused(text: str, words: str) -> None:
-    with pytest.raises(InvalidInputError, match=words):
+def test_text_beyond_a_limit_is_refused_at_a_place(text: str, words: str) -> None:
+    with pytest.raises(FilterSyntaxError, match=words) as caught:
         parse(text)
+
+    assert caught.value.position is not None
+    assert 0 <= caught.value.position <= len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("a in ('x','it''s' , '')", ["x", "it's", ""]),
+        ("a in ( 1, -2.5,1_000 , .5 )", [1, -2.5, 1000, 0.5]),
+        ("a in ('x', 1)", ["x", 1]),
+        ("a in ('x', 'y', true)", ["x", "y", True]),
+        ("a in (007, 18446744073709551615)", [7, 2**64 - 1]),
+        ("a in ('(', ')', ',')", ["(", ")", ","]),
+    ],
+)
+def test_a_list_of_one_kind_reads_as_its_values_do_one_by_one(text: str, values: list[Any]) -> None:
+    assert parse(text) == col("a").isin(values)
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "words"),
+    [
+        ("a in ('x', 'y', )", 16, "expected a value"),
+        ("a in ('x', 'y'", 14, "expected ',' or '\\)', found the end"),
+        ("a in (1, 2x)", 9, "found 2x"),
+        ("a in (1, 99999999999999999999)", 9, "outside -2"),
+        ("a in (" + "'x', " * 9_999 + "'x'", 6 + 5 * 9_999 + 3, "found the end"),
+    ],
+)
+def test_a_mistake_in_a_list_is_found_at_its_place(text: str, position: int, words: str) -> None:
+    with pytest.raises(FilterSyntaxError, match=words) as caught:
+        parse(text)
+
+    assert caught.value.position == position
 
 
 def test_ten_thousand_parentheses_need_no_stack() -> None:

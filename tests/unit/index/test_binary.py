@@ -36,6 +36,30 @@ def test_the_nearest_rows_are_found_with_ties_by_row(length: int) -> None:
             assert alone.cut == found.cut
 
 
+@pytest.mark.parametrize("length", [*range(1, 20), 31, 32, 33, 63, 64, 65, 100, 125, 128, 191, 193, 8192])
+def test_rows_of_any_length_are_counted_to_their_last_bit_and_no_further(length: int) -> None:
+    bits, queries = data(70, length)
+    bits[5] = ~queries[0]  # every bit differs
+
+    for query, found in zip(queries, binary.search_batch(bits, queries, 70), strict=True):
+        assert (found.rows.tolist(), found.scores.tolist(), found.cut) == expected(bits, query, 70)
+    alone = binary.search(bits, queries[0], 70)
+    assert (alone.rows.tolist(), alone.scores.tolist()) == expected(bits, queries[0], 70)[:2]
+    assert alone.scores[-1] == -8 * length
+
+
+@pytest.mark.parametrize("share", [None, 0.01, 0.5])
+def test_all_rows_of_a_score_are_found(share: float | None) -> None:
+    bits, queries = data(5000, 2)
+    allowed = None if share is None else rng.random(5000) < share
+    distances = np.unpackbits(bits ^ queries[0], axis=1).sum(axis=1)
+    mask = np.ones(5000, bool) if allowed is None else allowed
+
+    for distance in range(17):
+        tied = binary.ties_at(bits, queries[0], np.float32(-distance), allowed)
+        assert tied.tolist() == np.flatnonzero((distances == distance) & mask).tolist()
+
+
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.2, 1.0])
 def test_only_allowed_rows_are_found(share: float) -> None:
     bits, queries = data(3000, 12)

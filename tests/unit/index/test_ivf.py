@@ -15,14 +15,15 @@ from vecdb_index.dense import flat
 from vecdb_index.dense.ivf import search as ivf
 from vecdb_index.dense.ivf.build import build, default_lists
 from vecdb_index.dense.ivf.check import problems
-from vecdb_index.dense.ivf.codings import ScalarLists
+from vecdb_index.dense.ivf.codings import KINDS, ScalarLists
+from vecdb_index.dense.ivf.codings.coding import Listed
 from vecdb_index.dense.ivf.index import Ivf
 from vecdb_index.dense.ivf.searcher import IvfSearcher
 from vecdb_index.types import Metric, TopK
 
 rng = np.random.default_rng(7)
 METRICS = ["cosine", "dot", "l2"]
-CODES = ["8bit", "4bit", "rabitq"]
+CODES = ["8bit", "4bit", "product", "rabitq"]
 
 
 def uneven(rows: int, dimension: int = 24) -> np.ndarray:
@@ -221,6 +222,23 @@ def test_progress_is_told_and_may_stop_the_work() -> None:
         build(matrix, "l2", flat.norms(matrix), progress=stop)
 
 
+@pytest.mark.parametrize("codes", CODES)
+def test_the_making_of_codes_can_be_stopped(codes: str) -> None:
+    matrix, told = uneven(9000), 0
+    order, of_place = np.arange(9000, dtype=np.uint32), np.zeros(9000, np.int32)
+    rows = Listed(matrix, "l2", flat.norms(matrix), order, of_place, matrix[:1])
+
+    def stop() -> None:
+        nonlocal told
+        told += 1
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        KINDS[codes].make(rows, None, stop)
+
+    assert told == 1
+
+
 def test_an_empty_index_is_refused() -> None:
     with pytest.raises(ValueError, match="not 0"):
         index_of(np.empty((0, 8), np.float32), "l2")
@@ -276,7 +294,7 @@ from vecdb_index.dense.ivf import search as ivf
 from vecdb_index.dense.ivf.build import build
 matrix = np.random.default_rng(0).standard_normal((500, 70)).astype(np.float32)
 norms = flat.norms(matrix)
-for codes in ("8bit", "4bit", "rabitq"):
+for codes in ("8bit", "4bit", "product", "rabitq"):
     for metric in ("cosine", "dot", "l2"):
         index = build(matrix, metric, norms, codes=codes)
         exact = flat.search_batch(matrix, matrix[:9], 10, metric, norms=norms)

@@ -1,6 +1,7 @@
 """Kernels: float16 without the instruction, other processors, the cache, and what a first search costs."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_every_float16_number_is_converted_exactly(instruction: bool, monkeypatc
 
 SEARCH_ALL = """
 import numpy as np
-from vecdb_index.dense import flat
+from vecdb_index.dense import binary, flat
 from vecdb_index.warmup import compiled
 print(compiled())
 rng = np.random.default_rng(0)
@@ -63,6 +64,12 @@ for dtype in ("float32", "float16", "int8"):
             batch = flat.search_batch(matrix, matrix[:7], 150, metric)[3]
             assert batch.scores.tobytes() == one.scores.tobytes()
             assert (batch.rows == one.rows).all()
+for length in (1, 7, 8, 20, 33, 64, 125, 129):
+    bits = rng.integers(0, 256, (150, length)).astype(np.uint8)
+    differing = np.unpackbits(bits ^ bits[3], axis=1).sum(axis=1, dtype=np.int64)
+    for found in (binary.search(bits, bits[3], 150), binary.search_batch(bits, bits[:7], 150)[3]):
+        assert len(found.rows) == 150
+        assert (found.scores == -differing[found.rows]).all()
 print(compiled())
 """
 
@@ -99,17 +106,23 @@ def test_warming_up_reports_each_step_and_leaves_everything_compiled() -> None:
     warmup.warmup(lambda what, done, total: steps.append((what, done, total)))
 
     dtypes = ["float32", "float16", "int8"]
-    assert [what for what, _, _ in steps] == [
-        *dtypes,
-        "queries",
-        "graphs",
-        *(f"graphs of {name}" for name in dtypes),
-        "",
-    ]
-    assert [done for _, done, _ in steps] == list(range(9))
-    assert {total for _, _, total in steps} == {8}
+    told = [what for what, _, _ in steps]
+    assert told[:9] == [*dtypes, "binary", "queries", "graphs", *(f"graphs of {name}" for name in dtypes)]
+    assert told[-1] == ""
+    assert [done for _, done, _ in steps] == list(range(len(steps)))
+    assert {total for _, _, total in steps} == {len(steps) - 1}
     assert warmup.compiled()
-    assert all(warmup.compiled(dtype) for dtype in ("float32", "float16", "int8"))
+    assert all(warmup.compiled(dtype) for dtype in (*dtypes, "binary"))
+
+
+def test_warming_up_leaves_no_kernels_out() -> None:
+    compiling = {path.stem for path in names.HERE.glob("*.py") if re.search(r"(?<!def )\bkernel\(", path.read_text())}
+
+    program = "import sys, vecdb_index.warmup as w; w.warmup(); print(*sys.modules)"
+    loaded = python(program, NUMBA_CACHE_DIR=os.environ.get("NUMBA_CACHE_DIR", "")).split()
+
+    # No field stores bfloat16.
+    assert {name for name in compiling if f"vecdb_index.kernels.{name}" not in loaded} == {"brain"}
 
 
 def test_a_cache_with_some_kernels_is_not_taken_for_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

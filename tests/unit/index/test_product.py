@@ -1,104 +1,120 @@
 """Product codes: scores are sums of what the nearest learnt parts give, in float64 NumPy too."""
 
-import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from vecdb_index.codes.product import ProductCoder
 from vecdb_index.dense import flat
-from vecdb_index.errors import MissingExtraError
+from vecdb_index.dense.heaps import Heaps
+from vecdb_index.dense.ivf import search as ivf
+from vecdb_index.dense.ivf.build import build
+from vecdb_index.dense.ivf.check import problems
+from vecdb_index.dense.ivf.codings.coding import Listed
+from vecdb_index.dense.ivf.codings.product import SIZE, ProductLists
 from vecdb_index.types import Metric
 
-pytest.importorskip("faiss")
-
 METRICS: tuple[Metric, ...] = ("dot", "cosine", "l2")
-NO_ROWS = np.empty(0, np.uint32)
+ROWS, LISTS = 500, 3
+LAST = np.uint32(0xFFFFFFFF)
 
 
 def data(rows: int, dimension: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((rows, dimension)).astype(np.float32)
 
 
-def scanned(coder: ProductCoder, codes: np.ndarray, queries: np.ndarray, rows: np.ndarray = NO_ROWS) -> np.ndarray:
-    from vecdb_index.kernels.product import scan
+def listed(matrix: np.ndarray, metric: Metric) -> Listed:
+    """Return rows in lists of about the same length, each list somewhere else."""
+    order = np.random.default_rng(2).permutation(len(matrix)).astype(np.uint32)
+    of_place = np.sort(np.arange(len(matrix)) % LISTS).astype(np.int32)
+    return Listed(matrix, metric, flat.norms(matrix), order, of_place, data(LISTS, matrix.shape[1], 3))
 
-    out = np.empty((len(queries), len(rows) if len(rows) else len(codes)), np.float32)
-    for table, line in zip(coder.tables(queries), out, strict=True):
-        scan(codes, table, rows, 0, len(line), line)
-    return out
+
+def scanned(rows: Listed, lists: ProductLists, queries: np.ndarray) -> np.ndarray:
+    """Return the score of each query and row that the kernel gives, by reading all lists."""
+    heaps, seen = Heaps.empty(len(queries), len(rows.order)), np.zeros(len(queries), np.int64)
+    visited, members = np.arange(LISTS, dtype=np.uint32), np.tile(np.arange(len(queries), dtype=np.uint32), LISTS)
+    starts, offsets = np.arange(LISTS + 1) * len(queries), np.searchsorted(rows.of_place, np.arange(LISTS + 1))
+    room = np.empty(len(rows.order) + 1, np.int64)
+    given = visited, starts, members, rows.order, offsets, np.empty(0, np.uint8), 0, LISTS, room
+    lists.scan(queries)(*given, seen, heaps.keys, heaps.states)
+    found = np.full((len(queries), len(rows.order)), np.nan, np.float32)
+    high = (heaps.keys >> np.uint64(32)).astype(np.uint32)
+    bits = np.where(high >> 31, high & np.uint32(0x7FFFFFFF), ~high)
+    np.put_along_axis(found, (LAST - heaps.keys.astype(np.uint32)).astype(np.int64), bits.view(np.float32), axis=1)
+    return found
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize(("dimension", "parts"), [(1, 1), (7, 3), (24, 24), (30, 7), (64, 16)])
-def test_a_score_is_that_of_the_nearest_parts(metric: Metric, dimension: int, parts: int) -> None:
-    matrix, queries = data(500, dimension), data(5, dimension, 1)
-    norms = flat.norms(matrix)
-    coder = ProductCoder.fit(matrix, metric, norms, parts=parts)
-    codes = np.empty((500, coder.width), np.uint8)
+@pytest.mark.parametrize("dimension", [1, 7, 24, 30, 64])
+def test_a_score_is_that_of_the_nearest_parts(metric: Metric, dimension: int) -> None:
+    matrix, queries = data(ROWS, dimension), data(5, dimension, 1)
+    rows = listed(matrix, metric)
 
-    coder.encode(matrix, norms, np.arange(500), codes)
-    found = scanned(coder, codes, queries)
+    lists = ProductLists.make(rows, None)
+    found = scanned(rows, lists, queries)
 
-    learnt = coder.parts.astype(np.float64)
+    learnt = lists.parts.astype(np.float64).transpose(0, 2, 1)
+    width = len(learnt) * SIZE
     x, y = matrix.astype(np.float64), queries.astype(np.float64)
     if metric == "cosine":
         x, y = (z / np.linalg.norm(z, axis=1, keepdims=True) for z in (x, y))
-    width = learnt.shape[0] * learnt.shape[2]
-    x, y = (np.pad(z, ((0, 0), (0, width - dimension))) for z in (x, y))
-    apart = x.reshape(500, len(learnt), 1, -1)
-    distances = ((apart - learnt[None]) ** 2).sum(axis=3)
-    chosen = np.take_along_axis(distances, codes[:, :, None].astype(np.int64), axis=2)[:, :, 0]
+    centres = rows.centres[rows.of_place]
+    left = np.pad(x[rows.order] - centres, ((0, 0), (0, width - dimension)))
+    distances = ((left.reshape(ROWS, len(learnt), 1, SIZE) - learnt) ** 2).sum(axis=3)
+    chosen = np.take_along_axis(distances, lists.codes[:, :, None].astype(np.int64), axis=2)[:, :, 0]
     np.testing.assert_allclose(chosen, distances.min(axis=2), atol=1e-5)
-    decoded = learnt[np.arange(len(learnt)), codes].reshape(500, width)
-    expected = -((y[:, None] - decoded[None]) ** 2).sum(axis=2) if metric == "l2" else y @ decoded.T
+    stands_for = learnt[np.arange(len(learnt)), lists.codes].reshape(ROWS, width)[:, :dimension] + centres
+    expected = np.empty((5, ROWS))
+    expected[:, rows.order] = -((y[:, None] - stands_for) ** 2).sum(axis=2) if metric == "l2" else y @ stands_for.T
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_rows_can_be_read_in_any_order() -> None:
-    matrix = data(300, 16)
+def test_rows_far_from_the_origin_are_told_apart() -> None:
+    near = data(ROWS, 16)
+    matrix = near + np.float32(1000)
     norms = flat.norms(matrix)
-    coder = ProductCoder.fit(matrix, "l2", norms, parts=4)
-    codes = np.empty((300, 4), np.uint8)
-    coder.encode(matrix, norms, np.arange(300), codes)
-    rows = np.array([7, 299, 7, 0], np.uint32)
+    exact = flat.search_batch(matrix, matrix[:20], 10, "l2")
 
-    assert (scanned(coder, codes, matrix[:2], rows) == scanned(coder, codes, matrix[:2])[:, rows]).all()
+    found = ivf.search_batch(build(matrix, "l2", norms, codes="product"), matrix, matrix[:20], 10, "l2", probes=22)
+
+    assert np.mean([np.isin(one.rows, two.rows).mean() for one, two in zip(found, exact, strict=True)]) > 0.98
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-40, 1e15])
-def test_few_and_extreme_rows_have_codes(size: float) -> None:
+@pytest.mark.parametrize("metric", METRICS)
+def test_few_and_extreme_rows_have_codes(metric: Metric, size: float) -> None:
     matrix = np.sign(data(5, 6)) * np.float32(size)
-    norms = flat.norms(matrix)
-    for metric in METRICS:
-        coder = ProductCoder.fit(matrix, metric, norms, parts=3)
-        codes = np.empty((5, 3), np.uint8)
-        coder.encode(matrix, norms, np.arange(5), codes)
+    rows = listed(matrix, metric)
 
-        assert not np.isnan(scanned(coder, codes, matrix)).any()
+    lists = ProductLists.make(rows, None)
+
+    assert not np.isnan(scanned(rows, lists, matrix)).any()
 
 
-def test_stored_arrays_make_the_same_coder_and_damage_is_told() -> None:
+@pytest.mark.parametrize("metric", METRICS)
+def test_any_number_of_threads_learns_the_same_parts(metric: Metric) -> None:
+    rows = listed(data(9000, 23), metric)
+    alone = ProductLists.make(rows, None)
+
+    with ThreadPoolExecutor(3) as pool:
+        other = ProductLists.make(rows, pool)
+
+    assert all(other.arrays()[name].tobytes() == array.tobytes() for name, array in alone.arrays().items())
+
+
+def test_damage_is_told() -> None:
     matrix = data(300, 10)
-    norms = flat.norms(matrix)
-    coder = ProductCoder.fit(matrix, "dot", norms, parts=5)
-    codes = np.empty((300, 5), np.uint8)
-    coder.encode(matrix, norms, np.arange(300), codes)
+    index = build(matrix, "l2", flat.norms(matrix), codes="product")
+    arrays, settings = index.arrays(), index.settings()
+    damaged = [
+        {"parts": arrays["parts"][:, :, :255]},
+        {"parts": arrays["parts"][:-1]},
+        {"codes": arrays["codes"][:, :-1]},
+        {"codes": arrays["codes"].astype(np.uint16)},
+        {"squares": arrays["squares"][:0]},
+        {"centres": arrays["centres"][:-1]},
+    ]
 
-    again = ProductCoder.of(coder.arrays(), coder.settings())
-
-    assert again.problems(codes) == []
-    np.testing.assert_array_equal(again.tables(matrix[:2]), coder.tables(matrix[:2]))
-    assert coder.problems(codes[:, :4]) != []
-    assert ProductCoder("dot", 11, coder.parts).problems(codes) != []
-    assert ProductCoder("dot", 10, coder.parts[:, :255]).problems(codes) != []
-    with pytest.raises(ValueError, match="1 to 10 parts, not 11"):
-        ProductCoder.fit(matrix, "dot", norms, parts=11)
-
-
-def test_without_faiss_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "faiss", None)
-    matrix = data(300, 10)
-
-    with pytest.raises(MissingExtraError, match="pip install faiss-cpu"):
-        ProductCoder.fit(matrix, "l2", flat.norms(matrix), parts=2)
+    assert problems(index) == []
+    assert all(problems(type(index).of({**arrays, **change}, settings)) for change in damaged)

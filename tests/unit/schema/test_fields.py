@@ -48,6 +48,12 @@ FIELDS: list[tuple[Field, str, pa.DataType, dict[str, Any]]] = [
         pa.list_(pa.int8(), 7),
         {"kind": "vector", "dimension": 7, "dtype": "int8", "metric": "dot"},
     ),
+    (
+        Vector(24, dtype="binary"),
+        "vector",
+        pa.list_(pa.uint8(), 3),
+        {"kind": "vector", "dimension": 24, "dtype": "binary", "metric": "hamming"},
+    ),
 ]
 
 
@@ -98,6 +104,12 @@ def test_a_dimension_given_by_numpy_becomes_an_int() -> None:
         (lambda: Keyword(many=1), "many 1 is not one of False, True"),  # pyright: ignore[reportArgumentType]
         (lambda: Vector(3, "float64"), "dtype 'float64' is not one of"),  # pyright: ignore[reportArgumentType]
         (lambda: Vector(3, metric="l1"), "metric 'l1' is not one of"),  # pyright: ignore[reportArgumentType]
+        (lambda: Vector(12, "binary"), "dimension 12 of a binary vector is its number of bits, .* not a multiple of 8"),
+        (lambda: Vector(65_544, "binary"), "dimension 65544 of a binary vector is not a whole number from 1 to 65536"),
+        (lambda: Vector(16, "binary", "cosine"), "metric 'cosine' does not go with dtype 'binary'.*hamming"),
+        (lambda: Vector(16, metric="hamming"), "metric 'hamming' does not go with dtype 'float32'.*cosine, dot or l2"),
+        (lambda: Vector(16, "binary", index="hnsw"), "index 'hnsw' does not go with binary vectors"),
+        (lambda: Vector(16, "binary", index="binary"), "index 'binary' does not go with binary vectors"),
     ],
 )
 def test_an_attribute_outside_its_choices_is_refused(make: Any, message: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from vecdb.schema import (
     Bool,
     Float64,
+    Geo,
     Id,
     Int64,
     Json,
@@ -34,8 +35,10 @@ SCHEMA = Schema(
     price=Float64(),
     added=Timestamp(),
     extra=Json(),
+    place=Geo(),
     half=Vector(3, "float16", "dot"),
     code=Vector(3, "int8", "l2"),
+    bits=Vector(24, "binary"),
 )
 RECORD: dict[str, Any] = {
     "id": "a",
@@ -46,9 +49,11 @@ RECORD: dict[str, Any] = {
     "price": 0.25,
     "added": datetime(2024, 5, 1, 12, tzinfo=UTC),
     "extra": {"b": [1, None], "a": "x"},
+    "place": (52.5, 13.4),
     "embedding": np.array([1, 2, 3], np.float32),
     "half": np.array([0, 0, 0], np.float16),
     "code": np.array([0, -128, 127], np.int8),
+    "bits": bytes([0, 128, 255]),
 }
 
 

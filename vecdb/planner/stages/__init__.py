@@ -9,11 +9,14 @@ from vecdb.planner.bound import BoundStage
 from vecdb.planner.candidates import Candidates
 from vecdb.planner.gather import Context
 from vecdb.planner.stages.collapse import collapse
+from vecdb.planner.stages.formula import rank
 from vecdb.planner.stages.group_by import group_by
 from vecdb.planner.stages.min_score import min_score
 from vecdb.planner.stages.order_by import order_by
 from vecdb.planner.stages.rescore import rescore
-from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rescore, Stage
+from vecdb.planner.stages.scorer import scorer
+from vecdb.query.scorer import Scorer
+from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore, Stage
 
 Apply = Callable[[Context, BoundStage, Candidates], Candidates]
 
@@ -22,7 +25,9 @@ APPLY: dict[type[Stage], Callable[[Context, Any, Candidates], Candidates]] = {
     GroupBy: group_by,
     MinScore: min_score,
     OrderBy: order_by,
+    Rank: rank,
     Rescore: rescore,
+    Scorer: scorer,
 }
 
 THINNING = (Collapse, GroupBy)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from vecdb.planner import dense
 from vecdb.planner.bound import BoundStage
 from vecdb.planner.candidates import Candidates
 from vecdb.planner.gather import Context
 from vecdb.query.stages import Rescore
-from vecdb_index.dense import flat
 
 
 def rescore(_: Context, bound: BoundStage, candidates: Candidates) -> Candidates:
@@ -26,7 +26,7 @@ def rescore(_: Context, bound: BoundStage, candidates: Candidates) -> Candidates
         matrix, present, norms = held
         if present is not None:
             at, rows = at[present[rows]], rows[present[rows]]
-        score[at] = flat.score_rows(matrix, bound.vectors[0], rows, column.field.metric, norms)
+        score[at] = dense.score_rows(matrix, bound.vectors[0], rows, column.field.metric, norms)
         scored[at] = True
     places = np.flatnonzero(scored)
     return chosen.some(places).scored(score[places])

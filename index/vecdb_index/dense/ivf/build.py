@@ -58,7 +58,7 @@ def build(
         metric: what near means.
         norms: (n,) float32, the rows' lengths.
         lists: how many; at most n are made. None: `default_lists`.
-        codes: "8bit", "4bit" or "rabitq": what the lists hold.
+        codes: "8bit", "4bit", "product" or "rabitq": what the lists hold.
         pool: threads that help; None: the calling thread alone.
         progress: called with (work done, all work) now and then; it may raise to stop.
 
@@ -68,7 +68,8 @@ def build(
         raise ValueError(f"an inverted file has 1 to {MOST_ROWS - 1} rows, not {count}")
     lists = default_lists(count) if lists is None else min(lists, count)
     scales = None if metric == "l2" else _inverse(norms)
-    clusters = kmeans(matrix, lists, sample=SAMPLE_PER_LIST * lists, scales=scales, pool=pool, progress=progress)
+    told = None if progress is None else _Told(progress)
+    clusters = kmeans(matrix, lists, sample=SAMPLE_PER_LIST * lists, scales=scales, pool=pool, progress=told)
     order, offsets = grouped(clusters.assignments, lists)
     centres = centroids = clusters.centroids
     if metric != "l2":
@@ -79,7 +80,21 @@ def build(
         centroids *= longest[:, None]
         centres = centres * (total / np.maximum(np.diff(offsets), 1)).astype(np.float32)[:, None]
     rows = Listed(matrix, metric, norms, order, clusters.assignments[order].astype(np.int32), centres)
-    return Ivf(metric, centroids, offsets, order, KINDS[codes].make(rows, pool))
+    return Ivf(metric, centroids, offsets, order, KINDS[codes].make(rows, pool, told and told.again))
+
+
+class _Told:
+    """Progress that can be told again: codes take long too, and must be able to stop."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._last = progress, (0, 1)
+
+    def __call__(self, done: int, total: int) -> None:
+        self._last = done, total
+        self._progress(done, total)
+
+    def again(self) -> None:
+        self._progress(*self._last)
 
 
 def _inverse(norms: Scores) -> Scores:

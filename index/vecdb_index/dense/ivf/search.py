@@ -16,8 +16,6 @@ from vecdb_index.dense.rescoring import best
 from vecdb_index.slices import SLICE_WORK, Slice, shared
 from vecdb_index.types import Mask, Matrix, Metric, Rows, Scores, TopK
 
-GROUP = 256
-"""Queries that read lists together."""
 ENOUGH = 0.7
 """Of the allowed rows that chance would put into the lists to be read, the share that lets a filtered query stop.
 With no more than the candidates asked for, a filter that allows the farthest fifth found .16 of the ten nearest."""
@@ -133,7 +131,8 @@ def candidates(
             # Where an estimate was no number, a heap is not full although enough rows were seen.
             poor[part] |= (seen[part] < wanted) | (heaps.states[part, 0] < size)
 
-    todo = [(first, min(first + GROUP, len(queries))) for first in range(0, len(queries), GROUP)]
+    step = index.coding.group
+    todo = [(first, min(first + step, len(queries))) for first in range(0, len(queries), step)]
     shared(work, todo, len(queries) * likely * index.list_bytes, pool)
     return Found(_LAST - heaps.keys.astype(np.uint32), heaps.states[:, 0].astype(np.int32), poor)
 

@@ -1,5 +1,6 @@
 """What every kind of code in the lists can do."""
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,8 @@ from vecdb_index.slices import Slice, shared
 from vecdb_index.types import Matrix, Metric, Rows, Scores
 
 Setting = str | int | float
+Tell = Callable[[], None]
+"""Called now and then by the thread that encodes, between its pieces of work; may raise to stop."""
 Scan = Callable[..., None]
 """A kernel of kernels/ivf.py, with the arguments that belong to the codes and the queries."""
 
@@ -52,9 +55,13 @@ class Coding(ABC):
     """Whether the codes of rows that are all far from a query say too little of which is the nearest. (Of the ten
     nearest among the farthest fifth of 6,828 texts 8 bits find nine, 4 bits three or four, signs two.)"""
 
+    group: ClassVar[int] = 256
+    """Queries that read lists together: more read the codes less often, and need more room for what they are ready
+    with."""
+
     @classmethod
     @abstractmethod
-    def make(cls, rows: Listed, pool: ThreadPoolExecutor | None) -> "Coding":
+    def make(cls, rows: Listed, pool: ThreadPoolExecutor | None, tell: Tell | None = None) -> "Coding":
         """Encode all rows."""
 
     @classmethod
@@ -79,12 +86,22 @@ class Coding(ABC):
         """Return the scan for some (q, d) queries."""
 
 
-def encode(rows: Listed, pool: ThreadPoolExecutor | None, part: Callable[[int, int], None]) -> None:
+def encode(rows: Listed, pool: ThreadPoolExecutor | None, tell: Tell | None, part: Callable[[int, int], None]) -> None:
     """Call part(first, last) for all places, in the threads of the pool."""
+    todo = [(first, min(first + STEP, len(rows.order))) for first in range(0, len(rows.order), STEP)]
+    each(todo, rows.matrix.nbytes, pool, tell, part)
+
+
+def each(
+    todo: list[Slice], size: int, pool: ThreadPoolExecutor | None, tell: Tell | None, part: Callable[[int, int], None]
+) -> None:
+    """Call part(first, last) for all slices, in the threads of the pool; size is as in `shared`."""
+    caller = threading.get_ident()
 
     def work(todo: Iterator[Slice]) -> None:
         for first, last in todo:
             part(first, last)
+            if tell is not None and threading.get_ident() == caller:
+                tell()
 
-    todo = [(first, min(first + STEP, len(rows.order))) for first in range(0, len(rows.order), STEP)]
-    shared(work, todo, rows.matrix.nbytes, pool)
+    shared(work, todo, size, pool)

@@ -13,7 +13,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from vecdb_index.codes import fourbit
-from vecdb_index.dense.ivf.codings.coding import Coding, Listed, Scan, Setting, encode
+from vecdb_index.dense.ivf.codings.coding import Coding, Listed, Scan, Setting, Tell, encode
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class FourBitLists(Coding):
     rescored_least = 20
 
     @classmethod
-    def make(cls, rows: Listed, pool: ThreadPoolExecutor | None) -> "FourBitLists":
+    def make(cls, rows: Listed, pool: ThreadPoolExecutor | None, tell: Tell | None = None) -> "FourBitLists":
         """Encode all rows."""
         coder = fourbit.FourBit.fit(rows.matrix, rows.metric, rows.norms)
         codes = coder.empty(len(rows.order))
@@ -36,7 +36,7 @@ class FourBitLists(Coding):
         def part(first: int, last: int) -> None:
             coder.encode(rows.matrix, rows.norms, rows.order[first:last], out=codes, start=first)
 
-        encode(rows, pool, part)
+        encode(rows, pool, tell, part)
         return cls(coder, codes)
 
     @classmethod

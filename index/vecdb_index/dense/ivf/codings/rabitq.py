@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vecdb_index.codes import rabitq
 from vecdb_index.codes.stored import mismatches
-from vecdb_index.dense.ivf.codings.coding import Coding, Listed, Scan, Setting, encode
+from vecdb_index.dense.ivf.codings.coding import Coding, Listed, Scan, Setting, Tell, encode
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class RaBitQLists(Coding):
     rescored_least = 60
 
     @classmethod
-    def make(cls, rows: Listed, pool: ThreadPoolExecutor | None) -> "RaBitQLists":
+    def make(cls, rows: Listed, pool: ThreadPoolExecutor | None, tell: Tell | None = None) -> "RaBitQLists":
         """Encode all rows."""
         coder = rabitq.RaBitQ.fit(rows.matrix, rows.metric, rows.norms)
         codes = coder.empty(len(rows.order))
@@ -41,7 +41,7 @@ class RaBitQLists(Coding):
             which = rows.order[first:last], rows.centres, rows.of_place[first:last]
             coder.encode(rows.matrix, rows.norms, *which, out=codes, start=first)
 
-        encode(rows, pool, part)
+        encode(rows, pool, tell, part)
         return cls(coder, codes, rows.centres)
 
     @classmethod

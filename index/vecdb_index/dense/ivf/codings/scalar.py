@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vecdb_index.codes.scalar import Codes, ScalarCoder
 from vecdb_index.codes.stored import mismatches
-from vecdb_index.dense.ivf.codings.coding import Coding, Listed, Scan, Setting, encode
+from vecdb_index.dense.ivf.codings.coding import Coding, Listed, Scan, Setting, Tell, encode
 from vecdb_index.types import METRIC_CODES, Metric
 
 
@@ -29,7 +29,7 @@ class ScalarLists(Coding):
     coarse = False
 
     @classmethod
-    def make(cls, rows: Listed, pool: ThreadPoolExecutor | None) -> "ScalarLists":
+    def make(cls, rows: Listed, pool: ThreadPoolExecutor | None, tell: Tell | None = None) -> "ScalarLists":
         """Encode all rows."""
         coder = ScalarCoder.fit(rows.matrix, rows.metric, rows.norms)
         codes = np.empty((len(rows.order), coder.width), np.uint8)
@@ -37,7 +37,7 @@ class ScalarLists(Coding):
         def part(first: int, last: int) -> None:
             coder.encode(rows.matrix, rows.norms, rows.order[first:last], codes[first:last])
 
-        encode(rows, pool, part)
+        encode(rows, pool, tell, part)
         return cls(coder, codes)
 
     @classmethod

@@ -1,0 +1,76 @@
+"""What a query will do, before it does anything: the steps that `run` would carry out, with estimates."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+from vecdb.planner import paging
+from vecdb.planner.bound import BoundArm, BoundQuery
+from vecdb.planner.found import PartPlan
+from vecdb.planner.masks import filter_mask
+from vecdb.planner.route import route
+from vecdb.planner.run import beginning, fetch_of
+from vecdb.planner.trace import Step
+from vecdb.query.arms import Near
+from vecdb.schema.fields import Vector
+from vecdb.schema.schema import Column
+from vecdb.storage.snapshot import State
+
+
+def planned(state: State, bound: BoundQuery) -> tuple[Step, ...]:
+    """Return the steps of a query with the rows expected after each; times are NaN.
+
+    Filters are evaluated, because plans are chosen from exact counts; nothing else is.
+    """
+    depth, deeper = beginning(bound, paging.read(bound.query))
+    arms = [_arm(state, bound, arm, fetch_of(bound, arm, depth, deeper)) for arm in bound.arms]
+    steps = arms or [_rows(state, bound)]
+    rows = sum(step.rows_out for step in steps)
+    if len(bound.arms) > 1:
+        steps.append(Step("fuse", rows, rows, math.nan, bound.fusion.to_json()))
+    for stage in bound.stages:
+        top = getattr(stage.stage, "top", None)
+        after = rows if top is None else min(rows, top)
+        steps.append(Step(stage.stage.kind, rows, after, math.nan, {}))
+        rows = after
+    return tuple(steps)
+
+
+def _arm(state: State, bound: BoundQuery, arm: BoundArm, depth: int) -> Step:
+    told: dict[str, Any] = {"kind": arm.arm.kind}
+    if arm.inner is not None:
+        inner = planned(state, arm.inner)
+        return Step(arm.label, None, min(arm.inner.query.k, inner[-1].rows_out), math.nan, told, inner)
+    if isinstance(arm.arm, Near):
+        column = cast("Column[Vector]", arm.columns[0])
+        parts = route(state, column, depth, arm.where, arm.effort, bound.query.allow_partial).plans
+    else:
+        parts = _counted(state, arm)
+    matching = sum(part.matching for part in parts)
+    return Step(
+        arm.label,
+        None,
+        min(depth, matching),
+        math.nan,
+        told | {"fetch": depth, "parts": [part._asdict() for part in parts]},
+    )
+
+
+def _counted(state: State, arm: BoundArm) -> list[PartPlan]:
+    """Return the parts of an arm whose plan is always the same, with the rows that may be found in each."""
+    out = []
+    for part in state.parts:
+        mask = filter_mask(part, state.schema, arm.where)
+        matching = part.rows if mask is None else int(mask.sum())
+        out.append(PartPlan(part.uuid, part.rows, matching, arm.arm.kind if matching else "skip", 0))
+    return out
+
+
+def _rows(state: State, bound: BoundQuery) -> Step:
+    parts = []
+    for part in state.parts:
+        mask = filter_mask(part, state.schema, bound.where)
+        matching = part.rows if mask is None else int(mask.sum())
+        parts.append(PartPlan(part.uuid, part.rows, matching, "scan" if matching else "skip", 0))
+    return Step("rows", None, sum(part.matching for part in parts), math.nan, {"parts": [p._asdict() for p in parts]})

@@ -1,0 +1,238 @@
+"""Search by words over one state: BM25 (as Lucene has it) over one text column or several, the best of all parts first.
+
+A row is found if it has at least one of the words, all that must be there, and none of those that must not. Scores of
+several columns are added up, each times its boost; what must be there may be in any of them.
+
+Every score has the same bits however rows are spread over parts, and pruning changes none: `exact` finds the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from vecdb.errors import CorruptionError
+from vecdb.filters.evaluate import BoundFilter
+from vecdb.fulltext import TextQuery
+from vecdb.planner.found import Candidates, Found, PartPlan, merged, of_one_part
+from vecdb.planner.masks import filter_mask, remembered
+from vecdb.planner.matching import Reading, reading, required
+from vecdb.planner.terms import spec_of, terms_of, weighted
+from vecdb.planner.words import Leg, StateWords, share_of, words_of
+from vecdb.schema.fields import Text
+from vecdb.schema.schema import Column
+from vecdb.storage.snapshot import Part, State
+from vecdb_index.dense.allowed import Allowed
+from vecdb_index.inverted.index import Inverted
+from vecdb_index.inverted.query import Query
+from vecdb_index.inverted.search import scores as scores_of
+from vecdb_index.inverted.search import search as search_index
+
+SKIP, STORED, MEMORY = "skip", "words", "words in memory"
+"""What `explain` says of a part: no row can match; its index was asked; one in memory was, because it has no file."""
+MISSING: Literal["missing"] = "missing"
+DEEPER = 4
+"""How many times more rows are asked for, where so many were not enough."""
+
+Fields = Sequence[tuple[Column[Text], float]]
+"""Searchable text columns and their boosts, each above 0; no column twice."""
+
+
+def search(
+    state: State,
+    fields: Fields,
+    asked: TextQuery,
+    k: int,
+    where: BoundFilter | None = None,
+    *,
+    exact: bool = False,
+    allow_partial: bool = False,
+) -> Found:
+    """Return the k best rows that match and pass the filter, equal scores by id; fewer only when fewer match.
+
+    Args:
+        state: what is searched.
+        fields: at least one column.
+        asked: the question.
+        k: at least 1.
+        where: rows that do not pass are not considered; they count in the statistics all the same.
+        exact: look at every posting; finds the same, more slowly.
+        allow_partial: leave damaged segments out, and name them in `missing`.
+
+    Raises:
+        InvalidInputError: a phrase is asked for, and a column has no positions.
+        CorruptionError: a segment has no sound index and its texts are damaged.
+
+    """
+    read = reading([column for column, _ in fields], asked)
+    ranked = [_ranked(state, column, asked, boost, allow_partial) for column, boost in fields]
+    choice = _Choice(state, read, where, allow_partial)
+    if len(ranked) == 1:
+        return _best(state, ranked[0], choice, k, exact)
+    return _best_of_sums(state, ranked, choice, k, exact)
+
+
+def scores(state: State, fields: Fields, asked: TextQuery, part: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """Return the scores (n,) float32 of given rows, by the numbers of their parts and their rows.
+
+    The same bits as `search` gives them; 0 for rows that have none of the words. Filters, and what must be there or
+    must not, are not looked at.
+    """
+    return _sums([_ranked(state, column, asked, boost, False) for column, boost in fields], part, row)
+
+
+class _Ranked(NamedTuple):
+    """One column of a question: its words in the state, and what they count; None: no live row has any."""
+
+    words: StateWords
+    query: Query | None
+
+
+def _ranked(state: State, column: Column[Text], asked: TextQuery, boost: float, allow_partial: bool) -> _Ranked:
+    words = words_of(state, column, allow_partial)
+    return _Ranked(words, weighted(words, terms_of(spec_of(column), asked), boost))
+
+
+class _Filtered:
+    """Which live rows of each part pass a filter: worked out once for a state, and not for each question."""
+
+    def __init__(self, state: State, where: BoundFilter | None, allow_partial: bool) -> None:
+        self._schema, self._where, self._allow_partial = state.schema, where, allow_partial
+        self._known: dict[int, Allowed | Literal["missing"] | None] = {}
+
+    def of(self, number: int, part: Part) -> Allowed | Literal["missing"] | None:
+        """Return the rows of a part, None for all; MISSING for a damaged part that is left out."""
+        try:
+            return self._known[number]
+        except KeyError:
+            pass
+        try:
+            found = Allowed.of(filter_mask(part, self._schema, self._where))
+        except CorruptionError:
+            if not self._allow_partial or part.uuid is None:
+                raise
+            found = MISSING
+        self._known[number] = found
+        return found
+
+
+class _Choice:
+    """Which rows of each part a question may find: worked out once for all of its columns."""
+
+    def __init__(self, state: State, read: Reading, where: BoundFilter | None, allow_partial: bool) -> None:
+        key = "filtered", None if where is None else where.key, allow_partial
+        known = state.routes.get(key)
+        self._filtered: _Filtered = (
+            remembered(state.routes, key, _Filtered(state, where, allow_partial)) if known is None else known
+        )
+        asked = any(one.clause.required or one.clause.occur == "not" for one in read[0][1])
+        self._read = read if asked else None
+        self._known: dict[int, Allowed | None] = {}
+
+    def of(self, number: int, part: Part) -> Allowed | Literal["missing"] | None:
+        """Return the rows of a part, None for all; MISSING for a damaged part that is left out."""
+        passing = self._filtered.of(number, part)
+        if self._read is None or passing == MISSING:
+            return passing
+        if number not in self._known:
+            having = required(part, self._read)
+            if passing is not None and having is not None:
+                having &= passing.mask.view(bool)
+            self._known[number] = passing if having is None else Allowed(having)
+        return self._known[number]
+
+
+def _best(state: State, ranked: _Ranked, choice: _Choice, k: int, exact: bool) -> Found:
+    """Return the k best rows by one column."""
+    gathered: list[Candidates] = []
+    plans: list[PartPlan] = []
+    missing = list(ranked.words.missing)
+    for leg in ranked.words.legs:
+        part = leg.words.part
+        allowed = choice.of(leg.number, part)
+        if allowed == MISSING:
+            missing += [part.uuid] if part.uuid is not None else []
+            continue
+        count = part.rows if allowed is None else allowed.count
+        skipped = count == 0 or ranked.query is None or not leg.words.pieces
+        plan = SKIP if skipped else STORED if leg.words.stored else MEMORY
+        plans.append(PartPlan(part.uuid, part.rows, count, plan, 0, leg.words.problem))
+        if not skipped and ranked.query is not None:
+            gathered += _candidates(leg, ranked.query, allowed, k, exact)
+    told = tuple(missing), tuple(plans), 0
+    if len(state.parts) == 1 and len(gathered) == 1:
+        return of_one_part(state.parts, gathered[0].rows, gathered[0].scores, k, *told)
+    return merged(state.parts, gathered, k, *told)
+
+
+def _candidates(leg: Leg, query: Query, allowed: Allowed | None, k: int, exact: bool) -> list[Candidates]:
+    """Return the k best rows of each piece of a part, and all that are as good as the last of them."""
+    found = []
+    for piece in leg.words.pieces:
+        mask, some = (None, None) if allowed is None else (allowed.mask, allowed.rows)
+        if len(piece.inverted) != leg.words.part.rows:
+            mask, some = share_of(mask, piece, leg.words.part.rows), None
+        rows, scores = _tied(piece.inverted, query, k, mask, some, exact)
+        found.append(Candidates(leg.number, rows.astype(np.int64) + piece.first, scores))
+    return found
+
+
+def _tied(
+    index: Inverted, query: Query, k: int, mask: np.ndarray | None, some: np.ndarray | None, exact: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    depth = k
+    while True:
+        rows, scores, cut = search_index(index, query, depth, allowed=mask, some=some, exact=exact)
+        # Ids decide among those that are as good as the k-th, so all of them must be here.
+        if not cut or scores[-1] < scores[k - 1]:
+            break
+        depth *= DEEPER
+    if len(rows) > k:
+        kept = int(np.count_nonzero(scores >= scores[k - 1]))
+        rows, scores = rows[:kept], scores[:kept]
+    return rows, scores
+
+
+def _best_of_sums(state: State, ranked: Sequence[_Ranked], choice: _Choice, k: int, exact: bool) -> Found:
+    """Return the k best rows by the sums of several columns' scores.
+
+    The best of each column compete; a row among none of them has at most the sum of the last ones' scores. Where that
+    is not below the k-th best sum, more of each are looked at (the threshold algorithm: Fagin, Lotem, Naor 2003).
+    """
+    depth = max(k, sum(part.rows for part in state.parts)) if exact else k
+    while True:
+        found = [_best(state, one, choice, depth, exact) for one in ranked]
+        part, row = _together(found)
+        total = _sums(ranked, part, row)
+        more = [len(one.row) == depth for one in found]
+        reach = np.float32(0)
+        for one, unfinished in zip(found, more, strict=True):
+            reach += one.score[-1] if unfinished else np.float32(0)
+        if not any(more) or (len(total) >= k and np.partition(total, len(total) - k)[len(total) - k] > reach):
+            break
+        depth *= DEEPER
+    candidates = [Candidates(number, row[part == number], total[part == number]) for number in np.unique(part).tolist()]
+    return merged(state.parts, candidates, k, found[0].missing, found[0].plans, 0)
+
+
+def _together(found: Sequence[Found]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the parts and rows of several rankings, each once."""
+    keys = []
+    for one in found:
+        part = np.zeros(len(one.row), np.int64) if one.part is None else one.part.astype(np.int64)
+        keys.append(part << 32 | one.row.astype(np.int64))
+    places = np.unique(np.concatenate(keys))
+    return places >> 32, places & 0xFFFFFFFF
+
+
+def _sums(ranked: Sequence[_Ranked], part: np.ndarray, row: np.ndarray) -> np.ndarray:
+    total = np.zeros(len(row), np.float32)
+    for words, query in ranked:
+        for number, held in words.legs if query is not None else ():
+            for first, index in held.pieces:
+                here = np.flatnonzero((part == number) & (row >= first) & (row < first + len(index)))
+                if len(here) and query is not None:
+                    total[here] += scores_of(index, query, (row[here] - first).astype(np.uint32))
+    return total

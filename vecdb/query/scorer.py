@@ -1,0 +1,114 @@
+"""Scores by somebody else's function: any Python callable, or a cross-encoder.
+
+Such a stage lives in one process: it is not written as JSON, and its answers have no pages.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar, NoReturn
+
+from vecdb.arguments import whole_number
+from vecdb.errors import InvalidInputError, MissingExtraError
+from vecdb.query.stages import Stage, top_of
+from vecdb.query.value import shown
+
+BUDGET = 100
+"""Candidates that are scored, unless told otherwise: such a function often takes a millisecond for each, or more."""
+
+Records = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, repr=False)
+class Scorer(Stage):
+    """Scores the best `top` candidates by a function; all others are left out.
+
+    Attributes:
+        function: takes a list of records, each a dict of the id and `fields`, and returns a number for each; higher is
+            better. Candidates for which it returns NaN or infinity are left out.
+        fields: the fields that the records have.
+        top: how many candidates.
+        batch: how many records the function gets at once.
+        deadline: seconds; when they are over, no further batch is begun, and candidates that have no score yet are left
+            out. `explain` says how many were scored.
+
+    """
+
+    kind: ClassVar[str] = "scorer"
+    portable: ClassVar[bool] = False
+    function: Callable[[list[dict[str, Any]]], Sequence[float]]
+    fields: tuple[str, ...] = ()
+    top: int = BUDGET
+    batch: int = 32
+    deadline: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check everything but what the function does."""
+        if not callable(self.function):
+            raise InvalidInputError(f"{shown(self.function)} is no function", field="function", value=self.function)
+        named = (self.fields,) if isinstance(self.fields, str) else tuple(self.fields)
+        object.__setattr__(self, "fields", named)
+        object.__setattr__(self, "top", top_of(self.top))
+        object.__setattr__(self, "batch", whole_number("batch", self.batch))
+        if self.deadline is not None:
+            usable = isinstance(self.deadline, numbers.Real) and not isinstance(self.deadline, bool)
+            if not usable or not 0 < self.deadline < math.inf:
+                raise InvalidInputError(
+                    f"deadline is {self.deadline!r}, expected seconds above 0", field="deadline", value=self.deadline
+                )
+
+    def to_json(self) -> NoReturn:
+        """Refuse.
+
+        Raises:
+            InvalidInputError: always.
+
+        """
+        raise InvalidInputError("a query with a Python function cannot be written as JSON", field="function")
+
+
+@dataclass(frozen=True, repr=False)
+class CrossEncoder:
+    """A function for `Scorer`: how well a text answers a question, by a model that reads both together.
+
+    `Scorer(CrossEncoder("cross-encoder/ms-marco-MiniLM-L6-v2", "who likes apples?", "text"), fields=("text",))`. Needs
+    sentence-transformers, which loads the model once a process, from a folder or under the name that you give.
+
+    Attributes:
+        model: a folder, or a name that sentence-transformers knows.
+        question: what the texts are compared with.
+        field: the text field; a row without a text scores as an empty one.
+        options: passed on to `sentence_transformers.CrossEncoder`.
+
+    """
+
+    model: str
+    question: str
+    field: str
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
+
+    def __call__(self, records: Records) -> Sequence[float]:
+        """Return a score for each record.
+
+        Raises:
+            MissingExtraError: sentence-transformers is not installed.
+
+        """
+        pairs = [(self.question, record[self.field] or "") for record in records]
+        return _loaded(str(self.model), tuple(sorted(self.options.items()))).predict(pairs, show_progress_bar=False)
+
+
+@lru_cache(4)
+def _loaded(model: str, options: tuple[tuple[str, Any], ...]) -> Any:
+    try:
+        from sentence_transformers import CrossEncoder as Model  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise MissingExtraError(
+            "a cross-encoder needs sentence-transformers: install the extra 'embed' of vecdb"
+        ) from error
+    return Model(model, **dict(options))

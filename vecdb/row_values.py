@@ -1,0 +1,60 @@
+"""Values of rows as users see them: vectors as NumPy arrays, JSON parsed, everything else as Arrow makes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vecdb.schema.schema import Column
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+    from vecdb.storage.snapshot import Part
+
+
+def values(part: Part, column: Column, rows: np.ndarray) -> pa.Array:
+    """Return the values of some rows of a part, vectors too."""
+    import numpy as np
+    import pyarrow as pa
+
+    if column.field.kind != "vector":
+        return part.take(column, rows)
+    held = part.vectors(column)
+    if held is None:
+        list_type = column.field.arrow_type  # with zeros under the nulls, as everywhere: pa.nulls has nulls there too
+        zeros = np.zeros(len(rows) * list_type.list_size, list_type.value_type.to_pandas_dtype())
+        nowhere = pa.array(np.ones(len(rows), bool))
+        return pa.FixedSizeListArray.from_arrays(pa.array(zeros, list_type.value_type), type=list_type, mask=nowhere)
+    matrix, present, _ = held
+    chosen = np.ascontiguousarray(matrix[rows]).reshape(-1)
+    mask = None if present is None else pa.array(~present[rows])
+    return pa.FixedSizeListArray.from_arrays(
+        pa.array(chosen, column.field.arrow_type.value_type), type=column.field.arrow_type, mask=mask
+    )
+
+
+def listed(column: Column, array: pa.ChunkedArray) -> list[Any]:
+    """Return values as Python objects: vectors as NumPy arrays, JSON parsed, everything else as Arrow makes it."""
+    if column.field.kind == "json":
+        from orjson import loads
+
+        return [None if text is None else loads(text) for text in array.to_pylist()]
+    if column.field.kind != "vector":
+        return array.to_pylist()
+    return [None if value.values is None else value.values.to_numpy() for value in array]
+
+
+def value_of(part: Part, column: Column, row: int) -> Any:
+    """Return one value of a row, without building its column."""
+    if column.field.kind == "json":
+        from orjson import loads
+
+        text = part.value(column, row)
+        return None if text is None else loads(text)
+    if column.field.kind != "vector":
+        return part.value(column, row)
+    held = part.vectors(column)
+    if held is None or (held[1] is not None and not held[1][row]):
+        return None
+    return held[0][row].copy()

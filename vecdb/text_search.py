@@ -1,0 +1,66 @@
+"""One question to one text field of a state, as `search` asks it: checked once, then asked for any number of rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from vecdb.errors import InvalidInputError
+from vecdb.fulltext import text_query
+from vecdb.schema.fields import Text
+from vecdb.schema.schema import Column, Schema
+
+if TYPE_CHECKING:
+    from vecdb.filters import BoundFilter
+    from vecdb.highlights import Highlight
+    from vecdb.planner.found import Found
+    from vecdb.storage.snapshot import State
+
+
+class TextSearch:
+    """A question, and the field that it is put to."""
+
+    def __init__(self, column: Column[Text], query: Any) -> None:
+        """Read the question.
+
+        Raises:
+            InvalidInputError: it is no text, or too long.
+
+        """
+        self.column = column
+        self.asked = text_query(query, column.name)
+
+    def find(
+        self, state: State, k: int, where: BoundFilter | None, exact: bool = False, allow_partial: bool = False
+    ) -> Found:
+        """Return the k best rows; see `vecdb.planner.text.search`."""
+        from vecdb.planner import text
+
+        return text.search(state, [(self.column, 1.0)], self.asked, k, where, exact=exact, allow_partial=allow_partial)
+
+    def highlights(self, found: Found, length: int) -> list[dict[str, Highlight]]:
+        """Return, for each row that was found, what of its text has the words."""
+        from vecdb.highlights import Highlighter
+        from vecdb.planner.terms import spec_of
+
+        reader = Highlighter(spec_of(self.column), self.asked)
+        texts = [part.value(self.column, row) for part, row in found.places()] if len(found.row) else []
+        return [{self.column.name: reader.highlight(text, length)} for text in texts]
+
+
+def text_column(schema: Schema, given: dict[str, Any]) -> Column[Text] | None:
+    """Return the searchable text field that a search names; None where it names something else.
+
+    Raises:
+        InvalidInputError: it names a text field that is not searched by words.
+
+    """
+    if len(given) != 1:
+        return None
+    (name,) = given
+    column = schema[name]
+    if not isinstance(column.field, Text):
+        return None
+    if column.field.fulltext is None:
+        told = f"field {name!r} is not searched by words: declare it as vecdb.Text(search=True), or call set_index"
+        raise InvalidInputError(f"{told}({name!r}, vecdb.FullText())", field=name)
+    return cast("Column[Text]", column)
