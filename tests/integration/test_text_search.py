@@ -252,8 +252,9 @@ def test_vectors_and_words_live_beside_each_other(path: Path) -> None:
         assert docs.search(v=[1.0, 0.0]).ids == [7]
         assert docs.search(v=[1.0, 0.0]).highlights() == [{}]
         assert 7 in docs.search(body="chess").ids
-        with pytest.raises(InvalidInputError, match="name one"):
-            docs.search(body="chess", v=[1.0, 0.0])
+        both = docs.search(body="chess", v=[1.0, 0.0], k=1)
+        assert (both.ids, set(both[0].arms)) == ([7], {"body", "v"})
+        assert both.highlights()[0]["body"].spans == ((0, 5),)
 
 
 def test_an_index_file_is_dropped_with_its_segment_and_left_out_of_backups(path: Path, tmp_path: Path) -> None:
