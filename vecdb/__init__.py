@@ -24,6 +24,7 @@ from vecdb.schema.schema import Schema
 if TYPE_CHECKING:
     from vecdb.collection import Collection
     from vecdb.database import Database, check, connect, repair, restore, warmup
+    from vecdb.encoders import Encoder, SentenceTransformer, Space
     from vecdb.filters import col
     from vecdb.query import formula
     from vecdb.query.arms import Like, Match, Near, Nested
@@ -55,9 +56,12 @@ _LAZY = {
     "Collapse": "vecdb.query.stages",
     "Collection": "vecdb.collection",
     "Database": "vecdb.database",
+    "Encoder": "vecdb.encoders",
     "Hit": "vecdb.results",
     "SearchResult": "vecdb.results",
+    "SentenceTransformer": "vecdb.encoders",
     "Snapshot": "vecdb.reads",
+    "Space": "vecdb.encoders",
     "WriteResult": "vecdb.results",
     "check": "vecdb.database",
     "col": "vecdb.filters",
@@ -76,6 +80,7 @@ __all__ = [
     "Collection",
     "CrossEncoder",
     "Database",
+    "Encoder",
     "Flat",
     "Float64",
     "FullText",
@@ -103,8 +108,10 @@ __all__ = [
     "Schema",
     "Scorer",
     "SearchResult",
+    "SentenceTransformer",
     "Settings",
     "Snapshot",
+    "Space",
     "Text",
     "Timestamp",
     "Vector",

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from vecdb.errors import DimensionMismatchError, InvalidInputError
 from vecdb.query.effort import RECALL, USUAL, Effort
+from vecdb.schema.blame import shown
 from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from vecdb.encoders.attached import Attached
 
 WIDEST = 10_000
 """The most candidates that a walk may be asked to keep, and the most lists that a search may be asked to read."""
@@ -133,6 +136,39 @@ def texts_of(queries: Any, name: str) -> list[Any]:
     if isinstance(queries, str) or not isinstance(queries, Iterable):
         raise InvalidInputError(f"the queries for {name!r} are {queries!r:.200}, expected a list of texts", field=name)
     return [query.as_py() if hasattr(query, "as_py") else query for query in queries]
+
+
+def as_vectors(column: Column[Vector], query: Any, encoders: Attached | None) -> Any:
+    """Return the vector of a text, the (texts, dimension) matrix of several, or the query itself.
+
+    Raises:
+        InvalidInputError: the query is text, and the column has no encoder at hand.
+        EncoderError: the encoder failed.
+
+    """
+    if getattr(getattr(query, "dtype", None), "kind", "O") in "fiub":
+        return query
+    texts = [query] if isinstance(query, str) else _texts(query)
+    if texts is None:
+        return query
+    if encoders is None:
+        raise InvalidInputError(
+            f"the query {shown(texts[0])} for {column.name!r} is text, and there is no encoder here", field=column.name
+        )
+    made = encoders.needed(column, f"the query {shown(texts[0])}").queries(texts)
+    return made[0] if isinstance(query, str) else made
+
+
+def _texts(query: Any) -> list[str] | None:
+    """Return the texts of a list, or of a column of any library; None when it is none of text."""
+    if not isinstance(query, list | tuple):
+        unpack = next((name for name in ("to_pylist", "tolist", "to_list") if hasattr(query, name)), None)
+        if unpack is None:
+            return None
+        query = getattr(query, unpack)()
+    if not isinstance(query, list | tuple) or not query or not isinstance(query[0], str):
+        return None
+    return list(query) if all(isinstance(text, str) for text in query) else None
 
 
 def effort_of(exact: bool, recall: float | None, ef: int | None, plan: str | None, probes: int | None = None) -> Effort:

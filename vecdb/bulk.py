@@ -15,6 +15,8 @@ from vecdb.results import WriteResult
 from vecdb.schema.records import validated, validated_batch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pyarrow as pa
 
     from vecdb.schema.schema import Schema
@@ -71,13 +73,14 @@ class BulkLoad:
     Every add() is validated whole before any of it is taken. When an id comes again its last row wins.
     """
 
-    def __init__(self, writer: Writer, rows_per_segment: int | None) -> None:
+    def __init__(self, writer: Writer, rows_per_segment: int | None, completed: Callable[..., pa.RecordBatch]) -> None:
         if rows_per_segment is not None:
             rows_per_segment = whole_number("rows_per_segment", rows_per_segment)
         self.rows = 0
         self._writer = writer
         self._schema = writer.state.schema
         self._rows_per_segment = rows_per_segment
+        self._completed = completed
         self._builder: SegmentWriter | None = None
         self._committed = 0
         self._lsn = writer.state.lsn
@@ -93,14 +96,15 @@ class BulkLoad:
         Raises:
             InvalidInputError: a value does not fit the schema; nothing of this call is taken (of a reader: nothing
                 from the bad chunk on), what was added before stays.
+            EncoderError: an encoder failed; the same holds.
 
         """
         before = self.rows
         if type(data).__name__ == "RecordBatchReader":
             for batch in validated(data, self._schema):
-                self._add(batch)
+                self._add(self._completed(batch, self._schema))
         else:
-            self._add(validated_batch(data, self._schema))
+            self._add(self._completed(validated_batch(data, self._schema), self._schema))
         return self.rows - before
 
     def _add(self, batch: pa.RecordBatch) -> None:

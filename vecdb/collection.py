@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vecdb.arguments import whole_number
+from vecdb.encoders.attached import Attached, space_for
 from vecdb.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from vecdb.latest import LatestReads
 from vecdb.reads import Snapshot
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vecdb.bulk import BulkLoad
+    from vecdb.encoders.attached import Made
+    from vecdb.encoders.base import TextEncoder
+    from vecdb.encoders.progress import Progress
     from vecdb.filters import Expression
     from vecdb.schema.fulltext import FullText
     from vecdb.schema.indexes import IndexSpec
@@ -49,6 +54,7 @@ class Collection(LatestReads):
         self._store = store
         self._pool = pool
         self._closed = False
+        self.encoders = Attached(name, lambda: self.schema)
         self._writer = store if isinstance(store, Writer) else None
         self._flusher: Worker | None = None
         self._merger: Worker | None = None
@@ -127,7 +133,7 @@ class Collection(LatestReads):
 
     def snapshot(self) -> Snapshot:
         """Return the present state, frozen: later writes do not show in it."""
-        return Snapshot(self.name, self._state(), self._pool, self._on_damaged_index)
+        return Snapshot(self.name, self._state(), self._pool, self._on_damaged_index, self.encoders)
 
     def refresh(self) -> None:
         """Look for new data now. Only a read-only collection can be behind; it looks by itself now and then."""
@@ -136,8 +142,10 @@ class Collection(LatestReads):
 
     # -- writes ----------------------------------------------------------------------------------------------------
 
-    def upsert(self, data: Any) -> WriteResult:
+    def upsert(self, data: Any, progress: Progress = None) -> WriteResult:
         """Store records: new ids are added, the rows of known ids replaced as a whole.
+
+        Where a vector has an encoder and a source, rows that have a text and no vector get its vector.
 
         One atomic step; only an Arrow RecordBatchReader, which may not fit in memory, is stored chunk by chunk,
         each an atomic step.
@@ -145,9 +153,11 @@ class Collection(LatestReads):
         Args:
             data: a dict (one record, or one array per field), a list of dicts, an Arrow table, batch or reader,
                 a pandas or polars frame.
+            progress: called with (texts encoded, texts); True draws a bar on a terminal when they are many.
 
         Raises:
             InvalidInputError: a value does not fit the schema: it names field, row and value. Nothing is stored.
+            EncoderError: an encoder failed. Nothing is stored.
             ResourceExhaustedError: the disk is full. Nothing is stored.
             UnavailableError: the writer stopped after a failure of the disk; the outcome is unknown.
 
@@ -157,17 +167,20 @@ class Collection(LatestReads):
             last = WriteResult(self._state().lsn, 0, writer.settings.durability == "sync")
             rows = 0
             for batch in validated(data, writer.state.schema):
-                last = self._upsert(writer, batch, drop_unknown=True)
+                last = self._upsert(writer, batch, progress, drop_unknown=True)
                 rows += last.rows
             return WriteResult(last.lsn, rows, last.durable)
-        return self._upsert(writer, data)
+        return self._upsert(writer, data, progress)
 
-    def _upsert(self, writer: Writer, data: Any, drop_unknown: bool = False) -> WriteResult:
+    def _upsert(self, writer: Writer, data: Any, progress: Progress, drop_unknown: bool = False) -> WriteResult:
         from vecdb.storage.writes import upsert_write
+
+        made: Made = {}
 
         def prepare() -> Write | None:
             schema = writer.state.schema
             batch = validated_batch(_without_empty(data, schema) if drop_unknown else data, schema)
+            batch = self.encoders.completed(batch, schema, progress, made)
             if batch.num_rows == 0:
                 return None
             if batch.num_rows > 1 and batch.nbytes > DIRECT_BYTES:
@@ -219,10 +232,11 @@ class Collection(LatestReads):
 
         return self._submit(writer, prepare)
 
-    def patch(self, data: Any) -> WriteResult:
+    def patch(self, data: Any, progress: Progress = None) -> WriteResult:
         """Change some fields of existing rows: data holds the id and the fields to change; null clears a field.
 
-        Atomic, also against writes of other threads to the same rows.
+        Atomic, also against writes of other threads to the same rows. A text that is the source of a vector takes it
+        along: it is encoded again unless the vector is given too, and without text there is no vector.
 
         Raises:
             NotFoundError: an id does not exist. Nothing is changed.
@@ -231,10 +245,12 @@ class Collection(LatestReads):
         from vecdb.storage.writes import upsert_write
 
         writer = self._writable()
+        made: Made = {}
 
         def prepare() -> Write | None:
             snapshot = self.snapshot()
             batch = validated_batch(data, snapshot.schema, partial=True)
+            batch = self.encoders.completed(batch, snapshot.schema, progress, made)
             if batch.num_rows == 0:
                 return None
             whole = self._completed(snapshot, batch)
@@ -269,20 +285,35 @@ class Collection(LatestReads):
         ]
         return pa.record_batch(arrays, schema=schema.arrow_schema())
 
-    def bulk(self, rows_per_segment: int | None = None) -> BulkLoad:
+    def bulk(self, rows_per_segment: int | None = None, progress: Progress = None) -> BulkLoad:
         """Return a bulk load: rows go straight to segments, not through the log. Use it in a `with` block.
 
         Each segment that fills up is committed on its own; leaving the block commits the rest.
         """
         from vecdb.bulk import BulkLoad
 
-        return BulkLoad(self._writable(), rows_per_segment)
+        return BulkLoad(self._writable(), rows_per_segment, partial(self.encoders.completed, progress=progress))
 
     # -- fields ----------------------------------------------------------------------------------------------------
 
     def add_column(self, name: str, field: Field) -> None:
         """Add a field; the rows that exist have no value in it. No file is rewritten."""
-        self._writable().change_schema(lambda schema: schema.with_column(name, field))
+        self._writable().change_schema(lambda schema: schema.with_column(name, field).described())
+        self.encoders.adopt(self.schema, {name: field})
+
+    def set_encoder(self, name: str, encoder: TextEncoder, source: str | None = None) -> None:
+        """Say which model made the vectors of a field, and use it for queries from now on.
+
+        With `source`, a text field, it also makes the vectors of rows that are written with a text and no vector.
+
+        Raises:
+            SpaceMismatchError: the field holds vectors of another space.
+            InvalidInputError: name is no vector, source no text, or the encoder makes another number of values.
+
+        """
+        space = space_for(self.schema[name], encoder)
+        self._writable().change_schema(lambda schema: schema.with_space(name, space, source))
+        self.encoders.attach(self.schema, {name: encoder})
 
     def drop_column(self, name: str) -> None:
         """Drop a field. Its bytes go with the next merge of each segment, or when older versions expire."""
@@ -316,7 +347,8 @@ class Collection(LatestReads):
             raise InvalidInputError(
                 f"timestamp is {timestamp!r}, expected a datetime or seconds since 1970", field="timestamp"
             )
-        return Snapshot(self.name, history.at(self._store, self._state(), version, moment, tag), self._pool)
+        found = history.at(self._store, self._state(), version, moment, tag)
+        return Snapshot(self.name, found, self._pool, encoders=self.encoders)
 
     def versions(self) -> list[dict[str, Any]]:
         """Return the versions that `at` can reach, oldest first: version, committed_at, rows, tags."""

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from vecdb.collection import Collection
 from vecdb.config import Settings
+from vecdb.encoders.attached import One, Some
 from vecdb.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from vecdb.results import CheckReport, RepairReport
 from vecdb.schema.schema import Schema
@@ -35,10 +36,11 @@ MEMORY = ":memory:"
 class Database:
     """An open database. Use it as a context manager, or call close()."""
 
-    def __init__(self, directory: LocalDirectory, lock: Lock | None, settings: Settings) -> None:
+    def __init__(self, directory: LocalDirectory, lock: Lock | None, settings: Settings, encoders: Some = ()) -> None:
         self._directory = directory
         self._lock = lock
         self._settings = settings
+        self._encoders: Some = encoders if isinstance(encoders, str) else tuple(encoders)
         self._guard = threading.RLock()
         self._open: dict[str, Collection] = {}
         self._pool = ThreadPoolExecutor(settings.thread_count, thread_name_prefix="vecdb-search")
@@ -54,13 +56,14 @@ class Database:
         read_only: bool = False,
         create: bool = True,
         settings: Settings | None = None,
+        encoders: Some = (),
         directory_class: Callable[[str | os.PathLike[str]], LocalDirectory] = LocalDirectory,
     ) -> Database:
         """Open a folder; see `vecdb.connect`. directory_class is the seam for faults and other stores."""
         directory = directory_class(path)
         if read_only:
             catalogs.check_format(directory)
-            return cls(directory, None, settings or Settings())
+            return cls(directory, None, settings or Settings(), encoders)
         if not directory.exists(names.FORMAT):
             with contextlib.suppress(NotFoundError):
                 catalogs.check_format(directory)
@@ -74,7 +77,7 @@ class Database:
         except BaseException:
             lock.close()
             raise
-        return cls(directory, lock, settings or Settings())
+        return cls(directory, lock, settings or Settings(), encoders)
 
     @property
     def path(self) -> Path:
@@ -112,19 +115,27 @@ class Database:
                 found = self.collection(name)
                 if found.schema.fields != schema.fields:
                     raise ConflictError(f"collection {name!r} exists with other fields: {found.schema}")
+                found.encoders.adopt(found.schema, schema.fields)
                 return found
             uuid = names.new_uuid()
             changed = catalogs.with_collection(catalog, name, uuid)
-            create(self._directory, f"{names.COLLECTIONS}/{uuid}", uuid, schema)
+            create(self._directory, f"{names.COLLECTIONS}/{uuid}", uuid, schema.described())
             catalogs.commit(self._directory, changed)
-            return self.collection(name)
+            made = self.collection(name)
+            made.encoders.adopt(made.schema, schema.fields)
+            return made
 
     @typed_os_errors()
-    def collection(self, name: str) -> Collection:
+    def collection(self, name: str, encoders: Mapping[str, One] | Some = ()) -> Collection:
         """Return a collection, opening it when this is the first use.
+
+        Args:
+            name: its name.
+            encoders: what makes vectors of texts: by vector field, or as in `vecdb.connect`.
 
         Raises:
             NotFoundError: there is none of this name.
+            SpaceMismatchError: an encoder makes vectors of another space than its field holds; both are named.
             CorruptionError: its files are damaged; see `check` and `repair`.
 
         """
@@ -140,6 +151,9 @@ class Database:
                     else Writer(self._directory, base, self._settings)
                 )
                 found = self._open[uuid] = Collection(name, store, self._pool)
+                found.encoders.attach_fitting(found.schema, self._encoders)
+            if encoders:
+                found.encoders.attach(found.schema, encoders)
             return found
 
     def __getitem__(self, name: str) -> Collection:
@@ -260,6 +274,7 @@ def connect(
     read_only: bool = False,
     create: bool = True,
     settings: Settings | None = None,
+    encoders: Some = (),
     directory_class: Callable[[str | os.PathLike[str]], LocalDirectory] = LocalDirectory,
 ) -> Database:
     """Open a database, creating it when the folder is new or empty.
@@ -269,6 +284,9 @@ def connect(
         read_only: read beside a writer in another process; new data shows after `refresh_interval` seconds.
         create: False raises NotFoundError instead of creating.
         settings: see `vecdb.Settings`.
+        encoders: what makes vectors of texts, for whichever fields hold vectors of their spaces: `vecdb.Encoder`,
+            `vecdb.SentenceTransformer`, or the folder or name of a model. "local" takes the models that the fields
+            name where sentence-transformers keeps them on this machine, and downloads nothing.
         directory_class: how files are reached; for tests that inject faults.
 
     Raises:
@@ -290,6 +308,7 @@ def connect(
             read_only=read_only,
             create=create,
             settings=settings,
+            encoders=encoders,
             directory_class=directory_class,
         )
     if read_only:
@@ -297,7 +316,7 @@ def connect(
     folder = Path(tempfile.mkdtemp(prefix="vecdb-memory-"))
     if settings is None:
         settings = Settings(durability="none", free_bytes=0)
-    database = Database.open(folder, settings=settings, directory_class=directory_class)
+    database = Database.open(folder, settings=settings, encoders=encoders, directory_class=directory_class)
     database._temporary = folder
     return database
 

@@ -104,7 +104,7 @@ class FoundRows:
             arrays = [
                 self._found.take(lambda part, rows, column=column: values(part, column, rows)) for column in columns
             ]
-        return pa.table(arrays, names=[column.name for column in columns])
+        return pa.table(arrays, schema=pa.schema([column.arrow_field for column in columns]))
 
 
 class AnswerRows(FoundRows):

@@ -6,15 +6,19 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from vecdb.reads import BATCH_ROWS, Snapshot
+from vecdb.reads import Snapshot
 from vecdb.results import RecallReport, SearchResult
+from vecdb.scans import Scan
+from vecdb.wider_reads import BATCH_ROWS
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
     from vecdb.explanation import Explanation
+    from vecdb.facets import Facets
     from vecdb.filters import Expression
+    from vecdb.query.arms import Strategy
     from vecdb.query.fusion import Fusion
     from vecdb.query.query import Query
 
@@ -76,10 +80,18 @@ class LatestReads:
         """Tell how a query is carried out, with `analyze` by running it; see `Snapshot.explain`."""
         return self.snapshot().explain(query, analyze)
 
+    def run_batch(self, queries: Sequence[Query]) -> list[SearchResult]:
+        """Answer several queries at once, from one state; see `Snapshot.run_batch`."""
+        return self.snapshot().run_batch(queries)
+
+    def run_iter(self, query: Query) -> Iterator[SearchResult]:
+        """Yield all pages of a query, from one state; see `Snapshot.run_iter`."""
+        return self.snapshot().run_iter(query)
+
     def search_batch(
         self,
         k: int = 10,
-        where: str | Expression | None = None,
+        where: str | Expression | Sequence[str | Expression | None] | None = None,
         fields: Sequence[str] | None = None,
         *,
         exact: bool = False,
@@ -112,10 +124,10 @@ class LatestReads:
         *,
         exact: bool = False,
         recall: float | None = None,
-        **vectors: Any,
+        **arms: Any,
     ) -> Iterator[SearchResult]:
         """Yield pages of k hits, best first, as far as you care to read; see `Snapshot.search_iter`."""
-        return self.snapshot().search_iter(k, where, fields, exact=exact, recall=recall, **vectors)
+        return self.snapshot().search_iter(k, where, fields, exact=exact, recall=recall, **arms)
 
     def recall(
         self,
@@ -154,11 +166,53 @@ class LatestReads:
     def __len__(self) -> int:
         return self.count()
 
+    def similar_to(
+        self,
+        ids: Any,
+        not_like: Any = (),
+        strategy: Strategy = "average",
+        *,
+        field: str | None = None,
+        k: int = 10,
+        where: str | Expression | None = None,
+        fields: Sequence[str] | None = None,
+        exact: bool = False,
+        recall: float | None = None,
+        after: str | None = None,
+    ) -> SearchResult:
+        """Return the k best rows near some rows, and not near others; see `Snapshot.similar_to`."""
+        return self.snapshot().similar_to(
+            ids,
+            not_like,
+            strategy,
+            field=field,
+            k=k,
+            where=where,
+            fields=fields,
+            exact=exact,
+            recall=recall,
+            after=after,
+        )
+
+    def facets(
+        self,
+        fields: str | Sequence[str] | dict[str, Any],
+        where: str | Expression | None = None,
+        k: int = 10,
+        *,
+        query: Query | None = None,
+    ) -> Facets:
+        """Count how often the values of fields occur; see `Snapshot.facets`."""
+        return self.snapshot().facets(fields, where, k, query=query)
+
     def scan(
         self,
         where: str | Expression | None = None,
         fields: Sequence[str] | None = None,
         batch_rows: int = BATCH_ROWS,
-    ) -> Iterator[pa.RecordBatch]:
-        """Yield all rows that pass, in batches, from one consistent state; see `Snapshot.scan`."""
-        return self.snapshot().scan(where, fields, batch_rows)
+        *,
+        order_by: str | Sequence[str] | None = None,
+        after: str | None = None,
+    ) -> Scan:
+        """Return an iterator over all rows that pass, in batches, from one state; see `Snapshot.scan`."""
+        return self.snapshot().scan(where, fields, batch_rows, order_by=order_by, after=after)

@@ -13,32 +13,31 @@ from functools import cache, lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self, cast, overload
 
-from vecdb.arguments import effort_of, query_matrix, texts_of, whole_number
+from vecdb.arguments import as_vectors, effort_of, query_matrix, whole_number
 from vecdb.errors import InvalidInputError
 from vecdb.hits import FoundRows
 from vecdb.results import RecallReport, SearchResult
-from vecdb.row_values import value_of, values
-from vecdb.schema.fields import Text, Vector
+from vecdb.row_values import value_of
+from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column, Schema
-from vecdb.text_search import TextSearch, text_column
+from vecdb.wider_reads import WiderReads
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from vecdb.encoders.attached import Attached
     from vecdb.explanation import Explanation
     from vecdb.filters import BoundFilter, Expression
-    from vecdb.planner.found import Found, PartPlan
+    from vecdb.planner.bound import BoundQuery
     from vecdb.query.effort import Effort
     from vecdb.query.fusion import Fusion
     from vecdb.query.query import Query
     from vecdb.storage.snapshot import Part, State
     from vecdb.tuning import Trial
 
-BATCH_ROWS = 8192
 
-
-class Snapshot:
+class Snapshot(WiderReads):
     """One version of a collection. Use it as a context manager, or let it go: it holds memory maps and no lock."""
 
     def __init__(
@@ -47,8 +46,10 @@ class Snapshot:
         state: State,
         pool: ThreadPoolExecutor | None,
         on_damaged_index: Callable[[], None] | None = None,
+        encoders: Attached | None = None,
     ) -> None:
         self.name = name
+        self._encoders = encoders
         self._state = state
         self._pool = pool
         self._on_damaged_index = on_damaged_index
@@ -124,8 +125,9 @@ class Snapshot:
             order_by: order by fields, such as "size desc", instead of by score.
             after: `SearchResult.cursor` of the page before.
             allow_partial: answer although a damaged segment cannot be read; `missing` then names it.
-            **arms: fields and what is sought in each: (dimension,) numbers in a vector field; in a text field that is
-                searched, words, by BM25; `vecdb.fulltext` tells of "phrases", +must, -not and prefix*.
+            **arms: fields and what is sought in each: (dimension,) numbers in a vector field, or a text if it has an
+                encoder; in a text field that is searched, words, by BM25; `vecdb.fulltext` tells of "phrases", +must,
+                -not and prefix*.
 
         Raises:
             InvalidInputError: an argument is wrong; DimensionMismatchError, UnknownFieldError and FilterSyntaxError
@@ -160,114 +162,31 @@ class Snapshot:
             CorruptionError: a segment that the answer needs is damaged.
 
         """
-        from vecdb.hits import AnswerRows
-        from vecdb.planner.bound import bind_query
         from vecdb.planner.run import run
 
-        bound = bind_query(query, self.schema, self._encoded)
-        answer = run(self._state, bound, self._pool)
-        if self._on_damaged_index is not None and any(step.damaged for step in answer.steps):
-            self._on_damaged_index()
-        return SearchResult(AnswerRows(self.schema, bound.columns, answer, bound), bound.metric)
+        bound = self._bound_query(query)
+        return self._result(bound, run(self._state, bound, self._pool))
 
     def explain(self, query: Query, analyze: bool = False) -> Explanation:
         """Tell how a query is carried out: by its plan, or with `analyze` by running it and measuring each step."""
         from vecdb.explanation import Explanation
-        from vecdb.planner.bound import bind_query
         from vecdb.planner.explain import planned
         from vecdb.planner.run import run
 
-        bound = bind_query(query, self.schema, self._encoded)
+        bound = self._bound_query(query)
         if not analyze:
             return Explanation(query, self.count(), planned(self._state, bound), False)
         begun = time.perf_counter()
         answer = run(self._state, bound, self._pool)
         return Explanation(query, self.count(), answer.steps, True, 1e3 * (time.perf_counter() - begun))
 
+    def _bound_query(self, query: Query) -> BoundQuery:
+        from vecdb.planner.bound import bind_query
+
+        return bind_query(query, self.schema, self._encoded)
+
     def _encoded(self, column: Column[Vector], text: str) -> np.ndarray:
-        raise InvalidInputError(
-            f"the query for {column.name!r} is the text {text[:40]!r}, and the field has no encoder for texts",
-            field=column.name,
-            value=text,
-        )
-
-    def search_batch(
-        self,
-        k: int = 10,
-        where: str | Expression | None = None,
-        fields: Sequence[str] | None = None,
-        *,
-        exact: bool = False,
-        recall: float | None = None,
-        ef: int | None = None,
-        probes: int | None = None,
-        plan: str | None = None,
-        allow_partial: bool = False,
-        **vectors: Any,
-    ) -> list[SearchResult]:
-        """Return, for each row of a (queries, dimension) matrix or each of a list of texts, what `search` returns."""
-        text = text_column(self.schema, vectors)
-        if text is not None:
-            asked = texts_of(vectors[text.name], text.name)
-            return self._search_texts(text, asked, k, where, fields, exact, allow_partial)
-        column, queries = self._query(vectors)
-        effort = effort_of(exact, recall, ef, plan, probes)
-        return self._search(column, query_matrix(column, queries, 2), k, where, fields, effort, allow_partial)
-
-    def search_iter(
-        self,
-        k: int = 100,
-        where: str | Expression | None = None,
-        fields: Sequence[str] | None = None,
-        *,
-        exact: bool = False,
-        recall: float | None = None,
-        **vectors: Any,
-    ) -> Iterator[SearchResult]:
-        """Yield pages of k hits, best first, until every row that matches was seen; no row comes twice.
-
-        Each page is found by a search twice as deep as the one before when that was used up, so the whole costs about
-        twice what one search for all of it would. All pages come from the same state.
-        """
-        bound, columns, k = self._bind(where), self._columns(fields), whole_number("k", k)
-        text = text_column(self.schema, vectors)
-        if text is not None:
-            asked = TextSearch(text, vectors[text.name])
-            return self._pages(lambda depth: asked.find(self._state, depth, bound, exact), k, columns, None, asked)
-        column, query = self._query(vectors)
-        effort, queries = effort_of(exact, recall, None, None), query_matrix(column, query, 1)
-
-        def find(depth: int) -> Found:
-            return _planner().search(self._state, column, queries, depth, bound, self._pool, effort)[0]
-
-        return self._pages(find, k, columns, column.field.metric)
-
-    def _pages(
-        self,
-        find: Callable[[int], Found],
-        k: int,
-        columns: list[Column],
-        metric: str | None,
-        asked: TextSearch | None = None,
-    ) -> Iterator[SearchResult]:
-        import numpy as np
-
-        seen: set[tuple[int, int]] = set()
-        depth = 2 * k
-        while True:
-            found = find(depth)
-            part = np.zeros(len(found.row), np.int64) if found.part is None else found.part
-            places = list(zip(part.tolist(), found.row.tolist(), strict=True))
-            fresh = [at for at, place in enumerate(places) if place not in seen]
-            last = len(places) < depth
-            while len(fresh) >= k or (last and fresh):
-                page, fresh = fresh[:k], fresh[k:]
-                seen.update(places[at] for at in page)
-                chosen = found.some(np.array(page))
-                yield SearchResult(FoundRows(self.schema, columns, chosen, texts=asked), metric)
-            if last:
-                return
-            depth *= 2
+        return as_vectors(column, text, self._encoders)
 
     def recall(
         self,
@@ -285,8 +204,8 @@ class Snapshot:
         """Ask queries both through the index and exactly, and return how good and how fast the answers are.
 
         Args:
-            queries: (queries, dimension); by default `sample` rows of the collection, each with half of another one
-                added, which is about as hard as real questions.
+            queries: (queries, dimension), or texts; by default `sample` rows of the collection, each with half of
+                another one added, which is about as hard as real questions.
             field: the vector field; not needed when there is only one.
             sample: how many.
             k: rows asked for.
@@ -309,39 +228,15 @@ class Snapshot:
         from vecdb import tuning
 
         column = tuning.vector_column(self.schema, field)
-        asked = tuning.questions(self._state, column, queries, whole_number("sample", sample))
+        asked = tuning.questions(self._state, column, queries, whole_number("sample", sample), self._encoders)
         return tuning.Trial(self._state, column, asked, whole_number("k", k), self._bind(where), self._pool)
-
-    def _search_texts(
-        self,
-        column: Column[Text],
-        queries: Sequence[Any],
-        k: int,
-        where: str | Expression | None,
-        fields: Sequence[str] | None,
-        exact: bool,
-        allow_partial: bool,
-    ) -> list[SearchResult]:
-        k, bound, columns = whole_number("k", k), self._bind(where), self._columns(fields)
-        asked = [TextSearch(column, query) for query in queries]
-        found = [one.find(self._state, k, bound, exact, allow_partial) for one in asked]
-        self._report(found[0].plans if found else ())
-        return [
-            SearchResult(FoundRows(self.schema, columns, rows, texts=one), None)
-            for one, rows in zip(asked, found, strict=True)
-        ]
-
-    def _report(self, plans: Sequence[PartPlan]) -> None:
-        """Have a damaged index that a search met built again."""
-        if self._on_damaged_index is not None and any(plan.problem for plan in plans):
-            self._on_damaged_index()
 
     def _query(self, vectors: dict[str, Any]) -> tuple[Column[Vector], Any]:
         if len(vectors) == 1:
             for name, value in vectors.items():
-                column = self.schema[name]
+                column = cast("Column[Vector]", self.schema[name])
                 if column.field.kind == "vector":
-                    return cast("Column[Vector]", column), value
+                    return column, as_vectors(column, value, self._encoders)
         known = ", ".join(repr(column.name) for column in self.schema.vectors) or "none"
         if len(vectors) != 1:
             given = ", ".join(map(repr, vectors)) or "none"
@@ -366,7 +261,8 @@ class Snapshot:
         bound = self._bind(where)
         columns = self._columns(fields)
         found = _planner().search(self._state, column, queries, k, bound, self._pool, effort, allow_partial)
-        self._report(found[0].plans if found else ())
+        if found and any(plan.problem for plan in found[0].plans):
+            self._damaged()
         schema, metric = self.schema, column.field.metric
         return [SearchResult(FoundRows(schema, columns, one, asked), metric) for one in found]
 
@@ -472,31 +368,6 @@ class Snapshot:
         for part in self._state.parts:
             mask = filter_mask(part, self.schema, bound)
             yield part, np.ones(part.rows, bool) if mask is None else mask
-
-    def scan(
-        self,
-        where: str | Expression | None = None,
-        fields: Sequence[str] | None = None,
-        batch_rows: int = BATCH_ROWS,
-    ) -> Iterator[pa.RecordBatch]:
-        """Yield all rows that pass, in batches of at most batch_rows, in storage order.
-
-        Without `fields` all columns come, vectors too; JSON as text. Memory: one batch at a time.
-        """
-        batch_rows = whole_number("batch_rows", batch_rows)
-        columns = list(self.schema.columns) if fields is None else [self.schema.id, *self._columns(fields)]
-        return self._scan(self._bind(where), columns, batch_rows)
-
-    def _scan(self, bound: BoundFilter | None, columns: list[Column], batch_rows: int) -> Iterator[pa.RecordBatch]:
-        import numpy as np
-        import pyarrow as pa
-
-        schema = pa.schema([(column.name, column.field.arrow_type) for column in columns])
-        for part, mask in self._matches(bound):
-            rows = np.flatnonzero(mask)
-            for start in range(0, len(rows), batch_rows):
-                chosen = rows[start : start + batch_rows]
-                yield pa.record_batch([values(part, column, chosen) for column in columns], schema=schema)
 
 
 @cache

@@ -217,8 +217,8 @@ class SearchResult:
         table = self._ids.append_column("score", pa.array(self.scores))
         if self.distances is not None:
             table = table.append_column("distance", pa.array(self.distances))
-        for name, column in zip(self._fields.column_names, self._fields.columns, strict=True):
-            table = table.append_column(name, column)
+        for shown, column in zip(self._fields.schema, self._fields.columns, strict=True):
+            table = table.append_column(shown, column)
         return table
 
     def to_pandas(self) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vecdb.arguments import query_matrix
+from vecdb.arguments import as_vectors, query_matrix
 from vecdb.errors import InvalidInputError
 from vecdb.planner import dense
 from vecdb.planner.route import any_searcher
@@ -21,6 +21,7 @@ from vecdb_index.dense import calibrate
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
+    from vecdb.encoders.attached import Attached
     from vecdb.filters import BoundFilter
     from vecdb.planner.found import Found
     from vecdb.storage.snapshot import State
@@ -78,7 +79,9 @@ def vector_column(schema: Schema, name: str | None) -> Column[Vector]:
     return schema.vectors[0]
 
 
-def questions(state: State, column: Column[Vector], given: Any, sample: int) -> np.ndarray:
+def questions(
+    state: State, column: Column[Vector], given: Any, sample: int, encoders: Attached | None = None
+) -> np.ndarray:
     """Return what is asked: the user's own queries, or rows of the collection, each with half of another one added.
 
     Raises:
@@ -86,7 +89,7 @@ def questions(state: State, column: Column[Vector], given: Any, sample: int) -> 
 
     """
     if given is not None:
-        asked = query_matrix(column, given, 2)
+        asked = query_matrix(column, as_vectors(column, given, encoders), 2)
         if len(asked) == 0:
             raise InvalidInputError("queries is empty: give at least one, or none at all for rows of the collection")
         return asked

@@ -123,6 +123,10 @@ class System:
         """Return search(query, k) for each row of queries (q, d)."""
         self._refuse("search_batch")
 
+    def search_each(self, queries: np.ndarray, k: int, where: Sequence[Filter]) -> list[list[str]]:
+        """Return search(query, k, filter) for each row of queries (q, d) and its filter; filters come many times."""
+        return [self.search(query, k, one) for query, one in zip(queries, where, strict=True)]
+
     def upsert(self, record: Record) -> None:
         """Insert or replace one row; durable on return. Called from many threads at once."""
         self._refuse("upsert")

@@ -1,6 +1,6 @@
 """What a user writes by hand: the matrix in one .npy file, the columns in another, brute force with BLAS."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -62,6 +62,18 @@ class NumpyExact(System):
         rows, scores = np.hstack(kept_rows), np.hstack(kept_scores)
         order = np.argsort(-scores, axis=1)[:, :k]
         return [[row_id(row) for row in found] for found in np.take_along_axis(rows, order, axis=1)]
+
+    def search_each(self, queries: np.ndarray, k: int, where: Sequence[Filter]) -> list[list[str]]:
+        answers: list[list[str]] = [[]] * len(queries)
+        for each in set(where):
+            at = [number for number, one in enumerate(where) if one == each]
+            allowed = np.flatnonzero(each.mask(self._columns))
+            scores = queries[at] @ self._rows[allowed].T
+            if self._half is not None:
+                scores -= self._half[allowed]
+            for number, line in zip(at, scores, strict=True):
+                answers[number] = [row_id(row) for row in allowed[_best(line, k)]]
+        return answers
 
     def count(self) -> int:
         return len(self._rows)

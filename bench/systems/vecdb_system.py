@@ -72,6 +72,11 @@ class VecdbSystem(System):
         found = self.collection.search_batch(embedding=queries, k=k, fields=[], **self._width())
         return [result.ids for result in found]
 
+    def search_each(self, queries: np.ndarray, k: int, where: Sequence[Filter]) -> list[list[str]]:
+        texts = [str(one) for one in where]
+        found = self.collection.search_batch(embedding=queries, k=k, where=texts, fields=[], **self._width())
+        return [result.ids for result in found]
+
     def search_by_plan(self, query: np.ndarray, k: int, where: Filter | None, plan: str | None) -> Any:
         """Return the result of a search by a forced plan: scan, codes, wide or two_hops; None lets vecdb choose.
 

@@ -12,7 +12,7 @@ from bench.context import Context, Parameter
 from bench.records import Ratio
 
 NAMES = (
-    *("ingest", "upsert", "exact", "graph", "ann", "filtered", "index_ingest", "planner", "churn", "growth"),
+    *("ingest", "upsert", "exact", "batch", "graph", "ann", "filtered", "index_ingest", "planner", "churn", "growth"),
     *("open", "memory", "startup", "quality", "text"),
 )
 Metrics = dict[str, float | None]

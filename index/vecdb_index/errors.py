@@ -5,11 +5,13 @@ VecdbError
 │   ├── DimensionMismatchError
 │   ├── DuplicateIdError
 │   ├── FilterSyntaxError
+│   ├── SpaceMismatchError      vectors of another embedding space than the field's
 │   └── UnknownFieldError
 ├── NotFoundError               no such collection, record, version or file
 ├── ConflictError               someone else holds the lock, or the thing already exists
 ├── CorruptionError             the files contradict each other: stop, run `vecdb check`
 ├── ResourceExhaustedError      the disk or a configured limit is full: free some, then retry
+├── EncoderError                a model or a function that makes vectors of texts failed: nothing was stored
 ├── UnavailableError            the outcome is unknown or the writer stopped: reopen, then retry
 └── MissingExtraError           an optional dependency is not installed
 """
@@ -63,6 +65,12 @@ class FilterSyntaxError(InvalidInputError):
         self.position = position
 
 
+class SpaceMismatchError(InvalidInputError):
+    """Vectors, or the encoder that would make them, are of another space than the field; the message names both."""
+
+    code = "SPACE_MISMATCH"
+
+
 class UnknownFieldError(InvalidInputError):
     """A name is not a field of the schema."""
 
@@ -97,6 +105,15 @@ class ResourceExhaustedError(VecdbError):
 
     code = "RESOURCE_EXHAUSTED"
     retryable = True
+
+
+class EncoderError(VecdbError):
+    """What makes vectors of texts failed, or gave something that is no vector; nothing was stored.
+
+    The cause is chained where there is one.
+    """
+
+    code = "ENCODER"
 
 
 class UnavailableError(VecdbError):

@@ -166,7 +166,8 @@ def test_the_constants_that_the_indexes_document_names_have_the_values_that_it_s
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "client/README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/indexes.md"]
+    "document",
+    ["README.md", "client/README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/indexes.md", "docs/encoders.md"],
 )
 def test_every_command_that_a_document_names_exists(document: str, root: Path, environment: dict[str, str]) -> None:
     text = (root / document).read_text("utf-8")
@@ -208,3 +209,20 @@ def test_no_document_tells_to_install_the_package_of_somebody_else(tracked: list
 
     assert [str(path) for path, text in texts.items() if path.name != Path(__file__).name and wrong.search(text)] == []
     assert wrong.search("pip install -U vecdb")
+
+
+def test_the_lines_of_the_encoders_document_run_as_they_stand(
+    root: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    (example,) = blocks((root / "docs" / "encoders.md").read_text("utf-8"), "python")
+
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", example],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "A quiet chess engine\nBread with sourdough\n"

@@ -8,6 +8,7 @@ import pytest
 HEAVY = {
     "vecdb": {"numpy", "pyarrow", "numba", "lark", "pandas", "polars", "typer", "rich"},
     "vecdb.demo": {"pyarrow", "numba"},
+    "vecdb.encoders": {"numpy", "pyarrow", "numba", "torch", "sentence_transformers", "huggingface_hub"},
     "vecdb_client": {"numpy", "pyarrow", "numba", "faiss"},
     "vecdb_client.cli.main": {"numpy", "pyarrow", "numba", "faiss"},
     "vecdb_index": {"numba", "faiss"},

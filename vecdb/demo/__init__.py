@@ -4,6 +4,7 @@
     >>> vecdb.demo.run("./vecdb-demo")          # or `vecdb demo`
 
 tour.py        the tour: store, three searches, how exact they are, what to try next
+ask.py         a question of the reader's own, where the extra `embed` is installed
 searches.py    the three searches, each as a command line and as Python lines
 data.py        the rows, links and questions that ship with the package
 build.py       makes the data files from WordNet and a model (with wordnet.py and encode.py); not needed to use them
@@ -11,8 +12,9 @@ build.py       makes the data files from WordNet and a model (with wordnet.py an
 Importing this package loads neither pyarrow nor the engine; its functions do.
 """
 
+from vecdb.demo.ask import ask
 from vecdb.demo.data import COLLECTION, links, load, queries, schema
 from vecdb.demo.searches import Search, searches
 from vecdb.demo.tour import DEFAULT_PATH, run
 
-__all__ = ["COLLECTION", "DEFAULT_PATH", "Search", "links", "load", "queries", "run", "schema", "searches"]
+__all__ = ["COLLECTION", "DEFAULT_PATH", "Search", "ask", "links", "load", "queries", "run", "schema", "searches"]

@@ -129,6 +129,11 @@ def recall_command(path: Path) -> str:
     return _command("recall", path)
 
 
+def ask_command(path: Path) -> str:
+    """Return the start of the command line that asks in words."""
+    return f'{shlex.join(["vecdb", "demo", shown(path)])} --ask "a question"'
+
+
 def shown(path: Path) -> str:
     """Return a path for a command line: a relative one begins with a dot, so that none looks like an option."""
     text = path.as_posix()

@@ -15,6 +15,7 @@ from vecdb.demo.data import COLLECTION, LICENCE, load, question_vectors, schema
 from vecdb.demo.searches import (
     RECALL_PYTHON,
     Search,
+    ask_command,
     command,
     count_command,
     get_command,
@@ -54,11 +55,11 @@ def run(path: str | Path = DEFAULT_PATH, console: "Console | None" = None) -> No
     """
     import vecdb
 
-    out = console or _stdout()
-    place = _place(path)
+    out = console or stdout()
+    place = place_of(path)
     table = load()
-    _say(out, "vecdb demo: animals, food and the verbs of eating, from WordNet, searched by meaning\n", "bold")
-    _store(place, table, out)
+    say(out, "vecdb demo: animals, food and the verbs of eating, from WordNet, searched by meaning\n", "bold")
+    store(place, table, out)
     folder = write_vectors(place)
     # Read-only, so that the tour can be repeated beside a Python session that has the database open.
     with vecdb.connect(place, read_only=True) as database:
@@ -73,13 +74,20 @@ def run(path: str | Path = DEFAULT_PATH, console: "Console | None" = None) -> No
     _next(place, folder, out)
 
 
-def _stdout() -> "Console":
+def stdout() -> "Console":
+    """Return a console on stdout."""
     from rich.console import Console
 
     return Console()
 
 
-def _place(path: str | Path) -> Path:
+def place_of(path: str | Path) -> Path:
+    """Return the demo's folder, which has a name of its own.
+
+    Raises:
+        InvalidInputError: it means a database in memory.
+
+    """
     if str(path) == ":memory:":
         raise InvalidInputError("the demo needs a directory, and ':memory:' is none", value=str(path))
     place = Path(path)
@@ -87,16 +95,16 @@ def _place(path: str | Path) -> Path:
     return place if place.name not in ("", "..") else place.resolve()
 
 
-def _store(place: Path, table: "pa.Table", out: "Console") -> None:
+def store(place: Path, table: "pa.Table", out: "Console") -> None:
     """Leave a database at `place` that holds at least the rows of `table`."""
     import vecdb
 
     missing = _missing_rows(place, table)
     if missing == 0:
-        _say(out, f"Using the database that is already there: {shown(place)}")
+        say(out, f"Using the database that is already there: {shown(place)}")
         return
     if missing < len(table):
-        _say(out, f"{shown(place)} lacks {missing:,} of the demo's rows: storing them again")
+        say(out, f"{shown(place)} lacks {missing:,} of the demo's rows: storing them again")
     started = time.perf_counter()
     # In the background nothing would be finished when the database is closed.
     with vecdb.connect(place, settings=vecdb.Settings(background=False)) as database:
@@ -106,11 +114,11 @@ def _store(place: Path, table: "pa.Table", out: "Console") -> None:
                 bulk.add(batch)
                 show(bulk.rows, len(table))
         seconds = time.perf_counter() - started
-        _say(out, f"Stored {len(table):,} rows in {shown(place)} in {seconds:.1f} s")
+        say(out, f"Stored {len(table):,} rows in {shown(place)} in {seconds:.1f} s")
         started = time.perf_counter()
         with _progress(out, "indexing", len(table)) as show:
             words.build_indexes(show)
-        _say(out, f"Built an index of their vectors in {time.perf_counter() - started:.1f} s")
+        say(out, f"Built an index of their vectors in {time.perf_counter() - started:.1f} s")
 
 
 def _missing_rows(place: Path, table: "pa.Table") -> int:
@@ -163,35 +171,35 @@ def _warm(tour: list[Search], words: "Collection") -> None:
 
 def _show(number: int, search: Search, result: "SearchResult", seconds: float, out: "Console") -> None:
     """Print one search: what it is, its answers, and how to repeat it."""
-    _say(out, f"\n{number}. {search.title}", "bold")
-    _say(out, f"{search.remark} ({1000 * seconds:.1f} ms)\n")
-    _say(out, _table(result, out.width))
-    _say(out, "\nThe same on the command line:", "dim")
-    _say(out, search.command, _CODE)
-    _say(out, f"\nThe same in Python{', going on from above' if number > 1 else ''}:", "dim")
-    _say(out, search.python, _CODE)
+    say(out, f"\n{number}. {search.title}", "bold")
+    say(out, f"{search.remark} ({1000 * seconds:.1f} ms)\n")
+    say(out, table_of(result, out.width))
+    say(out, "\nThe same on the command line:", "dim")
+    say(out, search.command, _CODE)
+    say(out, f"\nThe same in Python{', going on from above' if number > 1 else ''}:", "dim")
+    say(out, search.python, _CODE)
 
 
 def _measure(number: int, place: Path, words: "Collection", out: "Console") -> None:
     """Ask questions through the index and exactly, and print how much of the exact answers was found."""
     report = words.recall()
-    _say(out, f"\n{number}. How near to exact is that?", "bold")
+    say(out, f"\n{number}. How near to exact is that?", "bold")
     if report.codes_compared == 0:
-        _say(out, "There is no index yet: every search compared its question with every row, which finds all.")
+        say(out, "There is no index yet: every search compared its question with every row, which finds all.")
     else:
-        _say(
+        say(
             out,
             f"{report.queries} questions were asked through the index, and of every row. The index found "
             f"{100 * report.recall:.1f} % of the {report.k} nearest\nand looked at {report.codes_compared:,.0f} of "
             f"{len(words):,} rows for it. More or less is a choice: recall=0.999, ef=32, exact=True.",
         )
-    _say(out, "\nThe same on the command line:", "dim")
-    _say(out, recall_command(place), _CODE)
-    _say(out, "\nThe same in Python, going on from above:", "dim")
-    _say(out, RECALL_PYTHON, _CODE)
+    say(out, "\nThe same on the command line:", "dim")
+    say(out, recall_command(place), _CODE)
+    say(out, "\nThe same in Python, going on from above:", "dim")
+    say(out, RECALL_PYTHON, _CODE)
 
 
-def _table(result: "SearchResult", width: int) -> str:
+def table_of(result: "SearchResult", width: int) -> str:
     """Return the hits as lines of at most `width` characters; only the text is shortened for it."""
     rows = [("score", "id", "lexname", "text")]
     rows += [(f"{hit.score:.3f}", str(hit.id), str(hit["lexname"]), str(hit["text"])) for hit in result]
@@ -205,7 +213,7 @@ def _table(result: "SearchResult", width: int) -> str:
 
 
 def _next(place: Path, folder: Path, out: "Console") -> None:
-    _say(out, "\nWhat to try next", "bold")
+    say(out, "\nWhat to try next", "bold")
     asked = question_vectors()
     for remark, line in (
         *((f"Ask: {asked[name][0]}", command(place, name)) for name in _SUGGESTED),
@@ -213,16 +221,16 @@ def _next(place: Path, folder: Path, out: "Console") -> None:
         ("Count by a filter", count_command(place, "pos = 'noun' and senses > 5")),
         ("See every command", "vecdb --help"),
     ):
-        _say(out, f"\n{remark}", "dim")
-        _say(out, line, _CODE)
-    _say(
+        say(out, f"\n{remark}", "dim")
+        say(out, line, _CODE)
+    say(
         out,
-        f"\nMore questions: the files in {shown(folder)}. For a question of your own, encode its text with\n"
-        "the model all-MiniLM-L6-v2 (384 values) and pass the vector in the same way.",
+        f"\nMore questions: the files in {shown(folder)}. A question of your own needs the extra 'embed' and a model;\n"
+        f"the command says how to get them: {ask_command(place)}",
     )
-    _say(out, f"\nData: WordNet 3.0, Copyright 2006 by Princeton University. Licence: {LICENCE}", "dim")
+    say(out, f"\nData: WordNet 3.0, Copyright 2006 by Princeton University. Licence: {LICENCE}", "dim")
 
 
-def _say(out: "Console", text: str, style: str | None = None) -> None:
+def say(out: "Console", text: str, style: str | None = None) -> None:
     """Print text as it is: never taken for markup, and never wrapped, so that lines of code can be pasted."""
     out.print(text, style=style, soft_wrap=True, markup=False, highlight=False)

@@ -10,7 +10,7 @@ from vecdb.planner.bound import BoundArm, BoundQuery
 from vecdb.planner.found import PartPlan
 from vecdb.planner.masks import filter_mask
 from vecdb.planner.route import route
-from vecdb.planner.run import first_depth, thinning, wanted
+from vecdb.planner.run import beginning, fetch_of
 from vecdb.planner.trace import Step
 from vecdb.query.arms import Near
 from vecdb.schema.fields import Vector
@@ -23,9 +23,9 @@ def planned(state: State, bound: BoundQuery) -> tuple[Step, ...]:
 
     Filters are evaluated, because plans are chosen from exact counts; nothing else is.
     """
-    cursor = paging.read(bound.query)
-    depth = first_depth(bound, thinning(bound)) if cursor is None else cursor.depth
-    steps = [_arm(state, bound, arm, wanted(arm, bound, depth, False)) for arm in bound.arms] or [_rows(state, bound)]
+    depth, deeper = beginning(bound, paging.read(bound.query))
+    arms = [_arm(state, bound, arm, fetch_of(bound, arm, depth, deeper)) for arm in bound.arms]
+    steps = arms or [_rows(state, bound)]
     rows = sum(step.rows_out for step in steps)
     if len(bound.arms) > 1:
         steps.append(Step("fuse", rows, rows, math.nan, bound.fusion.to_json()))

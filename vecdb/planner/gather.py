@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -18,6 +20,10 @@ from vecdb.schema.fields import Text
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import State
 
+Ready = Mapping[tuple[int, int], Found]
+"""What arms gather, found before: by the identity of the `BoundArm` and the number of candidates."""
+NOT_READY: Ready = MappingProxyType({})
+
 
 class Context(NamedTuple):
     """What every stage of one query shares."""
@@ -25,10 +31,14 @@ class Context(NamedTuple):
     state: State
     pool: ThreadPoolExecutor | None
     allow_partial: bool
+    ready: Ready = NOT_READY
 
 
 def gathered(context: Context, bound: BoundArm, depth: int) -> Found:
     """Return the best `depth` rows of an arm that is not nested; fewer only when fewer match."""
+    ready = context.ready.get((id(bound), depth))
+    if ready is not None:
+        return ready
     if isinstance(bound.arm, Near):
         assert bound.vectors is not None
         (found,) = dense.search(

@@ -22,7 +22,7 @@ from vecdb.planner.candidates import Candidates
 from vecdb.planner.found import Found
 from vecdb.planner.fuse import DEPTH
 from vecdb.planner.fused import fused
-from vecdb.planner.gather import Context, all_rows, gathered
+from vecdb.planner.gather import NOT_READY, Context, Ready, all_rows, gathered
 from vecdb.planner.stages import APPLY, THINNING
 from vecdb.planner.trace import Step
 from vecdb.query.arms import Match
@@ -43,7 +43,7 @@ class Answer(NamedTuple):
     cursor: Callable[[], str | None]
 
 
-class _Gathered(NamedTuple):
+class Gathered(NamedTuple):
     """One pass over all arms: the fused candidates, and whether more depth would find more."""
 
     candidates: Candidates
@@ -52,8 +52,8 @@ class _Gathered(NamedTuple):
     more: bool
 
 
-def run(state: State, bound: BoundQuery, pool: ThreadPoolExecutor | None) -> Answer:
-    """Answer a query.
+def run(state: State, bound: BoundQuery, pool: ThreadPoolExecutor | None, ready: Ready = NOT_READY) -> Answer:
+    """Answer a query; `ready` has what some of its arms gather, as a batch found it before.
 
     Raises:
         CorruptionError: a segment is damaged; where the query allows it, it is left out instead, and named.
@@ -61,19 +61,14 @@ def run(state: State, bound: BoundQuery, pool: ThreadPoolExecutor | None) -> Ans
 
     """
     query = bound.query
-    context = Context(state, pool, query.allow_partial)
+    context = Context(state, pool, query.allow_partial, ready)
     cursor = paging.read(query)
-    thins = thinning(bound)
+    thins = _thins(bound)
     fixed = len(bound.arms) > 1 and cursor is not None
-    depth = first_depth(bound, thins) if cursor is None else cursor.depth
-    if cursor is not None and not fixed:
-        depth = max(depth, cursor.seen + query.k)
-    deeper = cursor is not None and not fixed
+    depth, deeper = beginning(bound, cursor)
     while True:
-        found = _gather(context, bound, depth, deeper)
+        found = staged(context, bound, depth, deeper)
         candidates, steps = found.candidates, found.steps
-        for stage in bound.stages:
-            candidates = _apply(context, stage, candidates, steps)
         if cursor is not None:
             candidates = paging.behind(bound, state.schema, candidates, cursor)
         have = len(candidates) if candidates.groups is None else len(candidates.groups)
@@ -89,15 +84,16 @@ def run(state: State, bound: BoundQuery, pool: ThreadPoolExecutor | None) -> Ans
     )
 
 
-def thinning(bound: BoundQuery) -> bool:
-    """Tell whether stages may leave so many candidates out that more are needed."""
+def beginning(bound: BoundQuery, cursor: paging.Cursor | None) -> tuple[int, bool]:
+    """Return the depth of the first pass, and whether it may be deeper than an arm's own `fetch`."""
+    if cursor is None:
+        return first_depth(bound, _thins(bound)), False
+    fixed = len(bound.arms) > 1
+    return cursor.depth if fixed else max(cursor.depth, cursor.seen + bound.query.k), not fixed
+
+
+def _thins(bound: BoundQuery) -> bool:
     return any(isinstance(one.stage, THINNING) for one in bound.stages)
-
-
-def wanted(arm: BoundArm, bound: BoundQuery, depth: int, deeper: bool) -> int:
-    """Return how many candidates an arm gathers: its own number at first, if it has one, and more when too few come."""
-    fetch = arm.arm.fetch
-    return max(fetch, bound.query.k) if fetch and not deeper else max(depth, fetch or 0)
 
 
 def first_depth(bound: BoundQuery, thins: bool) -> int:
@@ -111,22 +107,37 @@ def first_depth(bound: BoundQuery, thins: bool) -> int:
     return max(least, DEPTH) if len(bound.arms) > 1 or bound.stages else least
 
 
-def _gather(context: Context, bound: BoundQuery, depth: int, deeper: bool) -> _Gathered:
+def fetch_of(bound: BoundQuery, arm: BoundArm, depth: int, deeper: bool) -> int:
+    """Return how many candidates an arm gathers in a pass."""
+    asked = arm.arm.fetch
+    return max(asked, bound.query.k) if asked and not deeper else max(depth, asked or 0)
+
+
+def staged(context: Context, bound: BoundQuery, depth: int, deeper: bool) -> Gathered:
+    """Return what is left after all stages of what the arms gather at a depth."""
+    found = _gather(context, bound, depth, deeper)
+    candidates = found.candidates
+    for stage in bound.stages:
+        candidates = _apply(context, stage, candidates, found.steps)
+    return found._replace(candidates=candidates)
+
+
+def _gather(context: Context, bound: BoundQuery, depth: int, deeper: bool) -> Gathered:
     steps: list[Step] = []
     if not bound.arms:
         begun = time.perf_counter()
         found = all_rows(context.state, bound.where)
         steps.append(Step.of("rows", begun, None, len(found.row), {"parts": _told(found)}))
-        return _Gathered(replace(Candidates.of(found, ""), arms=()), steps, found.missing, False)
+        return Gathered(replace(Candidates.of(found, ""), arms=()), steps, found.missing, False)
     pools: list[Candidates] = []
     rests: list[float | None] = []
     missing: list[str] = []
     more = False
     for arm in bound.arms:
-        fetch = wanted(arm, bound, depth, deeper)
+        fetch = fetch_of(bound, arm, depth, deeper)
         begun = time.perf_counter()
         if arm.inner is not None:
-            inner = run(context.state, arm.inner, context.pool)
+            inner = run(context.state, arm.inner, context.pool, context.ready)
             pools.append(replace(inner.candidates, arms=(), groups=None))
             rests.append(None)
             missing += inner.missing
@@ -139,7 +150,7 @@ def _gather(context: Context, bound: BoundQuery, depth: int, deeper: bool) -> _G
         more = more or len(found.row) == fetch
         told = {"kind": arm.arm.kind, "fetch": fetch, "codes_compared": found.reads, "parts": _told(found)}
         steps.append(Step.of(arm.label, begun, None, len(found.row), told))
-    return _Gathered(_fused(bound, context, pools, rests, steps), steps, tuple(dict.fromkeys(missing)), more)
+    return Gathered(_fused(bound, context, pools, rests, steps), steps, tuple(dict.fromkeys(missing)), more)
 
 
 def _fused(

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from dataclasses import field as attribute
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, get_args
 
 from vecdb.errors import InvalidInputError
 from vecdb.schema.fulltext import FullText, fulltext_from
 from vecdb.schema.indexes import Auto, Flat, IndexSpec, index_from
+from vecdb.schema.space import Encoding, Space
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -253,6 +255,8 @@ class Vector(Field):
 
     A "binary" vector has `dimension` bits, a multiple of 8, in an eighth as many bytes. It is compared by "hamming",
     the number of bits that differ, and always scanned.
+    `encoder` makes vectors of texts: `vecdb.SentenceTransformer` or `vecdb.Encoder`. Of it only its `space` is stored.
+    `source` names the text field that is encoded where a row has no vector; without one only queries are.
     """
 
     kind: ClassVar[str] = "vector"
@@ -260,6 +264,9 @@ class Vector(Field):
     dtype: VectorDtype = "float32"
     metric: Metric = USUAL_METRIC
     index: IndexSpec | str | Mapping[str, Any] = AUTO
+    encoder: Encoding | None = attribute(default=None, compare=False)
+    source: str | None = None
+    space: Space | None = None
 
     def __post_init__(self) -> None:
         """Refuse dimensions, dtypes, metrics and indexes that do not exist; NumPy integers become int."""
@@ -281,6 +288,7 @@ class Vector(Field):
         object.__setattr__(self, "index", index_from(self.index))
         self.spec.check(dimension)
         self._check_bits()
+        self._settle_space()
 
     def _check_bits(self) -> None:
         """Refuse what does not go with vectors of bits, and bits where they do not belong."""
@@ -308,6 +316,34 @@ class Vector(Field):
                 value=self.spec.kind,
             )
 
+    def _settle_space(self) -> None:
+        """Take the space from the encoder, and check it against the rest."""
+        space = Space.from_json(self.space) if isinstance(self.space, Mapping) else self.space
+        if self.encoder is not None:
+            if not isinstance(self.encoder, Encoding):
+                raise InvalidInputError(
+                    f"encoder is {self.encoder!r}, expected vecdb.SentenceTransformer(path) or"
+                    " vecdb.Encoder(function, name)",
+                    field="encoder",
+                )
+            found = self.encoder.space(self.dimension)
+            if space is not None:
+                space.check_same(found, "space", "the encoder makes those")
+            space = found
+        if space is not None and (not isinstance(space, Space) or space.dimension != self.dimension):
+            raise InvalidInputError(f"space {space!s} is not one of {self.dimension} values", field="space")
+        if space is not None and space.normalized and self.dtype in ("int8", "binary"):
+            raise InvalidInputError(
+                f"vectors scaled to length 1 are not whole numbers, as {self.dtype} ones are", field="dtype"
+            )
+        if self.source is not None and (space is None or not isinstance(self.source, str)):
+            raise InvalidInputError(f"source {self.source!r} needs an encoder", field="source", value=self.source)
+        object.__setattr__(self, "space", space)
+
+    def described(self) -> Vector:
+        """Return what is stored: the field without the encoder itself."""
+        return self if self.encoder is None else replace(self, encoder=None)
+
     @property
     def spec(self) -> IndexSpec:
         """How the column is searched."""
@@ -316,12 +352,18 @@ class Vector(Field):
     def to_json(self) -> dict[str, Any]:
         """Return the form that manifests hold: as ever where the index is the usual one."""
         told = super().to_json()
-        del told["index"]
-        return told if self.index == AUTO else {**told, "index": self.spec.to_json()}
+        del told["index"], told["encoder"], told["source"], told["space"]
+        if self.index != AUTO:
+            told["index"] = self.spec.to_json()
+        if self.space is not None:
+            told["space"] = self.space.to_json()
+        return told if self.source is None else {**told, "source": self.source}
 
     def __repr__(self) -> str:
         index = "" if self.index == AUTO else f", index={self.index!r}"
-        return f"Vector(dimension={self.dimension}, dtype={self.dtype!r}, metric={self.metric!r}{index})"
+        space = "" if self.space is None else f", space={self.space!r}"
+        source = "" if self.source is None else f", source={self.source!r}"
+        return f"Vector(dimension={self.dimension}, dtype={self.dtype!r}, metric={self.metric!r}{index}{space}{source})"
 
     @cached_property
     def arrow_type(self) -> pa.DataType:

@@ -19,6 +19,7 @@ import pyarrow as pa
 from vecdb.errors import InvalidInputError
 from vecdb.schema.blame import shown
 from vecdb.schema.schema import Schema
+from vecdb.schema.space import space_in
 
 _ACCEPTED = (
     "a record is a dict, a batch is a list of dicts, a dict of columns, an Arrow table, batch or reader,"
@@ -47,6 +48,7 @@ def whole(data: Any, schema: Schema, partial: bool) -> Chunk:
     Raises:
         InvalidInputError: data is none of the accepted kinds, or its columns differ in length.
         UnknownFieldError: a record of a list has a field that the schema lacks.
+        SpaceMismatchError: Arrow data says that its vectors are of another space than the field's.
 
     """
     stream = _stream(data)
@@ -105,11 +107,21 @@ def _from_table(table: Any, schema: Schema) -> Chunk:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InvalidInputError(f"the column {twice!r} comes twice", field=twice)
+    _check_spaces(table.schema, schema)
     # pandas adds its row labels as a column under such a name when rows were filtered or sorted.
     columns = {
         name: table.column(at) for at, name in enumerate(names) if name in schema or not _PANDAS_INDEX.fullmatch(name)
     }
     return Chunk(columns, table.num_rows)
+
+
+def _check_spaces(given: pa.Schema, schema: Schema) -> None:
+    """Refuse vectors that say of themselves, in the metadata of their Arrow field, that they are of another space."""
+    for column in schema.vectors:
+        held, at = column.field.space, given.get_field_index(column.name)
+        found = None if held is None or at < 0 else space_in(given.field(at).metadata, column.name)
+        if held is not None and found is not None:
+            held.check_same(found, column.name, "the Arrow data has those")
 
 
 def _from_mapping(data: Mapping[Any, Any], schema: Schema) -> Chunk:

@@ -11,20 +11,21 @@ reserved after the collection was made.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from vecdb.errors import InvalidInputError, UnknownFieldError
-from vecdb.schema.fields import Field, Id, Text, Vector, field_from_json
+from vecdb.schema.fields import Field, Id, Keyword, Text, Vector, field_from_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from vecdb.schema.fulltext import FullText
     from vecdb.schema.indexes import IndexSpec
+    from vecdb.schema.space import Space
 
 F_co = TypeVar("F_co", bound=Field, covariant=True)
 
@@ -89,6 +90,14 @@ class Column(Generic[F_co]):
         """What files and the log call the column: the same under every name that it ever has."""
         return f"f{self.id}"
 
+    @cached_property
+    def arrow_field(self) -> pa.Field:
+        """The column as users send and receive it; a vector's metadata names its space."""
+        import pyarrow as pa
+
+        space = self.field.space if isinstance(self.field, Vector) else None
+        return pa.field(self.name, self.field.arrow_type, metadata=None if space is None else space.metadata())
+
 
 class Schema:
     """The columns of a collection, in order: exactly one `Id`, any number of vectors and other fields.
@@ -120,6 +129,7 @@ class Schema:
             raise InvalidInputError(f"a schema has exactly one field of kind Id, found {found}")
         if len(columns) > COLUMNS:
             raise InvalidInputError(f"a schema has at most {COLUMNS} fields, found {len(columns)}")
+        _check_sources(columns)
         self.__dict__["columns"] = columns
         self.__dict__["next_id"] = len(columns) if next_id is None else next_id
 
@@ -155,6 +165,11 @@ class Schema:
     def scalars(self) -> tuple[Column, ...]:
         """The columns that are neither the id nor a vector, in order."""
         return tuple(column for column in self.columns if not isinstance(column.field, Id | Vector))
+
+    @cached_property
+    def encoded(self) -> tuple[tuple[Column[Vector], Column], ...]:
+        """Each vector column that is made of texts, with the column of its texts."""
+        return tuple((column, self[column.field.source]) for column in self.vectors if column.field.source is not None)
 
     @property
     def fields(self) -> dict[str, Field]:
@@ -211,7 +226,7 @@ class Schema:
         return self._of((*self.columns, Column(name, field, self.next_id)), self.next_id + 1)
 
     def without_column(self, name: str) -> Schema:
-        """Return a schema without the column; its number stays used.
+        """Return a schema without the column; its number stays used, and vectors made of its texts have no source.
 
         Raises:
             UnknownFieldError: there is no such column.
@@ -221,7 +236,7 @@ class Schema:
         gone = self[name]
         if isinstance(gone.field, Id):
             raise InvalidInputError(f"{name!r} is the id of the collection and cannot be dropped", field=name)
-        return self._of(tuple(column for column in self.columns if column is not gone), self.next_id)
+        return self._of(_resourced((c for c in self.columns if c is not gone), name, None), self.next_id)
 
     def renamed(self, old: str, new: str) -> Schema:
         """Return a schema in which the column old is called new, in the same place under the same number.
@@ -235,7 +250,7 @@ class Schema:
         self._check_new_name(new)
         _check_field(new, target.field)
         columns = (replace(column, name=new) if column is target else column for column in self.columns)
-        return self._of(tuple(columns), self.next_id)
+        return self._of(_resourced(columns, old, new), self.next_id)
 
     def with_index(self, name: str, index: IndexSpec | FullText | str | bool) -> Schema:
         """Return a schema in which a vector column, or a text column, is searched in another way.
@@ -247,14 +262,42 @@ class Schema:
         """
         target = self[name]
         if isinstance(target.field, Text):
-            field: Field = Text(search=cast("Any", index))
-        elif isinstance(target.field, Vector):
-            field = replace(target.field, index=cast("Any", index))
-        else:
+            return self._with_field(target, Text(search=cast("Any", index)))
+        if not isinstance(target.field, Vector):
             told = f"field {name!r} is {target.field.kind}: only vectors and texts have an index"
             raise InvalidInputError(told, field=name)
+        return self._with_vector(name, "an index", index=index)
+
+    def with_space(self, name: str, space: Space, source: str | None) -> Schema:
+        """Return a schema in which the vector column says which space it holds, and the source of its vectors.
+
+        Raises:
+            UnknownFieldError: there is no such column.
+            InvalidInputError: it is no vector, or of another dimension, or source is no text.
+            SpaceMismatchError: it holds another space already.
+
+        """
+        held = self[name].field
+        if isinstance(held, Vector) and held.space is not None:
+            held.space.check_same(space, name, "the encoder makes those")
+        return self._with_vector(name, "an encoder", space=space, source=source)
+
+    def _with_vector(self, name: str, what: str, **changes: Any) -> Schema:
+        target = self[name]
+        if not isinstance(target.field, Vector):
+            raise InvalidInputError(f"field {name!r} is {target.field.kind}: only vectors have {what}", field=name)
+        return self._with_field(target, replace(target.field, **changes))
+
+    def _with_field(self, target: Column, field: Field) -> Schema:
         columns = (replace(column, field=field) if column is target else column for column in self.columns)
         return self._of(tuple(columns), self.next_id)
+
+    def described(self) -> Schema:
+        """Return what is stored: the same schema without the encoders of its vectors."""
+        return self._of(
+            tuple(replace(c, field=c.field.described()) if isinstance(c.field, Vector) else c for c in self.columns),
+            self.next_id,
+        )
 
     def _check_new_name(self, name: str) -> None:
         _check_name(name)
@@ -306,7 +349,7 @@ class Schema:
     def _arrow_schema(self) -> pa.Schema:
         import pyarrow as pa
 
-        return pa.schema([(column.name, column.field.arrow_type) for column in self.columns])
+        return pa.schema([column.arrow_field for column in self.columns])
 
     @cached_property
     def _storage_schema(self) -> pa.Schema:
@@ -331,6 +374,29 @@ class Schema:
 
     def __repr__(self) -> str:
         return f"Schema({', '.join(f'{column.name}={column.field!r}' for column in self.columns)})"
+
+
+def _resourced(columns: Iterable[Column], old: str, new: str | None) -> tuple[Column, ...]:
+    """Return columns in which the vectors made of the texts of old are made of those of new."""
+    return tuple(
+        replace(column, field=replace(column.field, source=new))
+        if isinstance(column.field, Vector) and column.field.source == old
+        else column
+        for column in columns
+    )
+
+
+def _check_sources(columns: tuple[Column, ...]) -> None:
+    """Refuse a vector whose source is no text."""
+    kinds = {column.name: column.field for column in columns}
+    for column in columns:
+        source = column.field.source if isinstance(column.field, Vector) else None
+        if source is None:
+            continue
+        found = kinds.get(source)
+        if not isinstance(found, Text | Keyword) or (isinstance(found, Keyword) and found.many):
+            what = "no field of the schema" if found is None else f"{found.kind}, not a text"
+            raise InvalidInputError(f"the source {source!r} of {column.name!r} is {what}", field=column.name)
 
 
 def _check_name(name: str) -> None:

@@ -41,18 +41,21 @@ class Plan:
         if isinstance(data, list):
             return self._records(data, places, schema)
         arrays: list[Any] = []
+        fields: list[pa.Field] = []
         for name, sources in self.targets.items():
             columns = [data.column(source) for source in sources]
             if len(columns) > 1:
                 arrays.append(_joined(columns, sources, name, schema))
             else:
                 arrays.append(_fitted(columns[0], name, schema))
-        names = list(self.targets)
+            # A vector's metadata may name its space, which the schema's checks compare.
+            metadata = data.schema.field(sources[0]).metadata if len(columns) == 1 else None
+            fields.append(pa.field(name, arrays[-1].type, metadata=metadata))
         if self.auto_id:
-            names.insert(0, self.id_name)
             ids = pa.array(np.asarray(places, np.int64) + self.first_id)
             arrays.insert(0, _fitted(ids, self.id_name, schema))
-        return pa.RecordBatch.from_arrays(arrays, names=names)
+            fields.insert(0, pa.field(self.id_name, arrays[0].type))
+        return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
 
     def _records(self, records: list[dict[str, Any]], places: Any, schema: "Schema") -> list[dict[str, Any]]:
         if self.renames:

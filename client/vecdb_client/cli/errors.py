@@ -113,11 +113,19 @@ def report(error: BaseException) -> int:
     for line in rest:
         note(f"       {line}")
     hint = error.hint if isinstance(error, CommandError) else _HINTS.get(code)
+    if code == UNAVAILABLE and not isinstance(error, CommandError | _unknown_outcome()):
+        hint = None
     if code == BUG:
         hint = "this is a defect in vecdb; run again with VECDB_DEBUG=1 for the traceback and report it"
     if hint:
         note(f"hint: {hint}")
     return code
+
+
+def _unknown_outcome() -> type[Exception]:
+    from vecdb.errors import UnavailableError
+
+    return UnavailableError
 
 
 def _sentence(error: BaseException, code: int) -> str:

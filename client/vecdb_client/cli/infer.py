@@ -34,7 +34,10 @@ def infer_schema(plan: Plan, sample: Any, *, typed: bool, metric: str) -> "Schem
         CommandError: there are no rows to look at, a column has a type that no field can hold, or a bad field name.
 
     """
+    from dataclasses import replace
+
     from vecdb.schema import Id, Schema, Vector
+    from vecdb.schema.space import space_in
 
     if metric not in METRICS:
         raise CommandError(f"--metric {metric!r} is not one of {', '.join(METRICS)}")
@@ -52,6 +55,9 @@ def infer_schema(plan: Plan, sample: Any, *, typed: bool, metric: str) -> "Schem
             fields[name] = Vector(len(sources), metric=cast(Any, metric))
         else:
             fields[name] = _guess(source, values, metric, guess_text=texts_are_guessed, typed=typed)
+            if isinstance(fields[name], Vector) and not isinstance(sample, list):
+                space = space_in(sample.schema.field(source).metadata, name)
+                fields[name] = fields[name] if space is None else replace(fields[name], space=space)
     try:
         return Schema(**fields)
     except InvalidInputError as error:

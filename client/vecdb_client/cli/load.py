@@ -28,6 +28,7 @@ class OnError(StrEnum):
 
 @options.example(
     'vecdb load ./library papers papers.parquet --map "abstract=text"',
+    "vecdb load ./library papers papers.jsonl --embed embedding=./all-MiniLM-L6-v2:text",
     "vecdb load ./library images vectors.npy --id auto",
     "vecdb load ./library logs day*.jsonl.gz --on-error skip",
 )
@@ -53,6 +54,14 @@ def load(
         int | None,
         typer.Option("--commit-rows", metavar="N", min=1, help="Commit every N rows or so; else by size and time."),
     ] = None,
+    embed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--embed",
+            metavar="FIELD=MODEL[:SOURCE]",
+            help="Make the vectors FIELD of the texts SOURCE by a sentence-transformers model, a folder or a name.",
+        ),
+    ] = None,
     no_index: options.NoIndex = False,
 ) -> None:
     """Load data files into a collection.
@@ -62,12 +71,15 @@ def load(
     A collection that does not exist is made, with the schema that the first rows suggest. Rows with an id that
     exists replace it. Vectors are list columns, JSON arrays in CSV cells, or numbered columns (e0, e1, ...).
 
+    --embed needs the extra 'embed'; where the model lies is remembered, later loads and queries need not say it.
+
     A load that was interrupted, or killed, continues where it stopped when the same command runs again. When all
     rows are in, the indexes that are missing are built; Ctrl-C leaves that to another time.
     """
     import vecdb
     from vecdb_client.cli.building import build_indexes, say_what_is_missing
     from vecdb_client.cli.checkpoint import Checkpoints
+    from vecdb_client.cli.embedding import attach, parse_embed, with_encoders
     from vecdb_client.cli.interrupts import Interrupts
     from vecdb_client.cli.readers import open_source
     from vecdb_client.cli.session import opened_database
@@ -76,15 +88,16 @@ def load(
     if missing is not None:
         with open_source(missing):
             pass
-    entries = mapping or []
+    entries, embeds = mapping or [], parse_embed(embed)
     schema = _existing_schema(path, collection)
     if schema is None:
-        schema = _inferred(files[0], format, entries, id_column, metric, collection)
+        schema = with_encoders(_inferred(files[0], format, entries, id_column, metric, collection), embeds, metric)
     request = _Request(entries, id_column, format, resume, commit_rows)
     settings = vecdb.Settings(indexing=False)  # flushes and merges go on meanwhile; an index before them is for nothing
     with opened_database(path, write=True, create=True, settings=settings) as database:
         known = collection in database.collections()
         target = database.collection(collection) if known else database.create_collection(collection, schema)
+        attach(database, target, embeds, metric)
         checkpoints = Checkpoints(path)
         with Interrupts() as interrupts:
             for number, file in enumerate(files):
@@ -102,7 +115,12 @@ class _Request:
     """The options that are the same for every file of one load."""
 
     def __init__(
-        self, entries: list[str], id_column: str | None, format: str | None, resume: bool, commit_rows: int | None
+        self,
+        entries: list[str],
+        id_column: str | None,
+        format: str | None,
+        resume: bool,
+        commit_rows: int | None,
     ) -> None:
         self.entries = entries
         self.id_column = id_column
@@ -220,7 +238,9 @@ def _begin(
     from vecdb_client.cli.checkpoint import Record, restarted
     from vecdb_client.cli.loading import next_number
 
-    choices = {"map": sorted(request.entries), "id": request.id_column, "fields": sorted(plan.targets)}
+    choices: dict[str, Any] = {"map": sorted(request.entries), "id": request.id_column, "fields": sorted(plan.targets)}
+    if collection.schema.encoded:
+        choices["embed"] = sorted(vector.name for vector, _ in collection.schema.encoded)
     fresh = Record.of(file, collection.name, choices)
     found, reason = checkpoints.fitting(fresh, collection)
     if reason is not None:

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 COMMIT_BYTES = 64 << 20
 COMMIT_SECONDS = 2.0
+EMBED_ROWS = 128
+"""Rows whose texts are encoded at once: so many are encoded again after a crash, and Ctrl-C waits for them."""
 
 _CULPRIT = re.compile(r"^field '[^']*'(, row \d+)?: ")
 
@@ -63,7 +65,8 @@ class Loader:
         self._before = self.record.stored
         self._pending: list[pa.RecordBatch] = []
         self._reached = self.record
-        for chunk in self.source.chunks(self.record.next_row):
+        chunks = self.source.chunks(self.record.next_row)
+        for chunk in pieces(chunks, EMBED_ROWS) if self.collection.schema.encoded else chunks:
             try:
                 self._take(chunk)
             except BadRowError:
@@ -71,7 +74,8 @@ class Loader:
                 raise
             if self._due():
                 self._commit()
-            share = self.source.fraction()
+            rows = self.source.total_rows
+            share = self._reached.next_row / rows if rows else self.source.fraction()
             self.progress.update(self._reached.stored - self._before, time.monotonic() - self._begun, share)
             if self.interrupts.requested:
                 self._commit()
@@ -123,7 +127,8 @@ class Loader:
 
     def _add(self, batch: "pa.RecordBatch | None", next_row: int, skipped: int = 0) -> None:
         if batch is not None and batch.num_rows:
-            self._pending.append(batch)
+            # Here and not in the commit, so that what it costs counts as time since the last one.
+            self._pending.append(self.collection.encoders.completed(batch, self.collection.schema))
         self._reached = replace(
             self._reached,
             next_row=next_row,
@@ -164,6 +169,19 @@ class Loader:
             return self.collection.upsert(pa.Table.from_batches(self._pending)).lsn
         except DuplicateIdError:
             return [self.collection.upsert(batch).lsn for batch in self._pending][-1]
+
+
+def pieces(chunks: Iterable[Chunk], rows: int) -> Iterator[Chunk]:
+    """Cut chunks into pieces of at most so many rows."""
+    for chunk in chunks:
+        total = len(chunk.numbers)
+        for start in range(0, max(total, 1), rows):
+            stop = min(start + rows, total)
+            begin = int(chunk.numbers[start]) if start else 0
+            next_row = int(chunk.numbers[stop]) if stop < total else chunk.next_row
+            part = Placed(chunk.data, chunk.numbers).slice(start, stop - start)
+            rejected = [bad for bad in chunk.rejected if begin <= bad.row < next_row]
+            yield Chunk(part.data, part.places, next_row, rejected)
 
 
 def _rejected(rows: Placed, number: int, error: InvalidInputError) -> Rejected:

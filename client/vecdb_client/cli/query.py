@@ -1,4 +1,4 @@
-"""`vecdb query`: nearest rows to a vector, or to a row; rows that have some words."""
+"""`vecdb query`: nearest rows to a vector, a text, or a row; rows that have some words."""
 
 import sys
 from pathlib import Path
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 @options.example(
     'vecdb query ./library papers --vector @question.npy --where "year >= 2020" --show title,year',
+    'vecdb query ./library papers --text "fast hash tables"',
     "vecdb query ./library papers --id W2741809807 --k 5",
     "vecdb query ./library papers --id W2741809807 --recall 0.999 --explain",
     "vecdb query ./library papers --match 'neural -vision \"language model\"' --show title",
-    'embed "fast hash tables" | vecdb query ./library papers --vector - --output jsonl',
+    "encode-question | vecdb query ./library papers --vector - --output jsonl",
 )
 def query(
     path: options.DatabasePath,
@@ -47,6 +48,14 @@ def query(
             help='Search a text field by words: any of them, "a phrase", +must, -not, prefix*.',
         ),
     ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option("--text", "-t", metavar="TEXT", help="A question, encoded by the model of the vectors."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="MODEL", help="With --text: the model's folder or name, if it is not known."),
+    ] = None,
     where: options.Where = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many rows.")] = 10,
     field: options.VectorField = None,
@@ -63,39 +72,41 @@ def query(
     """Find the nearest rows, or those that have some words, best first.
 
     score: higher is better. distance: the metric's own value (1 - cosine, the negative dot product, squared L2,
-    the bits that differ). Words are scored by BM25, and shown with the part of the text that
-    has most of them.
+    the bits that differ). Words are scored by BM25, and shown with the part of the text that has most of them.
 
     Rows with an index are searched through it, and some of the nearest may be missed: --recall says how many at most,
     on average; --exact misses none. With --explain and --output json the result is an object of hits and explain.
     """
     from vecdb_client.cli.session import opened_collection, parse_ids, text_field, vector_field
 
-    if sum(given is not None for given in (vector, near, match)) != 1:
-        raise CommandError("give either --vector or --id, or words to --match")
+    if sum(given is not None for given in (vector, near, text, match)) != 1:
+        raise CommandError("give one of --vector, --text, --id and --match")
+    if model is not None and text is None:
+        raise CommandError("--model goes with --text")
     if exact and not (recall is None and ef is None and probes is None):
         raise CommandError("--exact misses nothing: give it without --recall, --ef and --probes")
     if output is Output.ARROW:
         from vecdb_client.cli.render import refuse_terminal
 
         refuse_terminal("arrow")
-    given = read_vector(vector) if vector is not None else None
+    given: Any = read_vector(vector) if vector is not None else None
     with opened_collection(path, collection) as target:
         if match is not None:
-            name = text_field(target, field)
             if not (recall is None and ef is None and probes is None):
                 raise CommandError("--recall, --ef and --probes are about vectors: a search by words misses nothing")
-            words: dict[str, Any] = {name: match}
-            result = target.search(k=k, where=where, fields=options.field_list(show), exact=exact, **words)
-            if explain and output is not Output.JSON:
-                _explain(result.explain)
-            _write(target, result, None, k, output, explain)
+            asked: dict[str, Any] = {text_field(target, field): match}
+            result = target.search(k=k, where=where, fields=options.field_list(show), exact=exact, **asked)
+            _shown(target, result, None, k, output, explain)
             return
         name = vector_field(target, field)
         own: Any = None
         if near is not None:
             own = parse_ids(target, [near])[0]
             given = _vector_of(target, own, name)
+        if text is not None:
+            from vecdb_client.cli.embedding import question
+
+            given = question(path, target, name, text, model)
         wanted = k if near is None else k + 1
         result = target.search(
             k=wanted,
@@ -105,11 +116,9 @@ def query(
             recall=recall,
             ef=ef,
             probes=probes,
-            **{name: given},  # type: ignore[arg-type]
+            **{name: given},
         )
-        if explain and output is not Output.JSON:
-            _explain(result.explain)
-        _write(target, result, own, k, output, explain)
+        _shown(target, result, own, k, output, explain)
 
 
 def _vector_of(collection: "Collection", value: Any, field: str) -> "np.ndarray":
@@ -121,15 +130,24 @@ def _vector_of(collection: "Collection", value: Any, field: str) -> "np.ndarray"
     return record[field]
 
 
+def _shown(collection: "Collection", result: Any, own: Any, k: int, output: Output, explain: bool) -> None:
+    """Write hits, and before them how they were found, if that was asked for and does not go with them."""
+    if explain and output is not Output.JSON:
+        _explain(result.explain)
+    _write(collection, result, own, k, output, explain)
+
+
 def _explain(told: dict[str, Any]) -> None:
     """Tell on stderr, a line for each part of the collection, how it was searched."""
     from vecdb_client.cli.render import plain_lines
 
     columns = ["part", "rows", "matching", "plan", "ef", "problem"]
-    parts = [{**part, "part": part["part"] or "memory", "ef": part["ef"] or None} for part in told["parts"]]
-    for line in plain_lines(parts, columns):
-        note(line)
-    note(f"{told['codes_compared']:,} codes compared")
+    for step in told.get("steps", [told]):
+        parts = step.get("parts", [])
+        shown = [{**part, "part": part["part"] or "memory", "ef": part["ef"] or None} for part in parts]
+        for line in plain_lines(shown, columns) if shown else ():
+            note(line)
+        note(f"{step.get('codes_compared', 0):,} codes compared")
 
 
 def _write(collection: "Collection", result: Any, own: Any, k: int, output: Output, explain: bool) -> None:
@@ -149,7 +167,8 @@ def _write(collection: "Collection", result: Any, own: Any, k: int, output: Outp
     if explain and output is Output.JSON:
         write_bytes(json_bytes({"hits": records, "explain": result.explain}) + b"\n")
         return
-    columns = None if records else [collection.schema.id.name, "score", "distance"]
+    head = ["score"] if result.distances is None else ["score", "distance"]
+    columns = None if records else [collection.schema.id.name, *head]
     write_records(embedded(records, collection.schema, output), output, columns)
 
 

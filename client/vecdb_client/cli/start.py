@@ -14,20 +14,31 @@ SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
 
 @example(
     "vecdb demo ./demo",
+    'vecdb demo ./demo --ask "what do young horses eat"',
 )
 def demo(
     path: Annotated[Path, typer.Argument(metavar="[PATH]", help="Where the example database is made.")] = Path(
         "vecdb-demo"
     ),
+    ask: Annotated[
+        str | None, typer.Option("--ask", metavar="TEXT", help="Ask this instead; needs the extra 'embed'.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="MODEL", help="With --ask: where all-MiniLM-L6-v2 is, a folder or a name."),
+    ] = None,
 ) -> None:
     """Make an example database and search it."""
     if importlib.util.find_spec("vecdb.demo") is None:
         raise CommandError("this installation comes without the demo", UNAVAILABLE)
     from rich.console import Console
 
-    from vecdb.demo import run
+    from vecdb import demo as shipped
 
-    run(path, Console())
+    if ask is None:
+        shipped.run(path, Console())
+    else:
+        shipped.ask(ask, path, model, Console())
 
 
 @example(

@@ -26,6 +26,8 @@ BLOCK_BYTES = 192 << 10
 BATCH = 256
 # Fewer queries than this are faster one by one.
 FEW = 3
+# A batch reads single rows rather than all of them below this share: it computes much longer than it reads.
+BATCH_WORTH = 0.9
 
 _NO_ROWS = np.empty(0, np.uint32)
 _NO_MASK = np.empty(0, np.uint8)
@@ -92,7 +94,7 @@ def search_batch(
 ) -> list[TopK]:
     """Return for each of the (q, d) queries exactly what `search` returns, bit for bit."""
     queries = np.asarray(queries)
-    source = _Source.of(matrix, metric, allowed, norms)
+    source = _Source.of(matrix, metric, allowed, norms, BATCH_WORTH)
     if len(queries) < FEW:
         given = source.norms if metric == "cosine" else norms
         return [search(matrix, query, k, metric, allowed=allowed, norms=given, pool=pool) for query in queries]
@@ -204,13 +206,19 @@ class _Source(NamedTuple):
     allowed: NDArray[np.uint8]
 
     @classmethod
-    def of(cls, matrix: Matrix, metric: Metric, allowed: Mask | Allowed | None, norms: Scores | None) -> "_Source":
+    def of(
+        cls,
+        matrix: Matrix,
+        metric: Metric,
+        allowed: Mask | Allowed | None,
+        norms: Scores | None,
+        worth: float | None = None,
+    ) -> "_Source":
         stored, kernels = _stored(matrix)
         if metric == "cosine" and norms is None:
             norms = _norms(matrix)
-        return cls(
-            kernels, stored, METRIC_CODES[metric], _NO_NORMS if norms is None else norms, *_chosen(allowed, stored)
-        )
+        chosen = _chosen(allowed, stored, worth)
+        return cls(kernels, stored, METRIC_CODES[metric], _NO_NORMS if norms is None else norms, *chosen)
 
     @property
     def row_bytes(self) -> int:
@@ -295,15 +303,18 @@ def _stored(matrix: Matrix) -> tuple[NDArray[Any], Any]:
     raise TypeError(f"no kernels for {matrix.dtype}: want float32, float16, bfloat16 as uint16, or int8")
 
 
-def _chosen(allowed: Mask | Allowed | None, matrix: NDArray[Any]) -> tuple[int, Rows, NDArray[np.uint8]]:
-    """Return (how many rows to look at, which, mask); a sparse mask becomes a list of rows."""
+def _chosen(
+    allowed: Mask | Allowed | None, matrix: NDArray[Any], worth: float | None
+) -> tuple[int, Rows, NDArray[np.uint8]]:
+    """Return (how many rows to look at, which, mask); a mask of a share below `worth` becomes a list of rows."""
     if allowed is None:
         return len(matrix), _NO_ROWS, _NO_MASK
     allowed = allowed if isinstance(allowed, Allowed) else Allowed(allowed)
     count = allowed.count
-    # Where single rows cost as much as the whole scan: measured at 4 % for rows of 32 bytes, at 28 % for 1536.
-    worth = 0.007 * math.sqrt(matrix.shape[1] * matrix.itemsize)
-    if count < min(worth, 0.3) * len(allowed):
+    if worth is None:
+        # Where single rows cost one query as much as the whole scan: at 4 % for rows of 32 bytes, at 28 % for 1536.
+        worth = min(0.007 * math.sqrt(matrix.shape[1] * matrix.itemsize), 0.3)
+    if count < worth * len(allowed):
         return count, allowed.rows, _NO_MASK
     return len(matrix), _NO_ROWS, allowed.mask
 
