@@ -19,7 +19,7 @@ from bench.context import parse_settings
 from bench.interpreters import PEERS, Interpreters
 from bench.systems.base import Filter
 
-_APPROXIMATE = ("ann", "filtered", "index_ingest", "planner", "churn", "growth")
+_APPROXIMATE = ("ann", "filtered", "index_ingest", "planner", "churn", "growth", "text")
 _PATH = re.compile(r"(?<![\w.<:/])/(?:[\w.@+~-]+/)+[\w.@+~-]*")
 
 
