@@ -155,13 +155,18 @@ def of_one_part(
     listed = scores.tolist()
     if len(set(listed)) < len(listed):
         return merged(parts, [Candidates(0, rows, scores)], k, missing, plans, reads)
-    return Found(parts, None, rows[:k], scores[:k], missing, plans, reads)
+    if len(listed) > k:
+        rows, scores = rows[:k], scores[:k]
+    return Found(parts, None, rows, scores, missing, plans, reads)
 
 
 def of_one_index(
     parts: Sequence[Part], found: Answers, k: int, missing: tuple[str, ...], plans: tuple[PartPlan, ...]
 ) -> list[Found]:
     """Return the k best rows of each answer of the only part's index, equal scores by id."""
+    if len(found.met) == 1:  # one question: no array is worth more than its one line
+        ((row, score),) = found.lines(k)
+        return [of_one_part(parts, row, score, k, missing, plans, int(found.reads[0]))]
     rows, scores = found.rows[:, :k], found.scores[:, :k]
     width = rows.shape[1]
     counts = np.minimum(found.met, width)

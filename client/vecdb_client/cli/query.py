@@ -39,6 +39,14 @@ def query(
     near: Annotated[
         str | None, typer.Option("--id", metavar="ID", help="Search near this row, which is left out itself.")
     ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option("--text", "-t", metavar="TEXT", help="A question, encoded by the model of the vectors."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="MODEL", help="With --text: the model's folder or name, if it is not known."),
+    ] = None,
     match: Annotated[
         str | None,
         typer.Option(
@@ -47,14 +55,6 @@ def query(
             metavar="WORDS",
             help='Search a text field by words: any of them, "a phrase", +must, -not, prefix*.',
         ),
-    ] = None,
-    text: Annotated[
-        str | None,
-        typer.Option("--text", "-t", metavar="TEXT", help="A question, encoded by the model of the vectors."),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", metavar="MODEL", help="With --text: the model's folder or name, if it is not known."),
     ] = None,
     where: options.Where = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many rows.")] = 10,
