@@ -163,7 +163,7 @@ def test_a_text_that_is_not_searched_is_refused_and_says_what_to_do(path: Path, 
 @pytest.mark.parametrize("query", [None, 7, b"chess", ["chess"]])
 def test_what_is_no_text_is_refused(path: Path, query: Any) -> None:
     database, docs = create(path)
-    with database, pytest.raises(InvalidInputError, match="the query for 'body'"):
+    with database, pytest.raises(InvalidInputError, match="not a text"):
         docs.search(body=query)
 
 

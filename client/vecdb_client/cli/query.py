@@ -72,8 +72,7 @@ def query(
     """Find the nearest rows, or those that have some words, best first.
 
     score: higher is better. distance: the metric's own value (1 - cosine, the negative dot product, squared L2,
-    the bits that differ). Words are scored by BM25, and shown with the part of the text that
-    has most of them.
+    the bits that differ). Words are scored by BM25, and shown with the part of the text that has most of them.
 
     Rows with an index are searched through it, and some of the nearest may be missed: --recall says how many at most,
     on average; --exact misses none. With --explain and --output json the result is an object of hits and explain.
@@ -93,14 +92,11 @@ def query(
     given: Any = read_vector(vector) if vector is not None else None
     with opened_collection(path, collection) as target:
         if match is not None:
-            name = text_field(target, field)
             if not (recall is None and ef is None and probes is None):
                 raise CommandError("--recall, --ef and --probes are about vectors: a search by words misses nothing")
-            words: dict[str, Any] = {name: match}
-            result = target.search(k=k, where=where, fields=options.field_list(show), exact=exact, **words)
-            if explain and output is not Output.JSON:
-                _explain(result.explain)
-            _write(target, result, None, k, output, explain)
+            asked: dict[str, Any] = {text_field(target, field): match}
+            result = target.search(k=k, where=where, fields=options.field_list(show), exact=exact, **asked)
+            _shown(target, result, None, k, output, explain)
             return
         name = vector_field(target, field)
         own: Any = None
@@ -122,9 +118,7 @@ def query(
             probes=probes,
             **{name: given},
         )
-        if explain and output is not Output.JSON:
-            _explain(result.explain)
-        _write(target, result, own, k, output, explain)
+        _shown(target, result, own, k, output, explain)
 
 
 def _vector_of(collection: "Collection", value: Any, field: str) -> "np.ndarray":
@@ -136,15 +130,24 @@ def _vector_of(collection: "Collection", value: Any, field: str) -> "np.ndarray"
     return record[field]
 
 
+def _shown(collection: "Collection", result: Any, own: Any, k: int, output: Output, explain: bool) -> None:
+    """Write hits, and before them how they were found, if that was asked for and does not go with them."""
+    if explain and output is not Output.JSON:
+        _explain(result.explain)
+    _write(collection, result, own, k, output, explain)
+
+
 def _explain(told: dict[str, Any]) -> None:
     """Tell on stderr, a line for each part of the collection, how it was searched."""
     from vecdb_client.cli.render import plain_lines
 
     columns = ["part", "rows", "matching", "plan", "ef", "problem"]
-    parts = [{**part, "part": part["part"] or "memory", "ef": part["ef"] or None} for part in told["parts"]]
-    for line in plain_lines(parts, columns):
-        note(line)
-    note(f"{told['codes_compared']:,} codes compared")
+    for step in told.get("steps", [told]):
+        parts = step.get("parts", [])
+        shown = [{**part, "part": part["part"] or "memory", "ef": part["ef"] or None} for part in parts]
+        for line in plain_lines(shown, columns) if shown else ():
+            note(line)
+        note(f"{step.get('codes_compared', 0):,} codes compared")
 
 
 def _write(collection: "Collection", result: Any, own: Any, k: int, output: Output, explain: bool) -> None:
@@ -164,7 +167,8 @@ def _write(collection: "Collection", result: Any, own: Any, k: int, output: Outp
     if explain and output is Output.JSON:
         write_bytes(json_bytes({"hits": records, "explain": result.explain}) + b"\n")
         return
-    columns = None if records else [collection.schema.id.name, "score", "distance"]
+    head = ["score"] if result.distances is None else ["score", "distance"]
+    columns = None if records else [collection.schema.id.name, *head]
     write_records(embedded(records, collection.schema, output), output, columns)
 
 

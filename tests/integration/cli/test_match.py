@@ -29,7 +29,7 @@ def collection(vecdb: Run, tmp_path: Path) -> None:
 def test_words_find_rows_and_a_table_marks_them_in_the_text(vecdb: Run) -> None:
     lines = vecdb("query", "db", "docs", "--match", "chess engines").stdout.decode().splitlines()
 
-    assert lines[0].split() == ["id", "score", "distance", "title", "abstract"]
+    assert lines[0].split() == ["id", "score", "title", "abstract"]
     assert lines[1].startswith("a")
     assert lines[1].endswith("A quiet **chess** **engine**\\nthat plays well")
     assert lines[2].endswith("Games of Go without **engines**")
@@ -47,7 +47,7 @@ def test_json_has_the_text_and_what_of_it_was_found(vecdb: Run) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--match", "a", "--id", "a"], "either --vector or --id, or words to --match"),
+        (["--match", "a", "--id", "a"], "give one of --vector, --text, --id and --match"),
         (["--match", "a", "--field", "title"], "'title' is not searched by words"),
         (["--match", "a", "--field", "nowhere"], "no field 'nowhere'"),
         (["--match", "a", "--ef", "7"], "misses nothing"),
