@@ -100,7 +100,7 @@ class WiderReads:
             CorruptionError: a segment that the answer needs is damaged.
 
         """
-        from vecdb.planner.batch import Ask, Questions
+        from vecdb.planner.batch import Ask, search_each
 
         text = text_column(self.schema, vectors)
         if text is not None:
@@ -108,18 +108,9 @@ class WiderReads:
         column, given = self._query(vectors)
         effort, k = effort_of(exact, recall, ef, plan, probes), whole_number("k", k)
         queries, columns = query_matrix(column, given, 2), self._columns(fields)
-        asks: dict[Any, Ask] = {}
-
-        def ask(one: str | Expression | None) -> Ask:
-            known = asks.get(one)
-            if known is None:
-                known = asks[one] = Ask(column, self._bind(one), k, effort, allow_partial)
-            return known
-
-        questions = Questions(self._state)
-        for query, one in zip(queries, _filters(where, len(queries)), strict=True):
-            questions.add(ask(one), query)
-        found = questions.answers(self._pool)
+        filters = _filters(where, len(queries))
+        asks = {id(one): Ask(column, self._bind(one), k, effort, allow_partial) for one in _distinct(filters)}
+        found = search_each(self._state, [asks[id(one)] for one in filters], queries, self._pool)
         for plans in {id(one.plans): one.plans for one in found}.values():
             if any(plan.problem for plan in plans):
                 self._damaged()
@@ -415,3 +406,8 @@ def _filters(where: Any, queries: int) -> Sequence[Any]:
     if len(listed) != queries:
         raise InvalidInputError(f"there are {len(listed)} filters for {queries} queries", field="where")
     return listed
+
+
+def _distinct(filters: Sequence[Any]) -> list[Any]:
+    """Return each filter that is not the very same object as one before: trees cost more to compare than to bind."""
+    return list({id(one): one for one in filters}.values())
