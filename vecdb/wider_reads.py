@@ -154,19 +154,20 @@ class WiderReads:
         """
         from vecdb.planner.batch import run_batch
 
-        bounds: dict[Query, BoundQuery] = {}
-        for at, query in enumerate(queries):
-            if query not in bounds:
+        keys = [_key(query) for query in queries]
+        bounds: dict[Any, BoundQuery] = {}
+        for at, (key, query) in enumerate(zip(keys, queries, strict=True)):
+            if key not in bounds:
                 try:
-                    bounds[query] = self._bound_query(query)
+                    bounds[key] = self._bound_query(query)
                 except InvalidInputError as error:
                     error.add_note(f"in query {at} of the batch")
                     raise
         answers = run_batch(self._state, list(bounds.values()), self._pool)
         results = {
-            query: self._result(bound, answer) for (query, bound), answer in zip(bounds.items(), answers, strict=True)
+            key: self._result(bound, answer) for (key, bound), answer in zip(bounds.items(), answers, strict=True)
         }
-        return [results[query] for query in queries]
+        return [results[key] for key in keys]
 
     # -- page by page ----------------------------------------------------------------------------------------------
 
@@ -411,3 +412,12 @@ def _filters(where: Any, queries: int) -> Sequence[Any]:
 def _distinct(filters: Sequence[Any]) -> list[Any]:
     """Return each filter that is not the very same object as one before: trees cost more to compare than to bind."""
     return list({id(one): one for one in filters}.values())
+
+
+def _key(query: Query) -> Any:
+    """Return what is equal for equal queries; a query with a function that has no hash is like no other."""
+    try:
+        hash(query)
+    except TypeError:
+        return id(query)
+    return query

@@ -177,3 +177,17 @@ def test_an_error_in_a_batch_of_queries_tells_which(docs: Collection):
         docs.run_batch([Query().near("a", [1.0] * 16), Query().near("a", [1.0] * 15)])
 
     assert caught.value.__notes__ == ["in query 1 of the batch"]
+
+
+def test_a_query_with_a_function_that_has_no_hash_is_answered_in_a_batch_too(docs: Collection):
+    class ByLength:
+        __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+        def __call__(self, records: list[dict[str, Any]]) -> list[float]:
+            return [float(record["size"] or 0) for record in records]
+
+    query = Query(k=5).near("a", [1.0] * 16).score_by(ByLength(), ["size"])
+
+    first, second = docs.run_batch([query, query])
+
+    assert first.ids == second.ids == docs.run(query).ids
