@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vecdb.collection import Collection
     from vecdb.database import Database, check, connect, repair, restore, warmup
     from vecdb.encoders import Encoder, SentenceTransformer, Space
+    from vecdb.facets import Facets
     from vecdb.filters import col
     from vecdb.query import formula
     from vecdb.query.arms import Like, Match, Near, Nested
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore
     from vecdb.reads import Snapshot
     from vecdb.results import Hit, SearchResult, WriteResult
+    from vecdb.scans import Scan
 
 _LAZY = {
     "Rank": "vecdb.query.stages",
@@ -57,7 +59,9 @@ _LAZY = {
     "Collection": "vecdb.collection",
     "Database": "vecdb.database",
     "Encoder": "vecdb.encoders",
+    "Facets": "vecdb.facets",
     "Hit": "vecdb.results",
+    "Scan": "vecdb.scans",
     "SearchResult": "vecdb.results",
     "SentenceTransformer": "vecdb.encoders",
     "Snapshot": "vecdb.reads",
@@ -81,6 +85,7 @@ __all__ = [
     "CrossEncoder",
     "Database",
     "Encoder",
+    "Facets",
     "Flat",
     "Float64",
     "FullText",
@@ -105,6 +110,7 @@ __all__ = [
     "Rank",
     "Rescore",
     "Rrf",
+    "Scan",
     "Schema",
     "Scorer",
     "SearchResult",

@@ -2,10 +2,9 @@
 
 In JSON a hit has, beside its fields, `group` where the query groups, `arms` (rank and score of each) where it has
 several, and `highlights` (a fragment of each text and where in it the words stand) where it asks for words. These names
-cannot be fields of new collections or are left to the field. On a terminal a table shows the fragment, its words bold.
+are left to a field of the same name. A table shows the fragment in place of the text.
 """
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +54,7 @@ def _groups(result: "SearchResult") -> list[Any] | None:
 
 def _write_table(collection: "Collection", result: "SearchResult", found: "Sequence[dict[str, Highlight]]") -> None:
     """Write a table: the group first, the id, the scores, the rank in each of several arms, then the fields."""
-    from vecdb_client.cli.render import embedded, write_table
+    from vecdb_client.cli.render import embedded, write_records
 
     name = collection.schema.id.name
     arms = list(dict.fromkeys(arm for hit in result for arm in hit.arms))
@@ -63,12 +62,11 @@ def _write_table(collection: "Collection", result: "SearchResult", found: "Seque
     head = [] if groups is None else ["group"]
     head += [name, "score", *(["distance"] if not len(result) or result.distances is not None else [])]
     ranks = {arm: f"#{arm}" for arm in arms}
-    rows, marked = [], []
+    rows = []
     for at, record in enumerate(embedded(result.to_list(), collection.schema, Output.TABLE)):
         told: dict[str, Any] = {} if groups is None else {"group": groups[at]}
         told |= {ranks[arm]: one.rank for arm, one in result[at].arms.items()}
-        rows.append({**told, **record})
-        marked.append(found[at] if sys.stdout.isatty() else {})
+        rows.append({**told, **record, **{field: one for field, one in found[at].items() if field in record}})
     fields = [column for column in dict.fromkeys(key for row in rows for key in row) if column not in head]
     columns = [*head, *ranks.values(), *(column for column in fields if column not in ranks.values())]
-    write_table(rows, columns, marked)
+    write_records(rows, Output.TABLE, columns)

@@ -94,10 +94,13 @@ class Options:
         effort = [name for name in ("recall", "ef", "probes") if getattr(self, name) is not None]
         if self.exact and effort:
             raise CommandError("--exact misses nothing: give it without --recall, --ef and --probes")
+        if effort and not ways:
+            raise CommandError("--recall, --ef and --probes are about vectors: a search by words misses nothing")
+        if self.field is not None and not ways and self.match_field:
+            raise CommandError("--field and --match-field name the same here: give one of them")
         needs: list[tuple[bool, str, str]] = [
             (self.model is not None and self.text is None, "--model", "--text"),
-            (self.field is not None and not ways, "--field", "--vector, --text, --id or --like"),
-            (bool(effort) and not ways, f"--{effort[0]}" if effort else "", "--vector, --text, --id or --like"),
+            (self.field is not None and not ways and not self.match, "--field", "something to search for"),
             (bool(self.match_field) and self.match is None, "--match-field", "--match"),
             ((bool(self.unlike) or self.strategy is not None) and not self.like, "--unlike and --strategy", "--like"),
             (self.fusion is not None and not (ways and self.match is not None), "--fusion", "--match and a vector"),
@@ -149,7 +152,7 @@ def query_of(path: Path, target: "Collection", asked: Options, given: "np.ndarra
         query = query.where(asked.where)
     query = _with_vectors(path, target, asked, given, query)
     if asked.match is not None:
-        query = query.match(_match_fields(target, asked.match_field), asked.match, fetch=asked.fetch)
+        query = query.match(_match_fields(target, asked), asked.match, fetch=asked.fetch)
     if asked.fusion is not None:
         query = query.fuse(asked.fusion)
     return _with_stages(asked, query).after(asked.after)
@@ -200,22 +203,17 @@ def _vector_of(target: "Collection", own: Any, name: str) -> "np.ndarray":
     return record[name]
 
 
-def _match_fields(target: "Collection", entries: tuple[str, ...]) -> str | Mapping[str, float]:
-    """Return the text fields to look for words in, with their boosts: `title^2`, or the only one that is searched."""
-    named = [entry.strip() for entry in entries for entry in entry.split(",") if entry.strip()]
+def _match_fields(target: "Collection", asked: Options) -> str | Mapping[str, float]:
+    """Return the text fields to look for words in, with their boosts: `title^2`, or the only one that is searched.
+
+    Without a vector beside the words, --field may name it too.
+    """
+    from vecdb_client.cli.session import text_field
+
+    named = [entry.strip() for entries in asked.match_field for entry in entries.split(",") if entry.strip()]
     if not named:
-        known = searched_texts(target)
-        if not known:
-            raise CommandError(
-                f"{target.name!r} has no text that is searched by words",
-                hint="make the field as NAME:text(search), or collection.set_index(NAME, True) in Python",
-            )
-        if len(known) > 1:
-            raise CommandError(
-                f"{target.name!r} has several texts: {', '.join(known)}",
-                hint=f"--match-field chooses, for example {known[0]}^2,{known[1]}",
-            )
-        return known[0]
+        alone = asked.vector is asked.text is asked.near is None and not asked.like
+        return text_field(target, asked.field if alone else None, "--match-field" if not alone else "--field")
     boosts: dict[str, float] = {}
     for entry in named:
         name, _, boost = entry.partition("^")
@@ -223,11 +221,6 @@ def _match_fields(target: "Collection", entries: tuple[str, ...]) -> str | Mappi
             raise CommandError(f"--match-field names {name!r} twice")
         boosts[name] = _number("--match-field", entry, boost) if boost or entry.endswith("^") else 1.0
     return next(iter(boosts)) if len(boosts) == 1 and set(boosts.values()) == {1.0} else boosts
-
-
-def searched_texts(target: "Collection") -> list[str]:
-    """Return the names of the text fields that are searched by words."""
-    return [column.name for column in target.schema if getattr(column.field, "fulltext", None) is not None]
 
 
 def _collapse(text: str) -> "Collapse":

@@ -41,14 +41,18 @@ def fields(context: typer.Context, incomplete: str) -> list[str]:
     return _fields(context, incomplete, lambda column: True)
 
 
-def vectors(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the vector fields."""
-    return _fields(context, incomplete, lambda column: column.field.kind == "vector")
+def searched(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the vector fields, and the texts that are searched by words."""
+    return _fields(context, incomplete, lambda column: column.field.kind == "vector" or _by_words(column))
 
 
 def texts(context: typer.Context, incomplete: str) -> list[str]:
     """Return the text fields that are searched by words."""
-    return _fields(context, incomplete, lambda column: getattr(column.field, "fulltext", None) is not None)
+    return _fields(context, incomplete, _by_words)
+
+
+def _by_words(column: "Column") -> bool:
+    return getattr(column.field, "fulltext", None) is not None
 
 
 def _fields(context: typer.Context, incomplete: str, wanted: "Callable[[Column], bool]") -> list[str]:

@@ -42,17 +42,17 @@ def export(
     file: Annotated[str, typer.Argument(metavar="FILE", help="The file to write, - for stdout.", show_default=False)],
     where: options.Where = None,
     show: options.Show = None,
-    format: Annotated[
-        str | None, typer.Option("--format", metavar="FORMAT", help="parquet, arrow or jsonl; else by extension.")
-    ] = None,
     order_by: Annotated[
-        list[str] | None,
+        str | None,
         typer.Option(
             "--order-by",
             metavar="FIELDS",
-            help="In this order, e.g. 'size desc, id'; else as they are stored.",
+            help='In this order, such as "year desc, title"; else as stored.',
             autocompletion=complete.fields,
         ),
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option("--format", metavar="FORMAT", help="parquet, arrow or jsonl; else by extension.")
     ] = None,
     after: Annotated[
         str | None,
@@ -78,8 +78,8 @@ def export(
         schema = target.schema.arrow_schema()
         shape = _schema([schema.field(name) for name in names])
         json_fields = {column.name for column in target.schema if column.field.kind == "json"}
-        keys = [key.strip() for entry in order_by or [] for key in entry.split(",")]
-        scan = target.scan(where=where, fields=names, order_by=keys or None, after=after)
+        order = None if order_by is None else [key.strip() for key in order_by.split(",")]
+        scan = target.scan(where=where, fields=names, order_by=order, after=after)
         scanned = (batch.select(names) for batch in scan)
         # The first batch is made before anything is written: a bad filter must not leave half a file in a pipe.
         first = next(scanned, None)

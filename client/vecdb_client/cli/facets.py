@@ -6,7 +6,7 @@ import typer
 
 from vecdb_client.cli import complete, options
 from vecdb_client.cli.errors import CommandError
-from vecdb_client.cli.options import Plain
+from vecdb_client.cli.options import Output, Plain
 
 if TYPE_CHECKING:
     from vecdb.collection import Collection
@@ -97,7 +97,7 @@ def _told(facet: "Facet") -> dict[str, Any]:
 
 
 def _write_table(found: "Facets") -> None:
-    from vecdb_client.cli.render import cell, write_table
+    from vecdb_client.cli.render import cell, write_records
 
     rows: list[dict[str, Any]] = []
     for name, facet in found.items():
@@ -107,7 +107,7 @@ def _write_table(found: "Facets") -> None:
             rows.append({"field": name, "value": text, "count": count, "": _bar(count, most)})
         others = {"(no value)": facet.nulls, "(in no range)": facet.outside}
         rows += [{"field": name, "value": text, "count": count} for text, count in others.items() if count]
-    write_table(rows, ["field", "value", "count", ""])
+    write_records(rows, Output.TABLE, ["field", "value", "count", ""])
 
 
 def _bar(count: int, most: int) -> str:

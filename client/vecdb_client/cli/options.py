@@ -56,10 +56,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmat
 VectorField = Annotated[
     str | None,
     typer.Option(
-        "--field",
-        metavar="NAME",
-        help="Which vector, when there are several.",
-        autocompletion=complete.vectors,
+        "--field", metavar="NAME", help="Which field, when there are several.", autocompletion=complete.searched
     ),
 ]
 Recall = Annotated[

@@ -7,7 +7,7 @@ float32 back.
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,6 @@ from vecdb_client.cli.errors import CommandError
 from vecdb_client.cli.options import Output
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
-    from vecdb.highlights import Highlight
     from vecdb.schema import Schema
 
 SHOWN_NUMBERS = 3
@@ -135,15 +132,9 @@ def _forever(value: bytes) -> Iterator[bytes]:
 
 
 def _table(records: list[dict[str, Any]], columns: Sequence[str] | None) -> None:
-    write_table(records, list(columns or dict.fromkeys(name for record in records for name in record)))
-
-
-def write_table(
-    records: list[dict[str, Any]], names: list[str], found: "Sequence[Mapping[str, Highlight]]" = ()
-) -> None:
-    """Write a table; on a terminal, `found` says what to show in place of a text, record by record."""
+    names = list(columns or dict.fromkeys(name for record in records for name in record))
     if sys.stdout.isatty():
-        _rich_table(names, records, found or [{}] * len(records))
+        _rich_table(names, _cells(records, names), records)
     else:
         for line in plain_lines(records, names):
             print(line)
@@ -161,23 +152,19 @@ def plain_lines(records: list[dict[str, Any]], names: Sequence[str]) -> Iterator
         yield "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
 
 
-def _rich_table(names: list[str], records: list[dict[str, Any]], found: "Sequence[Mapping[str, Highlight]]") -> None:
+def _rich_table(names: list[str], rows: list[list[str]], records: list[dict[str, Any]]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    rows = [
-        [marked(some[name]) if name in some else Text(cell(record.get(name))) for name in names]
-        for record, some in zip(records, found, strict=True)
-    ]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in names:
         values = [record.get(name) for record in records]
         numeric = all(value is None or (isinstance(value, int | float) and value is not True) for value in values)
         # Ids, numbers and times say nothing when they are cut; text and vectors still do.
         whole = numeric or name == names[0] or any(hasattr(value, "isoformat") for value in values)
-        width = max(len(name), *(len(line[len(table.columns)]) for line in rows)) if rows else len(name)
+        width = max(len(line[len(table.columns)]) for line in [names, *rows])
         table.add_column(
             Text(name),
             justify="right" if numeric else "left",
@@ -185,21 +172,24 @@ def _rich_table(names: list[str], records: list[dict[str, Any]], found: "Sequenc
             overflow="ellipsis",
             min_width=min(width, WHOLE_WIDTH if whole else CUT_WIDTH),
         )
-    for line in rows:
-        table.add_row(*line)
+    for line, record in zip(rows, records, strict=True):
+        table.add_row(*(_styled(record.get(name), text) for name, text in zip(names, line, strict=True)))
     Console().print(table)
 
 
-def marked(found: "Highlight") -> "Text":
-    """Return a fragment of a text with the words that were found bold, and without control characters."""
+def _styled(value: Any, text: str) -> Any:
+    """Return a cell for a terminal: the words that a search found are bold."""
     from rich.text import Text
 
-    shown, at = Text(), 0
-    for first, last in found.spans:
-        shown.append(cell(found.text[at:first]))
-        shown.append(cell(found.text[first:last]), "bold yellow")
+    spans = getattr(value, "spans", None)
+    if spans is None:
+        return Text(text)
+    cells = Text()
+    at = 0
+    for first, last in spans:
+        cells.append(cell(value.text[at:first])).append(cell(value.text[first:last]), style="bold yellow")
         at = last
-    return shown.append(cell(found.text[at:]))
+    return cells.append(cell(value.text[at:]))
 
 
 def cell(value: Any) -> str:
@@ -215,6 +205,8 @@ def cell(value: Any) -> str:
         return f"{value:.6g}"
     if hasattr(value, "isoformat"):
         return value.isoformat().replace("+00:00", "Z")
+    if hasattr(value, "marked"):
+        value = value.marked()
     text = value if isinstance(value, str) else json_bytes(value).decode()
     return "".join(character if character.isprintable() else _escaped(character) for character in text)
 

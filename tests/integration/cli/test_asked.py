@@ -10,7 +10,6 @@ import pytest
 import vecdb as api
 from integration.cli.program import Run
 from vecdb_client.cli import complete
-from vecdb_client.cli.render import marked
 
 ROWS = 200
 MATRIX = np.random.default_rng(5).standard_normal((ROWS, 8)).astype(np.float32)
@@ -134,15 +133,6 @@ def test_a_table_shows_groups_and_the_rank_in_each_arm(vecdb: Run) -> None:
     assert [line.split()[1] for line in lines] == ids(vecdb, *options)
 
 
-def test_the_words_that_were_found_are_marked_and_nothing_drives_the_terminal() -> None:
-    from vecdb.highlights import Highlight
-
-    shown = marked(Highlight("a \x1b[31mred ship\n", ((7, 10), (11, 15))))
-
-    assert shown.plain == "a \\x1b[31mred ship\\n"
-    assert [shown.plain[span.start : span.end] for span in shown.spans] == ["red", "ship"]
-
-
 def test_what_happened_is_told_with_rows_and_times(vecdb: Run) -> None:
     options = ["query", "db", "docs", "--vector", VECTOR, "--match", "engine", "--match-field", "body"]
 
@@ -263,7 +253,7 @@ def offered(vecdb: Run, monkeypatch: pytest.MonkeyPatch, line: str) -> list[str]
         ("vecdb query db ", ["docs"]),
         ("vecdb query db docs --group-by s", ["section", "size"]),
         ("vecdb query db docs --show title,s", ["title,section", "title,size"]),
-        ("vecdb query db docs --field ", ["embedding"]),
+        ("vecdb query db docs --field ", ["title", "body", "embedding"]),
         ("vecdb query db docs --match-field ", ["title", "body"]),
         ("vecdb query db docs --fusion in", ["interleave"]),
         ("vecdb facets db docs se", ["section"]),
