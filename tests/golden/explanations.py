@@ -19,6 +19,7 @@ FOLDER = Path(__file__).with_name("explain")
 HONEY = question_vectors()["honey"][1]
 SHELL = question_vectors()["shell"][1]
 NEAR = Query(k=5).near("embedding", HONEY)
+LEAVES = Query(k=50).near("embedding", SHELL).match("text", "shell").where("leaf = true")
 
 QUERIES: dict[str, Query] = {
     "plain": NEAR,
@@ -29,7 +30,9 @@ QUERIES: dict[str, Query] = {
     "text": Query(k=5).match("text", "+honey bee*"),
     "text-filtered": Query(k=5).match("text", "honey bees").where("lexname = 'noun.animal'"),
     "hybrid": NEAR.match("text", "insect honey").fuse("auto"),
-    "nested": NEAR.gather(Query(k=50).near("embedding", SHELL).match("text", "shell").where("leaf = true"), name="both"),
+    "nested": NEAR.gather(
+        Query(k=50).near("embedding", SHELL).match("text", "shell").where("leaf = true"), name="both"
+    ),
     "like": Query(k=5).like("embedding", ["horse.n.01", "mule.n.01"], ["zebra.n.01"], "sum"),
     "grouped": NEAR.group_by("lexname", 2),
     "formula": NEAR.match("text", "insect honey").rank(f.score + 0.1 * f.log1p(f.value("frequency")), top=100),
