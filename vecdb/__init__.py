@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from vecdb import errors
 from vecdb.__about__ import __version__
 from vecdb.config import Settings
-from vecdb.schema.fields import Bool, Float64, Geo, Id, Int64, Json, Keyword, Text, Timestamp, Vector
+from vecdb.schema.fields import Bool, Float64, Geo, Id, Int64, Json, Keyword, Sparse, Text, Timestamp, Vector
 from vecdb.schema.fulltext import FullText
 from vecdb.schema.indexes import Auto, Binary, Flat, Funnel, Hnsw, Ivf
 from vecdb.schema.schema import Schema
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vecdb.encoders import Encoder, SentenceTransformer, Space
     from vecdb.filters import col
     from vecdb.query import formula
-    from vecdb.query.arms import Like, Match, Near, Nested
+    from vecdb.query.arms import Like, Match, Near, Nested, Terms
     from vecdb.query.fusion import AutoFusion, Interleave, Rrf, WeightedSum
     from vecdb.query.query import Query
     from vecdb.query.scorer import CrossEncoder, Scorer
@@ -49,6 +49,7 @@ _LAZY = {
     "Near": "vecdb.query.arms",
     "Match": "vecdb.query.arms",
     "Like": "vecdb.query.arms",
+    "Terms": "vecdb.query.arms",
     "Rescore": "vecdb.query.stages",
     "OrderBy": "vecdb.query.stages",
     "MinScore": "vecdb.query.stages",
@@ -112,6 +113,8 @@ __all__ = [
     "Settings",
     "Snapshot",
     "Space",
+    "Sparse",
+    "Terms",
     "Text",
     "Timestamp",
     "Vector",

@@ -278,7 +278,7 @@ class Snapshot(WiderReads):
 
     def _columns(self, fields: Sequence[str] | None) -> list[Column]:
         if fields is None:
-            return list(self.schema.scalars)
+            return list(self.schema.shown)
         if not fields and not isinstance(fields, str):
             return []
         if isinstance(fields, str):

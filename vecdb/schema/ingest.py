@@ -143,6 +143,10 @@ def _column(name: str, value: Any) -> Any:
         return list(value)
     if isinstance(value, np.ma.MaskedArray):
         raise InvalidInputError(f"field {name!r}: a masked array is not read; give a list with None", field=name)
+    if hasattr(value, "tocsr") and getattr(value, "ndim", 0) == 2:
+        from vecdb.schema.sparse import arrow_of_scipy
+
+        return arrow_of_scipy(value)
     if not isinstance(value, np.ndarray):
         try:
             if hasattr(value, "__arrow_c_stream__"):

@@ -60,14 +60,15 @@ def from_sparse(
         starts: (n + 1,) row i is the places starts[i] to starts[i + 1].
         origin: what made the vectors.
 
-    A weight is stored as the nearest of 255 multiples of `scale`, the largest weight / 255, and at least as one.
+    A weight is stored as one of 255 multiples of `scale`, the largest weight / 255: the least that is not below it, so
+    that no sum by the index is below the exact one.
 
     """
     kept = weights > 0
     places = _offsets(kept.astype(np.int64))
     distinct, ids = np.unique(np.asarray(dimensions)[kept], return_inverse=True)
     scale = float(weights.max(initial=0)) / int(MOST) or 1.0
-    values = np.maximum(np.rint(weights[kept].astype(np.float64) / scale), 1).astype(np.uint8)
+    values = np.clip(np.ceil(weights[kept].astype(np.float64) / scale), 1, MOST).astype(np.uint8)
     return _made(
         "weights", scale, packed_dimensions(distinct), ids.astype(np.int32), places[starts], values, False, origin
     )
