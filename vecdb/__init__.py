@@ -24,7 +24,7 @@ from vecdb.schema.schema import Schema
 if TYPE_CHECKING:
     from vecdb.collection import Collection
     from vecdb.database import Database, check, connect, repair, restore, warmup
-    from vecdb.encoders import Encoder, SentenceTransformer, Space
+    from vecdb.encoders import Encoder, LookupSparse, SentenceTransformer, Space
     from vecdb.filters import col
     from vecdb.query import formula
     from vecdb.query.arms import Like, Match, Near, Nested, Terms
@@ -47,6 +47,7 @@ _LAZY = {
     "Query": "vecdb.query.query",
     "Nested": "vecdb.query.arms",
     "Near": "vecdb.query.arms",
+    "LookupSparse": "vecdb.encoders",
     "Match": "vecdb.query.arms",
     "Like": "vecdb.query.arms",
     "Terms": "vecdb.query.arms",
@@ -97,6 +98,7 @@ __all__ = [
     "Json",
     "Keyword",
     "Like",
+    "LookupSparse",
     "Match",
     "MinScore",
     "Near",

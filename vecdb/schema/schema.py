@@ -288,8 +288,12 @@ class Schema:
 
         """
         held = self[name].field
-        if isinstance(held, Vector) and held.space is not None:
+        if isinstance(held, Vector | Sparse) and held.space is not None:
             held.space.check_same(space, name, "the encoder makes those")
+        if isinstance(held, Sparse):
+            if source is not None:
+                raise InvalidInputError(f"{name!r} is sparse: no table makes its rows of {source!r}", field=name)
+            return self._with_field(self[name], replace(held, space=space))
         return self._with_vector(name, "an encoder", space=space, source=source)
 
     def _with_vector(self, name: str, what: str, **changes: Any) -> Schema:

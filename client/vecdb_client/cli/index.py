@@ -63,7 +63,7 @@ def index(
 
     spec = None if wanted is None else parse_index(wanted)
     with opened_collection(path, collection, write=build or spec is not None) as target:
-        name = None if field is None and spec is None and target.schema.vectors else vector_field(target, field)
+        name = None if field is None and spec is None else vector_field(target, field)
         if spec is not None:
             assert name is not None
             target.set_index(name, spec)
@@ -74,14 +74,12 @@ def index(
 
 
 def described(collection: "Collection") -> list[dict[str, Any]]:
-    """Return for each vector field which kind of index is wanted, and what `Collection.stats` tells of it."""
+    """Return for each field that has an index which kind is wanted, and what `Collection.stats` tells of it."""
     from vecdb_client.cli.fields import describe_index
 
     told = collection.stats()["indexes"]
-    return [
-        {"field": column.name, **told[column.name], "index": describe_index(column.field.spec)}
-        for column in collection.schema.vectors
-    ]
+    vectors = {column.name: describe_index(column.field.spec) for column in collection.schema.vectors}
+    return [{"field": name, **row, "index": vectors.get(name, row["index"])} for name, row in told.items()]
 
 
 def _write(rows: list[dict[str, Any]], output: Plain) -> None:

@@ -24,6 +24,13 @@ MATCH = st.builds(
     fetch=FETCH,
     name=st.none() | NAMES,
 )
+TERMS = st.builds(
+    vecdb.Terms,
+    NAMES,
+    st.dictionaries(st.integers(0, 2**32 - 1), st.floats(0, 9, width=32), max_size=4) | st.text(max_size=5),
+    fetch=FETCH,
+    where=FILTERS,
+)
 IDS = st.lists(st.integers(-3, 3) | st.text(max_size=3), min_size=1, max_size=3)
 LIKE = st.builds(vecdb.Like, NAMES, IDS, IDS, st.sampled_from(["average", "best", "sum"]))
 STAGES = st.one_of(
@@ -48,7 +55,7 @@ def queries(arms: st.SearchStrategy[Any]) -> st.SearchStrategy[Query]:
     )
 
 
-FLAT = queries(NEAR | MATCH | LIKE)
+FLAT = queries(NEAR | MATCH | LIKE | TERMS)
 QUERIES = FLAT | queries(NEAR | st.builds(vecdb.Nested, FLAT))
 
 
@@ -106,6 +113,10 @@ WRONG: list[tuple[Any, str]] = [
     (lambda: Query().near("", [1]), "name is a text"),
     (lambda: Query().near("v", [1], fetch=0), "fetch is 0"),
     (lambda: Query().near("v", [1], recall=2), "recall is 2"),
+    (lambda: Query().terms("t", {1: -1}), "weight -1"),
+    (lambda: Query().terms("t", ([1, 1], [1, 2])), "index 1 twice"),
+    (lambda: Query().terms("t", 3), "not a sparse vector"),
+    (lambda: Query().terms("", {1: 1}), "name is a text"),
     (lambda: Query().match({}, "x"), "no field"),
     (lambda: Query().match({"a": -1}, "x"), "boost of 'a' is -1"),
     (lambda: Query().match("a", 3), "not a text"),  # pyright: ignore[reportArgumentType]
