@@ -46,7 +46,7 @@ def _plans(path: Path, expected: dict[str, str]) -> list[str]:
     """Ask through the indexes, compare the answers, and return how each part was searched."""
     with vecdb.connect(path, settings=SETTING) as database:
         items = database.collection("items")
-        names = ("dense", "dense where", "half", "tiny", "tiny all", "short", "signs", "words", "phrase", "count")
+        names = ("dense", "dense where", "half", "tiny", "tiny all", "short", "signs", "words", "phrase", "terms", "count")
         for name in names:
             assert fingerprint(questions(database)[name]()) == expected[name], name
         searches = (
@@ -56,6 +56,7 @@ def _plans(path: Path, expected: dict[str, str]) -> list[str]:
             items.search(short=[1] * TINY, ef=WIDE, plan="codes"),
             items.search(signs=[1] * TINY, ef=WIDE, plan="codes"),
             items.search(body="text"),
+            items.search(terms={number: 1 for number in range(500)}),
         )
         return [plan for found in searches for plan in plans_of(found)]
 

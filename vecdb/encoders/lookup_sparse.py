@@ -112,7 +112,7 @@ def _table(table: Any) -> tuple[np.ndarray, np.ndarray]:
     else:
         weights = np.asarray(table)
         terms = np.arange(len(weights)) if weights.ndim == 1 else weights
-    if len(terms) == 0:
+    if weights.shape == (0,):
         return np.empty(0, np.uint32), np.empty(0, np.float32)
     if terms.ndim != 1 or terms.dtype.kind not in "iu" or weights.ndim != 1 or weights.dtype.kind not in "fiu":
         raise InvalidInputError(f"table is {table!r:.80}, expected weights of terms", field="table")
