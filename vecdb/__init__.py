@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vecdb.collection import Collection
     from vecdb.database import Database, check, connect, repair, restore, warmup
     from vecdb.encoders import Encoder, LookupSparse, SentenceTransformer, Space
+    from vecdb.facets import Facets
     from vecdb.filters import col
     from vecdb.query import formula
     from vecdb.query.arms import Like, Match, Near, Nested, Terms
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore
     from vecdb.reads import Snapshot
     from vecdb.results import Hit, SearchResult, WriteResult
+    from vecdb.scans import Scan
 
 _LAZY = {
     "Rank": "vecdb.query.stages",
@@ -59,7 +61,9 @@ _LAZY = {
     "Collection": "vecdb.collection",
     "Database": "vecdb.database",
     "Encoder": "vecdb.encoders",
+    "Facets": "vecdb.facets",
     "Hit": "vecdb.results",
+    "Scan": "vecdb.scans",
     "SearchResult": "vecdb.results",
     "SentenceTransformer": "vecdb.encoders",
     "Snapshot": "vecdb.reads",
@@ -83,6 +87,7 @@ __all__ = [
     "CrossEncoder",
     "Database",
     "Encoder",
+    "Facets",
     "Flat",
     "Float64",
     "FullText",
@@ -108,6 +113,7 @@ __all__ = [
     "Rank",
     "Rescore",
     "Rrf",
+    "Scan",
     "Schema",
     "Scorer",
     "SearchResult",

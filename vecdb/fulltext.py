@@ -2,7 +2,9 @@
 
     chess engine            any of the words; rows with more, and rarer ones, come first
     +chess engine           "chess" must be there
-    "chess engine" uci      the words stand one behind the other, and "uci" counts too
+    "chess engine"          the words stand one behind the other
+    "chess engine" uci      any of the words: beside others a phrase is no more than its words...
+    +"chess engine" uci     ... unless it must be there
     engine -"video game"    rows with this phrase are left out
     prog*                   any word that begins so
 
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
@@ -40,7 +42,7 @@ class Clause:
         text: the words, as they were typed.
         kind: "words": one by one; "phrase": one behind the other; "prefix": what begins with them.
         occur: "should": rows that have it score higher; "must": other rows are left out; "not": rows that have it are
-            left out. A phrase that should be there must be there.
+            left out. A phrase that should be there counts as its words.
 
     """
 
@@ -51,7 +53,7 @@ class Clause:
     @property
     def required(self) -> bool:
         """Whether rows without it are left out."""
-        return self.occur == "must" or (self.occur == "should" and self.kind == "phrase")
+        return self.occur == "must"
 
     def __str__(self) -> str:
         sign = {"should": "", "must": "+", "not": "-"}[self.occur]
@@ -110,10 +112,16 @@ def text_query(value: Any, field: str) -> TextQuery:
 
 @lru_cache(256)
 def parse_text(text: str) -> TextQuery:
-    """Return the question that a text is. Plain words in a row are one clause."""
+    """Return the question that a text is. Plain words in a row are one clause; phrases alone must be there.
+
+    Beside other words they need not: questions that quote a title are common, and rows without it may answer them.
+    """
     if not _SPECIAL.search(text):
         return TextQuery((Clause(" ".join(text.split())),) if text.strip() else ())
-    return TextQuery(tuple(_joined(_clauses(text))))
+    clauses = tuple(_joined(_clauses(text)))
+    if not any(one.occur == "should" and one.kind != "phrase" for one in clauses):
+        clauses = tuple(replace(one, occur="must") if one.occur == "should" else one for one in clauses)
+    return TextQuery(clauses)
 
 
 def _clauses(text: str) -> Iterator[Clause]:

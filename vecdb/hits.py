@@ -119,7 +119,11 @@ class AnswerRows(FoundRows):
 
     def explain(self) -> dict[str, Any]:
         """Return how the rows were found."""
-        return {"steps": [step.to_json() for step in self._answer.steps]}
+        steps = self._answer.steps
+        told: dict[str, Any] = {"steps": [step.to_json() for step in steps]}
+        if len(self._bound.arms) == 1 and "parts" in steps[0].told:  # as of a search that is no query
+            told |= {name: steps[0].told[name] for name in ("parts", "codes_compared")}
+        return told
 
     def highlights(self, length: int) -> list[dict[str, Highlight]]:
         """Return what of the texts has the words that any arm matches."""

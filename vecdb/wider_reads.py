@@ -100,7 +100,7 @@ class WiderReads:
             CorruptionError: a segment that the answer needs is damaged.
 
         """
-        from vecdb.planner.batch import Ask, Questions
+        from vecdb.planner.batch import Ask, search_each
 
         text = text_column(self.schema, vectors)
         if text is not None:
@@ -108,18 +108,9 @@ class WiderReads:
         column, given = self._query(vectors)
         effort, k = effort_of(exact, recall, ef, plan, probes), whole_number("k", k)
         queries, columns = query_matrix(column, given, 2), self._columns(fields)
-        asks: dict[Any, Ask] = {}
-
-        def ask(one: str | Expression | None) -> Ask:
-            known = asks.get(one)
-            if known is None:
-                known = asks[one] = Ask(column, self._bind(one), k, effort, allow_partial)
-            return known
-
-        questions = Questions(self._state)
-        for query, one in zip(queries, _filters(where, len(queries)), strict=True):
-            questions.add(ask(one), query)
-        found = questions.answers(self._pool)
+        filters = _filters(where, len(queries))
+        asks = {id(one): Ask(column, self._bind(one), k, effort, allow_partial) for one in _distinct(filters)}
+        found = search_each(self._state, [asks[id(one)] for one in filters], queries, self._pool)
         for plans in {id(one.plans): one.plans for one in found}.values():
             if any(plan.problem for plan in plans):
                 self._damaged()
@@ -163,19 +154,20 @@ class WiderReads:
         """
         from vecdb.planner.batch import run_batch
 
-        bounds: dict[Query, BoundQuery] = {}
-        for at, query in enumerate(queries):
-            if query not in bounds:
+        keys = [_key(query) for query in queries]
+        bounds: dict[Any, BoundQuery] = {}
+        for at, (key, query) in enumerate(zip(keys, queries, strict=True)):
+            if key not in bounds:
                 try:
-                    bounds[query] = self._bound_query(query)
+                    bounds[key] = self._bound_query(query)
                 except InvalidInputError as error:
                     error.add_note(f"in query {at} of the batch")
                     raise
         answers = run_batch(self._state, list(bounds.values()), self._pool)
         results = {
-            query: self._result(bound, answer) for (query, bound), answer in zip(bounds.items(), answers, strict=True)
+            key: self._result(bound, answer) for (key, bound), answer in zip(bounds.items(), answers, strict=True)
         }
-        return [results[query] for query in queries]
+        return [results[key] for key in keys]
 
     # -- page by page ----------------------------------------------------------------------------------------------
 
@@ -415,3 +407,17 @@ def _filters(where: Any, queries: int) -> Sequence[Any]:
     if len(listed) != queries:
         raise InvalidInputError(f"there are {len(listed)} filters for {queries} queries", field="where")
     return listed
+
+
+def _distinct(filters: Sequence[Any]) -> list[Any]:
+    """Return each filter that is not the very same object as one before: trees cost more to compare than to bind."""
+    return list({id(one): one for one in filters}.values())
+
+
+def _key(query: Query) -> Any:
+    """Return what is equal for equal queries; a query with a function that has no hash is like no other."""
+    try:
+        hash(query)
+    except TypeError:
+        return id(query)
+    return query

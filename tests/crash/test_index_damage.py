@@ -132,7 +132,7 @@ def test_a_damaged_index_is_built_again_in_the_background(way: str, museum: Muse
         indexes = items.stats()["indexes"]
 
     assert {told["pending_rows"] for told in indexes.values()} == {0}, json.dumps(indexes)
-    assert [told["problems"] for told in indexes.values()] == [[]] * 6
+    assert not any(told["problems"] for told in indexes.values())
     assert not [problem for problem in vecdb.check(copy).problems if problem.severity == "derived"]
 
 

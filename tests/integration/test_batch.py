@@ -11,7 +11,8 @@ import vecdb
 from support.spread import SCHEMA, WAYS, spread
 from vecdb import Collection, Query, col
 from vecdb.errors import InvalidInputError, UnknownFieldError
-from vecdb.planner import batch, masks
+from vecdb.filters import BoundFilter
+from vecdb.planner import batch
 from vecdb.results import SearchResult
 
 FILTERS = [
@@ -96,17 +97,17 @@ def test_each_filter_is_evaluated_once_for_each_part_and_equal_questions_are_ask
 ):
     evaluated: list[str] = []
     searched: list[int] = []
-    evaluate, search = masks._evaluated, batch.dense.search
+    evaluate, search = BoundFilter.rows, batch.dense.search
 
-    def counted(part: Any, schema: Any, where: Any) -> Any:
+    def counted(where: Any, source: Any) -> Any:
         evaluated.append(where.key)
-        return evaluate(part, schema, where)
+        return evaluate(where, source)
 
     def counting(state: Any, column: Any, queries: np.ndarray, *rest: Any) -> Any:
         searched.append(len(queries))
         return search(state, column, queries, *rest)
 
-    monkeypatch.setattr(masks, "_evaluated", counted)
+    monkeypatch.setattr(BoundFilter, "rows", counted)
     monkeypatch.setattr(batch.dense, "search", counting)
     for docs in spread(tmp_path, "many segments"):
         asked, _ = questions(40, 16)
@@ -176,3 +177,17 @@ def test_an_error_in_a_batch_of_queries_tells_which(docs: Collection):
         docs.run_batch([Query().near("a", [1.0] * 16), Query().near("a", [1.0] * 15)])
 
     assert caught.value.__notes__ == ["in query 1 of the batch"]
+
+
+def test_a_query_with_a_function_that_has_no_hash_is_answered_in_a_batch_too(docs: Collection):
+    class ByLength:
+        __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+        def __call__(self, records: list[dict[str, Any]]) -> list[float]:
+            return [float(record["size"] or 0) for record in records]
+
+    query = Query(k=5).near("a", [1.0] * 16).score_by(ByLength(), ["size"])
+
+    first, second = docs.run_batch([query, query])
+
+    assert first.ids == second.ids == docs.run(query).ids

@@ -13,13 +13,26 @@ import numpy as np
 import pytest
 
 import vecdb
-from bench import curves, datasets, labelled, libraries, measure, plots, records, report, systems, truth, workloads
+from bench import (
+    curves,
+    datasets,
+    labelled,
+    libraries,
+    measure,
+    plots,
+    records,
+    report,
+    systems,
+    texts,
+    truth,
+    workloads,
+)
 from bench.checkout import ROOT, child_environment
 from bench.context import parse_settings
 from bench.interpreters import PEERS, Interpreters
 from bench.systems.base import Filter
 
-_APPROXIMATE = ("ann", "filtered", "index_ingest", "planner", "churn", "growth")
+_APPROXIMATE = ("ann", "filtered", "index_ingest", "planner", "churn", "growth", "text")
 _PATH = re.compile(r"(?<![\w.<:/])/(?:[\w.@+~-]+/)+[\w.@+~-]*")
 
 
@@ -199,7 +212,7 @@ def test_peer_jobs_import_without_vecdb(tmp_path: Path) -> None:
 def test_every_peer_is_pinned() -> None:
     lines = (ROOT / "bench" / "peers" / "requirements.txt").read_text(encoding="utf-8").splitlines()
     pinned = {line.partition("==")[0] for line in lines if "==" in line}
-    packages = {libraries.package(name) or systems.package(name) for name in PEERS}
+    packages = {libraries.package(name) or systems.package(name) or texts.package(name) for name in PEERS}
     spelled = {"faiss": "faiss-cpu", "svs": "scalable-vs", "qdrant_edge": "qdrant-edge-py"}
 
     assert {spelled.get(str(name), str(name)) for name in packages} <= pinned

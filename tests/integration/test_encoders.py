@@ -182,6 +182,14 @@ def test_text_asks_as_its_vector_does(docs: vecdb.Collection, function: Counting
     assert docs.recall(["hello", "there"]).queries == 2
 
 
+def test_a_query_value_may_hold_text_for_a_vector(docs: vecdb.Collection) -> None:
+    docs.upsert(RECORDS)
+
+    found = docs.run(vecdb.Query(k=3).near("embedding", "hello").where("size > 1"))
+
+    assert found.to_list() == docs.search(k=3, embedding=vector("hello"), where="size > 1").to_list()
+
+
 def test_an_older_version_is_asked_in_text_too(docs: vecdb.Collection) -> None:
     docs.upsert(RECORDS)
     version = docs.tag("then")

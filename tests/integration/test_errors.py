@@ -217,7 +217,6 @@ def test_delete_wants_exactly_one_of_ids_and_where(docs: vecdb.Collection) -> No
 
 BAD_SEARCHES: dict[str, tuple[Call, type[InvalidInputError], str | None]] = {
     "no query": (lambda docs: docs.search(), InvalidInputError, None),
-    "two queries": (lambda docs: docs.search(v=[1, 0, 0], w=[1, 2]), InvalidInputError, None),
     "unknown field": (lambda docs: docs.search(vv=[1, 0, 0]), UnknownFieldError, "vv"),
     "no vector field": (lambda docs: docs.search(n=[1, 0, 0]), InvalidInputError, "n"),
     "short": (lambda docs: docs.search(v=[1, 0]), DimensionMismatchError, "v"),

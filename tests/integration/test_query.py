@@ -21,6 +21,7 @@ SCHEMA = vecdb.Schema(
     tags=vecdb.Keyword(many=True),
     size=vecdb.Int64(),
     added=vecdb.Timestamp(),
+    place=vecdb.Geo(),
     a=vecdb.Vector(16),
     b=vecdb.Vector(8, metric="l2"),
 )
@@ -38,6 +39,7 @@ def rows() -> list[dict[str, Any]]:
             "tags": [f"t{at % 3}", f"t{at % 5}"],
             "size": None if at % 11 == 0 else at * 37 % 100,
             "added": datetime.fromtimestamp(1_700_000_000, UTC) + timedelta(seconds=at * 37 % 50),
+            "place": None if at % 13 == 5 else (at * 0.37 % 120 - 60, at * 1.93 % 360 - 180),
             "a": a[at].astype(np.float32),
             "b": None if at % 17 == 3 else b[at].astype(np.float32),
         }
@@ -354,6 +356,23 @@ def test_a_formula_scores_candidates_by_fields(docs: Collection):
     best = sorted(total, key=lambda name: (-np.float32(total[name]), name))[:25]
     assert found.scores == pytest.approx([total[name] for name in best], abs=1e-5)
     assert [total[name] for name in found.ids] == pytest.approx([total[name] for name in best], abs=1e-5)
+
+
+def test_a_formula_knows_how_far_away_places_are(docs: Collection):
+    berlin = (52.5, 13.4)
+
+    near = docs.run(Query(k=400).near("a", A).rank(-f.away("place", *berlin, missing=1e5)))
+    fallen = docs.run(Query(k=400).near("a", A).rank(f.decay("place", berlin, "1000km", offset="50km", missing=-1)))
+
+    distances = {hit.id: 1e5 if hit["place"] is None else -hit.score for hit in near}
+    assert near.scores == pytest.approx(sorted(-one for one in distances.values())[::-1])
+    closest = min(name for name in near.ids if distances[name] == min(distances.values()))
+    assert near.ids[0] == closest
+    for hit in fallen:
+        expected = -1 if hit["place"] is None else 0.5 ** (max(distances[hit.id] - 50, 0) / 1000)
+        assert hit.score == pytest.approx(expected, abs=1e-5)
+    within = docs.run(Query(k=400).near("a", A).where("place within 3000 km of (52.5, 13.4)")).ids
+    assert set(within) == {name for name, away in distances.items() if away <= 3000}
 
 
 def test_rows_without_a_finite_number_are_left_out(docs: Collection):

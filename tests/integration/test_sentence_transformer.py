@@ -135,6 +135,7 @@ def test_other_weights_are_refused_before_they_are_loaded(
         vecdb.SentenceTransformer(tmp_path / "changed").documents(["x"])
 
 
+@pytest.mark.usefixtures("folder")
 def test_a_model_that_is_nowhere_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no folder"):
         vecdb.SentenceTransformer(tmp_path / "nowhere").documents(["x"])

@@ -119,6 +119,20 @@ def test_the_commands_and_lines_of_the_indexes_document_run_as_they_stand(
     assert re.search(r"^(codes|wide|two_hops) True$", run.stdout, re.MULTILINE)
 
 
+def test_the_examples_of_the_query_document_run_one_after_the_other(
+    root: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    examples = blocks((root / "docs" / "query.md").read_text("utf-8"), "python")
+
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "\n".join(examples)],
+        cwd=tmp_path, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert examples
+    assert run.returncode == 0, run.stderr
+
+
 def test_the_example_and_the_two_forms_of_each_condition_in_the_filters_document_are_true(
     root: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:

@@ -68,6 +68,7 @@ FILTERS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "one in a hundred": lambda numbers, near: numbers % 100 == 0,
     "the nearest fifth": lambda numbers, near: near >= np.quantile(near, 0.8),
     "the farthest fifth": lambda numbers, near: near <= np.quantile(near, 0.2),
+    "the farthest half": lambda numbers, near: near <= np.quantile(near, 0.5),
     "all but the nearest": lambda numbers, near: near <= np.quantile(near, 0.99),
 }
 
@@ -82,4 +83,5 @@ def test_recall_under_filters(vectors: np.ndarray, graph: Graph, name: str) -> N
         found.append(hnsw.search(graph, vectors, query, K, "cosine", ef=128, norms=norms, allowed=allowed))
 
     assert all(len(result.rows) == K for result in found)
-    assert recall(found, exact) >= 0.95
+    # Of rows far from the query the codes are looked at, and what they confuse is scored.
+    assert recall(found, exact) >= (0.99 if "farthest" in name else 0.95)

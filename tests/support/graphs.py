@@ -53,4 +53,5 @@ def strays(path: Path) -> list[str]:
 
 def plans_of(result: vecdb.SearchResult) -> list[str]:
     """Return how each part of the collection was searched."""
-    return [part["plan"] for part in result.explain["parts"]]
+    told = result.explain
+    return [part["plan"] for step in told.get("steps", [told]) for part in step.get("parts", [])]

@@ -51,7 +51,7 @@ class Texts:
 
     def _passes(self, key: Any, fields: Iterable[str], asked: TextQuery) -> bool:
         for clause in asked.clauses:
-            required = clause.occur == "must" or (clause.kind == "phrase" and clause.occur == "should")
+            required = clause.occur == "must"
             if not required and clause.occur != "not":
                 continue
             if not self._searched(clause):

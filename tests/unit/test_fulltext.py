@@ -16,7 +16,7 @@ from vecdb.fulltext import LONGEST, Clause, TextQuery, parse_text, text_query
         ("chess  engine", [("chess engine", "words", "should")]),
         ("+chess engine", [("chess", "words", "must"), ("engine", "words", "should")]),
         ("a -b c d", [("a", "words", "should"), ("b", "words", "not"), ("c d", "words", "should")]),
-        ('"the  chess engine"', [("the chess engine", "phrase", "should")]),
+        ('"the  chess engine"', [("the chess engine", "phrase", "must")]),
         ('-"a b" +"c d"', [("a b", "phrase", "not"), ("c d", "phrase", "must")]),
         ("prog*", [("prog", "prefix", "should")]),
         ("+prog* -Eng**", [("prog", "prefix", "must"), ("Eng", "prefix", "not")]),

@@ -30,7 +30,7 @@ def schema() -> "Schema":
 
     return Schema(
         id=Id(),
-        text=Text(),
+        text=Text(search=True),
         words=Keyword(many=True),
         pos=Keyword(),
         lexname=Keyword(),

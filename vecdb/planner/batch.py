@@ -48,21 +48,29 @@ class Ask(NamedTuple):
         return self.column.id, "" if self.where is None else self.where.key, self.k, self.effort, self.allow_partial
 
 
+class Group(NamedTuple):
+    """Questions that ask for the same: each vector once, with its place among them."""
+
+    ask: Ask
+    places: dict[bytes, int]
+    vectors: list[np.ndarray]
+
+
 class Questions:
     """Questions to one state, collected by group."""
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._groups: dict[tuple[Any, ...], _Group] = {}
-        self._places: list[tuple[_Group, int]] = []
+        self._groups: dict[tuple[Any, ...], Group] = {}
+        self._places: list[tuple[Group, int]] = []
 
-    def add(self, ask: Ask, vector: np.ndarray) -> int:
+    def group(self, ask: Ask) -> Group:
+        """Return the group of the questions that ask for this."""
+        return self._groups.setdefault(ask.key, Group(ask, {}, []))
+
+    def add(self, group: Group, vector: np.ndarray) -> int:
         """Take a question, (d,) as `query_matrix` gives it, and return its number."""
-        key = ask.key
-        group = self._groups.get(key)
-        if group is None:
-            group = self._groups[key] = _Group(ask, {}, [])
-        place = group.known.setdefault(vector.tobytes(), len(group.vectors))
+        place = group.places.setdefault(vector.tobytes(), len(group.vectors))
         if place == len(group.vectors):
             group.vectors.append(vector)
         self._places.append((group, place))
@@ -78,7 +86,7 @@ class Questions:
         # Filters in a row: the masks of few are remembered at a time.
         groups = sorted(self._groups.values(), key=lambda group: group.ask.key[1])
         found: dict[int, list[Found]] = {}
-        large: deque[_Group] = deque()
+        large: deque[Group] = deque()
 
         def work(todo: Iterator[Slice]) -> None:
             for at, _ in todo:
@@ -94,7 +102,7 @@ class Questions:
             found[id(group)] = self._search(group, pool)
         return [found[id(group)][place] for group, place in self._places]
 
-    def _work(self, group: _Group) -> int:
+    def _work(self, group: Group) -> int:
         """Return how many bytes are read times questions, as slices of a scan count it."""
         column, where, k, effort, allow_partial = group.ask
         total = 0
@@ -106,16 +114,38 @@ class Questions:
             total += rows * matrix.shape[1] * matrix.itemsize
         return total * len(group.vectors)
 
-    def _search(self, group: _Group, pool: ThreadPoolExecutor | None) -> list[Found]:
+    def _search(self, group: Group, pool: ThreadPoolExecutor | None) -> list[Found]:
         column, where, k, effort, allow_partial = group.ask
         queries = np.stack(group.vectors)
         return dense.search(self._state, column, queries, k, where, pool, effort, allow_partial)
 
 
-class _Group(NamedTuple):
-    ask: Ask
-    known: dict[bytes, int]
-    vectors: list[np.ndarray]
+def search_each(state: State, asks: Sequence[Ask], queries: np.ndarray, pool: ThreadPoolExecutor | None) -> list[Found]:
+    """Return what each of the (q, d) queries finds by its own ask.
+
+    Raises:
+        CorruptionError: as `dense.search`.
+
+    """
+    if len(asks) == 0:
+        return []
+    if all(ask is asks[0] for ask in asks) and not _may_repeat(queries):
+        column, where, k, effort, allow_partial = asks[0]
+        return dense.search(state, column, queries, k, where, pool, effort, allow_partial)
+    questions = Questions(state)
+    groups: dict[int, Group] = {}
+    for ask, query in zip(asks, queries, strict=True):
+        group = groups.get(id(ask))
+        if group is None:
+            group = groups[id(ask)] = questions.group(ask)
+        questions.add(group, query)
+    return questions.answers(pool)
+
+
+def _may_repeat(queries: np.ndarray) -> bool:
+    """Tell whether some queries may be equal: equal ones have equal sums, which cost a fraction of comparing them."""
+    sums = queries.sum(axis=1, dtype=np.float64)
+    return len(np.unique(sums)) < len(sums)
 
 
 def run_batch(state: State, bounds: Sequence[BoundQuery], pool: ThreadPoolExecutor | None) -> list[Answer]:
@@ -129,7 +159,7 @@ def run_batch(state: State, bounds: Sequence[BoundQuery], pool: ThreadPoolExecut
     questions = Questions(state)
     asked: dict[tuple[int, int], int] = {}
     for bound in bounds:
-        _collect(bound, lambda key, ask, vector: asked.update({key: questions.add(ask, vector)}))
+        _collect(bound, lambda key, ask, vector: asked.update({key: questions.add(questions.group(ask), vector)}))
     found = questions.answers(pool)
     ready = {key: found[number] for key, number in asked.items()}
     return [run(state, bound, pool, ready) for bound in bounds]

@@ -67,7 +67,7 @@ def search(
             lines = scan(target.matrix, queries, k, column.field.metric, target.norms, allowed, pool)
         else:
             found = target.searcher.answers(queries, k, plan, allowed, pool)
-            if len(parts) == 1 and len(queries) > 1:
+            if len(parts) == 1 and len(queries):
                 return of_one_index(parts, found, k, gone, how)
             reads = found.reads if reads is None else reads + found.reads
             lines = found.lines(k)

@@ -16,8 +16,8 @@ class PartPlan(NamedTuple):
     Attributes:
         part: the segment's name; None for rows that are in memory and the log only.
         rows: of the part.
-        matching: rows that are alive, have a vector and pass the filter.
-        plan: skip, scan (exact), codes, graph, wide, two_hops or lists.
+        matching: rows that are alive, have a vector and pass the filter; for words, that have what must be there.
+        plan: skip, scan (exact), codes, graph, wide, two_hops or lists; for words, "words" or "words in memory".
         ef: candidates that a walk kept, lists that were read, or rows that codes left to be scored; 0 where the plan
             has no width.
         problem: why the part's index could not be used, if it is damaged.
@@ -155,13 +155,18 @@ def of_one_part(
     listed = scores.tolist()
     if len(set(listed)) < len(listed):
         return merged(parts, [Candidates(0, rows, scores)], k, missing, plans, reads)
-    return Found(parts, None, rows[:k], scores[:k], missing, plans, reads)
+    if len(listed) > k:
+        rows, scores = rows[:k], scores[:k]
+    return Found(parts, None, rows, scores, missing, plans, reads)
 
 
 def of_one_index(
     parts: Sequence[Part], found: Answers, k: int, missing: tuple[str, ...], plans: tuple[PartPlan, ...]
 ) -> list[Found]:
     """Return the k best rows of each answer of the only part's index, equal scores by id."""
+    if len(found.met) == 1:  # one question: no array is worth more than its one line
+        ((row, score),) = found.lines(k)
+        return [of_one_part(parts, row, score, k, missing, plans, int(found.reads[0]))]
     rows, scores = found.rows[:, :k], found.scores[:, :k]
     width = rows.shape[1]
     counts = np.minimum(found.met, width)

@@ -83,7 +83,7 @@ def _having(words: PartWords, one: Terms, every: bool) -> np.ndarray:
 
 def _in_piece(index: Inverted, one: Terms, every: bool) -> np.ndarray:
     known = one.known
-    if one.clause.kind == "phrase" and len(known) > 1:
+    if one.clause.kind == "phrase" and one.clause.occur != "should" and len(known) > 1:
         return matches(index, phrases=[one.terms])
     mask = matches(index, must=known) if every else matches(index, should=known)
     if not one.prefix:

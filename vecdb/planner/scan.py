@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow as pa
 
 from vecdb.filters.evaluate import BoundFilter
-from vecdb.hits import values
 from vecdb.planner import paging
 from vecdb.planner.bound import BoundQuery
 from vecdb.planner.candidates import Candidates
 from vecdb.planner.gather import Context
 from vecdb.planner.masks import filter_mask
 from vecdb.planner.run import staged
+from vecdb.row_values import values
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import State
 

@@ -69,7 +69,8 @@ def terms_of(spec: FullText, asked: TextQuery) -> tuple[Terms, ...]:
         if clause.kind == "prefix" and terms:
             found.append(Terms(clause, terms[:-1], _bytes(words(clause.text)[-1]), terms[-1]))
             continue
-        if clause.kind == "phrase" and not spec.positions and sum(term is not None for term in terms) > 1:
+        placed = clause.kind == "phrase" and clause.occur != "should"
+        if placed and not spec.positions and sum(term is not None for term in terms) > 1:
             told = f'the phrase "{clause.text}" cannot be looked for: the field is searched without positions'
             raise InvalidInputError(told, field="text", value=clause.text)
         found.append(Terms(clause, terms))

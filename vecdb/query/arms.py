@@ -126,7 +126,7 @@ class Match(Arm):
             object.__setattr__(self, "field", _Boosts(boosts))
         else:
             _field_name(self.field)
-        _text("the text to match", self.text)
+        _text(f"the query for {self.label!r}", self.text)
 
     @property
     def fields(self) -> dict[str, float]:

@@ -1,7 +1,6 @@
 """How hard to look."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from vecdb_index.dense.plan import Kind
@@ -10,8 +9,7 @@ RECALL = 0.99
 """The share of the true best rows that a search finds, unless told otherwise, as the index measured it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Effort:
+class Effort(NamedTuple):
     """What a search may leave out.
 
     Attributes:

@@ -41,6 +41,10 @@ def export(
     file: Annotated[str, typer.Argument(metavar="FILE", help="The file to write, - for stdout.", show_default=False)],
     where: options.Where = None,
     show: options.Show = None,
+    order_by: Annotated[
+        str | None,
+        typer.Option("--order-by", metavar="FIELDS", help='In this order, such as "year desc, title"; else as stored.'),
+    ] = None,
     format: Annotated[
         str | None, typer.Option("--format", metavar="FORMAT", help="parquet, arrow or jsonl; else by extension.")
     ] = None,
@@ -64,7 +68,8 @@ def export(
         schema = target.schema.arrow_schema()
         shape = _schema([schema.field(name) for name in names])
         json_fields = {column.name for column in target.schema if column.field.kind == "json"}
-        scanned = (batch.select(names) for batch in target.scan(where=where, fields=names))
+        order = None if order_by is None else [key.strip() for key in order_by.split(",")]
+        scanned = (batch.select(names) for batch in target.scan(where=where, fields=names, order_by=order))
         # The first batch is made before anything is written: a bad filter must not leave half a file in a pipe.
         first = next(scanned, None)
         batches = itertools.chain([] if first is None else [first], scanned)

@@ -12,11 +12,12 @@ from vecdb_client.cli.errors import NOT_FOUND, CommandError
 
 if TYPE_CHECKING:
     from vecdb.schema import Schema
+    from vecdb.schema.fulltext import FullText
     from vecdb.schema.indexes import IndexSpec
 
 TYPES = (
-    "id, id(int64), text, keyword, keyword(many), bool, int64, float64, timestamp, json, geo, sparse, "
-    "sparse(DIMENSION), "
+    "id, id(int64), text, text(search[,language=german][,stop_words=false][,positions=false][,k1=N][,b=N]), "
+    "keyword, keyword(many), bool, int64, float64, timestamp, json, geo, sparse, sparse(DIMENSION), "
     "vector(DIMENSION[,float32|float16|int8][,cosine|dot|l2][,auto|flat|hnsw|ivf|funnel|binary|hnsw(m=N,...)|"
     "ivf(codes=4bit,...)|funnel(dimensions=N,...)]), bits(NUMBER[,auto|flat])"
 )
@@ -72,6 +73,8 @@ def parse_field(specification: str) -> tuple[str, Any]:
     }
     if kind in plain and not arguments:
         return name, plain[kind]()
+    if kind == "text" and arguments[:1] == ["search"]:
+        return name, schema.Text(search=_fulltext(arguments[1:]))
     if kind == "keyword" and arguments in ([], ["many"]):
         return name, schema.Keyword(many=bool(arguments))
     if kind == "id" and arguments in ([], ["string"], ["int64"]):
@@ -123,15 +126,54 @@ def parse_index(text: str) -> "IndexSpec":
 
     match = _INDEX.fullmatch(text)
     parts = [part for part in (match[2] or "").split(",") if part.strip()] if match else []
-    pairs = [tuple(half.strip() for half in part.split("=")) for part in parts]
-    if match is None or any(len(pair) != 2 or not all(pair) for pair in pairs):
-        raise CommandError(
-            f"{text!r} is not a kind of index", hint="for example auto, flat, hnsw(m=32), ivf(codes=4bit) or binary"
-        )
-    given = {name.lower(): _value(value) for name, value in pairs}
-    if len(given) < len(pairs) or "kind" in given:
+    hint = "for example auto, flat, hnsw(m=32), ivf(codes=4bit) or binary"
+    if match is None:
+        raise CommandError(f"{text!r} is not a kind of index", hint=hint)
+    given = _parameters(text, parts, "a kind of index", hint)
+    if "kind" in given:
         raise CommandError(f"{text!r} gives a parameter twice")
     return index_from({"kind": match[1].lower(), **given})
+
+
+def parse_search(text: str) -> "FullText | None":
+    """Read how a text field is searched: `search`, `search(language=german)`, or `off`, which is None.
+
+    Raises:
+        CommandError: it is not of this form.
+        InvalidInputError: a parameter is unknown or out of range.
+
+    """
+    match = _INDEX.fullmatch(text.strip())
+    if match is not None and match[1].lower() == "off" and match[2] is None:
+        return None
+    if match is None or match[1].lower() != "search":
+        raise CommandError(
+            f"{text!r} does not say how a text is searched", hint="for example search, search(language=german) or off"
+        )
+    return _fulltext([part.strip() for part in (match[2] or "").split(",") if part.strip()])
+
+
+def _fulltext(arguments: list[str]) -> "FullText":
+    from vecdb.schema.fulltext import FullText, fulltext_from
+
+    hint = "for example search,language=german,stop_words=false"
+    given = _parameters(",".join(arguments), arguments, "how a text is searched", hint)
+    if str(given.get("language", "")).lower() == "none":
+        given["language"] = None
+    if isinstance(given.get("stop_words"), str):
+        given["stop_words"] = given["stop_words"].split("|")
+    return fulltext_from(given) or FullText()
+
+
+def _parameters(text: str, parts: list[str], what: str, hint: str) -> dict[str, Any]:
+    """Read `name=value` pairs."""
+    pairs = [tuple(half.strip() for half in part.split("=")) for part in parts]
+    if any(len(pair) != 2 or not all(pair) for pair in pairs):
+        raise CommandError(f"{text!r} is not {what}", hint=hint)
+    given = {name.lower(): _value(value) for name, value in pairs}
+    if len(given) < len(pairs):
+        raise CommandError(f"{text!r} gives a parameter twice")
+    return given
 
 
 def _value(text: str) -> bool | int | float | str:
@@ -152,6 +194,21 @@ def describe_index(spec: "IndexSpec") -> str:
     changed = {part.name: getattr(spec, part.name) for part in fields(spec) if getattr(spec, part.name) != part.default}
     listed = ",".join(f"{name}={str(value).lower()}" for name, value in changed.items())
     return f"{spec.kind}({listed})" if listed else spec.kind
+
+
+def describe_search(spec: "FullText | None") -> str:
+    """Return the short form of how a text field is searched, which `parse_search` reads."""
+    if spec is None:
+        return "off"
+    listed = ",".join(_told(spec))
+    return f"search({listed})" if listed else "search"
+
+
+def _told(spec: "FullText") -> list[str]:
+    told = spec.changed()
+    if isinstance(told.get("stop_words"), tuple):
+        told["stop_words"] = "|".join(told["stop_words"])
+    return [f"{name}={str(value).lower()}" for name, value in told.items()]
 
 
 def read_schema(path: Path) -> "Schema":
@@ -177,6 +234,8 @@ def describe_field(field: Any) -> str:
     """Return the short form of one field's type."""
     if field.kind == "id":
         return "id" if field.type == "string" else f"id({field.type})"
+    if field.kind == "text" and field.fulltext is not None:
+        return f"text({','.join(['search', *_told(field.fulltext)])})"
     if field.kind == "keyword":
         return "keyword(many)" if field.many else "keyword"
     if field.kind == "vector" and field.dtype == BITS[0]:

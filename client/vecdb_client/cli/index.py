@@ -1,4 +1,4 @@
-"""`vecdb index`: which rows of a vector field have an index, which kind is wanted, and building it."""
+"""`vecdb index`: which rows of a field have an index, which kind is wanted, and building it."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +22,9 @@ KINDS = (
     "funnel",
     "funnel(dimensions=128)",
     "binary",
+    "search",
+    "search(language=german)",
+    "off",
 )
 
 
@@ -33,6 +36,7 @@ def _kinds() -> list[str]:
     "vecdb index ./library papers",
     "vecdb index ./library papers --no-build --output json",
     'vecdb index ./library papers --field embedding --set "hnsw(m=32,ef_construction=400)"',
+    'vecdb index ./library papers --field abstract --set "search(language=english)"',
 )
 def index(
     path: options.DatabasePath,
@@ -44,7 +48,8 @@ def index(
             "--set",
             metavar="KIND",
             autocompletion=_kinds,
-            help="How the field is searched from now on: auto, flat, hnsw, ivf, funnel, binary, hnsw(m=32) ...",
+            help="How the field is searched from now on: auto, flat, hnsw, ivf, funnel, binary, hnsw(m=32) ...; "
+            "a text: search, search(language=german) or off.",
         ),
     ] = None,
     build: Annotated[
@@ -54,32 +59,46 @@ def index(
 ) -> None:
     """Build missing indexes; show or change them.
 
-    rows: how many are searched in which way; flat ones are scanned. pending_rows: how many still wait for an index
-    that they should have. With --no-build and without --set it only looks, also beside a process that writes.
+    rows: how many are searched in which way; flat ones are scanned, those in memory have an index there only.
+    pending_rows: how many still wait for an index that they should have. With --no-build and without --set it only
+    looks, also beside a process that writes.
     """
     from vecdb_client.cli.building import build_indexes
-    from vecdb_client.cli.fields import parse_index
-    from vecdb_client.cli.session import opened_collection, vector_field
+    from vecdb_client.cli.fields import parse_index, parse_search
+    from vecdb_client.cli.session import opened_collection
 
-    spec = None if wanted is None else parse_index(wanted)
-    with opened_collection(path, collection, write=build or spec is not None) as target:
-        name = None if field is None and spec is None else vector_field(target, field)
-        if spec is not None:
+    with opened_collection(path, collection, write=build or wanted is not None) as target:
+        name = _named(target, field, wanted)
+        if wanted is not None:
             assert name is not None
-            target.set_index(name, spec)
+            text = target.schema[name].field.kind == "text"
+            target.set_index(name, (parse_search(wanted) or False) if text else parse_index(wanted))
         if build:
             build_indexes(target, path)
         rows = [row for row in described(target) if name in (None, row["field"])]
     _write(rows, output)
 
 
+def _named(target: "Collection", field: str | None, wanted: str | None) -> str | None:
+    """Return the field that the command is about; None: all that may have an index."""
+    from vecdb_client.cli.session import vector_field
+
+    if field is None:
+        some = target.schema.vectors or target.schema.texts or target.schema.sparse
+        return None if wanted is None and some else vector_field(target, None)
+    known = ("text",) if wanted is not None else ("text", "sparse")
+    return field if target.schema[field].field.kind in known else vector_field(target, field)
+
+
 def described(collection: "Collection") -> list[dict[str, Any]]:
-    """Return for each field that has an index which kind is wanted, and what `Collection.stats` tells of it."""
-    from vecdb_client.cli.fields import describe_index
+    """Return for each field that may have an index which kind is wanted, and what `Collection.stats` tells of it."""
+    from vecdb_client.cli.fields import describe_index, describe_search
 
     told = collection.stats()["indexes"]
-    vectors = {column.name: describe_index(column.field.spec) for column in collection.schema.vectors}
-    return [{"field": name, **row, "index": vectors.get(name, row["index"])} for name, row in told.items()]
+    kinds = {column.name: describe_index(column.field.spec) for column in collection.schema.vectors}
+    kinds |= {column.name: describe_search(column.field.fulltext) for column in collection.schema.texts}
+    kinds |= {column.name: told[column.name]["index"] for column in collection.schema.sparse}
+    return [{"field": name, **told[name], "index": kind} for name, kind in kinds.items()]
 
 
 def _write(rows: list[dict[str, Any]], output: Plain) -> None:

@@ -41,7 +41,7 @@ OutputFormat = Annotated[
 ReportFormat = Annotated[Plain, typer.Option("--output", "-o", metavar="FORMAT", help="table or json.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 VectorField = Annotated[
-    str | None, typer.Option("--field", metavar="NAME", help="Which vector, when there are several.")
+    str | None, typer.Option("--field", metavar="NAME", help="Which field, when there are several.")
 ]
 Recall = Annotated[
     float | None,

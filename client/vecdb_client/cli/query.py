@@ -1,4 +1,4 @@
-"""`vecdb query`: nearest rows to a vector, a text, or a row."""
+"""`vecdb query`: nearest rows to a vector, a text, or a row; rows that have some words."""
 
 import sys
 from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     'vecdb query ./library papers --text "fast hash tables"',
     "vecdb query ./library papers --id W2741809807 --k 5",
     "vecdb query ./library papers --id W2741809807 --recall 0.999 --explain",
+    "vecdb query ./library papers --match 'neural -vision \"language model\"' --show title",
     "encode-question | vecdb query ./library papers --vector - --output jsonl",
 )
 def query(
@@ -46,6 +47,15 @@ def query(
         str | None,
         typer.Option("--model", metavar="MODEL", help="With --text: the model's folder or name, if it is not known."),
     ] = None,
+    match: Annotated[
+        str | None,
+        typer.Option(
+            "--match",
+            "-m",
+            metavar="WORDS",
+            help='Search a text field by words: any of them, "a phrase", +must, -not, prefix*.',
+        ),
+    ] = None,
     where: options.Where = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many rows.")] = 10,
     field: options.VectorField = None,
@@ -59,18 +69,18 @@ def query(
     ] = False,
     output: options.OutputFormat = Output.TABLE,
 ) -> None:
-    """Find the nearest rows, best first.
+    """Find the nearest rows, or those that have some words, best first.
 
     score: higher is better. distance: the metric's own value (1 - cosine, the negative dot product, squared L2,
-    the bits that differ).
+    the bits that differ). Words are scored by BM25, and shown with the part of the text that has most of them.
 
     Rows with an index are searched through it, and some of the nearest may be missed: --recall says how many at most,
     on average; --exact misses none. With --explain and --output json the result is an object of hits and explain.
     """
-    from vecdb_client.cli.session import opened_collection, parse_ids, vector_field
+    from vecdb_client.cli.session import opened_collection, parse_ids, text_field, vector_field
 
-    if sum(given is not None for given in (vector, near, text)) != 1:
-        raise CommandError("give one of --vector, --text and --id")
+    if sum(given is not None for given in (vector, near, text, match)) != 1:
+        raise CommandError("give one of --vector, --text, --id and --match")
     if model is not None and text is None:
         raise CommandError("--model goes with --text")
     if exact and not (recall is None and ef is None and probes is None):
@@ -81,6 +91,13 @@ def query(
         refuse_terminal("arrow")
     given: Any = read_vector(vector) if vector is not None else None
     with opened_collection(path, collection) as target:
+        if match is not None:
+            if not (recall is None and ef is None and probes is None):
+                raise CommandError("--recall, --ef and --probes are about vectors: a search by words misses nothing")
+            asked: dict[str, Any] = {text_field(target, field): match}
+            result = target.search(k=k, where=where, fields=options.field_list(show), exact=exact, **asked)
+            _shown(target, result, None, k, output, explain)
+            return
         name = vector_field(target, field)
         own: Any = None
         if near is not None:
@@ -101,9 +118,7 @@ def query(
             probes=probes,
             **{name: given},
         )
-        if explain and output is not Output.JSON:
-            _explain(result.explain)
-        _write(target, result, own, k, output, explain)
+        _shown(target, result, own, k, output, explain)
 
 
 def _vector_of(collection: "Collection", value: Any, field: str) -> "np.ndarray":
@@ -115,15 +130,24 @@ def _vector_of(collection: "Collection", value: Any, field: str) -> "np.ndarray"
     return record[field]
 
 
+def _shown(collection: "Collection", result: Any, own: Any, k: int, output: Output, explain: bool) -> None:
+    """Write hits, and before them how they were found, if that was asked for and does not go with them."""
+    if explain and output is not Output.JSON:
+        _explain(result.explain)
+    _write(collection, result, own, k, output, explain)
+
+
 def _explain(told: dict[str, Any]) -> None:
     """Tell on stderr, a line for each part of the collection, how it was searched."""
     from vecdb_client.cli.render import plain_lines
 
     columns = ["part", "rows", "matching", "plan", "ef", "problem"]
-    parts = [{**part, "part": part["part"] or "memory", "ef": part["ef"] or None} for part in told["parts"]]
-    for line in plain_lines(parts, columns):
-        note(line)
-    note(f"{told['codes_compared']:,} codes compared")
+    for step in told.get("steps", [told]):
+        parts = step.get("parts", [])
+        shown = [{**part, "part": part["part"] or "memory", "ef": part["ef"] or None} for part in parts]
+        for line in plain_lines(shown, columns) if shown else ():
+            note(line)
+        note(f"{step.get('codes_compared', 0):,} codes compared")
 
 
 def _write(collection: "Collection", result: Any, own: Any, k: int, output: Output, explain: bool) -> None:
@@ -138,13 +162,26 @@ def _write(collection: "Collection", result: Any, own: Any, k: int, output: Outp
             table = table.filter(pa.array([value != own for value in result.ids], pa.bool_()))
         write_arrow(table.slice(0, k))
         return
-    hits = result.to_list()
+    hits = _with_highlights(result, output)
     records = [hit for hit, value in zip(hits, result.ids, strict=True) if own is None or value != own][:k]
     if explain and output is Output.JSON:
         write_bytes(json_bytes({"hits": records, "explain": result.explain}) + b"\n")
         return
-    columns = None if records else [collection.schema.id.name, "score", "distance"]
+    head = ["score"] if result.distances is None else ["score", "distance"]
+    columns = None if records else [collection.schema.id.name, *head]
     write_records(embedded(records, collection.schema, output), output, columns)
+
+
+def _with_highlights(result: Any, output: Output) -> list[dict[str, Any]]:
+    """Return hits as dicts; of a search by words with what shows why each was found, in a table in the text's place."""
+    hits = result.to_list()
+    for hit, told in zip(hits, result.highlights(), strict=True):
+        for name, found in told.items():
+            if output is Output.TABLE:
+                hit[name] = found
+            else:
+                hit[f"{name}_highlight"] = found.marked()
+    return hits
 
 
 def read_vector(text: str) -> "np.ndarray":

@@ -174,9 +174,24 @@ def _rich_table(names: list[str], rows: list[list[str]], records: list[dict[str,
             overflow="ellipsis",
             min_width=min(width, WHOLE_WIDTH if whole else CUT_WIDTH),
         )
-    for line in rows:
-        table.add_row(*(Text(text) for text in line))
+    for line, record in zip(rows, records, strict=True):
+        table.add_row(*(_styled(record.get(name), text) for name, text in zip(names, line, strict=True)))
     Console().print(table)
+
+
+def _styled(value: Any, text: str) -> Any:
+    """Return a cell for a terminal: the words that a search found are bold."""
+    from rich.text import Text
+
+    spans = getattr(value, "spans", None)
+    if spans is None:
+        return Text(text)
+    cells = Text()
+    at = 0
+    for first, last in spans:
+        cells.append(cell(value.text[at:first])).append(cell(value.text[first:last]), style="bold yellow")
+        at = last
+    return cells.append(cell(value.text[at:]))
 
 
 def cell(value: Any) -> str:
@@ -192,6 +207,8 @@ def cell(value: Any) -> str:
         return f"{value:.6g}"
     if hasattr(value, "isoformat"):
         return value.isoformat().replace("+00:00", "Z")
+    if hasattr(value, "marked"):
+        value = value.marked()
     text = value if isinstance(value, str) else json_bytes(value).decode()
     return "".join(character if character.isprintable() else _escaped(character) for character in text)
 

@@ -65,6 +65,27 @@ def vector_field(collection: "Collection", field: str | None) -> str:
     raise CommandError(f"{collection.name!r} has several vectors: {', '.join(names)}", hint="--field NAME chooses one")
 
 
+def text_field(collection: "Collection", field: str | None) -> str:
+    """Return the searchable text field that the user named, or the only one.
+
+    Raises:
+        CommandError: it is not searched by words, or there is none, or there are several and none is named.
+
+    """
+    names = [column.name for column in collection.schema.texts]
+    hint = f"vecdb index PATH {collection.name} --field NAME --set search"
+    if field is not None:
+        if field not in names:
+            collection.schema[field]
+            raise CommandError(f"{field!r} is not searched by words", hint=hint)
+        return field
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise CommandError(f"no field of {collection.name!r} is searched by words", hint=hint)
+    raise CommandError(f"{collection.name!r} has several texts: {', '.join(names)}", hint="--field NAME chooses one")
+
+
 def parse_ids(collection: "Collection", texts: Sequence[str]) -> list[str] | list[int]:
     """Give ids from the command line the type of the collection's ids."""
     if collection.schema.id.field.type != "int64":

@@ -8,16 +8,23 @@
     scan      score all allowed rows exactly
 
 The unit of cost is a code read in order: `width` bytes that the processor could ask for in time. A pure function of
-counts, so that `explain` can show it and a test can compare it with what was measured.
+counts and of what this machine charges for a walk, so that `explain` can show it and a test can compare it with what
+was measured.
+
+Counts do not tell whether the allowed rows lie near the query, far from it or anywhere, and a walk over all rows costs
+half as much or several times as much accordingly. A short walk finds out, and the codes are looked at when they cost
+less; a long one ends when it met enough (`fewest` and `enough` of a plan).
 """
 
+from math import ceil
 from typing import Literal, NamedTuple, get_args
 
 Kind = Literal["graph", "wide", "two_hops", "codes", "lists", "scan"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 STEP = 2.6
-"""A code that a walk reads costs as much as so many in order: it lies anywhere, and the walk keeps books of it."""
+"""A code that a walk reads costs as much as so many in order: it lies anywhere, and the walk keeps books of it. This is
+for the walks that a filter makes long; short ones cost less."""
 VISITS = 13.0
 """Codes that a walk reads per candidate kept, at 2^16 rows; a doubling of the rows adds VISITS_PER_DOUBLING."""
 VISITS_PER_DOUBLING = 0.6
@@ -29,30 +36,66 @@ WIDER = 1.2
 """Candidates beyond those that a share of allowed rows calls for, when the walk is over all rows."""
 SMALLEST_SHARE, LARGEST_SHARE = 0.02, 0.2
 """Below the one two hops lose their way, above the other the walk over all rows is faster and finds more."""
+PROBE = 24
+"""Candidates that tell how many of the rows near the query are allowed."""
+PROBE_PAYS = 5.0
+"""Where a look at the codes costs so many times what these candidates cost, it is worth asking whether a walk is
+enough: half the time where the rows near the query are allowed, a sixth more where it has to be given up."""
 FEW = 4
 """Up to so many allowed rows per row asked for are scored at once, without codes, by indexes that are not a graph. A
 graph looks at their codes and scores them in the same call, in half the time."""
 
 
+class Costs(NamedTuple):
+    """What a machine charges.
+
+    Attributes:
+        step: a code that a walk reads, in codes read in order.
+
+    """
+
+    step: float = STEP
+
+
+USUAL = Costs()
+
+
 class Plan(NamedTuple):
-    """The way chosen, how wide it is (candidates that are kept; 0 where that says nothing), and its supposed cost."""
+    """The way chosen.
+
+    Attributes:
+        kind: see above.
+        ef: how wide it is: candidates that are kept; 0 where that says nothing.
+        cost: what it is supposed to cost.
+        enough: a walk over all rows ends early when it met so many candidates that are allowed.
+        fewest: PROBE candidates are looked for first; the codes of all allowed rows are looked at instead when fewer
+            of them are allowed.
+
+    """
 
     kind: Kind
     ef: int
     cost: float
+    enough: int = 0
+    fewest: int = 0
 
 
-def choose(rows: int, allowed: int | None, k: int, ef: int) -> Plan:
+def choose(rows: int, allowed: int | None, k: int, ef: int, costs: Costs = USUAL) -> Plan:
     """Return the cheapest plan; allowed None: all rows, else at least 1."""
     if allowed is None:
-        return Plan("graph", ef, walk(rows, ef))
-    plans = [Plan("codes", 0, float(allowed))]
+        return Plan("graph", ef, walk(rows, ef, costs))
     share = allowed / rows
-    longer = widened(rows, allowed, ef)
-    plans.append(Plan("wide", longer, walk(rows, longer)))
+    plans = [Plan("codes", 0, float(allowed))]
     if SMALLEST_SHARE <= share <= LARGEST_SHARE:
-        plans.append(Plan("two_hops", ef, HOP * walk(allowed, ef) * (1 + 0.1 / share)))
-    return min(plans, key=lambda plan: plan.cost)
+        plans.append(Plan("two_hops", ef, HOP * walk(allowed, ef, costs) * (1 + 0.1 / share)))
+    # The share among the rows near the query at which a walk costs as much as all codes.
+    even = walk(rows, ef, costs) / allowed
+    probe, longer = walk(rows, PROBE, costs), widened(rows, allowed, ef)
+    wide = Plan("wide", longer, walk(rows, longer, costs), ef, ceil(even * PROBE) if even < 1 else 0)
+    best = min([*plans, wide], key=lambda plan: plan.cost)
+    if best.kind == "codes" and even < 1 and allowed >= PROBE_PAYS * probe:
+        return wide._replace(ef=min(longer, int(WIDER * ef / even)), cost=probe + allowed)
+    return best
 
 
 def forced(kind: Kind, rows: int, allowed: int | None, k: int, ef: int) -> Plan:
@@ -63,9 +106,9 @@ def forced(kind: Kind, rows: int, allowed: int | None, k: int, ef: int) -> Plan:
         return Plan(kind, 0, 0.0)
     if allowed is None:
         return Plan("graph", ef, 0.0)
-    if kind == "graph":
-        kind = "wide"
-    return Plan(kind, widened(rows, allowed, ef) if kind == "wide" else ef, 0.0)
+    if kind == "two_hops":
+        return Plan(kind, ef, 0.0)
+    return Plan("wide", widened(rows, allowed, ef), 0.0, ef)
 
 
 def widened(rows: int, allowed: int, ef: int) -> int:
@@ -73,7 +116,7 @@ def widened(rows: int, allowed: int, ef: int) -> int:
     return min(rows, int(min(ef, allowed) * WIDER * rows / allowed))
 
 
-def walk(rows: int, ef: int) -> float:
+def walk(rows: int, ef: int, costs: Costs = USUAL) -> float:
     """Return the cost of a walk that keeps ef candidates."""
     per_candidate = VISITS + VISITS_PER_DOUBLING * (rows.bit_length() - 16)
-    return STEP * min(float(rows), START + max(1.0, per_candidate) * ef)
+    return costs.step * min(float(rows), START + max(1.0, per_candidate) * ef)

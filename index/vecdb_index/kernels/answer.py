@@ -9,44 +9,75 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from vecdb_index.kernels.codes import encode_query, prefetch, similarity
-from vecdb_index.kernels.graph import beam, insert, key_of, next_epoch, row_of
+from vecdb_index.kernels.codes import encode_query, prefetch, reach_of, similarity
+from vecdb_index.kernels.graph import beam, count_of, insert, key_of, next_epoch, row_of
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
-from vecdb_index.kernels.loops import score_list
 from vecdb_index.kernels.query import direction
-
-AHEAD = 8
-"""Rows of a list whose codes are asked for ahead of the one that is scored."""
+from vecdb_index.kernels.rescoring import AHEAD, SIGMAS, rescore, squares, unit_of, variance
+from vecdb_index.kernels.topk import row_of as row_of_score
+from vecdb_index.kernels.topk import score_of
 
 _CODE, _QUERY, _LINK, _KEY, _EPOCH = types.uint8, types.int8, types.int32, types.int64, types.uint16
 _SIZE, _FLAG, _MASK, _ROW, _SCORE = types.intp, types.boolean, types.uint8, types.uint32, types.float32
 
 
 @helper
-def _scan(codes: Any, listed: Any, ready: Any, shift: Any, normed: Any, keys: Any) -> Any:
-    """Fill keys with the best of the listed rows by their codes; return how many."""
-    size, room = 0, keys.shape[0]
+def _scan(codes: Any, listed: Any, ready: Any, shift: Any, normed: Any, own: Any, least: Any, keys: Any) -> Any:
+    """Fill keys with those of the listed rows that may be among the `least` best; return how many.
+
+    A row whose code says less than that of the last of these so far, by as much as both may be wrong, is left out:
+    putting rows into their place is the larger part of the work.
+    """
+    size, room, floor = 0, keys.shape[0], np.float64(-np.inf)
     for at in range(listed.shape[0]):
         if at + AHEAD < listed.shape[0]:
             prefetch(codes, listed[at + AHEAD])
-        key = key_of(similarity(codes, listed[at], ready, 0, shift, normed), listed[at])
+        sim = similarity(codes, listed[at], ready, 0, shift, normed)
+        if np.float64(sim) < floor:
+            continue
+        key = key_of(sim, listed[at])
         if size < room or key > keys[room - 1]:
-            insert(keys, size, key)
+            place = insert(keys, size, key)
             size = min(size + 1, room)
+            if place < least and size >= least:
+                last = keys[least - 1]
+                band = 2 * SIGMAS * np.sqrt(variance(codes, last, own, normed))
+                floor = np.float64(last >> np.int64(32)) - band
     return size
 
 
 @helper
-def _keep(keys: Any, size: Any, allowed: Any, most: Any) -> Any:
-    """Move the allowed rows among keys[:size] to the front, at most so many; return how many."""
+def _keep(keys: Any, size: Any, allowed: Any) -> Any:
+    """Move the allowed rows among keys[:size] to the front; return how many."""
     kept = 0
     for at in range(size):
-        if kept == most:
-            break
         if allowed[row_of(keys[at])] != 0:
             keys[kept] = keys[at]
             kept += 1
     return kept
+
+
+@helper
+def _leads_away(
+    codes: Any,
+    links: Any,
+    code: Any,
+    shift: Any,
+    normed: Any,
+    entries: Any,
+    allowed: Any,
+    visited: Any,
+    keys: Any,
+    fresh: Any,
+    sims: Any,
+    fewest: Any,
+) -> Any:
+    """Walk a little; return how many codes were read, and whether fewer than `fewest` of the rows met are allowed."""
+    every, epoch = allowed[:0], next_epoch(visited)
+    size, read = beam(
+        codes, links, code, 0, shift, normed, entries, every, visited, epoch, keys, fresh, sims, fresh, every, 0
+    )
+    return read, count_of(keys, size, allowed) < fewest
 
 
 def answer(
@@ -62,14 +93,18 @@ def answer(
     scale: Any,
     norms: Any,
     metric: Any,
-    queries: Any,
     prepare: Any,
+    ef: Any,
+    enough: Any,
+    room: Any,
+    probe: Any,
+    fewest: Any,
+    least: Any,
+    queries: Any,
     ready: Any,
     scales: Any,
     first: Any,
     last: Any,
-    ef: Any,
-    most: Any,
     visited: Any,
     rows: Any,
     scores: Any,
@@ -84,21 +119,25 @@ def answer(
         links: (n, m) int32 of the graph.
         entries: (e,) int32 rows where a walk starts; empty: the listed rows are scanned instead.
         allowed: (n,) uint8, or empty when all rows are.
-        listed: (m,) uint32 rows to scan.
+        listed: (m,) uint32 rows to scan, where that may come to pass.
         two_hops: walk over the allowed rows only (all entries are); else over all, keeping what is allowed.
         normed: whether codes end with a squared length.
         centre: (d,) of the codes.
         scale: of the codes.
         norms: (n,) float32, read for cosine.
         metric: one of METRIC_CODES.
-        queries: (q, d) float32.
         prepare: write each query's direction to ready; else ready holds what the exact scores need.
+        ef: candidates that a walk keeps.
+        enough: a walk over all rows may end when it knows so many that are allowed, and where they lead.
+        room: candidates that a scan keeps.
+        probe: width of a first, short walk, where fewest is not 0.
+        fewest: when it meets fewer rows that are allowed, the listed ones are scanned.
+        least: candidates that are scored exactly however poor their codes are; at least the r below.
+        queries: (q, d) float32.
         ready: (q, d) of the type that is multiplied with the rows.
         scales: (q,) factor of every score.
         first: first query.
         last: last query + 1.
-        ef: candidates that a walk keeps.
-        most: candidates of those that pass the filter that count.
         visited: (at least n + 1,) uint16, zeros at first: marks of one thread, for any number of graphs.
         rows: (q, r) uint32: the r best candidates, best first by their exact scores.
         scores: (q, r) float32.
@@ -108,29 +147,52 @@ def answer(
     """
     width = links.shape[1]
     fresh, sims, failing = np.empty(width, np.int32), np.empty(width, np.int32), np.empty(width, np.int32)
-    keys, code = np.empty(ef, np.int64), np.empty((1, codes.shape[1]), np.int8)
-    weights, everything = np.empty(rows.shape[1], np.float32), allowed[:0]
+    keys, code = np.empty(max(ef, room, probe), np.int64), np.empty((1, codes.shape[1]), np.int8)
+    best, everything = np.empty(rows.shape[1], np.uint64), allowed[:0]
     for query in range(first, last):
         if prepare:
             direction(queries, query, ready, query)
-        shift = encode_query(queries, query, centre, scale, normed, code, 0)
-        if entries.shape[0] == 0:
-            size, read = _scan(codes, listed, code, shift, normed, keys), listed.shape[0]
+        reach = reach_of(queries, query)
+        shift = encode_query(queries, query, reach, centre, scale, normed, code, 0)
+        own = squares(code[0])
+        read, scans = np.int64(0), entries.shape[0] == 0
+        if fewest > 0:
+            read, scans = _leads_away(
+                codes, links, code, shift, normed, entries, allowed, visited, keys[:probe], fresh, sims, fewest
+            )
+        if scans:
+            size = _scan(codes, listed, code, shift, normed, own, least, keys[:room])
+            met[query], reads[query] = listed.shape[0], read + listed.shape[0]
         else:
-            epoch = next_epoch(visited)
-            over = allowed if two_hops else everything
-            size, read = beam(
-                codes, links, code, 0, shift, normed, entries, over, visited, epoch, keys, fresh, sims, failing
+            over, wanted = (allowed, everything) if two_hops else (everything, allowed)
+            size, more = beam(
+                codes,
+                links,
+                code,
+                0,
+                shift,
+                normed,
+                entries,
+                over,
+                visited,
+                next_epoch(visited),
+                keys[:ef],
+                fresh,
+                sims,
+                failing,
+                wanted,
+                enough,
             )
             if allowed.shape[0] > 0 and not two_hops:
-                size = _keep(keys, size, allowed, most)
-        met[query] = size
-        reads[query] = read
-        count = min(size, rows.shape[1])
+                size = _keep(keys, size, allowed)
+            met[query], reads[query] = size, read + more
+        unit = unit_of(queries, query, reach, scale, normed, metric)
+        count = rescore(
+            matrix, codes, keys, size, least, own, unit, normed, ready[query], metric, scales[query], norms, best
+        )
         for at in range(count):
-            rows[query, at] = row_of(keys[at])
-            prefetch(matrix, rows[query, at])
-        score_list(matrix, ready, query, metric, scales, norms, rows, count, weights, scores)
+            rows[query, at] = np.uint32(row_of_score(best[at]))
+            scores[query, at] = score_of(best[at])
 
 
 # By NumPy's letter for the element: float32, float16 as uint16, int8. Asking for the letter is the cheapest.
@@ -154,12 +216,11 @@ def answer_of(element: str) -> Any:
         _SCORE,
         frozen(_SCORE, 1),
         _SIZE,
-        frozen(_SCORE, 2),
         _FLAG,
+        *(_SIZE,) * 6,
+        frozen(_SCORE, 2),
         filled(multiplied, 2),
         frozen(_SCORE, 1),
-        _SIZE,
-        _SIZE,
         _SIZE,
         _SIZE,
         filled(_EPOCH, 1),

@@ -184,15 +184,23 @@ def similarity(codes: Any, row: Any, queries: Any, query: Any, shift: Any, norme
 
 
 @helper
-def encode_query(queries: Any, query: Any, centre: Any, scale: Any, normed: Any, out: Any, place: Any) -> np.int32:
-    """Write queries[query] as int8 to out[place], zeros behind it; return its shift.
+def reach_of(queries: Any, query: Any) -> np.float32:
+    """Return the largest magnitude in queries[query], whose numbers are finite."""
+    numbers, largest = queries[query].view(np.int32), np.int32(0)
+    for j in range(numbers.shape[0]):  # floats of one sign are in the order of their bits, and LLVM takes 16 at once
+        largest = max(largest, np.int32(numbers[j] & np.int32(0x7FFFFFFF)))
+    return np.int32(largest).view(np.float32)
+
+
+@helper
+def encode_query(
+    queries: Any, query: Any, reach: Any, centre: Any, scale: Any, normed: Any, out: Any, place: Any
+) -> np.int32:
+    """Write queries[query], which reaches so far, as int8 to out[place], zeros behind it; return its shift.
 
     With norms, a query is measured as rows are: (query - centre) * scale. Without, only the order of the rows matters,
     so it uses the whole range.
     """
-    reach = np.float32(0)
-    for j in range(queries.shape[1]):
-        reach = max(reach, abs(queries[query, j]))
     total = np.int32(0)
     for j in range(queries.shape[1]):
         if normed:
@@ -218,4 +226,5 @@ def encode_query(queries: Any, query: Any, centre: Any, scale: Any, normed: Any,
 def encode_queries(queries: Any, centre: Any, scale: Any, normed: Any, out: Any, shifts: Any) -> None:
     """Write (q, d) queries as int8 (q, width), and each one's shift."""
     for query in range(queries.shape[0]):
-        shifts[query] = encode_query(queries, query, centre, scale, normed, out, query)
+        reach = reach_of(queries, query)
+        shifts[query] = encode_query(queries, query, reach, centre, scale, normed, out, query)

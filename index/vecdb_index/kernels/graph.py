@@ -17,6 +17,8 @@ from vecdb_index.kernels.memory import make_room
 _CODE, _LINK, _EPOCH = types.uint8, types.int32, types.uint16
 _SIZE, _FLAG = types.intp, types.boolean
 LOW = np.int64(0xFFFFFFFF)
+LOOK = 8
+"""A walk for rows that a filter wants counts them anew after so many steps."""
 
 
 @helper
@@ -134,6 +136,15 @@ def _start(
 
 
 @helper
+def count_of(keys: Any, size: Any, wanted: Any) -> Any:
+    """Return how many of the rows of keys[:size] are wanted."""
+    found = 0
+    for at in range(size):
+        found += np.intp(wanted[row_of(keys[at])] != 0)
+    return found
+
+
+@helper
 def beam(
     codes: Any,
     links: Any,
@@ -149,10 +160,13 @@ def beam(
     fresh: Any,
     sims: Any,
     failing: Any,
+    wanted: Any,
+    enough: Any,
 ) -> Any:
     """Fill keys, best first; return how many, and how many codes were read.
 
-    Empty `allowed` allows all rows; else every entry must be allowed.
+    Empty `allowed` allows all rows; else every entry must be allowed. Where `wanted` (n,) is not empty, the walk ends
+    once the neighbours of `enough` of the wanted rows were looked at, those nearer than any row left to expand.
 
     Distances of all new neighbours of a node come first, prefetched together so that their misses overlap; only then
     are those above the threshold inserted.
@@ -176,6 +190,8 @@ def beam(
                 first = min(first, insert(keys, size, key))
                 size = min(size + 1, ef)
         at = first if first <= at else at + 1
+        if wanted.shape[0] > 0 and at >= enough and at % LOOK == 0 and count_of(keys, at, wanted) >= enough:
+            break
         if at < size:
             prefetch(links, row_of(keys[at]))
     return size, reads
@@ -275,7 +291,9 @@ def find_links(
     for at in range(first, last):
         shift = _lift(codes, order[at], normed, room, 0)
         epoch = next_epoch(visited)
-        size, _ = beam(codes, links, room, 0, shift, normed, start, every, visited, epoch, keys, fresh, sims, fresh)
+        size, _ = beam(
+            codes, links, room, 0, shift, normed, start, every, visited, epoch, keys, fresh, sims, fresh, every, 0
+        )
         counts[at - base] = _choose(codes, normed, order[at], keys, size, room, chosen[at - base])
 
 

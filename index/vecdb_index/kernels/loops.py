@@ -230,6 +230,17 @@ def score_list(
 
 
 @helper
+def score_row(matrix: Any, row: Any, query: Any, metric: int, scale: Any, norms: Any) -> Any:
+    """Return the score of one row; the same bits as `scan`."""
+    total = np.float32(l2_squared(matrix, row, query) if metric == L2 else dot(matrix, row, query))
+    weight = np.float32(-1 if metric == L2 else 1)
+    if metric == COSINE:
+        weight = np.float32(1) / norms[row] if norms[row] >= SMALLEST else np.float32(0)
+    score = total * weight * scale + np.float32(0)
+    return score if score == score else np.float32(-np.inf)
+
+
+@helper
 def _sort(rows: Any, scores: Any, count: int) -> None:
     """Put the best score first, equal ones by row (Shell's sort: lists are short, and mostly in order)."""
     gap = count

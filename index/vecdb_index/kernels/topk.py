@@ -32,6 +32,12 @@ def score_of(key: np.uint64) -> Any:
 
 
 @helper
+def row_of(key: np.uint64) -> Any:
+    """Return the row of a key: uint32."""
+    return np.uint32(np.uint32(0xFFFFFFFF) - np.uint32(key & np.uint64(0xFFFFFFFF)))
+
+
+@helper
 def _sink(keys: Any, key: np.uint64) -> None:
     """Replace the top of a full heap by a larger key."""
     size, hole = keys.shape[0], 0

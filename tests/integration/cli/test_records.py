@@ -125,6 +125,16 @@ def test_export_to_stdout_gives_the_matching_rows_and_fields(kind: str, vecdb: R
     np.testing.assert_array_equal(vectors, np.array([[1, 0.1], [0, -2]], np.float32))
 
 
+def test_export_writes_rows_in_the_order_that_is_asked_for(vecdb: Run) -> None:
+    options = ["--format", "jsonl", "--show", "year", "--order-by"]
+    by_year = vecdb("export", "db", "docs", "-", *options, "year desc, id").stdout
+
+    years = [json.loads(line)["year"] for line in by_year.splitlines()]
+    assert years == sorted(years, reverse=True)
+    assert len(years) == 3
+    assert b"nothing to order by" in vecdb("export", "db", "docs", "-", *options, "year down", code=2).stderr
+
+
 def test_export_replaces_a_file_only_on_request(vecdb: Run, tmp_path: Path) -> None:
     (tmp_path / "out.jsonl").write_text("precious")
 

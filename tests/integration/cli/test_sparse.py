@@ -19,13 +19,15 @@ def test_json_objects_are_loaded_exported_and_loaded_again(vecdb: Run, tmp_path:
     source, database = tmp_path / "rows.jsonl", tmp_path / "db"
     source.write_text("\n".join(map(json.dumps, ROWS)))
 
-    vecdb("load", database, "docs", source, "--field", "id:id", "--field", "terms:sparse(1000)")
+    vecdb("create", database, "docs", "--field", "id:id", "--field", "terms:sparse(1000)")
+    vecdb("load", database, "docs", source)
 
     assert held(database) == HELD
     for extension in ("jsonl", "parquet", "arrow"):
         vecdb("export", database, "docs", tmp_path / f"out.{extension}")
         again = tmp_path / f"db-{extension}"
-        vecdb("load", again, "docs", tmp_path / f"out.{extension}", "--field", "id:id", "--field", "terms:sparse")
+        vecdb("create", again, "docs", "--field", "id:id", "--field", "terms:sparse")
+        vecdb("load", again, "docs", tmp_path / f"out.{extension}")
         assert held(again) == HELD
     lines = (tmp_path / "out.jsonl").read_text().splitlines()
     assert sorted(map(json.loads, lines), key=lambda row: row["id"]) == ROWS
@@ -38,7 +40,8 @@ def test_cells_of_text_are_json_objects(vecdb: Run, tmp_path: Path) -> None:
     source, database = tmp_path / "rows.csv", tmp_path / "db"
     source.write_text('id,terms\na,"{""12"":0.5,""907"":1.25}"\nb,\nc,{}\n')
 
-    vecdb("load", database, "docs", source, "--field", "id:id", "--field", "terms:sparse")
+    vecdb("create", database, "docs", "--field", "id:id", "--field", "terms:sparse")
+    vecdb("load", database, "docs", source)
 
     assert held(database) == HELD
     source.write_text("id,terms\nd,[0.5]\n")

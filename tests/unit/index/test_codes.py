@@ -78,8 +78,8 @@ def test_codes_order_rows_as_the_vectors_do(metric: Metric, dtype: str, dimensio
     exact = np.stack([flat.score_rows(matrix, q, np.arange(200, dtype=np.uint32), metric, norms) for q in queries])
     for mine, true in zip(similarities.T, exact, strict=True):
         spread = true.max() - true.min()
-        ours = np.argmax(mine)
-        assert true.max() - true[ours] <= 0.05 * spread + 1e-6
+        ours = true[mine == mine.max()].max()  # of one number, many are cut to the same code
+        assert true.max() - ours <= 0.05 * spread + 1e-6
         if dimension >= 60:
             assert np.corrcoef(mine, true)[0, 1] > 0.995
 

@@ -156,6 +156,34 @@ def test_the_plan_follows_what_it_costs() -> None:
     assert plans.choose(100_000, 90_000, 10, 100).ef > 110
 
 
+def test_a_walk_asks_first_whether_it_leads_to_what_is_allowed() -> None:
+    matrix = uneven(6000)
+    norms, graph = flat.norms(matrix), graph_of(matrix, "l2")
+    searcher = hnsw.Searcher(graph, matrix, "l2", norms)
+    query = matrix[1000]
+    (every,) = flat.search_batch(matrix, query[None], 6000, "l2", norms=norms)
+    near, far = np.zeros(6000, bool), np.zeros(6000, bool)
+    near[every.rows[:3000]] = far[every.rows[3000:]] = True
+    plan = plans.choose(6000, 3000, 10, 64, plans.Costs(step=0.5))
+    assert plan.kind == "wide"
+    assert 0 < plan.fewest < plans.PROBE
+
+    for mask in near, far:
+        found = searcher.answers(query[None], 10, plan, Allowed(mask))
+        exact = flat.search(matrix, query, 10, "l2", allowed=mask, norms=norms)
+        assert np.isin(exact.scores, found.scores[0]).mean() >= 0.9
+        assert (found.reads[0] < 3000) == (mask is near)
+
+
+def test_few_rows_are_looked_at_without_a_walk_and_many_are_not() -> None:
+    few, more, most = (plans.choose(1_000_000, allowed, 10, 128) for allowed in (5000, 18_000, 900_000))
+
+    assert (few.kind, few.fewest) == ("codes", 0)
+    assert (more.kind, more.enough) == ("wide", 128)
+    assert most.fewest <= 1
+    assert more.ef < plans.widened(1_000_000, 18_000, 128)
+
+
 def test_progress_is_told_and_may_stop_the_work() -> None:
     told: list[tuple[int, int]] = []
     matrix = uneven(5000)

@@ -16,13 +16,11 @@ from vecdb_index.dense.plan import Kind, Plan
 from vecdb_index.slices import Slice, shared
 from vecdb_index.types import METRIC_CODES, Answers, Mask, Matrix, Metric, Scores, TopK
 
-RESCORED = 2
-"""Candidates that are scored exactly, per row asked for: codes confuse near neighbours, rarely more than these."""
-RESCORED_LEAST = 20
-FILTERED, FILTERED_LEAST, FILTERED_SHARE = 4, 160, 0.9
-"""The same, under a filter that no more than this share of the rows passes: the sum of both. Where it keeps the rows
-that are far from the query, their scores lie so close together that codes confuse many: the farthest 5, 20 and 50 % of
-60,000 texts had recall .93, .91 and .90 with 20 rows for 10, and 1.0, .99 and .99 with 200."""
+RESCORED, RESCORED_LEAST = 2, 20
+"""Candidates that are scored exactly whatever their codes say, per row asked for, and at least. How many more depends
+on how close together the candidates lie (kernels/rescoring.py)."""
+LISTED, LISTED_LEAST = 8, 400
+"""Candidates that a look at codes keeps, at most: the sum of both."""
 ENOUGH = 0.5
 """Where a walk over all rows met less than this share of the allowed candidates that chance would have it meet, the
 allowed rows lie away from the query and their codes are looked at instead."""
@@ -77,9 +75,12 @@ class Searcher:
         self._rows = len(graph)
         self._stored = matrix.view(np.uint16) if matrix.dtype == np.float16 else matrix
         self._kernel = answer_of(self._stored.dtype.char)
-        self._prepare = metric == "cosine" and matrix.dtype != np.int8
+        self._whole = matrix.dtype == np.int8
+        self._prepare = metric == "cosine" and not self._whole
         coder = graph.coder
-        self._fixed = coder.normed, coder.centre, coder.scale, norms, METRIC_CODES[metric]
+        self._constants = coder.normed, coder.centre, coder.scale, norms, METRIC_CODES[metric], self._prepare
+        # What the last search was told: threads replace it as a whole, and mostly ask for the same again.
+        self._known: tuple[Any, ...] = 0, None, None
 
     @property
     def curve(self) -> NDArray[np.float32]:
@@ -105,8 +106,8 @@ class Searcher:
     ) -> Answers:
         """Carry out a plan for each of the (q, d) queries; at least one row must be allowed.
 
-        The answer has room for more than k rows: those whose scores were computed. A walk that met too few of the
-        allowed rows is followed by a look at the codes of all; so fewer than k come only when fewer match.
+        The answer has room for k + 1 rows. A walk that met too few of the allowed rows is followed by a look at the
+        codes of all; so fewer than k come only when fewer match.
         """
         if plan.kind == "scan":
             return _scanned(self, queries, k, allowed, pool)
@@ -118,7 +119,11 @@ class Searcher:
         if plan.kind == "wide":
             least = max(least, int(ENOUGH * min(plan.ef * matching / self._rows, matching)))
         if len(found.met) == 1:
-            return found if found.met[0] >= least else self._run(queries, k, plan._replace(kind="codes"), allowed, pool)
+            if found.met[0] >= least:
+                return found
+            all_codes = self._run(queries, k, plan._replace(kind="codes"), allowed, pool)
+            all_codes.reads[0] += found.reads[0]
+            return all_codes
         short = np.flatnonzero(found.met < least)
         if len(short):
             found.put(short, self._run(queries[short], k, plan._replace(kind="codes"), allowed, pool))
@@ -132,41 +137,49 @@ class Searcher:
         allowed: Allowed | None,
         pool: ThreadPoolExecutor | None,
     ) -> Answers:
-        graph, count = self.graph, len(queries)
-        # Room is made for so many: k may be any number.
-        rescored = min(max(RESCORED * k, RESCORED_LEAST), self._rows)
-        ef = min(max(plan.ef, rescored), self._rows)
-        if allowed is not None and allowed.count < FILTERED_SHARE * self._rows:
-            more = FILTERED * k + FILTERED_LEAST
-            rescored = min(more, self._rows if plan.kind == "codes" else ef)
-        entries, mask, listed = graph.entries, _NO_MASK, _NO_ROWS
-        if plan.kind == "codes":
-            listed = np.arange(self._rows, dtype=np.uint32) if allowed is None else allowed.rows
-            entries, ef = _NO_ENTRIES, min(rescored, len(listed))
-        elif allowed is not None:
-            mask = allowed.mask
-            if plan.kind == "two_hops":
-                entries = allowed.entries(ENTRIES)
-        numbers = np.ascontiguousarray(queries, np.float32)
+        known = self._known
+        if known[0] != k or known[1] is not plan or known[2] is not allowed:
+            known = self._known = k, plan, allowed, *self._fixed_for(k, plan, allowed)
+        fixed, width = known[3], known[4]
+        numbers, count = np.ascontiguousarray(queries, np.float32), len(queries)
         scales = _ONE if count == 1 else np.ones(count, np.float32)
         ready = np.empty(numbers.shape, np.float32) if self._prepare else numbers
-        if self.matrix.dtype == np.int8:
+        if self._whole:
             ready, scales = flat.prepared(self.matrix, queries, self.metric)
-        out = Answers.empty(count, min(rescored, ef))
-        walk = graph.codes, graph.links, entries, mask, listed, plan.kind == "two_hops"
-        given = self._stored, *walk, *self._fixed, numbers, self._prepare, ready, scales
+        out = Answers.empty(count, width)
         if count == 1:
-            self._kernel(*given, 0, 1, ef, self._rows, _visited.of(self._rows), *out)
+            self._kernel(*fixed, numbers, ready, scales, 0, 1, _visited.of(self._rows), *out)
             return out
 
         def work(todo: Iterator[Slice]) -> None:
             visited = _visited.of(self._rows)
             for first, last in todo:
-                self._kernel(*given, first, last, ef, self._rows, visited, *out)
+                self._kernel(*fixed, numbers, ready, scales, first, last, visited, *out)
 
         todo = [(first, min(first + _SLICE, count)) for first in range(0, count, _SLICE)]
         shared(work, todo, count * _WORK, pool)
         return out
+
+    def _fixed_for(self, k: int, plan: Plan, allowed: Allowed | None) -> tuple[tuple[Any, ...], int]:
+        """Return what the kernel is told whatever the queries are, and how many rows it returns of each."""
+        graph, rows = self.graph, self._rows
+        # Room is made for so many: k may be any number.
+        least = min(max(RESCORED * k, RESCORED_LEAST), rows)
+        ef = min(max(plan.ef, least), rows)
+        entries, mask, listed = graph.entries, _NO_MASK, _NO_ROWS
+        if plan.kind == "codes" or plan.fewest:
+            listed = np.arange(rows, dtype=np.uint32) if allowed is None else allowed.rows
+        room = min(LISTED * k + LISTED_LEAST, len(listed))
+        if plan.kind == "codes":
+            entries, ef = _NO_ENTRIES, room
+        elif allowed is not None:
+            mask = allowed.mask
+            if plan.kind == "two_hops":
+                entries = allowed.entries(ENTRIES)
+        sizes = ef, max(plan.enough, least), room, plans.PROBE, plan.fewest, least
+        walk = graph.codes, graph.links, entries, mask, listed, plan.kind == "two_hops"
+        # One row more than asked for tells whether others are as good as the last.
+        return (self._stored, *walk, *self._constants, *sizes), min(k + 1, least, ef)
 
 
 def _scanned(
