@@ -74,7 +74,7 @@ def test_rows_are_found_by_products_at_once_and_after_a_flush(path: Path) -> Non
             assert docs.search(terms=sp.csr_array(([1.0], ([0], [7])), (1, 9))).ids == [2]
             docs.flush()
             docs.build_indexes()
-        assert plans_of(found) == ["terms"]
+        assert plans_of(docs.search(terms={1: 0.5})) == ["terms"]
         docs.upsert({"id": 9, "terms": {1: 100.0}})
         docs.delete([0])
         assert docs.search(terms={1: 1}).ids == [9, 1]
@@ -92,7 +92,7 @@ def test_a_column_that_came_later_has_nothing_in_older_rows(path: Path) -> None:
         docs.upsert({"id": 10, "more": {3: 1.0}})
 
         assert docs.search(more={3: 2.0}).ids == [10]
-        assert docs.get([1])[0]["more"] is None
+        assert [row["more"] for row in docs.get([1]) if row] == [None]
         docs.compact()
         docs.rename_column("more", "most")
         assert docs.search(most={3: 2.0}, exact=True).ids == [10]
@@ -109,6 +109,21 @@ def test_terms_words_and_filters_go_together(path: Path) -> None:
         query = Query(k=2).terms("terms", {1: 1.0}, where="n = 1", fetch=5).match("body", "engine").fuse("interleave")
         assert Query.from_json(json.dumps(query.to_json())) == query
         assert docs.run(query).ids == docs.run(Query.from_json(query.to_json())).ids == [1, 3]
+
+
+def test_many_queries_are_a_matrix_or_a_list(path: Path) -> None:
+    database, docs = create(path, vecdb.Sparse(9))
+    with database:
+        asked: list[dict[int, float]] = [{1: 1.0}, {7: 2.0}, {}, {1: 1.0, 7: 1.0}]
+        matrix = sp.csr_array(([1.0, 2.0, 1.0, 1.0], ([0, 1, 3, 3], [1, 7, 1, 7])), (4, 9))
+        filters = [None, None, "n = 0", "n = 1"]
+        alone = [docs.search(terms=one, where=where).ids for one, where in zip(asked, filters, strict=True)]
+
+        assert alone == [[0, 1], [2], [], [1]]
+        assert [one.ids for one in docs.search_batch(terms=asked, where=filters)] == alone
+        assert [one.ids for one in docs.search_batch(terms=matrix, where=filters, exact=True)] == alone
+        with pytest.raises(InvalidInputError, match="expected a list"):
+            docs.search_batch(terms=5)
 
 
 def test_explain_says_how_each_part_was_searched(path: Path) -> None:
@@ -173,7 +188,7 @@ def test_an_index_is_built_told_of_merged_and_used(path: Path, monkeypatch: pyte
         assert docs.build_indexes() == 2
         docs.upsert({"id": 700, "terms": {3: 0.5}})
         docs.flush()
-        asked = {term: 1.0 for term in range(0, 90, 4)}
+        asked = dict.fromkeys(range(0, 90, 4), 1.0)
         # Merging puts postings together, and reads no vector that an index knows.
         read: list[int] = []
         original = sparse_index.of_rows
@@ -200,7 +215,7 @@ def test_a_large_column_is_indexed_in_pieces(path: Path, monkeypatch: pytest.Mon
         docs.flush()
         docs.build_indexes()
 
-        for asked in ({3: 1.0, 8: 2.0}, {term: 1.0 for term in range(90)}):
+        for asked in ({3: 1.0, 8: 2.0}, dict.fromkeys(range(90), 1.0)):
             found, right = docs.search(terms=asked, k=50), docs.search(terms=asked, k=50, exact=True)
             assert plans_of(found) == ["terms"]
             assert (found.ids, found.scores.tobytes()) == (right.ids, right.scores.tobytes())

@@ -80,7 +80,7 @@ class LookupSparse:
         import numpy as np
 
         try:
-            made = self._tokenizer(text) if callable(self._tokenizer) else _encoded(self._tokenizer, text)
+            made: Any = self._tokenizer(text) if callable(self._tokenizer) else _encoded(self._tokenizer, text)
             tokens = np.asarray(made if len(made) else np.empty(0, np.int64))
         except Exception as error:
             raise EncoderError(f"the tokenizer of {self.name!r} failed: {type(error).__name__}: {error}") from error

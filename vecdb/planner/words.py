@@ -1,4 +1,6 @@
-"""What a state knows of the words of one text column, or of the terms of sparse vectors: its parts' indexes, and counts over all live rows.
+"""What a state knows of the words of one text column, or of the terms of sparse vectors.
+
+That is its parts' indexes, and counts over all live rows.
 
 Counts leave deleted rows out and do not depend on how rows are spread over parts, so neither does any score. A view of
 a segment remembers its share of them as long as its deletions stay what they are.
@@ -15,8 +17,8 @@ from vecdb.errors import CorruptionError
 from vecdb.planner.masks import remembered
 from vecdb.schema.fields import Sparse, Text
 from vecdb.schema.schema import Column
-from vecdb.storage.snapshot import Part, SegmentView, State
 from vecdb.storage.memtable_index import Piece
+from vecdb.storage.snapshot import Part, SegmentView, State
 from vecdb_index.inverted.index import Inverted, packed
 
 Searched = Column[Text] | Column[Sparse]

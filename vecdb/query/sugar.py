@@ -41,7 +41,9 @@ def query_of(
 
     """
     if not arms and order_by is None:
-        known = ", ".join(repr(column.name) for column in schema.columns if column.field.kind in ("vector", "text", "sparse"))
+        known = ", ".join(
+            repr(column.name) for column in schema.columns if column.field.kind in ("vector", "text", "sparse")
+        )
         raise InvalidInputError(
             f"name a field and what is sought in it (there are: {known or 'none'}), or order_by; got neither"
         )
@@ -56,7 +58,8 @@ def query_of(
             gathered.append(Terms(name, sought, fetch=fetch))
         else:
             raise InvalidInputError(
-                f"field {name!r} is {column.field.kind}: vectors, sparse vectors and texts are searched, others filtered by where",
+                f"field {name!r} is {column.field.kind}: vectors, sparse ones too, and texts are searched, others"
+                " filtered by where",
                 field=name,
             )
     stages: list[Stage] = []

@@ -92,7 +92,9 @@ def _converted(array: pa.Array, field: Field, blame: Blame, limits: Limits) -> p
     if isinstance(field, Json):
         return _json(array, blame, limits)
     if isinstance(field, Timestamp | Geo | Sparse):
-        return {Timestamp: _timestamp, Geo: places_from_arrow, Sparse: sparse_from_arrow}[type(field)](array, field, blame)
+        return {Timestamp: _timestamp, Geo: places_from_arrow, Sparse: sparse_from_arrow}[type(field)](
+            array, field, blame
+        )
     if isinstance(field, Keyword) and field.many:
         return _strings(array, field, blame)
     if isinstance(field, Float64):

@@ -308,9 +308,7 @@ class Schema:
 
     def described(self) -> Schema:
         """Return what is stored: the same schema without the encoders of its vectors."""
-        return self._of(
-            tuple(replace(column, field=column.field.described()) for column in self.columns), self.next_id
-        )
+        return self._of(tuple(replace(column, field=column.field.described()) for column in self.columns), self.next_id)
 
     def _check_new_name(self, name: str) -> None:
         _check_name(name)

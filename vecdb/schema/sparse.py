@@ -11,6 +11,7 @@ float32 has them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,13 @@ def arrow_of_scipy(matrix: Any) -> pa.Array:
         names=["index", "value"],
     )
     return pa.LargeListArray.from_arrays(pa.array(np.asarray(rows.indptr, np.int64) - first), entries)
+
+
+def rows_of_scipy(matrix: Any) -> list[Entries]:
+    """Return the rows of a matrix of scipy.sparse, not yet checked."""
+    rows = matrix.tocsr()
+    ends = rows.indptr.tolist()
+    return [(rows.indices[begin:end], rows.data[begin:end]) for begin, end in pairwise(ends)]
 
 
 def _of_mapping(value: Mapping[Any, Any]) -> tuple[Any, Any]:
@@ -262,6 +270,6 @@ def _sorted(
             return *nothing, (int(places[at] >> 32), f"has the index {int(terms[at])} twice")
     kept = numbers > 0
     if not kept.all():
-        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])
+        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept, dtype=np.int64)])
         terms, numbers, starts = terms[kept], numbers[kept], ends[starts]
     return terms, numbers, starts, None

@@ -81,7 +81,7 @@ class Part(Protocol):
         ...
 
     def words_of(self, column: "Column[Text] | Column[Sparse]") -> "tuple[list[Piece], bool]":
-        """Return indexes of the words, or terms, of all rows, and perhaps of more behind; and whether they come from a file."""
+        """Return indexes of the words, or terms, of all rows, and perhaps of more behind; and whether from a file."""
         ...
 
 

@@ -116,9 +116,7 @@ def built(
     return pieces[0][0] if len(pieces) == 1 and len(pieces[0][0]) == segment.rows else merged(pieces)
 
 
-def _anew(
-    vectors: SparseRows, first: int, stop: int, progress: Progress | None
-) -> list[tuple[Inverted, np.ndarray]]:
+def _anew(vectors: SparseRows, first: int, stop: int, progress: Progress | None) -> list[tuple[Inverted, np.ndarray]]:
     """Return indexes of the rows first .. stop - 1, each with the numbers of its rows in itself."""
     pieces = []
     while first < stop or not pieces:

@@ -31,6 +31,7 @@ Progress = Callable[[int, int], None]
 READ = 4096
 """Texts of a segment that are taken from its file at once."""
 
+
 @lru_cache(64)
 def analyzer_of(spec: FullText) -> Analyzer:
     """Return what makes terms of a column's texts, and of questions to them."""

@@ -45,4 +45,4 @@ def test_cells_of_text_are_json_objects(vecdb: Run, tmp_path: Path) -> None:
 
     assert held(database) == HELD
     source.write_text("id,terms\nd,[0.5]\n")
-    assert b"a JSON object of terms and weights" in vecdb("load", database, "docs", source, code=1).stderr
+    assert b"a JSON object of terms and weights" in vecdb("load", database, "docs", source, code=2).stderr
