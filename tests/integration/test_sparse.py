@@ -15,6 +15,7 @@ from support.graphs import index_files, plans_of, small_graphs
 from support.unsynced import unsynced
 from vecdb import Query
 from vecdb.errors import EncoderError, InvalidInputError, SpaceMismatchError
+from vecdb.storage import format as names
 from vecdb.storage import sparse_index
 
 SETTINGS = vecdb.Settings(background=False, free_bytes=0, retain_versions=3)
@@ -167,6 +168,14 @@ def test_filters_know_nothing_of_terms_but_whether_there_are_any(path: Path) -> 
         with pytest.raises(InvalidInputError, match="sparse vectors"):
             docs.count(where="terms = 3")
         assert docs.count(where="terms is not null") == 4
+
+
+def test_an_older_vecdb_refuses_the_database_by_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create(path)[0].close()
+    monkeypatch.setattr(names, "FEATURES", ("arrow-segments", "roaring-deletes", "binary-vectors"))
+
+    with pytest.raises(InvalidInputError, match="sparse-vectors"):
+        vecdb.connect(path, settings=SETTINGS)
 
 
 # -- the index ---------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Terms of a question without a model: a table says how much each token counts (Li-LSR, Nardini et al. 2025).
+"""Terms of a question without a model: a table says how much each token counts (as Li-LSR has it).
 
 The rows' vectors come from a model of documents, such as SPLADE-doc; the question's weight of a token is what the table
 that was trained with it says. Without a table it is how rare the token is among the collection's own rows (IDF).

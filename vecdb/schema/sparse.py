@@ -228,7 +228,8 @@ def _column(
     if problem is not None:
         row, told = problem
         part = slice(starts[row], starts[row + 1])
-        value = dict(zip(indices[part].tolist(), weights[part].tolist(), strict=True))
+        given = indices[part].tolist(), weights[part].tolist()
+        value = dict(zip(*given, strict=True)) if len(set(given[0])) == len(given[0]) else given
         raise blame.error(row, f"the sparse vector {shown(value)} {told}", value)
     type_ = field.arrow_type
     entries = pa.StructArray.from_arrays(
