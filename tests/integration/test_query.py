@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -461,3 +462,38 @@ def test_an_explanation_is_drawn_as_a_tree():
         "├─ fuse rrf: 34 -> 34 rows\n"
         "└─ group_by: 34 -> 34 rows"
     )
+
+
+ORDERED: list[Query] = [
+    Query().near("a", A).order_by("added desc"),
+    Query().near("a", A, fetch=90).rank(f.value("size", 3)),
+    Query().near("a", A).rescore("b", B, top=120),
+    Query().near("a", A).collapse("section").order_by("size"),
+    Query().near("a", A).near("b", B, fetch=50).rank(f.score + f.value("size")),
+]
+
+
+@pytest.mark.parametrize("query", ORDERED, ids=range(len(ORDERED)))
+def test_pages_in_an_order_of_their_own_are_cut_from_what_the_first_gathered(docs: Collection, query: Query):
+    pages, cursor, ks = [], None, iter((7, 30, 100, 9, 1000))
+    while cursor is not None or not pages:
+        page = docs.run(query.take(next(ks)).after(cursor))
+        pages.append(page)
+        cursor = page.cursor
+
+    ids = [name for page in pages for name in page.ids]
+    gathered = docs.run(query.take(7)).explain["steps"][-1]["rows_out"]
+    assert len(ids) == len(set(ids)) == gathered
+    whole = docs.run(replace(query, arms=tuple(replace(arm, fetch=arm.fetch or 200) for arm in query.arms)).take(7))
+    assert ids[:7] == whole.ids
+    keys = [(hit.score if query.stages[-1].kind != "order_by" else 0) for page in pages for hit in page]
+    assert keys == sorted(keys, reverse=True)
+
+
+def test_a_row_in_several_groups_of_a_nested_query_counts_once(docs: Collection):
+    inner = Query(k=5).near("a", A).group_by("tags", 50)
+
+    found = docs.run(Query(k=400).gather(inner, name="inner").near("b", B))
+
+    assert len(found.ids) == len(set(found.ids))
+    assert max(hit.arms["inner"].rank for hit in found if "inner" in hit.arms) == len(set(docs.run(inner).ids))
