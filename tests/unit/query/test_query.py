@@ -76,7 +76,8 @@ def test_a_query_is_the_same_after_a_way_through_json(query: Query):
 
 @given(QUERIES, QUERIES)
 def test_queries_are_equal_exactly_when_their_json_is(one: Query, two: Query):
-    assert (one == two) == (one.to_json() == two.to_json())
+    # As text: -0.0 is another number than 0.0 there, as it is in a vector.
+    assert (one == two) == (json.dumps(one.to_json()) == json.dumps(two.to_json()))
 
 
 def test_every_method_returns_another_query():
