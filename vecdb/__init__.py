@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from vecdb import errors
 from vecdb.__about__ import __version__
 from vecdb.config import Settings
-from vecdb.schema.fields import Bool, Float64, Geo, Id, Int64, Json, Keyword, Text, Timestamp, Vector
+from vecdb.schema.fields import Bool, Float64, Geo, Id, Int64, Json, Keyword, Sparse, Text, Timestamp, Vector
 from vecdb.schema.fulltext import FullText
 from vecdb.schema.indexes import Auto, Binary, Flat, Funnel, Hnsw, Ivf
 from vecdb.schema.schema import Schema
@@ -24,11 +24,11 @@ from vecdb.schema.schema import Schema
 if TYPE_CHECKING:
     from vecdb.collection import Collection
     from vecdb.database import Database, check, connect, repair, restore, warmup
-    from vecdb.encoders import Encoder, SentenceTransformer, Space
+    from vecdb.encoders import Encoder, LookupSparse, SentenceTransformer, Space
     from vecdb.facets import Facets
     from vecdb.filters import col
     from vecdb.query import formula
-    from vecdb.query.arms import Like, Match, Near, Nested
+    from vecdb.query.arms import Like, Match, Near, Nested, Terms
     from vecdb.query.fusion import AutoFusion, Interleave, Rrf, WeightedSum
     from vecdb.query.query import Query
     from vecdb.query.scorer import CrossEncoder, Scorer
@@ -49,8 +49,10 @@ _LAZY = {
     "Query": "vecdb.query.query",
     "Nested": "vecdb.query.arms",
     "Near": "vecdb.query.arms",
+    "LookupSparse": "vecdb.encoders",
     "Match": "vecdb.query.arms",
     "Like": "vecdb.query.arms",
+    "Terms": "vecdb.query.arms",
     "Rescore": "vecdb.query.stages",
     "OrderBy": "vecdb.query.stages",
     "MinScore": "vecdb.query.stages",
@@ -101,6 +103,7 @@ __all__ = [
     "Json",
     "Keyword",
     "Like",
+    "LookupSparse",
     "Match",
     "MinScore",
     "Near",
@@ -118,6 +121,8 @@ __all__ = [
     "Settings",
     "Snapshot",
     "Space",
+    "Sparse",
+    "Terms",
     "Text",
     "Timestamp",
     "Vector",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vecdb.bulk import BulkLoad
     from vecdb.encoders.attached import Made
     from vecdb.encoders.base import TextEncoder
+    from vecdb.encoders.lookup_sparse import LookupSparse
     from vecdb.encoders.progress import Progress
     from vecdb.filters import Expression
     from vecdb.schema.fulltext import FullText
@@ -301,8 +302,10 @@ class Collection(LatestReads):
         self._writable().change_schema(lambda schema: schema.with_column(name, field).described())
         self.encoders.adopt(self.schema, {name: field})
 
-    def set_encoder(self, name: str, encoder: TextEncoder, source: str | None = None) -> None:
+    def set_encoder(self, name: str, encoder: TextEncoder | LookupSparse, source: str | None = None) -> None:
         """Say which model made the vectors of a field, and use it for queries from now on.
+
+        A field of sparse vectors takes a `vecdb.LookupSparse`, for questions alone, and no source.
 
         With `source`, a text field, it also makes the vectors of rows that are written with a text and no vector.
 

@@ -18,7 +18,7 @@ from vecdb.errors import InvalidInputError
 from vecdb.hits import FoundRows
 from vecdb.results import RecallReport, SearchResult
 from vecdb.row_values import value_of
-from vecdb.schema.fields import Vector
+from vecdb.schema.fields import Sparse, Vector
 from vecdb.schema.schema import Column, Schema
 from vecdb.wider_reads import WiderReads
 
@@ -185,8 +185,17 @@ class Snapshot(WiderReads):
 
         return bind_query(query, self.schema, self._encoded)
 
-    def _encoded(self, column: Column[Vector], text: str) -> np.ndarray:
+    def _encoded(self, column: Column[Any], text: str) -> Any:
+        if column.field.kind == "sparse":
+            return self._terms(column, text)
         return as_vectors(column, text, self._encoders)
+
+    def _terms(self, column: Column[Sparse], text: str) -> tuple[np.ndarray, np.ndarray]:
+        from vecdb.planner.sparse import rarity
+
+        if self._encoders is None:
+            raise InvalidInputError(f"the query {text!r:.80} for {column.name!r} is text, without an encoder")
+        return self._encoders.terms(column, text, lambda terms: rarity(self._state, column, terms))
 
     def recall(
         self,
@@ -278,7 +287,7 @@ class Snapshot(WiderReads):
 
     def _columns(self, fields: Sequence[str] | None) -> list[Column]:
         if fields is None:
-            return list(self.schema.scalars)
+            return list(self.schema.shown)
         if not fields and not isinstance(fields, str):
             return []
         if isinstance(fields, str):

@@ -1,4 +1,7 @@
-"""Values of rows as users see them: vectors as NumPy arrays, JSON parsed, everything else as Arrow makes it."""
+"""Values of rows as users see them.
+
+Vectors are NumPy arrays, sparse vectors dicts, JSON is parsed, and everything else is as Arrow makes it.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +38,13 @@ def values(part: Part, column: Column, rows: np.ndarray) -> pa.Array:
 
 
 def listed(column: Column, array: pa.ChunkedArray) -> list[Any]:
-    """Return values as Python objects: vectors as NumPy arrays, JSON parsed, everything else as Arrow makes it."""
+    """Return values as Python objects."""
     if column.field.kind == "json":
         from orjson import loads
 
         return [None if text is None else loads(text) for text in array.to_pylist()]
+    if column.field.kind == "sparse":
+        return [_weights(value) for value in array.to_pylist()]
     if column.field.kind != "vector":
         return array.to_pylist()
     return [None if value.values is None else value.values.to_numpy() for value in array]
@@ -52,9 +57,15 @@ def value_of(part: Part, column: Column, row: int) -> Any:
 
         text = part.value(column, row)
         return None if text is None else loads(text)
+    if column.field.kind == "sparse":
+        return _weights(part.value(column, row))
     if column.field.kind != "vector":
         return part.value(column, row)
     held = part.vectors(column)
     if held is None or (held[1] is not None and not held[1][row]):
         return None
     return held[0][row].copy()
+
+
+def _weights(entries: list[dict[str, Any]] | None) -> dict[int, float] | None:
+    return None if entries is None else {entry["index"]: entry["value"] for entry in entries}

@@ -93,7 +93,7 @@ class WiderReads:
             probes: as in `search`.
             plan: as in `search`.
             allow_partial: as in `search`.
-            **vectors: one field's name and the matrix, or the texts.
+            **vectors: one field's name and the matrix, the texts, or a list of sparse vectors.
 
         Raises:
             InvalidInputError: an argument is wrong, or there are not as many filters as queries.
@@ -105,6 +105,9 @@ class WiderReads:
         text = text_column(self.schema, vectors)
         if text is not None:
             return self._search_texts(text, vectors[text.name], k, where, fields, exact, allow_partial)
+        terms = next((name for name in vectors if self.schema[name].field.kind == "sparse"), None)
+        if terms is not None and len(vectors) == 1:
+            return self._search_terms(terms, vectors[terms], k, where, fields, exact, allow_partial)
         column, given = self._query(vectors)
         effort, k = effort_of(exact, recall, ef, plan, probes), whole_number("k", k)
         queries, columns = query_matrix(column, given, 2), self._columns(fields)
@@ -140,6 +143,28 @@ class WiderReads:
             SearchResult(FoundRows(self.schema, columns, rows, texts=one), None)
             for one, rows in zip(asked, found, strict=True)
         ]
+
+    def _search_terms(
+        self,
+        name: str,
+        asked: Any,
+        k: int,
+        where: Any,
+        fields: Sequence[str] | None,
+        exact: bool,
+        allow_partial: bool,
+    ) -> list[SearchResult]:
+        from vecdb.query.query import Query
+        from vecdb.schema.sparse import rows_of_scipy
+
+        rows = rows_of_scipy(asked) if hasattr(asked, "tocsr") else asked
+        if not isinstance(rows, list | tuple):
+            raise InvalidInputError(f"the queries for {name!r} are {asked!r:.80}, expected a list of them", field=name)
+        shown = None if fields is None else tuple(fields)
+        queries = [Query(k, fields=shown, exact=exact, allow_partial=allow_partial).terms(name, one) for one in rows]
+        filters = _filters(where, len(queries))
+        pairs = zip(queries, filters, strict=True)
+        return self.run_batch([one if passing is None else one.where(passing) for one, passing in pairs])
 
     def run_batch(self, queries: Sequence[Query]) -> list[SearchResult]:
         """Return what `run` answers to each of several queries; all see the same state.

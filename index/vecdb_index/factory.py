@@ -25,7 +25,7 @@ Index: TypeAlias = "Graph | Ivf | Funnel | Signs"
 Stored: TypeAlias = "Index | Inverted"
 Progress = Callable[[int, int], None]
 
-HNSW, IVF, FUNNEL, BINARY, TEXT = "hnsw", "ivf", "funnel", "binary", "text"
+HNSW, IVF, FUNNEL, BINARY, TEXT, SPARSE = "hnsw", "ivf", "funnel", "binary", "text", "sparse"
 
 GRAPH_ROWS = 4096
 """Rows from which `auto` builds an index. Below, a scan takes no longer than what surrounds it."""
@@ -192,7 +192,7 @@ def of(kind: str, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any
         from vecdb_index.dense.signs import Signs
 
         return Signs.of(arrays, settings)
-    if kind == TEXT:
+    if kind in (TEXT, SPARSE):
         from vecdb_index.inverted.index import Inverted
 
         return Inverted.of(arrays, settings)

@@ -27,7 +27,7 @@ _OTHERS = {
     "rabitq codes": ("rotation", "rabitq", "rabitq_encode", "ivf_rabitq"),
     "funnels": ("funnel",),
     "fusions": ("fuse", "worth"),
-    "texts": ("inverted", "postings", "phrase", "terms"),
+    "texts": ("inverted", "postings", "phrase", "terms", "sparse"),
 }
 
 

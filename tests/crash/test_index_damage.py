@@ -46,7 +46,19 @@ def _plans(path: Path, expected: dict[str, str]) -> list[str]:
     """Ask through the indexes, compare the answers, and return how each part was searched."""
     with vecdb.connect(path, settings=SETTING) as database:
         items = database.collection("items")
-        names = ("dense", "dense where", "half", "tiny", "tiny all", "short", "signs", "words", "phrase", "count")
+        names = (
+            "dense",
+            "dense where",
+            "half",
+            "tiny",
+            "tiny all",
+            "short",
+            "signs",
+            "words",
+            "phrase",
+            "terms",
+            "count",
+        )
         for name in names:
             assert fingerprint(questions(database)[name]()) == expected[name], name
         searches = (
@@ -56,6 +68,7 @@ def _plans(path: Path, expected: dict[str, str]) -> list[str]:
             items.search(short=[1] * TINY, ef=WIDE, plan="codes"),
             items.search(signs=[1] * TINY, ef=WIDE, plan="codes"),
             items.search(body="text"),
+            items.search(terms=dict.fromkeys(range(500), 1)),
         )
         return [plan for found in searches for plan in plans_of(found)]
 
@@ -70,8 +83,8 @@ def test_the_answers_of_the_museum_are_the_exact_ones_and_come_through_indexes(m
     assert expected["tiny all"] == expected["tiny exact"]
     assert expected["short"] == expected["short exact"]
     assert expected["signs"] == expected["signs exact"]
-    # Two segments have an index for each of six fields; the rows behind them are few.
-    assert plans.total() - plans["scan"] - plans["words in memory"] == 12
+    # Two segments have an index for each of seven fields; the rows behind them are few.
+    assert plans.total() - plans["scan"] - plans["words in memory"] - plans["terms in memory"] == 14
 
 
 @pytest.mark.parametrize("count", [pytest.param(40, id="40"), pytest.param(500, id="500", marks=pytest.mark.slow)])
@@ -125,6 +138,7 @@ def test_a_damaged_index_is_built_again_in_the_background(way: str, museum: Muse
         items.search(short=[1] * TINY)
         items.search(signs=[1] * TINY)
         items.search(body="text")
+        items.search(terms={1: 1})
         worker = items._index_worker
         assert worker is not None
         worker.wait(lambda: not any(told["pending_rows"] for told in items.stats()["indexes"].values()))

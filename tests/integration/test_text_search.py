@@ -13,7 +13,7 @@ from support.graphs import index_files, plans_of
 from support.unsynced import unsynced
 from support.words import Texts, agree, sentence
 from vecdb.errors import InvalidInputError, UnknownFieldError
-from vecdb.storage import text_index
+from vecdb.storage import memtable_index
 from vecdb_index.inverted.analysis import TokenReader
 
 SETTINGS = vecdb.Settings(background=False, free_bytes=0, retain_versions=3)
@@ -293,4 +293,4 @@ def test_memtables_freeze_and_merge_what_they_know(path: Path) -> None:
 
         assert len(sizes) <= 8
         assert all(one > two for one, two in pairwise(sizes))
-        assert min(sizes) >= text_index.FREEZE
+        assert min(sizes) >= memtable_index.FREEZE

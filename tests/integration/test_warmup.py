@@ -64,6 +64,7 @@ def texts() -> None:
     from vecdb_index.inverted.merge import merged
     from vecdb_index.inverted.query import bm25, sparse
     from vecdb_index.inverted.search import scores, search, search_batch
+    from vecdb_index.inverted.sparse import SparseRows, nearest
 
     index = build(TEXTS, Analyzer(), positions=True)
     index = merged([(index, np.arange(100, dtype=np.uint32)), (index, np.arange(50, dtype=np.uint32))])
@@ -77,6 +78,8 @@ def texts() -> None:
     assert len(phrase(index, [b"cat", b"sat"])[0]) > 0
     starts = np.arange(0, 61, 3, dtype=np.int64)
     learnt = from_sparse(np.arange(60) % 7, np.ones(60, np.float32), starts)
+    vectors = SparseRows((np.arange(60) % 7).astype(np.uint32), np.ones(60, np.float32), starts)
+    assert len(nearest(learnt, vectors, sparse([1], np.ones(1)), 5).rows) >= 5
     assert len(search(learnt, sparse([1, 2], np.array([1.0, 0.5])), 5).rows) == 5
 
 

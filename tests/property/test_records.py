@@ -22,6 +22,7 @@ from vecdb.schema import (
     Keyword,
     Limits,
     Schema,
+    Sparse,
     Text,
     Timestamp,
     Vector,
@@ -45,6 +46,7 @@ SCHEMA = Schema(
     half=Vector(2, "float16", "dot"),
     code=Vector(2, "int8", "l2"),
     bits=Vector(16, "binary"),
+    terms=Sparse(1000),
 )
 
 TEXT = st.text(max_size=8)
@@ -69,6 +71,7 @@ VALUES: dict[str, SearchStrategy[Any]] = {
     "embedding": st.lists(FINITE32, min_size=3, max_size=3).filter(any),
     "half": st.lists(st.floats(width=16, allow_nan=False, allow_infinity=False), min_size=2, max_size=2),
     "code": st.lists(st.integers(-128, 127), min_size=2, max_size=2),
+    "terms": st.dictionaries(st.integers(0, 999), st.floats(0, 10, width=32), max_size=4),
     "bits": st.lists(st.integers(0, 255), min_size=2, max_size=2),
 }
 NULLABLE = {name: st.none() | values for name, values in VALUES.items()}
@@ -84,6 +87,8 @@ def oracle(record: dict[str, Any]) -> dict[str, Any]:
     full: dict[str, Any] = {column.name: record.get(column.name) for column in SCHEMA}
     if full["extra"] is not None:
         full["extra"] = json.loads(json.dumps(full["extra"]))
+    if full["terms"] is not None:
+        full["terms"] = [{"index": term, "value": worth} for term, worth in sorted(full["terms"].items()) if worth]
     return full
 
 

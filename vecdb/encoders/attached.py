@@ -11,13 +11,16 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from vecdb.encoders.base import TextEncoder
+from vecdb.encoders.lookup_sparse import LookupSparse
 from vecdb.encoders.sentence_transformer import SentenceTransformer
 from vecdb.errors import InvalidInputError, NotFoundError, SpaceMismatchError
-from vecdb.schema.fields import Vector
+from vecdb.schema.fields import SPARSE_DIMENSION, Sparse, Vector
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
+    from vecdb.encoders.lookup_sparse import Rarity
     from vecdb.encoders.progress import Progress
     from vecdb.schema.fields import Field
     from vecdb.schema.schema import Column, Schema
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
 LOCAL = "local"
 
-One = TextEncoder | str | os.PathLike[str]
+One = TextEncoder | LookupSparse | str | os.PathLike[str]
 """An encoder, or the folder or name of a sentence-transformers model that is used as the column's space says."""
 
 Some = Iterable[One] | Literal["local"]
@@ -42,6 +45,7 @@ class Attached:
         self._name = name
         self._schema = schema
         self._by_column: dict[int, TextEncoder] = {}
+        self._lookups: dict[int, LookupSparse] = {}
 
     def attach(self, schema: Schema, given: Mapping[str, One] | Some) -> None:
         """Take encoders, named by field or to be matched by their spaces.
@@ -55,11 +59,13 @@ class Attached:
         """
         if isinstance(given, Mapping):
             named = cast("Mapping[str, One]", given)
-            self._by_column.update({schema[name].id: _encoder(schema[name], one) for name, one in named.items()})
+            for name, one in named.items():
+                self._keep(schema[name], one)
             return
         unfit = self.attach_fitting(schema, given)
         if unfit:
-            held = "; ".join(f"{column.name!r} holds {column.field.space}" for column in _spaced(schema)) or "none"
+            spaced = [column for column in schema if getattr(column.field, "space", None) is not None]
+            held = "; ".join(f"{column.name!r} holds {column.field.space}" for column in spaced) or "none"  # pyright: ignore[reportAttributeAccessIssue]
             raise SpaceMismatchError(f"{unfit[0]!r} makes vectors of no space of {self._name!r}: {held}")
 
     def attach_fitting(self, schema: Schema, given: Some) -> list[One]:
@@ -73,13 +79,40 @@ class Attached:
 
     def _attach_one(self, schema: Schema, one: One) -> bool:
         fits = False
-        for column in _spaced(schema):
+        own = schema.sparse if isinstance(one, LookupSparse) else _spaced(schema)
+        for column in own:
+            if column.field.space is None:
+                continue
             try:
-                self._by_column[column.id] = _encoder(column, one)
+                self._keep(column, one)
                 fits = True
             except SpaceMismatchError:
                 continue
         return fits
+
+    def _keep(self, column: Column, one: One) -> None:
+        if isinstance(one, LookupSparse):
+            self._lookups[column.id] = _lookup(column, one)
+        else:
+            self._by_column[column.id] = _encoder(column, one)
+
+    def terms(self, column: Column[Sparse], text: str, rarity: Rarity) -> tuple[np.ndarray, np.ndarray]:
+        """Return the terms of a question and their weights, by the encoder of a column of sparse vectors.
+
+        Raises:
+            InvalidInputError: there is none.
+            EncoderError: its tokenizer failed.
+
+        """
+        found = self._lookups.get(column.id)
+        if found is None:
+            raise InvalidInputError(
+                f"the query {text!r:.80} for {column.name!r} is text, and no encoder is at hand: give terms and"
+                f" weights, or open the collection with encoders={{{column.name!r}: vecdb.LookupSparse(...)}}, which"
+                " set_encoder() records",
+                field=column.name,
+            )
+        return found.terms(text, column.field.dimension or SPARSE_DIMENSION, rarity)
 
     def _attach_local(self, schema: Schema) -> None:
         for column in _spaced(schema):
@@ -118,6 +151,8 @@ class Attached:
         for name, field in fields.items():
             if isinstance(field, Vector) and isinstance(field.encoder, TextEncoder):
                 self._by_column[schema[name].id] = field.encoder
+            if isinstance(field, Sparse) and isinstance(field.encoder, LookupSparse):
+                self._lookups[schema[name].id] = field.encoder
 
     def needed(self, column: Column[Vector], what: str) -> TextEncoder:
         """Return the encoder of a column.
@@ -189,13 +224,17 @@ def _spaced(schema: Schema) -> list[Column[Vector]]:
     return [column for column in schema.vectors if column.field.space is not None]
 
 
-def space_for(column: Column, encoder: TextEncoder) -> Space:
-    """Return the space that an encoder gives to a vector column which records none yet.
+def space_for(column: Column, encoder: TextEncoder | LookupSparse) -> Space:
+    """Return the space that an encoder gives to a column of vectors, or sparse vectors, which records none yet.
 
     Raises:
         InvalidInputError: it is no vector column or no encoder, or the dimensions differ.
 
     """
+    if isinstance(column.field, Sparse):
+        if not isinstance(encoder, LookupSparse):
+            raise InvalidInputError(f"encoder is {encoder!r}, expected vecdb.LookupSparse", field="encoder")
+        return encoder.space(column.field.dimension or SPARSE_DIMENSION)
     if not isinstance(column.field, Vector):
         raise InvalidInputError(
             f"field {column.name!r} is {column.field.kind}: only vectors have an encoder", field=column.name
@@ -206,6 +245,18 @@ def space_for(column: Column, encoder: TextEncoder) -> Space:
             field="encoder",
         )
     return encoder.space(column.field.dimension)
+
+
+def _lookup(column: Any, one: LookupSparse) -> LookupSparse:
+    """Return the table, if it is the one of the column's space."""
+    if not isinstance(column.field, Sparse) or column.field.space is None:
+        raise InvalidInputError(
+            f"field {column.name!r} is no field of sparse vectors that records a table: set_encoder() records it",
+            field=column.name,
+        )
+    found = one.space(column.field.dimension or SPARSE_DIMENSION)
+    column.field.space.check_same(found, column.name, f"{one!r} makes those")
+    return one
 
 
 def _encoder(column: Any, one: One) -> TextEncoder:

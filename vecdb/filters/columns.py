@@ -92,6 +92,7 @@ _APPLY: dict[str, tuple[Operator, ...]] = {
     "bool": _EQUALITY,
     "list": _MEMBERS,
     "vector": (),
+    "sparse": (),
     "geo": ("within", "in box"),
 }
 
@@ -113,6 +114,7 @@ _NOUNS = {
     "bool": "true or false",
     "list": "lists of text",
     "vector": "vectors",
+    "sparse": "sparse vectors",
     "geo": "places",
 }
 

@@ -12,7 +12,7 @@ from vecdb.arguments import effort_of, query_matrix
 from vecdb.errors import InvalidInputError
 from vecdb.filters.evaluate import BoundFilter, bind
 from vecdb.filters.expression import Expression
-from vecdb.query.arms import Arm, Like, Match, Near, Nested
+from vecdb.query.arms import Arm, Like, Match, Near, Nested, Terms
 from vecdb.query.effort import Effort
 from vecdb.query.formula import Away, Decay, Formula, Function, Operation, Value, When
 from vecdb.query.fusion import Fusion, Rrf
@@ -20,12 +20,13 @@ from vecdb.query.query import Query
 from vecdb.query.scorer import Scorer
 from vecdb.query.stages import Collapse, GroupBy, OrderBy, Rank, Rescore, Stage
 from vecdb.query.value import Numbers
-from vecdb.schema.fields import Text, Vector
+from vecdb.query.weights import Weights
+from vecdb.schema.fields import Sparse, Text, Vector
 from vecdb.schema.schema import Column, Schema
 from vecdb.text_search import text_column as searched
 
-Encode = Callable[[Column[Vector], str], np.ndarray]
-"""Makes a vector of a text, by the encoder of a column."""
+Encode = Callable[[Column[Any], str], Any]
+"""Makes a vector of a text, or terms and their weights, by the encoder of a column."""
 
 
 class BoundArm(NamedTuple):
@@ -38,6 +39,7 @@ class BoundArm(NamedTuple):
     effort: Effort
     vectors: np.ndarray | None = None
     inner: BoundQuery | None = None
+    terms: tuple[np.ndarray, np.ndarray] | None = None
 
 
 class BoundStage(NamedTuple):
@@ -123,6 +125,9 @@ def _bound_arm(arm: Arm, label: str, query: Query, schema: Schema, encode: Encod
         return BoundArm(arm, label, (vector_column(schema, arm.field),), where, effort)
     if isinstance(arm, Match):
         return BoundArm(arm, label, tuple(text_column(schema, name) for name in arm.fields), where, usual)
+    if isinstance(arm, Terms):
+        column = sparse_column(schema, arm.field)
+        return BoundArm(arm, label, (column,), where, usual, terms=_terms(column, arm.terms, encode))
     assert isinstance(arm, Nested)
     inner = arm.query.exactly(arm.query.exact or query.exact)
     inner = inner if both is None else inner.where(both)
@@ -175,7 +180,7 @@ def _ranked_by(formula: Formula, schema: Schema) -> Iterator[Column]:
 def returned(fields: tuple[str, ...] | None, schema: Schema) -> tuple[Column, ...]:
     """Return the columns of a hit's fields: all but the id and the vectors where none are named."""
     if fields is None:
-        return tuple(schema.scalars)
+        return schema.shown
     wanted = [schema[name] for name in dict.fromkeys(fields)]
     return tuple(column for column in wanted if column.field.kind != "id")
 
@@ -214,6 +219,34 @@ def text_column(schema: Schema, name: str) -> Column[Text]:
         kind = schema[name].field.kind
         raise InvalidInputError(f"field {name!r} is {kind}, words are matched in texts", field=name)
     return column
+
+
+def sparse_column(schema: Schema, name: str) -> Column[Sparse]:
+    """Return a column of sparse vectors by its name.
+
+    Raises:
+        UnknownFieldError: there is no such field.
+        InvalidInputError: it is of another kind.
+
+    """
+    column = schema[name]
+    if not isinstance(column.field, Sparse):
+        known = ", ".join(repr(each.name) for each in schema.sparse) or "none"
+        raise InvalidInputError(f"field {name!r} is {column.field.kind}, not sparse (there are: {known})", field=name)
+    return cast("Column[Sparse]", column)
+
+
+def _terms(column: Column[Sparse], asked: Weights | str, encode: Encode) -> tuple[np.ndarray, np.ndarray]:
+    if isinstance(asked, str):
+        return encode(column, asked)
+    dimension = column.field.dimension
+    if dimension is not None and len(asked.terms) and int(asked.terms[-1]) >= dimension:
+        raise InvalidInputError(
+            f"the query for {column.name!r} has the term {int(asked.terms[-1])}, which is not from 0 to"
+            f" {dimension - 1}",
+            field=column.name,
+        )
+    return asked.terms, asked.weights
 
 
 def _vector(column: Column[Vector], vector: Numbers | str, encode: Encode) -> np.ndarray:

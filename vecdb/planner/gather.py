@@ -11,12 +11,12 @@ import numpy as np
 
 from vecdb.filters.evaluate import BoundFilter
 from vecdb.fulltext import text_query
-from vecdb.planner import dense, text
+from vecdb.planner import dense, sparse, text
 from vecdb.planner.bound import BoundArm
 from vecdb.planner.found import Found, PartPlan
 from vecdb.planner.masks import filter_mask
-from vecdb.query.arms import Like, Match, Near
-from vecdb.schema.fields import Text
+from vecdb.query.arms import Like, Match, Near, Terms
+from vecdb.schema.fields import Sparse, Text
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import State
 
@@ -50,6 +50,17 @@ def gathered(context: Context, bound: BoundArm, depth: int) -> Found:
         from vecdb.planner.like import like
 
         return like(context, bound, depth)
+    if isinstance(bound.arm, Terms):
+        assert bound.terms is not None
+        return sparse.search(
+            context.state,
+            cast("Column[Sparse]", bound.columns[0]),
+            *bound.terms,
+            depth,
+            bound.where,
+            exact=bound.effort.exact,
+            allow_partial=context.allow_partial,
+        )
     assert isinstance(bound.arm, Match)
     fields = [(cast("Column[Text]", column), bound.arm.fields[column.name]) for column in bound.columns]
     return text.search(

@@ -91,7 +91,8 @@ class _Source:
         from vecdb.filters.matching import analyzer_of  # loads numba, which other filters do without
 
         pieces, _ = self._part.words_of(column)
-        return TextWords(self.rows, pieces, analyzer_of(column.field), lambda: presence_of(self._part.column(column)))
+        known = [(piece.first, piece.inverted) for piece in pieces]
+        return TextWords(self.rows, known, analyzer_of(column.field), lambda: presence_of(self._part.column(column)))
 
     def has_words(self, name: str) -> bool:
         column = self._schema[name]

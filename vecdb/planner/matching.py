@@ -75,7 +75,7 @@ def required(part: Part, read: Reading) -> np.ndarray | None:
 def _having(words: PartWords, one: Terms, every: bool) -> np.ndarray:
     """Return which rows have all terms of a clause, or any of them."""
     out = np.zeros(words.part.rows, bool)
-    for first, index in words.pieces:
+    for first, index, _ in words.pieces:
         size = min(len(index), len(out) - first)
         out[first : first + size] = _in_piece(index, one, every)[:size].view(bool)
     return out

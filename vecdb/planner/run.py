@@ -27,7 +27,7 @@ from vecdb.planner.fused import fused
 from vecdb.planner.gather import NOT_READY, Context, Ready, all_rows, gathered
 from vecdb.planner.stages import APPLY
 from vecdb.planner.trace import Step
-from vecdb.query.arms import Match
+from vecdb.query.arms import Match, Terms
 from vecdb.storage.snapshot import State
 
 
@@ -111,7 +111,7 @@ def _gather(context: Context, bound: BoundQuery, fetches: Fetches) -> Gathered:
             continue
         found = gathered(context, arm, fetch)
         pools.append(Candidates.of(found, arm.label))
-        rests.append(0.0 if isinstance(arm.arm, Match) and len(found.row) < fetch else None)
+        rests.append(0.0 if isinstance(arm.arm, Match | Terms) and len(found.row) < fetch else None)
         missing += found.missing
         more = more or len(found.row) == fetch
         told = {"kind": arm.arm.kind, "fetch": fetch, "codes_compared": found.reads, "parts": _told(found)}

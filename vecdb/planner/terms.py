@@ -77,7 +77,7 @@ def terms_of(spec: FullText, asked: TextQuery) -> tuple[Terms, ...]:
     return tuple(found)
 
 
-def weighted(known: StateWords, clauses: tuple[Terms, ...], boost: float) -> Query | None:
+def weighted(known: StateWords, spec: FullText, clauses: tuple[Terms, ...], boost: float) -> Query | None:
     """Return what a row's words add to its score; None when no live row has any of them.
 
     A word counts each time that it was typed. A prefix counts as one word: what it stands for shares the frequency of
@@ -104,8 +104,8 @@ def weighted(known: StateWords, clauses: tuple[Terms, ...], boost: float) -> Que
         np.array([frequencies[term] for term in there]),
         known.rows,
         known.average,
-        k1=known.spec.k1,
-        b=known.spec.b,
+        k1=spec.k1,
+        b=spec.b,
     )
 
 

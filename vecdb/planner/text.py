@@ -13,12 +13,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from vecdb.errors import CorruptionError
 from vecdb.filters.evaluate import BoundFilter
 from vecdb.fulltext import TextQuery
 from vecdb.planner.found import Candidates, Found, PartPlan, merged, of_one_part
-from vecdb.planner.masks import filter_mask, remembered
 from vecdb.planner.matching import Reading, reading, required
+from vecdb.planner.passing import MISSING, passing_rows
 from vecdb.planner.terms import spec_of, terms_of, weighted
 from vecdb.planner.words import Leg, StateWords, share_of, words_of
 from vecdb.schema.fields import Text
@@ -32,7 +31,6 @@ from vecdb_index.inverted.search import search as search_index
 
 SKIP, STORED, MEMORY = "skip", "words", "words in memory"
 """What `explain` says of a part: no row can match; its index was asked; one in memory was, because it has no file."""
-MISSING: Literal["missing"] = "missing"
 DEEPER = 4
 """How many times more rows are asked for, where so many were not enough."""
 
@@ -92,41 +90,14 @@ class _Ranked(NamedTuple):
 
 def _ranked(state: State, column: Column[Text], asked: TextQuery, boost: float, allow_partial: bool) -> _Ranked:
     words = words_of(state, column, allow_partial)
-    return _Ranked(words, weighted(words, terms_of(spec_of(column), asked), boost))
-
-
-class _Filtered:
-    """Which live rows of each part pass a filter: worked out once for a state, and not for each question."""
-
-    def __init__(self, state: State, where: BoundFilter | None, allow_partial: bool) -> None:
-        self._schema, self._where, self._allow_partial = state.schema, where, allow_partial
-        self._known: dict[int, Allowed | Literal["missing"] | None] = {}
-
-    def of(self, number: int, part: Part) -> Allowed | Literal["missing"] | None:
-        """Return the rows of a part, None for all; MISSING for a damaged part that is left out."""
-        try:
-            return self._known[number]
-        except KeyError:
-            pass
-        try:
-            found = Allowed.of(filter_mask(part, self._schema, self._where))
-        except CorruptionError:
-            if not self._allow_partial or part.uuid is None:
-                raise
-            found = MISSING
-        self._known[number] = found
-        return found
+    return _Ranked(words, weighted(words, spec_of(column), terms_of(spec_of(column), asked), boost))
 
 
 class _Choice:
     """Which rows of each part a question may find: worked out once for all of its columns."""
 
     def __init__(self, state: State, read: Reading, where: BoundFilter | None, allow_partial: bool) -> None:
-        key = "filtered", None if where is None else where.key, allow_partial
-        known = state.routes.get(key)
-        self._filtered: _Filtered = (
-            remembered(state.routes, key, _Filtered(state, where, allow_partial)) if known is None else known
-        )
+        self._filtered = passing_rows(state, where, allow_partial)
         asked = any(one.clause.required or one.clause.occur == "not" for one in read[0][1])
         self._read = read if asked else None
         self._known: dict[int, Allowed | None] = {}
@@ -231,7 +202,7 @@ def _sums(ranked: Sequence[_Ranked], part: np.ndarray, row: np.ndarray) -> np.nd
     total = np.zeros(len(row), np.float32)
     for words, query in ranked:
         for number, held in words.legs if query is not None else ():
-            for first, index in held.pieces:
+            for first, index, _ in held.pieces:
                 here = np.flatnonzero((part == number) & (row >= first) & (row < first + len(index)))
                 if len(here) and query is not None:
                     total[here] += scores_of(index, query, (row[here] - first).astype(np.uint32))

@@ -1,4 +1,6 @@
-"""What a state knows of the words of one text column: its parts' indexes, and counts over all live rows.
+"""What a state knows of the words of one text column, or of the terms of sparse vectors.
+
+That is its parts' indexes, and counts over all live rows.
 
 Counts leave deleted rows out and do not depend on how rows are spread over parts, so neither does any score. A view of
 a segment remembers its share of them as long as its deletions stay what they are.
@@ -13,12 +15,13 @@ import numpy as np
 
 from vecdb.errors import CorruptionError
 from vecdb.planner.masks import remembered
-from vecdb.schema.fields import Text
-from vecdb.schema.fulltext import FullText
+from vecdb.schema.fields import Sparse, Text
 from vecdb.schema.schema import Column
+from vecdb.storage.memtable_index import Piece
 from vecdb.storage.snapshot import Part, SegmentView, State
-from vecdb.storage.text_index import Piece
 from vecdb_index.inverted.index import Inverted, packed
+
+Searched = Column[Text] | Column[Sparse]
 
 KNOWN = 1 << 16
 """Terms whose frequencies are remembered, for each part and for each state."""
@@ -27,7 +30,7 @@ KNOWN = 1 << 16
 class PartWords:
     """The words of one column of a part, and how many of its live rows have each."""
 
-    def __init__(self, part: Part, column: Column[Text]) -> None:
+    def __init__(self, part: Part, column: Searched) -> None:
         pieces, self.stored = part.words_of(column)
         self.pieces: list[Piece] = pieces
         self.problem = part.index_problem(column)
@@ -89,7 +92,7 @@ class Leg(NamedTuple):
 class StateWords:
     """The words of one column of a state."""
 
-    def __init__(self, state: State, column: Column[Text], allow_partial: bool) -> None:
+    def __init__(self, state: State, column: Searched, allow_partial: bool) -> None:
         """Look at all parts.
 
         Raises:
@@ -97,9 +100,6 @@ class StateWords:
                 instead, and named in `missing`.
 
         """
-        spec = column.field.fulltext
-        assert spec is not None
-        self.spec: FullText = spec
         self.column = column
         legs, missing = [], []
         for number, part in enumerate(state.parts):
@@ -136,14 +136,14 @@ class StateWords:
         return found
 
 
-def words_of(state: State, column: Column[Text], allow_partial: bool = False) -> StateWords:
+def words_of(state: State, column: Searched, allow_partial: bool = False) -> StateWords:
     """Return what a state knows of a searchable text column, worked out once."""
     key = "words", column.id, allow_partial
     found = state.routes.get(key)
     return remembered(state.routes, key, StateWords(state, column, allow_partial)) if found is None else found
 
 
-def part_words(part: Part, column: Column[Text]) -> PartWords:
+def part_words(part: Part, column: Searched) -> PartWords:
     """Return what is known of a searchable text column of a part.
 
     Raises:

@@ -2,6 +2,7 @@
 
 Near      rows whose vector is near a vector
 Match     rows whose texts have the words
+Terms     rows whose sparse vectors have the terms
 Like      rows near some rows, and not near others
 Nested    what another query finds
 """
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 from vecdb.arguments import effort_of, whole_number
 from vecdb.errors import InvalidInputError
 from vecdb.query.value import Numbers, QueryPart, filter_of, numbers, shown
+from vecdb.query.weights import Weights, weights_of
 
 if TYPE_CHECKING:
     from vecdb.filters import Expression
@@ -138,6 +140,35 @@ class Match(Arm):
 
 
 @dataclass(frozen=True, repr=False)
+class Terms(Arm):
+    """Rows whose sparse vectors have the terms, by the dot product, largest first.
+
+    Attributes:
+        field: a field of sparse vectors.
+        terms: term -> weight, as a dict or a pair (indices, values); or a text, where the field has an encoder.
+
+    """
+
+    kind: ClassVar[str] = "terms"
+    field: str
+    terms: Weights | str
+
+    def __post_init__(self) -> None:
+        """Keep a copy of the terms, checked."""
+        super().__post_init__()
+        _field_name(self.field)
+        if isinstance(self.terms, str):
+            _text("the query for " + repr(self.field), self.terms)
+        else:
+            object.__setattr__(self, "terms", weights_of(self.field, self.terms))
+
+    @property
+    def label(self) -> str:
+        """The field's name, unless the arm has its own."""
+        return self.name or self.field
+
+
+@dataclass(frozen=True, repr=False)
 class Like(Arm):
     """Rows near some rows of the collection, and not near others; those rows themselves are left out.
 
@@ -207,7 +238,7 @@ class _Boosts(dict[str, float]):
         return hash(frozenset(self.items()))
 
 
-ARMS: dict[str, type[Arm]] = {cls.kind: cls for cls in (Near, Match, Like, Nested)}
+ARMS: dict[str, type[Arm]] = {cls.kind: cls for cls in (Near, Match, Terms, Like, Nested)}
 
 
 def _field_name(name: Any) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from vecdb.arguments import whole_number
 from vecdb.errors import InvalidInputError
 from vecdb.query import value as values
-from vecdb.query.arms import ARMS, FETCH, Arm, Like, Match, Near, Nested, Strategy
+from vecdb.query.arms import ARMS, FETCH, Arm, Like, Match, Near, Nested, Strategy, Terms
 from vecdb.query.fusion import Fusion, fusion_from
 from vecdb.query.scorer import Scorer
 from vecdb.query.stages import STAGES, Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore, Stage
@@ -95,6 +95,10 @@ class Query:
     def match(self, field: str | Mapping[str, float], text: str, **options: Any) -> Self:
         """Gather rows whose texts have the words, by BM25; options are those of `Match`."""
         return self.gather(Match(field, text, **options))
+
+    def terms(self, field: str, terms: Any, **options: Any) -> Self:
+        """Gather rows whose sparse vectors have the terms, by the dot product; options are those of `Terms`."""
+        return self.gather(Terms(field, terms, **options))
 
     def like(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vecdb.errors import InvalidInputError
-from vecdb.query.arms import Match, Near
+from vecdb.query.arms import Match, Near, Terms
 from vecdb.query.fusion import fusion_from
 from vecdb.query.query import Query
 from vecdb.query.stages import GroupBy, MinScore, OrderBy, Stage
@@ -41,7 +41,9 @@ def query_of(
 
     """
     if not arms and order_by is None:
-        known = ", ".join(repr(column.name) for column in schema.columns if column.field.kind in ("vector", "text"))
+        known = ", ".join(
+            repr(column.name) for column in schema.columns if column.field.kind in ("vector", "text", "sparse")
+        )
         raise InvalidInputError(
             f"name a field and what is sought in it (there are: {known or 'none'}), or order_by; got neither"
         )
@@ -52,9 +54,12 @@ def query_of(
             gathered.append(Near(name, sought, recall, ef, probes, plan, fetch=fetch))
         elif column.field.kind == "text":
             gathered.append(Match(name, sought, fetch=fetch))
+        elif column.field.kind == "sparse":
+            gathered.append(Terms(name, sought, fetch=fetch))
         else:
             raise InvalidInputError(
-                f"field {name!r} is {column.field.kind}: vectors and texts are searched, others filtered by where",
+                f"field {name!r} is {column.field.kind}: vectors, sparse ones too, and texts are searched, others"
+                " filtered by where",
                 field=name,
             )
     stages: list[Stage] = []

@@ -5,6 +5,7 @@
 - ingest.py: any input as named columns; one_row.py: the shortcut for one record
 - columns.py, from_arrow.py, from_python.py: one column to the type of its field
 - vectors.py, vector_numbers.py: the same for vectors, with every number checked
+- sparse.py: sparse vectors in all forms
 - json_text.py, timestamps.py, places.py: one value; checks.py: what must hold across rows and columns
 - blame.py: errors that name the culprit; limits.py; arrow.py
 
@@ -20,6 +21,7 @@ from vecdb.schema.fields import (
     Int64,
     Json,
     Keyword,
+    Sparse,
     Text,
     Timestamp,
     Vector,
@@ -42,6 +44,7 @@ __all__ = [
     "Keyword",
     "Limits",
     "Schema",
+    "Sparse",
     "Text",
     "Timestamp",
     "Vector",

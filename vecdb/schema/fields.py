@@ -44,7 +44,14 @@ USUAL_METRIC = cast("Metric", None)
 LATITUDES, LONGITUDES = 90, 180
 """The largest degrees of a place, on both sides of zero."""
 
-RESERVED_KINDS = frozenset({"multivector", "sparse", "link"})
+SPARSE_DIMENSION = 1 << 32
+"""The largest number of terms that sparse vectors may be made of."""
+SPARSE_ENTRIES = 1 << 16
+"""The most entries of one sparse vector."""
+SPARSE_WEIGHT = 1e16
+"""The largest weight of an entry: no product of two such vectors leaves float32."""
+
+RESERVED_KINDS = frozenset({"multivector", "link"})
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,10 @@ class Field:
     def to_json(self) -> dict[str, Any]:
         """Return the kind and every attribute, in a form that `field_from_json` reads back."""
         return {"kind": self.kind, **{attribute.name: getattr(self, attribute.name) for attribute in fields(self)}}
+
+    def described(self) -> Field:
+        """Return what is stored: the field without anything that makes values."""
+        return self
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -376,8 +387,76 @@ class Vector(Field):
         return pa.list_(item, self.dimension)
 
 
+@dataclass(frozen=True, repr=False)
+class Sparse(Field):
+    """Weights of terms, as SPLADE and its kin make them: numbers of terms and how much each counts.
+
+    A row has up to 65,536 of 2^32 terms, or of `dimension` where that is given; the others count 0. Weights are not
+    negative, and rows are compared by the dot product. A record may have none (null).
+    `encoder` makes terms of questions in words: `vecdb.LookupSparse`. Of it only its `space` is stored.
+    """
+
+    kind: ClassVar[str] = "sparse"
+    fulltext: ClassVar[None] = None
+    """Terms are searched as they are: no analysis makes them."""
+    dimension: int | None = None
+    encoder: Encoding | None = attribute(default=None, compare=False)
+    space: Space | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a dimension out of range, and take the space from the encoder."""
+        if self.dimension is not None:
+            try:
+                dimension = operator.index(self.dimension)
+            except TypeError:
+                dimension = 0
+            if isinstance(self.dimension, bool) or not 1 <= dimension <= SPARSE_DIMENSION:
+                raise InvalidInputError(
+                    f"dimension {self.dimension!r} of a sparse vector is not a whole number from 1 to"
+                    f" {SPARSE_DIMENSION}",
+                    field="dimension",
+                    value=self.dimension,
+                )
+            object.__setattr__(self, "dimension", dimension)
+        space = Space.from_json(self.space) if isinstance(self.space, Mapping) else self.space
+        if self.encoder is not None:
+            if not isinstance(self.encoder, Encoding):
+                raise InvalidInputError(
+                    f"encoder is {self.encoder!r}, expected vecdb.LookupSparse(table, tokenizer)", field="encoder"
+                )
+            found = self.encoder.space(self.dimension or SPARSE_DIMENSION)
+            if space is not None:
+                space.check_same(found, "space", "the encoder makes those")
+            space = found
+        if space is not None and not isinstance(space, Space):
+            raise InvalidInputError(f"space {space!s} is not a space", field="space")
+        object.__setattr__(self, "space", space)
+
+    def described(self) -> Sparse:
+        """Return what is stored: the field without the encoder itself."""
+        return self if self.encoder is None else replace(self, encoder=None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that manifests hold."""
+        told: dict[str, Any] = {"kind": self.kind, "dimension": self.dimension}
+        return told if self.space is None else {**told, "space": self.space.to_json()}
+
+    def __repr__(self) -> str:
+        told = [] if self.dimension is None else [f"dimension={self.dimension}"]
+        told += [] if self.space is None else [f"space={self.space!r}"]
+        return f"Sparse({', '.join(told)})"
+
+    @cached_property
+    def arrow_type(self) -> pa.DataType:
+        """`large_list<struct<index: uint32, value: float>>`, indices ascending."""
+        import pyarrow as pa
+
+        entry = pa.struct([pa.field("index", pa.uint32(), False), pa.field("value", pa.float32(), False)])
+        return pa.large_list(entry)
+
+
 KINDS: dict[str, type[Field]] = {
-    cls.kind: cls for cls in (Id, Text, Keyword, Bool, Int64, Float64, Timestamp, Json, Geo, Vector)
+    cls.kind: cls for cls in (Id, Text, Keyword, Bool, Int64, Float64, Timestamp, Json, Geo, Vector, Sparse)
 }
 
 

@@ -16,10 +16,11 @@ import pyarrow as pa
 
 from vecdb.schema.arrow import is_list, is_string, pc, python_value
 from vecdb.schema.blame import Blame, shown
-from vecdb.schema.fields import Field, Float64, Geo, Json, Keyword, Timestamp, Vector
+from vecdb.schema.fields import Field, Float64, Geo, Json, Keyword, Sparse, Timestamp, Vector
 from vecdb.schema.from_python import json_array, timestamp_array
 from vecdb.schema.limits import Limits
 from vecdb.schema.places import places_from_arrow
+from vecdb.schema.sparse import sparse_from_arrow
 from vecdb.schema.timestamps import FIRST_MICROS, LAST_MICROS
 from vecdb.schema.vectors import missing_vectors, vector_array
 
@@ -90,8 +91,10 @@ def _converted(array: pa.Array, field: Field, blame: Blame, limits: Limits) -> p
         return nulls(len(array), field)
     if isinstance(field, Json):
         return _json(array, blame, limits)
-    if isinstance(field, Timestamp | Geo):
-        return {Timestamp: _timestamp, Geo: places_from_arrow}[type(field)](array, field, blame)
+    if isinstance(field, Timestamp | Geo | Sparse):
+        return {Timestamp: _timestamp, Geo: places_from_arrow, Sparse: sparse_from_arrow}[type(field)](
+            array, field, blame
+        )
     if isinstance(field, Keyword) and field.many:
         return _strings(array, field, blame)
     if isinstance(field, Float64):

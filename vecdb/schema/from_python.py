@@ -16,10 +16,11 @@ import numpy as np
 import pyarrow as pa
 
 from vecdb.schema.blame import Blame, shown
-from vecdb.schema.fields import Bool, Field, Float64, Geo, Id, Int64, Json, Keyword, Timestamp, Vector
+from vecdb.schema.fields import Bool, Field, Float64, Geo, Id, Int64, Json, Keyword, Sparse, Timestamp, Vector
 from vecdb.schema.json_text import json_text
 from vecdb.schema.limits import Limits
 from vecdb.schema.places import places_from_python
+from vecdb.schema.sparse import sparse_from_python
 from vecdb.schema.timestamps import timestamp_micros
 from vecdb.schema.vectors import vector_array
 
@@ -42,6 +43,8 @@ def from_python(values: list[Any], field: Field, blame: Blame, limits: Limits) -
         return timestamp_array(values, blame)
     if isinstance(field, Geo):
         return places_from_python(values, blame)
+    if isinstance(field, Sparse):
+        return sparse_from_python(values, field, blame)
     if isinstance(field, Keyword) and field.many:
         return _lists(values, field, blame)
     if isinstance(field, Bool):

@@ -143,25 +143,32 @@ def _column(name: str, value: Any) -> Any:
         return list(value)
     if isinstance(value, np.ma.MaskedArray):
         raise InvalidInputError(f"field {name!r}: a masked array is not read; give a list with None", field=name)
-    if not isinstance(value, np.ndarray):
-        try:
-            if hasattr(value, "__arrow_c_stream__"):
-                return pa.chunked_array(value)
-            if hasattr(value, "__arrow_c_array__"):
-                return pa.array(value)
-        except (pa.ArrowException, ValueError, TypeError) as error:
-            raise InvalidInputError(f"field {name!r} cannot be read as a column: {error}", field=name) from error
-        if not hasattr(value, "__array__"):
-            raise InvalidInputError(
-                f"field {name!r}: {shown(value)} is not a list or an array, but the id is: every column has one value"
-                " per row",
-                field=name,
-                value=value,
-            )
-        value = np.asarray(value)
-    if value.ndim not in (1, 2):
-        raise InvalidInputError(f"field {name!r}: an array of shape {value.shape} is not a column", field=name)
-    return value
+    if hasattr(value, "tocsr") and getattr(value, "ndim", 0) == 2:
+        from vecdb.schema.sparse import arrow_of_scipy
+
+        return arrow_of_scipy(value)
+    column = value if isinstance(value, np.ndarray) else _of_another_library(name, value)
+    if isinstance(column, np.ndarray) and column.ndim not in (1, 2):
+        raise InvalidInputError(f"field {name!r}: an array of shape {column.shape} is not a column", field=name)
+    return column
+
+
+def _of_another_library(name: str, value: Any) -> pa.Array | pa.ChunkedArray | np.ndarray:
+    try:
+        if hasattr(value, "__arrow_c_stream__"):
+            return pa.chunked_array(value)
+        if hasattr(value, "__arrow_c_array__"):
+            return pa.array(value)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise InvalidInputError(f"field {name!r} cannot be read as a column: {error}", field=name) from error
+    if not hasattr(value, "__array__"):
+        raise InvalidInputError(
+            f"field {name!r}: {shown(value)} is not a list or an array, but the id is: every column has one value"
+            " per row",
+            field=name,
+            value=value,
+        )
+    return np.asarray(value)
 
 
 def _from_records(records: Sequence[Any], schema: Schema, partial: bool) -> Chunk:

@@ -21,12 +21,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from vecdb.schema.fields import ID_BYTES, Bool, Field, Float64, Geo, Id, Int64, Json, Keyword, Timestamp, Vector
+from vecdb.errors import InvalidInputError
+from vecdb.schema.blame import Blame
+from vecdb.schema.fields import ID_BYTES, Bool, Field, Float64, Geo, Id, Int64, Json, Keyword, Sparse, Timestamp, Vector
 from vecdb.schema.from_arrow import nulls
 from vecdb.schema.json_text import json_text
 from vecdb.schema.limits import Limits
 from vecdb.schema.places import place_of
 from vecdb.schema.schema import Schema
+from vecdb.schema.sparse import sparse_from_python
 from vecdb.schema.timestamps import timestamp_micros
 
 _OFFSETS = struct.Struct("=ii").pack
@@ -98,6 +101,8 @@ def _cell(field: Field) -> Cell:
         return _strings_cell(field)
     if isinstance(field, Geo):
         return _place_cell(field)
+    if isinstance(field, Sparse):
+        return _sparse_cell(field)
     if isinstance(field, Id):
         return _id_cell if field.type == "string" else _int64_cell
     return {Int64: _int64_cell, Float64: _float64_cell, Timestamp: _timestamp_cell, Json: _json_cell}.get(
@@ -194,6 +199,18 @@ def _place_cell(field: Geo) -> Cell:
         return pa.array([{"lat": latitude, "lon": longitude}], type_), 0
 
     return place
+
+
+def _sparse_cell(field: Sparse) -> Cell:
+    blame = Blame("")
+
+    def sparse(value: Any, _: Limits) -> tuple[pa.Array, int]:
+        try:
+            return sparse_from_python([value], field, blame), 0
+        except InvalidInputError as error:
+            raise _NotPlainError from error
+
+    return sparse
 
 
 def _vector_cell(field: Vector) -> Cell:

@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from vecdb.errors import InvalidInputError, UnknownFieldError
-from vecdb.schema.fields import Field, Id, Keyword, Text, Vector, field_from_json
+from vecdb.schema.fields import Field, Id, Keyword, Sparse, Text, Vector, field_from_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -162,6 +162,11 @@ class Schema:
         return tuple(column for column in texts if column.field.fulltext is not None)
 
     @cached_property
+    def sparse(self) -> tuple[Column[Sparse], ...]:
+        """The columns of sparse vectors, in order."""
+        return tuple(cast("Column[Sparse]", column) for column in self.columns if isinstance(column.field, Sparse))
+
+    @cached_property
     def scalars(self) -> tuple[Column, ...]:
         """The columns that are neither the id nor a vector, in order."""
         return tuple(column for column in self.columns if not isinstance(column.field, Id | Vector))
@@ -170,6 +175,11 @@ class Schema:
     def encoded(self) -> tuple[tuple[Column[Vector], Column], ...]:
         """Each vector column that is made of texts, with the column of its texts."""
         return tuple((column, self[column.field.source]) for column in self.vectors if column.field.source is not None)
+
+    @cached_property
+    def shown(self) -> tuple[Column, ...]:
+        """The columns that hits have where nobody names any: all but the id, vectors and sparse vectors."""
+        return tuple(column for column in self.scalars if not isinstance(column.field, Sparse))
 
     @property
     def fields(self) -> dict[str, Field]:
@@ -278,8 +288,12 @@ class Schema:
 
         """
         held = self[name].field
-        if isinstance(held, Vector) and held.space is not None:
+        if isinstance(held, Vector | Sparse) and held.space is not None:
             held.space.check_same(space, name, "the encoder makes those")
+        if isinstance(held, Sparse):
+            if source is not None:
+                raise InvalidInputError(f"{name!r} is sparse: no table makes its rows of {source!r}", field=name)
+            return self._with_field(self[name], replace(held, space=space))
         return self._with_vector(name, "an encoder", space=space, source=source)
 
     def _with_vector(self, name: str, what: str, **changes: Any) -> Schema:
@@ -294,10 +308,7 @@ class Schema:
 
     def described(self) -> Schema:
         """Return what is stored: the same schema without the encoders of its vectors."""
-        return self._of(
-            tuple(replace(c, field=c.field.described()) if isinstance(c.field, Vector) else c for c in self.columns),
-            self.next_id,
-        )
+        return self._of(tuple(replace(column, field=column.field.described()) for column in self.columns), self.next_id)
 
     def _check_new_name(self, name: str) -> None:
         _check_name(name)

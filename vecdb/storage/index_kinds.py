@@ -1,4 +1,4 @@
-"""Which index a column of a segment should have, and making it: vectors and texts behind one face.
+"""Which index a column of a segment should have, and making it: vectors, texts and sparse vectors behind one face.
 
 What an index is on disk is the same for all kinds: named arrays in one file, see index_file.py. What reads words is
 loaded when a collection has a searchable text, not before: it takes a fifth of a second.
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from vecdb.schema.fields import Text, Vector
+from vecdb.schema.fields import Sparse, Text, Vector
 from vecdb.schema.indexes import FLAT
 from vecdb.schema.schema import Column, Schema
 from vecdb.storage.segment import Segment
 from vecdb_index import factory
-from vecdb_index.factory import TEXT, Wanted
+from vecdb_index.factory import SPARSE, TEXT, Wanted
 
 if TYPE_CHECKING:
     from vecdb_index.factory import Stored
@@ -25,17 +25,19 @@ Parts = Sequence[tuple["Stored | None", np.ndarray]]
 """What a segment was merged from: the index of each part, or None, and its rows that came along, ascending."""
 
 MEMORY = "memory"
-"""How rows are searched by words whose segment has no index file, or that are in no segment."""
+"""How rows are searched by words or terms whose segment has no index file, or that are in no segment."""
 
 
 def columns(schema: Schema) -> tuple[Column, ...]:
     """Return the columns that may have an index."""
-    return (*schema.vectors, *schema.texts)
+    return (*schema.vectors, *schema.texts, *schema.sparse)
 
 
 def kind_of(column: Column) -> str:
     """Return what the user asked for."""
-    return column.field.spec.kind if isinstance(column.field, Vector) else TEXT
+    if isinstance(column.field, Vector):
+        return column.field.spec.kind
+    return SPARSE if isinstance(column.field, Sparse) else TEXT
 
 
 def without_index(column: Column) -> str:
@@ -49,10 +51,14 @@ def wanted(column: Column, rows: int) -> Wanted | None:
     if isinstance(field, Vector):
         bits = field.dtype == "binary"  # the scan of which is as fast as an index of them would be
         return None if bits else factory.wanted(field.spec.to_json(), rows, field.dimension)
+    small = rows < factory.LEAST_ROWS  # they are read in no time, and each index makes a version
+    if isinstance(field, Sparse):
+        from vecdb.storage import sparse_index
+
+        return None if small else sparse_index.wanted()
     assert isinstance(field, Text)
     from vecdb.storage import text_index
 
-    small = rows < factory.LEAST_ROWS  # they are read in no time, and each index makes a version
     return None if small or field.fulltext is None else text_index.wanted(field.fulltext)
 
 
@@ -62,6 +68,10 @@ def known(segment: Segment, column: Column) -> "Stored | None":
         return None
     if isinstance(column.field, Vector):
         return segment.index_of(column.id)
+    if isinstance(column.field, Sparse):
+        from vecdb.storage import sparse_index
+
+        return sparse_index.ready(segment, column)
     from vecdb.storage import text_index
 
     return text_index.ready(segment, column)
@@ -84,6 +94,11 @@ def made(
 
         own = parts or [(known(segment, column), np.arange(segment.rows))]
         return text_index.built(segment, column, what, progress, cast("Any", own))
+    if what.kind == SPARSE:
+        from vecdb.storage import sparse_index
+
+        own = parts or [(known(segment, column), np.arange(segment.rows))]
+        return sparse_index.built(segment, column, progress, cast("Any", own))
     held = segment.vectors(column)
     assert held is not None, "only segments that have the column are indexed"
     assert column.field.metric != "hamming", "binary vectors are scanned"

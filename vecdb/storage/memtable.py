@@ -19,8 +19,8 @@ from vecdb.storage.keys import Id
 from vecdb.storage.segment_writer import SegmentWriter, has_norms, row_norms, split_vectors
 
 if TYPE_CHECKING:
-    from vecdb.schema.fields import Text
-    from vecdb.storage.text_index import MemtableWords, Piece
+    from vecdb.schema.fields import Sparse, Text
+    from vecdb.storage.memtable_index import MemtableIndex, Piece
     from vecdb_index.inverted.index import Inverted
 
 ALIVE = np.iinfo(np.int64).max
@@ -66,8 +66,8 @@ class Memtable:
         self._vectors = {column.id: _Vectors(column) for column in schema.vectors}
         self._chunks: list[pa.RecordBatch] = []
         self._lock = threading.Lock()
-        self.words: dict[Any, MemtableWords] = {}
-        """What is known of the words of each text column that was searched, see text_index.py."""
+        self.words: dict[Any, MemtableIndex] = {}
+        """What is known of the terms of each column that was searched by them, see memtable_index.py."""
 
     def append(self, rows: Rows, lsn: int) -> None:
         """Add rows; the caller has killed older rows of the same ids."""
@@ -160,15 +160,22 @@ class Memtable:
             start += chunk.num_rows
         return found
 
-    def words_of(self, column: "Column[Text]", rows: int) -> "list[Piece]":
-        """Return indexes of the words of the first rows of a text column."""
-        from vecdb.storage.text_index import MemtableWords
-
+    def words_of(self, column: "Column[Text] | Column[Sparse]", rows: int) -> "list[Piece]":
+        """Return indexes of the words of the first rows of a text column, or of terms of sparse vectors."""
         key = column.id, column.field.fulltext
         words = self.words.get(key)
         if words is None:
-            words = self.words.setdefault(key, MemtableWords(self, column))
+            words = self.words.setdefault(key, self._index(column))
         return words.of(rows)
+
+    def _index(self, column: "Column[Any]") -> "MemtableIndex":
+        if column.field.kind == "sparse":
+            from vecdb.storage.sparse_index import MemtableSparse
+
+            return MemtableSparse(self, column)
+        from vecdb.storage.text_index import MemtableWords
+
+        return MemtableWords(self, column)
 
     def value(self, name: str, row: int) -> Any:
         """Return one value of a column that is not a vector."""
@@ -291,8 +298,8 @@ class MemtableView:
         """Nor anything wrong with it."""
         return
 
-    def words_of(self, column: "Column[Text]") -> "tuple[list[Piece], bool]":
-        """Return indexes of the words of a text column, in memory."""
+    def words_of(self, column: "Column[Text] | Column[Sparse]") -> "tuple[list[Piece], bool]":
+        """Return indexes of the words of a text column, or of terms of sparse vectors, in memory."""
         if column.storage_name not in self.memtable.narrow_names:
             return [], False
         return self.memtable.words_of(column, self.rows), False

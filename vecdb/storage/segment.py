@@ -37,6 +37,7 @@ from vecdb.storage.segment_writer import (
     has_norms,
     norm_file,
     packed_file,
+    sparse_file,
     vector_file,
 )
 
@@ -82,7 +83,9 @@ class Segment:
         self.scalars: Any = None
         """Indexes of scalar columns, in memory, kept by the planner: true for ever, too."""
         self.words: dict[Any, Inverted] = {}
-        """Indexes of texts that have no file yet, see text_index.py."""
+        """Indexes of texts and sparse vectors that have no file yet, see text_index.py and sparse_index.py."""
+        self.sparse: dict[int, Any] = {}
+        """Columns of sparse vectors as arrays, see sparse_index.py."""
         self.reading_words = threading.Lock()
         for file in entry.files:
             self._buffers[file.name] = self._map(directory, file)
@@ -245,6 +248,9 @@ class Segment:
 
     def _file_of(self, column: Column) -> str | None:
         name = column.storage_name
+        if column.field.kind == "sparse":
+            own = sparse_file(column.id)
+            return own if own in self._entries else None
         for file in (DATA, TEXT):
             if file in self._entries and name in self._batch(file).schema.names:
                 return file

@@ -5,6 +5,7 @@
     data.arrow        columns of fixed width
     text.arrow        keywords: strings and lists of them, which filters read whole
     text-<id>.arrow   one column of texts or JSON, packed
+    sparse-<id>.arrow one column of sparse vectors: their entries, row after row
     vec-<id>.arrow    one vector column: values and which rows have one
     norm-<id>.arrow   derived: the Euclidean norm of each row of a vector column, unless it is one of bits
     del-<lsn>-<nonce>.roar   deleted rows, one file per version that changed them
@@ -33,6 +34,7 @@ KEYS = "keys.arrow"
 DATA = "data.arrow"
 TEXT = "text.arrow"
 PACKED_FILES = "text-"
+SPARSE_FILES = "sparse-"
 PACKED = "text", "json"
 """Kinds of fields whose columns are packed."""
 
@@ -50,6 +52,11 @@ def norm_file(field_id: int) -> str:
 def packed_file(field_id: int) -> str:
     """Return the name of a packed column's file."""
     return f"{PACKED_FILES}{field_id}.arrow"
+
+
+def sparse_file(field_id: int) -> str:
+    """Return the name of the file of a column of sparse vectors."""
+    return f"{SPARSE_FILES}{field_id}.arrow"
 
 
 def is_wide(data_type: pa.DataType) -> bool:
@@ -154,7 +161,8 @@ class SegmentWriter:
         index, replaced = keys.build(ids.column(0))
         self._write(IDS, ids)
         self._write(KEYS, index)
-        scalars = [column.storage_name for column in self._schema.scalars if column.field.kind not in PACKED]
+        own = (*PACKED, "sparse")
+        scalars = [column.storage_name for column in self._schema.scalars if column.field.kind not in own]
         for name, wide in ((DATA, False), (TEXT, True)):
             chosen = [column for column in scalars if is_wide(whole.schema.field(column).type) is wide]
             if chosen:
@@ -162,6 +170,8 @@ class SegmentWriter:
         for column in self._schema.scalars:
             if column.field.kind in PACKED:
                 self._write_packed(packed_file(column.id), column.storage_name, whole.column(column.storage_name))
+        for column in self._schema.sparse:
+            self._write(sparse_file(column.id), whole.select([column.storage_name]))
         for field_id, norms in self._norms.items():
             self._write(norm_file(field_id), pa.record_batch([pa.array(np.concatenate(norms))], names=["norm"]))
         files = tuple(file_entry(self._directory, self._folder, name) for name in self._directory.list(self._folder))

@@ -8,7 +8,7 @@ unlinked, and the writer keeps folders that a live state of its own process uses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
@@ -21,8 +21,8 @@ from vecdb.storage.memtable import MemtableView
 from vecdb.storage.segment import Segment, Vectors
 
 if TYPE_CHECKING:
-    from vecdb.schema.fields import Text
-    from vecdb.storage.text_index import Piece
+    from vecdb.schema.fields import Sparse, Text
+    from vecdb.storage.memtable_index import Piece
     from vecdb_index.factory import Index
 
 
@@ -80,8 +80,8 @@ class Part(Protocol):
         """Return why the index of a column cannot be used, where it turned out to be damaged."""
         ...
 
-    def words_of(self, column: "Column[Text]") -> "tuple[list[Piece], bool]":
-        """Return indexes of the words of all rows, and perhaps of more behind; and whether they come from a file."""
+    def words_of(self, column: "Column[Text] | Column[Sparse]") -> "tuple[list[Piece], bool]":
+        """Return indexes of the words, or terms, of all rows, and perhaps of more behind; and whether from a file."""
         ...
 
 
@@ -146,13 +146,19 @@ class SegmentView:
         """Return why the index of a column cannot be used, where it turned out to be damaged."""
         return self.segment.index_problem(column.id)
 
-    def words_of(self, column: "Column[Text]") -> "tuple[list[Piece], bool]":
-        """Return an index of the words of a text column, and whether it comes from a file."""
-        from vecdb.storage.text_index import Piece, of_segment
-
+    def words_of(self, column: "Column[Text] | Column[Sparse]") -> "tuple[list[Piece], bool]":
+        """Return an index of a text column's words, or of terms, and whether it comes from a file."""
         if not self.segment.has(column):
             return [], False
-        index, stored = of_segment(self.segment, column)
+        if column.field.kind == "sparse":
+            from vecdb.storage import sparse_index
+
+            piece, stored = sparse_index.of_segment(self.segment, cast("Column[Sparse]", column))
+            return [piece], stored
+        from vecdb.storage.memtable_index import Piece
+        from vecdb.storage.text_index import of_segment
+
+        index, stored = of_segment(self.segment, cast("Column[Text]", column))
         return [Piece(0, index)], stored
 
     def column(self, column: Column) -> pa.Array:

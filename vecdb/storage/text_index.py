@@ -5,16 +5,17 @@ it is first searched; rows of a memtable are read when they are first searched, 
 """
 
 import json
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from vecdb.schema.fields import Text
 from vecdb.schema.fulltext import FullText
 from vecdb.schema.schema import Column
+from vecdb.storage.memtable_index import MemtableIndex
 from vecdb_index.factory import TEXT, Wanted
 from vecdb_index.inverted.analysis import Analyzer, TokenReader
 from vecdb_index.inverted.build import build, from_tokens
@@ -29,15 +30,6 @@ Progress = Callable[[int, int], None]
 
 READ = 4096
 """Texts of a segment that are taken from its file at once."""
-FREEZE = 64
-"""Rows of a memtable that make an index of their own; the newest ones, fewer, are put together again each time."""
-
-
-class Piece(NamedTuple):
-    """The words of some rows of a part, those from `first` on."""
-
-    first: int
-    inverted: Inverted
 
 
 @lru_cache(64)
@@ -141,58 +133,20 @@ def _texts(
         yield from segment.take(column, np.arange(start, min(start + READ, stop))).to_pylist()
 
 
-class MemtableWords:
-    """The words of one column of a memtable: indexes of rows that were searched, and the newest rows' terms.
-
-    Indexes are merged like a binary counter, so that there are few of them and each row is copied a logarithmic number
-    of times.
-    """
+class MemtableWords(MemtableIndex):
+    """The words of one column of a memtable."""
 
     def __init__(self, memtable: "Memtable", column: Column[Text]) -> None:
+        super().__init__(memtable, column)
         spec = column.field.fulltext
         assert spec is not None
-        self._memtable = memtable
-        self._name = column.storage_name
         self._positions, self._origin = spec.positions, origin_of(spec)
         self._reader = TokenReader(analyzer_of(spec), remember=True)
-        self._frozen: list[Piece] = []
-        self._newest: Piece | None = None
-        self._read = 0
-        self._lock = threading.Lock()
 
-    def of(self, rows: int) -> list[Piece]:
-        """Return indexes of the first rows; the last of them may have rows behind these."""
-        with self._lock:
-            if rows > self._read:
-                self._read_to(rows)
-            pieces = self._frozen if self._newest is None else [*self._frozen, self._newest]
-            return [piece for piece in pieces if piece.first < rows]
+    def _add(self, values: pa.Array) -> None:
+        for text in values.to_pylist():
+            self._reader.add(text)
 
-    def _read_to(self, rows: int) -> None:
-        for texts in self._memtable.slices(self._name, self._read, rows):
-            for text in texts.to_pylist():
-                self._reader.add(text)
-        self._read = rows
-        first = self._frozen[-1].first + len(self._frozen[-1].inverted) if self._frozen else 0
-        full = rows - first >= FREEZE
+    def _made(self, full: bool) -> Inverted:
         tokens = self._reader.take() if full else self._reader.read()
-        piece = Piece(first, from_tokens(tokens, positions=self._positions, origin=self._origin))
-        self._newest = None if full else piece
-        if full:
-            self._freeze(piece)
-
-    def _freeze(self, piece: Piece) -> None:
-        group, frozen = [piece], self._frozen[:]
-        while frozen and len(frozen[-1].inverted) <= 2 * sum(len(one.inverted) for one in group):
-            group.insert(0, frozen.pop())
-        if len(group) > 1:
-            piece = Piece(group[0].first, merged([(one.inverted, np.arange(len(one.inverted))) for one in group]))
-        self._frozen = [*frozen, piece]
-
-    def index(self, rows: np.ndarray) -> Inverted | None:
-        """Return one index of some rows, ascending, for a segment that is made of them; None where few were read."""
-        if len(rows) == 0 or self._read * 2 < len(rows):
-            return None
-        pieces = self.of(int(rows[-1]) + 1)
-        kept = [rows[(rows >= first) & (rows < first + len(index))] - first for first, index in pieces]
-        return merged([(piece.inverted, some) for piece, some in zip(pieces, kept, strict=True)])
+        return from_tokens(tokens, positions=self._positions, origin=self._origin)

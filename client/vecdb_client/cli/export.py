@@ -187,10 +187,16 @@ def _write_json_lines(sink: Any, batches: "Iterator[pa.RecordBatch]", json_field
 
 
 def _values(column: "pa.Array") -> list[Any]:
-    """Return the values of a column; vectors as rows of a NumPy matrix, which JSON writes fast and exactly."""
+    """Return the values of a column; vectors as rows of a NumPy matrix, which JSON writes fast and exactly.
+
+    Sparse vectors become dicts.
+    """
     import numpy as np
     import pyarrow as pa
 
+    if isinstance(column, pa.LargeListArray):  # sparse vectors; lists of keywords are not large ones
+        rows = column.to_pylist()
+        return [None if row is None else {entry["index"]: entry["value"] for entry in row} for row in rows]
     if not isinstance(column, pa.FixedSizeListArray):
         return column.to_pylist()
     size = column.type.list_size

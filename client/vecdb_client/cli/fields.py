@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TYPES = (
     "id, id(int64), text, text(search[,language=german][,stop_words=false][,positions=false][,k1=N][,b=N]), "
-    "keyword, keyword(many), bool, int64, float64, timestamp, json, geo, "
+    "keyword, keyword(many), bool, int64, float64, timestamp, json, geo, sparse, sparse(DIMENSION), "
     "vector(DIMENSION[,float32|float16|int8][,cosine|dot|l2][,auto|flat|hnsw|ivf|funnel|binary|hnsw(m=N,...)|"
     "ivf(codes=4bit,...)|funnel(dimensions=N,...)]), bits(NUMBER[,auto|flat])"
 )
@@ -81,6 +81,8 @@ def parse_field(specification: str) -> tuple[str, Any]:
         return name, schema.Id(cast(Literal["string", "int64"], arguments[0] if arguments else "string"))
     if kind == "vector":
         return name, _vector(specification, arguments)
+    if kind == "sparse" and (not arguments or (len(arguments) == 1 and arguments[0].isdecimal())):
+        return name, schema.Sparse(int(arguments[0]) if arguments else None)
     if kind == "bits":
         return name, _vector(specification, [*arguments[:1], *BITS, *arguments[1:]])
     raise CommandError(f"--field {specification!r} has no known type", hint=f"types are {TYPES}")
@@ -242,6 +244,8 @@ def describe_field(field: Any) -> str:
         dtype = "" if field.dtype == "float32" else f",{field.dtype}"
         index = "" if field.spec.kind == "auto" else f",{describe_index(field.spec)}"
         return f"vector({field.dimension}{dtype},{field.metric}{index})"
+    if field.kind == "sparse" and field.dimension is not None:
+        return f"sparse({field.dimension})"
     return field.kind
 
 

@@ -97,8 +97,10 @@ def _named(target: "Collection", field: str | None, wanted: str | None) -> str |
     from vecdb_client.cli.session import vector_field
 
     if field is None:
-        return None if wanted is None and (target.schema.vectors or target.schema.texts) else vector_field(target, None)
-    return field if target.schema[field].field.kind == "text" else vector_field(target, field)
+        some = target.schema.vectors or target.schema.texts or target.schema.sparse
+        return None if wanted is None and some else vector_field(target, None)
+    known = ("text",) if wanted is not None else ("text", "sparse")
+    return field if target.schema[field].field.kind in known else vector_field(target, field)
 
 
 def described(collection: "Collection") -> list[dict[str, Any]]:
@@ -108,6 +110,7 @@ def described(collection: "Collection") -> list[dict[str, Any]]:
     told = collection.stats()["indexes"]
     kinds = {column.name: describe_index(column.field.spec) for column in collection.schema.vectors}
     kinds |= {column.name: describe_search(column.field.fulltext) for column in collection.schema.texts}
+    kinds |= {column.name: told[column.name]["index"] for column in collection.schema.sparse}
     return [{"field": name, **told[name], "index": kind} for name, kind in kinds.items()]
 
 

@@ -116,10 +116,12 @@ class BytesOut:
 
 
 def json_bytes(value: Any) -> bytes:
-    """Serialise one value; times are ISO 8601 in UTC."""
+    """Serialise one value; times are ISO 8601 in UTC, the terms of sparse vectors texts."""
     import orjson
 
-    return orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z)
+    option = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+
+    return orjson.dumps(value, default=_plain, option=option)
 
 
 def _plain(value: Any) -> Any:

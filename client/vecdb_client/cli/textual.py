@@ -14,6 +14,7 @@ from vecdb.errors import InvalidInputError
 from vecdb_client.cli.badrows import first_bad
 
 _PLACE = 'a place such as "52.5, 13.4" (latitude first), {"lat":52.5,"lon":13.4} or a GeoJSON point'
+_TERMS = 'a JSON object of terms and weights such as {"12":0.5,"907":1.25}'
 _PLAIN = {"text", "json", "timestamp"}
 
 
@@ -49,6 +50,8 @@ def from_text(values: pa.Array, name: str, field: Any) -> pa.Array:
         return _lists(text, name, pa.list_(pa.string()), 'a JSON array of strings such as ["a","b"]')
     if field.kind == "geo":
         return _located(_parsed_places, text, name, _PLACE)
+    if field.kind == "sparse":
+        return _located(lambda part: _parsed_terms(part, field), text, name, _TERMS)
     if field.kind == "vector":
         item = pa.int64() if field.dtype in ("int8", "binary") else pa.float64()
         return _lists(text, name, pa.list_(item), "a JSON array of numbers such as [0.5,1]")
@@ -97,6 +100,14 @@ def _parsed_lists(values: pa.Array, kind: pa.DataType) -> pa.Array:
     if any(entry is None or isinstance(entry, bool) for item in parsed if item is not None for entry in item):
         raise pa.ArrowInvalid("not a list of values")
     return pa.array(parsed, kind)
+
+
+def _parsed_terms(values: pa.Array, field: Any) -> pa.Array:
+    from vecdb.schema.blame import Blame
+    from vecdb.schema.sparse import sparse_from_python
+
+    bare = [None if text is None or not text.strip() else orjson.loads(text) for text in values.to_pylist()]
+    return sparse_from_python(bare, field, Blame(""))
 
 
 def _parsed_places(values: pa.Array) -> pa.Array:

@@ -17,8 +17,8 @@ Part = tuple[Inverted, NDArray[np.integer]]
 def merged(parts: Sequence[Part]) -> Inverted:
     """Return the index of the kept rows of several, one part's rows behind the other's.
 
-    Weights of parts that have different scales are rounded once more, to multiples of the largest scale; only then is
-    the result not that of a new index.
+    Weights of parts that have different scales are rounded up once more, to multiples of the largest scale; only then
+    is the result not that of a new index.
 
     Raises:
         ValueError: there is no part, or they are of different kinds, origins, or only some have positions.
@@ -88,4 +88,4 @@ def _with_postings(words: Packed, postings: NDArray[np.int64]) -> tuple[Packed, 
 
 
 def _rescaled(values: NDArray[np.uint8], ratio: float) -> NDArray[np.uint8]:
-    return np.maximum(np.rint(values * ratio), 1).astype(np.uint8)
+    return np.maximum(np.ceil(values * ratio), 1).astype(np.uint8)

@@ -19,7 +19,7 @@ from vecdb_index.inverted.matching import matches, phrase
 from vecdb_index.inverted.merge import merged
 from vecdb_index.inverted.query import Query, bm25, sparse
 from vecdb_index.inverted.search import scores, search, search_batch
-from vecdb_index.inverted.sparse import SparseRows, nearest, products
+from vecdb_index.inverted.sparse import SparseRows, nearest, products, scanned
 
 rng = np.random.default_rng(11)
 WORDS = [f"w{i}" for i in range(300)]
@@ -326,11 +326,40 @@ def test_sparse_vectors_are_ranked_by_products_with_their_quantised_weights() ->
     found = search(index, query, 10)
 
     assert problems(index) == []
-    quantised = np.where(dense > 0, np.maximum(np.rint(dense.astype(np.float64) / index.scale), 1) * index.scale, 0)
+    quantised = np.where(dense > 0, np.ceil(dense.astype(np.float64) / index.scale) * index.scale, 0)
     assert_ranks(found, quantised[:, asked] @ weights, 10)
     assert same(found, search(index, query, 10, exact=True))
-    near = np.abs(scores(index, query, np.arange(4000, dtype=np.uint32)) - dense[:, asked] @ weights)
-    assert near.max() <= index.scale * weights.sum()
+    above = scores(index, query, np.arange(4000, dtype=np.uint32)) - dense[:, asked].astype(np.float64) @ weights
+    assert above.max() <= index.scale * weights.sum()
+    assert above.min() > -1e-5 * weights.sum(), "a score by the index is below the exact one"
+
+
+@pytest.mark.parametrize("k", [5, 10, 300])
+def test_a_sparse_search_misses_no_row_that_a_look_at_every_row_finds(k: int) -> None:
+    # Most weights are near the middle of two steps, and all rows nearly as good as the best.
+    dense = (sparse_rows(4000) > 0) * (1 + rng.random((4000, 500)) / 50).astype(np.float32)
+    dense[0, 0] = 255
+    index, vectors = sparse_index(dense), sparse_vectors(dense)
+    query = sparse(rng.choice(500, 30, replace=False), rng.exponential(1, 30))
+
+    found = nearest(index, vectors, query, k)
+
+    every = scanned(vectors, query, np.arange(4000), k)
+    assert found.rows.tolist() == every.rows.tolist()
+    assert found.scores.tobytes() == every.scores.tobytes()
+    by_index = search(index, query, k)
+    if k > 100:
+        assert set(by_index.rows.tolist()) != set(every.rows.tolist()), "the weights of the index alone would do"
+
+
+def test_a_row_without_any_of_the_terms_is_not_found() -> None:
+    dense = np.zeros((70, 9), np.float32)
+    dense[3, 2], dense[5, 2], dense[:, 8] = 1e-30, 1, 1
+    vectors, query = sparse_vectors(dense), sparse([2, 7], np.array([1e-30, 1.0]))
+
+    for found in (nearest(sparse_index(dense), vectors, query, 10), scanned(vectors, query, np.arange(70), 10)):
+        assert found.rows.tolist() == [5, 3]
+        assert found.scores.tolist() == [np.float32(1e-30), 0]
 
 
 def test_candidates_of_a_sparse_search_get_exact_scores() -> None:
@@ -358,7 +387,8 @@ def test_merged_sparse_vectors_take_the_larger_scale() -> None:
     assert again.scale == parts[1][0].scale
     values = {(again.term(t), row): v for t in range(again.terms) for row, v in zip(*again.postings(t), strict=True)}
     for (dimension, row), value in values.items():
-        assert abs(value * again.scale - dense[row, int.from_bytes(dimension, "big")]) <= 1.01 * again.scale
+        above = value * again.scale - dense[row, int.from_bytes(dimension, "big")]
+        assert -1e-6 < above < again.scale + parts[0][0].scale
     assert len(values) == np.count_nonzero(dense)
 
 

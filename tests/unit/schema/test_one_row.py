@@ -18,6 +18,7 @@ from vecdb.schema import (
     Keyword,
     Limits,
     Schema,
+    Sparse,
     Text,
     Timestamp,
     Vector,
@@ -39,6 +40,7 @@ SCHEMA = Schema(
     half=Vector(3, "float16", "dot"),
     code=Vector(3, "int8", "l2"),
     bits=Vector(24, "binary"),
+    terms=Sparse(),
 )
 RECORD: dict[str, Any] = {
     "id": "a",
@@ -54,6 +56,7 @@ RECORD: dict[str, Any] = {
     "half": np.array([0, 0, 0], np.float16),
     "code": np.array([0, -128, 127], np.int8),
     "bits": bytes([0, 128, 255]),
+    "terms": {7: 0.5, 3: 1.25, 4: 0.0},
 }
 
 

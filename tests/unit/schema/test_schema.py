@@ -231,7 +231,7 @@ ID = {"id": 0, "name": "id", "field": {"kind": "id", "type": "string"}}
         {"columns": [ID, {"id": -1, "name": "a", "field": {"kind": "text"}}], "next_id": 2},
         {"columns": [ID, {"id": 1, "name": "../a", "field": {"kind": "text"}}], "next_id": 2},
         {"columns": [ID, {"id": 1, "name": None, "field": {"kind": "text"}}], "next_id": 2},
-        {"columns": [ID, {"id": 1, "name": "a", "field": {"kind": "sparse"}}], "next_id": 2},
+        {"columns": [ID, {"id": 1, "name": "a", "field": {"kind": "link"}}], "next_id": 2},
         {"columns": [ID, {"id": 1, "name": "a", "field": "text"}], "next_id": 2},
         [],
     ],
