@@ -206,7 +206,7 @@ def of_one_part(
     missing: tuple[str, ...],
     plans: tuple[PartPlan, ...],
     reads: int,
-    work: tuple[Work, ...],
+    work: tuple[Work, ...] = (),
 ) -> Found:
     """Return the k best rows of the only part, sorted already, equal scores by id."""
     listed = scores.tolist()
