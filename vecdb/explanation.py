@@ -79,6 +79,23 @@ def _part(part: Mapping[str, Any]) -> str:
     name = "in memory" if part["part"] is None else f"segment {part['part'][:8]}"
     width = f" {part['ef']}" if part["ef"] else ""
     told = f"{name}: {part['rows']:,} rows, {part['matching']:,} may be found: {part['plan']}{width}"
+    if part.get("done", part["plan"]) != part["plan"]:
+        told += f", given up for {part['done']}"
     cost = f", about {part['cost']:,.0f} codes" if part.get("cost") else ""
     why = part.get("problem") or part.get("reason")
-    return told + cost + (f" ({why})" if why else "")
+    return told + cost + (f" ({why})" if why else "") + _work(part)
+
+
+def _work(part: Mapping[str, Any]) -> str:
+    """Return what the search of a part took, where that is known: codes against those expected, rows, bytes."""
+    if "bytes" not in part:
+        return ""
+    expected = f" of {part['codes']:,} expected" if part["codes"] else ""
+    codes = f"{part['compared']:,} codes{expected}, " if part["compared"] else ""
+    return f": read {codes}{part['scored']:,} vectors, {_size(part['bytes'])}"
+
+
+def _size(count: int) -> str:
+    if count < 10_000:
+        return f"{count:,} bytes"
+    return f"{count / 1e3:,.0f} kB" if count < 10_000_000 else f"{count / 1e6:,.0f} MB"

@@ -69,7 +69,7 @@ class FoundRows:
     def explain(self) -> dict[str, Any]:
         """Return how the rows were found."""
         found = self._found
-        return {"parts": [plan._asdict() for plan in found.plans], "codes_compared": found.reads}
+        return {"parts": found.told(), "codes_compared": found.reads}
 
     def highlights(self, length: int) -> list[dict[str, Highlight]]:
         """Return what of the texts has the words."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 from numpy.typing import NDArray
 
+from vecdb_index.dense.plan import USUAL, Costs
 from vecdb_index.types import Matrix, Metric, Scores
 
 if TYPE_CHECKING:
@@ -54,8 +55,17 @@ class Searcher(Protocol):
         """Return the width of a search for k rows, where one for ten has this one."""
         ...
 
+    @property
+    def code_bytes(self) -> int:
+        """The bytes of one row's code."""
+        ...
+
+    def considered(self, allowed: int | None, k: int, width: int) -> tuple[Plan, ...]:
+        """Return the ways to search among so many allowed rows, None: all; the cheapest first."""
+        ...
+
     def plan(self, allowed: int | None, k: int, width: int, kind: Kind | None = None) -> Plan:
-        """Choose how to search among so many allowed rows, None: all; `kind` insists on one way."""
+        """Choose the cheapest of them; `kind` insists on one way."""
         ...
 
     def answers(
@@ -217,8 +227,8 @@ def problems(index: Stored) -> list[str]:
     return signs.problems(index) if isinstance(index, signs.Signs) else of_lists(index)
 
 
-def searcher(index: Index, matrix: Matrix, metric: Metric, norms: Scores | None) -> Searcher:
-    """Return an index ready to be asked; for the rows that it was made of."""
+def searcher(index: Index, matrix: Matrix, metric: Metric, norms: Scores | None, costs: Costs = USUAL) -> Searcher:
+    """Return an index ready to be asked; for the rows that it was made of. `costs` is what plans are weighed with."""
     from vecdb_index.dense.hnsw.graph import Graph
     from vecdb_index.dense.hnsw.search import Searcher as GraphSearcher
     from vecdb_index.dense.ivf.index import Ivf
@@ -226,7 +236,7 @@ def searcher(index: Index, matrix: Matrix, metric: Metric, norms: Scores | None)
     from vecdb_index.dense.shortlist import ShortlistSearcher
 
     if isinstance(index, Graph):
-        return GraphSearcher(index, matrix, metric, norms)
+        return GraphSearcher(index, matrix, metric, norms, costs)
     if isinstance(index, Ivf):
         return IvfSearcher(index, matrix, metric, norms)
     return ShortlistSearcher(index, matrix, metric, norms)

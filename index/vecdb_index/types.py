@@ -49,6 +49,7 @@ class Answers(NamedTuple):
         scores: (q, r) float32.
         met: (q,) int32, how many candidates there were; the first min(met, r) of a line are meant.
         reads: (q,) int32, how many codes were compared with the query.
+        scored: (q,) int32, how many rows were scored exactly after that.
 
     """
 
@@ -56,30 +57,33 @@ class Answers(NamedTuple):
     scores: Scores
     met: NDArray[np.int32]
     reads: NDArray[np.int32]
+    scored: NDArray[np.int32]
 
     @classmethod
     def empty(cls, queries: int, room: int) -> "Answers":
         """Return answers to be filled."""
         shape = queries, room
-        told = np.empty((2, queries), np.int32)
-        return cls(np.empty(shape, np.uint32), np.empty(shape, np.float32), told[0], told[1])
+        told = np.empty((3, queries), np.int32)
+        return cls(np.empty(shape, np.uint32), np.empty(shape, np.float32), told[0], told[1], told[2])
 
     @classmethod
     def of(cls, found: Sequence[TopK]) -> "Answers":
         """Return what an exact scan found, or an index that counts no codes."""
         out = cls.empty(len(found), max((len(one.rows) for one in found), default=0))
-        out.reads[:] = 0
+        out.reads[:] = out.scored[:] = 0
         for at, one in enumerate(found):
             out.rows[at, : len(one.rows)], out.scores[at, : len(one.rows)] = one.rows, one.scores
             out.met[at] = len(one.rows)
         return out
 
     def put(self, at: NDArray[Any], others: "Answers") -> None:
-        """Replace some lines by those of others; the codes that were read are added up."""
+        """Replace some lines by those of others; the codes that were read and the rows that were scored add up."""
         width = min(self.rows.shape[1], others.rows.shape[1])
         self.rows[at, :width], self.scores[at, :width] = others.rows[:, :width], others.scores[:, :width]
-        self.met[at] = np.minimum(others.met, width)
+        # Where the others have shorter lines, what they met is no more than what stands in them.
+        self.met[at] = others.met
         self.reads[at] += others.reads
+        self.scored[at] += others.scored
 
     def lines(self, k: int) -> list[tuple[Rows, Scores]]:
         """Return rows and scores of the k best of each line."""

@@ -34,7 +34,8 @@ _OTHERS = {
 def warmup(progress: Callable[[str, int, int], None] | None = None) -> None:
     """Compile, or load, all kernels: those of searches and graphs first, then those of the other kinds of index.
 
-    What was compiled when this is interrupted stays compiled.
+    At the end it is measured what a walk costs on this machine (dense/machine.py), where nobody has before. What was
+    compiled when this is interrupted stays compiled.
 
     Args:
         progress: called with (what comes next, how many are done, how many there are), and at the end with
@@ -46,6 +47,7 @@ def warmup(progress: Callable[[str, int, int], None] | None = None) -> None:
     steps += [(f"graphs of {dtype}", _making("answer", "answer_of", letter)) for dtype, letter in _LETTERS.items()]
     steps += [(f"lists of {dtype}", _making("lists", "scan_lists", letter)) for dtype, letter in _LETTERS.items()]
     steps += [(what, _importing(*modules)) for what, modules in _OTHERS.items()]
+    steps.append(("costs", _measuring))
     for done, (what, compile_it) in enumerate(steps):
         if progress is not None:
             progress(what, done, len(steps))
@@ -56,6 +58,12 @@ def warmup(progress: Callable[[str, int, int], None] | None = None) -> None:
 
 def _importing(*modules: str) -> Callable[[], object]:
     return lambda: [importlib.import_module(f"vecdb_index.kernels.{module}") for module in modules]
+
+
+def _measuring() -> object:
+    from vecdb_index.dense.machine import measure_once
+
+    return measure_once()
 
 
 def _making(module: str, function: str, letter: str) -> Callable[[], object]:

@@ -117,7 +117,7 @@ def test_the_commands_and_lines_of_the_indexes_document_run_as_they_stand(
         assert run.returncode == 0, run.stderr
 
     assert re.search(r"^ef 256: recall (0\.9\d\d|1\.000), ", run.stdout, re.MULTILINE)
-    assert re.search(r"^(codes|wide|two_hops) True$", run.stdout, re.MULTILINE)
+    assert re.search(r"^(codes|wide) True$", run.stdout, re.MULTILINE)
 
 
 def test_the_examples_of_the_query_document_run_one_after_the_other(

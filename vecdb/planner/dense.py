@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from vecdb.filters.evaluate import BoundFilter
-from vecdb.planner.found import Candidates, Found, merged, of_one_index, of_one_part
+from vecdb.planner.found import NO_WORK, Candidates, Found, Work, merged, of_one_index, of_one_part, works
 from vecdb.planner.route import route
 from vecdb.query.effort import USUAL, Effort
 from vecdb.schema.schema import Column
@@ -60,28 +60,30 @@ def search(
     announce_compilation(column.field.dtype)
     legs, how, gone = route(state, column, k, where, effort, allow_partial)
     gathered: list[tuple[int, Sequence[Any]]] = []
-    reads: np.ndarray | None = None
+    took: list[list[Work]] = []
     parts = state.parts
     for number, target, allowed, plan in legs:
         if plan is None or target.searcher is None:
             lines = scan(target.matrix, queries, k, column.field.metric, target.norms, allowed, pool)
+            took.append([NO_WORK] * len(queries))
         else:
             found = target.searcher.answers(queries, k, plan, allowed, pool)
             if len(parts) == 1 and len(queries):
                 return of_one_index(parts, found, k, gone, how)
-            reads = found.reads if reads is None else reads + found.reads
+            took.append(works(found))
             lines = found.lines(k)
         gathered.append((number, lines))
-    counts = [0] * len(queries) if reads is None else reads.tolist()
     if len(parts) == 1 and gathered:
         return [
-            of_one_part(parts, rows, scores, k, gone, how, count)
-            for (rows, scores), count in zip(gathered[0][1], counts, strict=True)
+            of_one_part(parts, rows, scores, k, gone, how, work.codes, (work,))
+            for (rows, scores), work in zip(gathered[0][1], took[0], strict=True)
         ]
-    return [
-        merged(parts, [Candidates(number, *lines[at]) for number, lines in gathered], k, gone, how, count)
-        for at, count in enumerate(counts)
-    ]
+    answers = []
+    for at in range(len(queries)):
+        work = tuple(each[at] for each in took)
+        candidates = [Candidates(number, *lines[at]) for number, lines in gathered]
+        answers.append(merged(parts, candidates, k, gone, how, sum(one.codes for one in work), work))
+    return answers
 
 
 def scan(

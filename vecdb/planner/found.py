@@ -10,6 +10,24 @@ from vecdb.storage.snapshot import Part
 from vecdb_index.types import Answers
 
 
+class Work(NamedTuple):
+    """What the search of one part by its index took.
+
+    Attributes:
+        codes: how many were compared.
+        scored: rows that were scored exactly.
+        met: candidates that there were.
+
+    """
+
+    codes: int
+    scored: int
+    met: int
+
+
+NO_WORK = Work(0, 0, 0)
+
+
 class PartPlan(NamedTuple):
     """How one part was searched.
 
@@ -22,7 +40,10 @@ class PartPlan(NamedTuple):
             has no width.
         problem: why the part's index could not be used, if it is damaged.
         cost: what the plan is supposed to cost, in codes read in order; 0 where nobody estimated it.
-        reason: why it was chosen.
+        reason: why it was chosen, and what the others would have cost.
+        codes: codes that it is supposed to compare; 0 where nobody estimated it.
+        code_bytes: bytes of a row's code in the index; 0 without one.
+        row_bytes: bytes of a row's vector.
 
     """
 
@@ -34,6 +55,32 @@ class PartPlan(NamedTuple):
     problem: str | None = None
     cost: float = 0.0
     reason: str = ""
+    codes: int = 0
+    code_bytes: int = 0
+    row_bytes: int = 0
+
+    def told(self) -> dict[str, Any]:
+        """Return what was planned, as plain values."""
+        return self._asdict()
+
+    def done(self, work: Work) -> dict[str, Any]:
+        """Return what was planned and what came of it, as plain values.
+
+        Beside the plan's own: `done`, the plan that was carried out in the end; `compared` and `scored`, codes that
+        were compared and rows that were scored; `bytes` of both. Lists do not count what they read.
+        """
+        if self.plan == "scan":
+            work = Work(0, self.matching, 0)
+        if self.plan == "lists" or not self.row_bytes:
+            return self.told()
+        # A walk meets no more than it has room for; only a look at all codes meets all that match.
+        switched = self.plan in ("wide", "two_hops", "graph") and work.met >= self.matching > self.ef
+        return self._asdict() | {
+            "done": "codes" if switched else self.plan,
+            "compared": work.codes,
+            "scored": work.scored,
+            "bytes": work.codes * self.code_bytes + work.scored * self.row_bytes,
+        }
 
 
 class SharedIds:
@@ -59,7 +106,8 @@ class Found(NamedTuple):
     """Ranked rows: for each the part, the row in it, the score.
 
     `part` is None when all rows are of the first part. `missing` names the parts left out because of damage; `reads`
-    counts the codes that were compared, where an index was used. `shared` has the ids of this and other answers, this
+    counts the codes that were compared, where an index was used; `work` has the same of each plan but those that skip,
+    or nothing. `shared` has the ids of this and other answers, this
     one's at place `at`.
     """
 
@@ -72,6 +120,14 @@ class Found(NamedTuple):
     reads: int = 0
     shared: SharedIds | None = None
     at: int = 0
+    work: tuple[Work, ...] = ()
+
+    def told(self) -> list[dict[str, Any]]:
+        """Return how each part was searched, as plain values; with what it took, where that is known."""
+        if not self.work:
+            return [plan.told() for plan in self.plans]
+        left = iter(self.work)
+        return [plan.told() if plan.plan == "skip" else plan.done(next(left)) for plan in self.plans]
 
     def ids(self) -> list[Any]:
         """Return the ids of the rows, in their order."""
@@ -121,12 +177,12 @@ def merged(
     missing: tuple[str, ...] = (),
     plans: tuple[PartPlan, ...] = (),
     reads: int = 0,
+    work: tuple[Work, ...] = (),
 ) -> Found:
     """Return the k best of all parts, equal scores by id."""
     if not candidates:
-        return Found(
-            parts, np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), missing, plans, reads
-        )
+        none = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
+        return Found(parts, *none, missing, plans, reads, work=work)
     score = np.concatenate([found.scores for found in candidates])
     row = np.concatenate([found.rows for found in candidates]).astype(np.int64)
     part = np.repeat([found.part for found in candidates], [len(found.rows) for found in candidates])
@@ -139,7 +195,7 @@ def merged(
     if len(score) > 1 and (score[1:] == score[:-1]).any():
         order = _by_id(parts, part, row, score)
         score, row, part = score[order], row[order], part[order]
-    return Found(parts, part[:k], row[:k], score[:k], missing, plans, reads)
+    return Found(parts, part[:k], row[:k], score[:k], missing, plans, reads, work=work)
 
 
 def of_one_part(
@@ -150,14 +206,15 @@ def of_one_part(
     missing: tuple[str, ...],
     plans: tuple[PartPlan, ...],
     reads: int,
+    work: tuple[Work, ...] = (),
 ) -> Found:
     """Return the k best rows of the only part, sorted already, equal scores by id."""
     listed = scores.tolist()
     if len(set(listed)) < len(listed):
-        return merged(parts, [Candidates(0, rows, scores)], k, missing, plans, reads)
+        return merged(parts, [Candidates(0, rows, scores)], k, missing, plans, reads, work)
     if len(listed) > k:
         rows, scores = rows[:k], scores[:k]
-    return Found(parts, None, rows, scores, missing, plans, reads)
+    return Found(parts, None, rows, scores, missing, plans, reads, work=work)
 
 
 def of_one_index(
@@ -166,7 +223,9 @@ def of_one_index(
     """Return the k best rows of each answer of the only part's index, equal scores by id."""
     if len(found.met) == 1:  # one question: no array is worth more than its one line
         ((row, score),) = found.lines(k)
-        return [of_one_part(parts, row, score, k, missing, plans, int(found.reads[0]))]
+        reads = int(found.reads[0])
+        work = Work(reads, int(found.scored[0]), int(found.met[0]))
+        return [of_one_part(parts, row, score, k, missing, plans, reads, (work,))]
     rows, scores = found.rows[:, :k], found.scores[:, :k]
     width = rows.shape[1]
     counts = np.minimum(found.met, width)
@@ -175,13 +234,18 @@ def of_one_index(
     whole = counts.min() == width  # behind the end of a shorter line there are no row numbers
     shared = SharedIds(parts[0], rows) if whole else None
     out = []
-    for at, (count, reads) in enumerate(zip(counts.tolist(), found.reads.tolist(), strict=True)):
+    for at, (count, work) in enumerate(zip(counts.tolist(), works(found), strict=True)):
         row, score = rows[at, :count], scores[at, :count]
         if tied[at]:
-            out.append(merged(parts, [Candidates(0, row, score)], k, missing, plans, reads))
+            out.append(merged(parts, [Candidates(0, row, score)], k, missing, plans, work.codes, (work,)))
         else:
-            out.append(Found(parts, None, row, score, missing, plans, reads, shared, at))
+            out.append(Found(parts, None, row, score, missing, plans, work.codes, shared, at, (work,)))
     return out
+
+
+def works(found: Answers) -> list[Work]:
+    """Return what each answer of an index took."""
+    return list(map(Work, found.reads.tolist(), found.scored.tolist(), found.met.tolist()))
 
 
 def _by_id(parts: Sequence[Part], part: np.ndarray, row: np.ndarray, score: np.ndarray) -> np.ndarray:

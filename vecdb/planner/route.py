@@ -6,6 +6,7 @@ unless few of their rows match; the others are scanned.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from vecdb.storage.snapshot import Part, SegmentView, State
 from vecdb_index import factory
 from vecdb_index.dense.allowed import Allowed
 from vecdb_index.dense.calibrate import width_for
+from vecdb_index.dense.machine import costs
 from vecdb_index.dense.plan import Plan
 from vecdb_index.factory import Index, Searcher
 
@@ -113,7 +115,7 @@ def _looked_up(part: Part, column: Column, index: Index | None) -> Target | None
     if held is None or part.rows == 0:
         return None
     matrix, _, norms = held
-    searcher = None if index is None else factory.searcher(index, matrix, column.field.metric, norms)
+    searcher = None if index is None else factory.searcher(index, matrix, column.field.metric, norms, costs())
     return Target(part, matrix, norms, searcher, part.index_problem(column))
 
 
@@ -125,22 +127,40 @@ def _planned(
     matching = part.rows if allowed is None else allowed.count
     if matching == 0:
         return PartPlan(part.uuid, part.rows, 0, SKIP, 0, reason="no row may be found"), None
+    row_bytes = target.matrix.strides[0]
     if searcher is None:
         problem = None if effort.exact else target.problem
         reason = "asked to be exact" if effort.exact else "it has no index"
-        return PartPlan(part.uuid, part.rows, matching, SCAN, 0, problem, reason=reason), None
+        return PartPlan(part.uuid, part.rows, matching, SCAN, 0, problem, reason=reason, row_bytes=row_bytes), None
     width = effort.width
     if width is None:
         width = searcher.wider(width_for(tuned(state, column, searcher.curve), effort.recall), k)
-    plan = searcher.plan(None if allowed is None else matching, k, width, effort.plan)
-    reason = "asked for" if effort.plan is not None else _reason(part.rows, matching)
-    told = PartPlan(part.uuid, part.rows, matching, plan.kind, plan.ef, cost=plan.cost, reason=reason)
+    counted = None if allowed is None else matching
+    if effort.plan is None:
+        considered = searcher.considered(counted, k, width)
+        plan, reason = considered[0], _reason(part.rows, matching, considered[1:])
+    else:
+        plan, reason = searcher.plan(counted, k, width, effort.plan), "asked for"
+    told = PartPlan(
+        part.uuid,
+        part.rows,
+        matching,
+        plan.kind,
+        plan.ef,
+        cost=plan.cost,
+        reason=reason,
+        codes=plan.reads,
+        code_bytes=searcher.code_bytes,
+        row_bytes=row_bytes,
+    )
     return told, None if plan.kind == SCAN else plan
 
 
-def _reason(rows: int, matching: int) -> str:
-    """Return why a plan was chosen, in words."""
-    return "all rows may be found" if matching == rows else f"{matching / rows:.2%} of its rows may be found"
+def _reason(rows: int, matching: int, others: Sequence[Plan]) -> str:
+    """Return why a plan was chosen, in words: how many rows may be found, and what the others would have cost."""
+    found = "all rows may be found" if matching == rows else f"{matching / rows:.2%} of its rows may be found"
+    instead = ", ".join(f"{other.kind} at {other.cost:,.0f}" for other in others)
+    return f"{found}; instead of {instead}" if instead else found
 
 
 def any_searcher(state: State, column: Column) -> Searcher | None:

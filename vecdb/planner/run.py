@@ -165,4 +165,4 @@ def _next(
 
 
 def _told(found: Found) -> list[dict[str, Any]]:
-    return [plan._asdict() for plan in found.plans]
+    return found.told()

@@ -15,7 +15,8 @@ from vecdb.schema.indexes import FLAT
 from vecdb.schema.schema import Column, Schema
 from vecdb.storage.segment import Segment
 from vecdb_index import factory
-from vecdb_index.factory import SPARSE, TEXT, Wanted
+from vecdb_index.dense.machine import measure_once
+from vecdb_index.factory import HNSW, SPARSE, TEXT, Wanted
 
 if TYPE_CHECKING:
     from vecdb_index.factory import Stored
@@ -104,6 +105,9 @@ def made(
     assert column.field.metric != "hamming", "binary vectors are scanned"
     matrix, _, norms = held
     norms = np.ones(len(matrix), np.float32) if norms is None else norms
-    return factory.build(
+    index = factory.build(
         what, matrix, column.field.metric, norms, parts=cast("Any", parts), pool=pool, progress=progress
     )
+    if what.kind == HNSW and matrix.dtype == np.float32:  # the kernels that are measured are loaded by now
+        measure_once()
+    return index

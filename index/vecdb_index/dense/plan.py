@@ -2,14 +2,14 @@
 
     graph     all rows are allowed: walk
     wide      walk over all rows with a longer list, and keep what is allowed
-    two_hops  walk over the allowed rows only, stepping across the others
+    two_hops  walk over the allowed rows only, stepping across the others: never chosen, see ADR 5
     codes     look at the codes of all allowed rows
     lists     read the nearest lists of an inverted file
     scan      score all allowed rows exactly
 
 The unit of cost is a code read in order: `width` bytes that the processor could ask for in time. A pure function of
 counts and of what this machine charges for a walk, so that `explain` can show it and a test can compare it with what
-was measured.
+was measured. Every way that could be gone is considered, and the cheapest is taken.
 
 Counts do not tell whether the allowed rows lie near the query, far from it or anywhere, and a walk over all rows costs
 half as much or several times as much accordingly. A short walk finds out, and the codes are looked at when they cost
@@ -30,17 +30,14 @@ VISITS = 13.0
 VISITS_PER_DOUBLING = 0.6
 START = 150.0
 """Codes that a walk reads before it is near."""
-HOP = 2.0
-"""What a walk over few allowed rows pays more for each of them: it reads the lists and marks of those between."""
 WIDER = 1.2
 """Candidates beyond those that a share of allowed rows calls for, when the walk is over all rows."""
-SMALLEST_SHARE, LARGEST_SHARE = 0.02, 0.2
-"""Below the one two hops lose their way, above the other the walk over all rows is faster and finds more."""
 PROBE = 24
 """Candidates that tell how many of the rows near the query are allowed."""
 PROBE_PAYS = 5.0
 """Where a look at the codes costs so many times what these candidates cost, it is worth asking whether a walk is
-enough: half the time where the rows near the query are allowed, a sixth more where it has to be given up."""
+enough: half the time where the rows near the query are allowed, a sixth more where it has to be given up. So asking is
+counted as the candidates and all codes but one in so many."""
 FEW = 4
 """Up to so many allowed rows per row asked for are scored at once, without codes, by indexes that are not a graph. A
 graph looks at their codes and scores them in the same call, in half the time."""
@@ -70,6 +67,7 @@ class Plan(NamedTuple):
         enough: a walk over all rows ends early when it met so many candidates that are allowed.
         fewest: PROBE candidates are looked for first; the codes of all allowed rows are looked at instead when fewer
             of them are allowed.
+        reads: how many codes it is supposed to compare.
 
     """
 
@@ -78,24 +76,38 @@ class Plan(NamedTuple):
     cost: float
     enough: int = 0
     fewest: int = 0
+    reads: int = 0
 
 
 def choose(rows: int, allowed: int | None, k: int, ef: int, costs: Costs = USUAL) -> Plan:
     """Return the cheapest plan; allowed None: all rows, else at least 1."""
+    return considered(rows, allowed, k, ef, costs)[0]
+
+
+def considered(rows: int, allowed: int | None, k: int, ef: int, costs: Costs = USUAL) -> tuple[Plan, ...]:
+    """Return the plans that would do, the cheapest first; allowed None: all rows, else at least 1."""
     if allowed is None:
-        return Plan("graph", ef, walk(rows, ef, costs))
-    share = allowed / rows
-    plans = [Plan("codes", 0, float(allowed))]
-    if SMALLEST_SHARE <= share <= LARGEST_SHARE:
-        plans.append(Plan("two_hops", ef, HOP * walk(allowed, ef, costs) * (1 + 0.1 / share)))
+        return (Plan("graph", ef, walk(rows, ef, costs), reads=visits(rows, ef)),)
+    codes, wide = Plan("codes", 0, float(allowed), reads=allowed), _wide(rows, allowed, ef, costs)
+    return (codes, wide) if codes.cost <= wide.cost else (wide, codes)
+
+
+def _wide(rows: int, allowed: int, ef: int, costs: Costs) -> Plan:
+    """Return the walk over all rows: as long as chance calls for, or a shorter one that may be given up for codes."""
+    longer = widened(rows, allowed, ef)
+    # With allowed rows anywhere it has met enough of them before the candidates that are too many.
+    reads = visits(rows, int(longer / WIDER))
+    whole = costs.step * reads
     # The share among the rows near the query at which a walk costs as much as all codes.
     even = walk(rows, ef, costs) / allowed
-    probe, longer = walk(rows, PROBE, costs), widened(rows, allowed, ef)
-    wide = Plan("wide", longer, walk(rows, longer, costs), ef, ceil(even * PROBE) if even < 1 else 0)
-    best = min([*plans, wide], key=lambda plan: plan.cost)
-    if best.kind == "codes" and even < 1 and allowed >= PROBE_PAYS * probe:
-        return wide._replace(ef=min(longer, int(WIDER * ef / even)), cost=probe + allowed)
-    return best
+    if even >= 1:
+        return Plan("wide", longer, whole, ef, reads=reads)
+    fewest, probe = ceil(even * PROBE), walk(rows, PROBE, costs)
+    asking = allowed * (1 - 1 / PROBE_PAYS)
+    if whole <= asking:
+        return Plan("wide", longer, probe + whole, ef, fewest, visits(rows, PROBE) + reads)
+    shorter = min(longer, int(WIDER * ef / even))
+    return Plan("wide", shorter, probe + asking, ef, fewest, visits(rows, PROBE) + allowed)
 
 
 def forced(kind: Kind, rows: int, allowed: int | None, k: int, ef: int) -> Plan:
@@ -116,7 +128,12 @@ def widened(rows: int, allowed: int, ef: int) -> int:
     return min(rows, int(min(ef, allowed) * WIDER * rows / allowed))
 
 
+def visits(rows: int, ef: int) -> int:
+    """Return how many codes a walk reads that keeps ef candidates."""
+    per_candidate = VISITS + VISITS_PER_DOUBLING * (rows.bit_length() - 16)
+    return int(min(float(rows), START + max(1.0, per_candidate) * ef))
+
+
 def walk(rows: int, ef: int, costs: Costs = USUAL) -> float:
     """Return the cost of a walk that keeps ef candidates."""
-    per_candidate = VISITS + VISITS_PER_DOUBLING * (rows.bit_length() - 16)
-    return costs.step * min(float(rows), START + max(1.0, per_candidate) * ef)
+    return costs.step * visits(rows, ef)

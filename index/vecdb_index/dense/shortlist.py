@@ -67,13 +67,29 @@ class ShortlistSearcher:
         """
         return width if k <= K else -(-width * k // K)
 
-    def plan(self, allowed: int | None, k: int, width: int, kind: Kind | None = None) -> Plan:
-        """Choose how to search: score the `width` best by their codes, or all; `kind` insists on one way."""
+    @property
+    def code_bytes(self) -> int:
+        """The bytes of one row's code."""
+        return max(1, self.index.bytes // len(self.index))
+
+    def considered(self, allowed: int | None, k: int, width: int) -> tuple[Plan, ...]:
+        """Return the ways to search, the cheapest first: score the `width` best by their codes, or all.
+
+        What is compared are the rows that either scores, each at as many codes as it has their bytes. To look at the
+        codes of all is left out: it takes the smaller part of the time.
+        """
         total = len(self.index) if allowed is None else allowed
-        few = total <= max(FEW * k, SCATTERED * width)
-        if kind == "scan" or (few and kind is None):
-            return Plan("scan", 0, 0.0)
-        return Plan("codes", width, 0.0)
+        row = self.matrix.strides[0] / self.code_bytes
+        scan, codes = Plan("scan", 0, total * row), Plan("codes", width, SCATTERED * width * row, reads=total)
+        if total <= FEW * k:
+            return (scan,)
+        return (scan, codes) if scan.cost <= codes.cost else (codes, scan)
+
+    def plan(self, allowed: int | None, k: int, width: int, kind: Kind | None = None) -> Plan:
+        """Choose the cheapest of them; `kind` insists on one way."""
+        if kind is None:
+            return self.considered(allowed, k, width)[0]
+        return Plan("scan", 0, 0.0) if kind == "scan" else Plan("codes", width, 0.0)
 
     def answers(
         self,
@@ -96,7 +112,7 @@ class ShortlistSearcher:
             found = Answers.of(self._some(queries, k, size, allowed, pool))
         else:
             found = Answers.of(self._many(queries, k, size, allowed, pool))
-        found.reads[:] = total
+        found.reads[:], found.scored[:] = total, size
         return found
 
     def _many(

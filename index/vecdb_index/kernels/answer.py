@@ -110,6 +110,7 @@ def answer(
     scores: Any,
     met: Any,
     reads: Any,
+    scored: Any,
 ) -> None:
     """Answer queries[first:last].
 
@@ -143,6 +144,7 @@ def answer(
         scores: (q, r) float32.
         met: (q,) int32: how many candidates passed; the first min(met, r) of a line mean something.
         reads: (q,) int32: how many codes were read.
+        scored: (q,) int32: how many rows were scored exactly.
 
     """
     width = links.shape[1]
@@ -187,7 +189,7 @@ def answer(
                 size = _keep(keys, size, allowed)
             met[query], reads[query] = size, read + more
         unit = unit_of(queries, query, reach, scale, normed, metric)
-        count = rescore(
+        count, scored[query] = rescore(
             matrix, codes, keys, size, least, own, unit, normed, ready[query], metric, scales[query], norms, best
         )
         for at in range(count):
@@ -226,6 +228,7 @@ def answer_of(element: str) -> Any:
         filled(_EPOCH, 1),
         filled(_ROW, 2),
         filled(_SCORE, 2),
+        filled(types.int32, 1),
         filled(types.int32, 1),
         filled(types.int32, 1),
     )

@@ -47,11 +47,17 @@ def _folders() -> Iterator[Path]:
     elif os.access(beside if beside.exists() else HERE, os.W_OK):
         yield beside
     else:
-        yield from _user_folder().glob("*")
+        # Where numba keeps its cache when the package's own folder cannot be written.
+        yield from (_user_folder() / "numba").glob("*")
+
+
+def user_cache() -> Path:
+    """Return the folder of what this machine found out about itself: numba's, where it was named, else the user's."""
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    return Path(given) if given else _user_folder()
 
 
 def _user_folder() -> Path:
-    """Where numba keeps its cache when the package's own folder cannot be written."""
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "numba"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "numba"
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -84,7 +84,9 @@ def rescore(
     norms: Any,
     best: Any,
 ) -> Any:
-    """Fill best with the keys (topk.py) of the best candidates by their exact scores, best first; return how many.
+    """Fill best with the keys (topk.py) of the best candidates by their exact scores, best first.
+
+    Return how many there are, and how many candidates were scored.
 
     Args:
         matrix: (n, d), the rows themselves.
@@ -102,7 +104,7 @@ def rescore(
         best: uint64 room.
 
     """
-    count, worst, base = 0, 0.0, np.float64(own) if normed else 0.0
+    count, scored, worst, base = 0, 0, 0.0, np.float64(own) if normed else 0.0
     for at in range(min(size, AHEAD)):
         prefetch(matrix, row_of(keys[at]))
     for at in range(size):
@@ -114,8 +116,9 @@ def rescore(
         if at + AHEAD < size:
             prefetch(matrix, row_of(keys[at + AHEAD]))
         row = row_of(keys[at])
+        scored += 1
         key = key_of_score(score_row(matrix, row, query, metric, scale, norms), row)
         if count < best.shape[0] or key > best[count - 1]:
             insert(best, count, key)
             count = min(count + 1, best.shape[0])
-    return count
+    return count, scored

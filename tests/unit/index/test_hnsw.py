@@ -151,9 +151,49 @@ def test_the_plan_follows_what_it_costs() -> None:
     assert plans.choose(100_000, None, 10, 100).kind == "graph"
     assert plans.choose(100_000, 30, 10, 100).kind == "codes"
     assert plans.choose(100_000, 1000, 10, 100).kind == "codes"
-    assert plans.choose(10_000_000, 1_500_000, 10, 100).kind == "two_hops"
+    assert plans.choose(10_000_000, 1_500_000, 10, 100).kind == "wide"
     assert plans.choose(100_000, 90_000, 10, 100).kind == "wide"
     assert plans.choose(100_000, 90_000, 10, 100).ef > 110
+
+
+@pytest.mark.parametrize("step", [1.5, plans.STEP, 6.0])
+def test_all_that_was_considered_is_told_cheapest_first_and_the_first_is_taken(step: float) -> None:
+    costs = plans.Costs(step)
+    for rows in (100, 5000, 300_000, 10_000_000):
+        for share in (0.001, 0.01, 0.05, 0.1, 0.2, 0.5, 0.9, 1.0):
+            for ef in (16, 128, 512):
+                considered = plans.considered(rows, max(1, int(share * rows)), 10, ef, costs)
+
+                assert plans.choose(rows, max(1, int(share * rows)), 10, ef, costs) == considered[0]
+                assert [plan.cost for plan in considered] == sorted(plan.cost for plan in considered)
+                # Two hops lose their way where the allowed rows are far, and nothing of them tells.
+                assert {plan.kind for plan in considered} == {"codes", "wide"}
+                # A walk that was chosen asks first, so it cannot cost many times what the codes do.
+                assert considered[0].kind == "codes" or considered[0].fewest > 0
+
+
+def test_a_dearer_step_makes_walks_shorter() -> None:
+    cheap, dear = (plans.choose(60_000, 12_000, 10, 96, plans.Costs(step)) for step in (1.5, 6.0))
+
+    assert (cheap.kind, dear.kind) == ("wide", "codes")
+
+
+def test_rows_that_all_lie_far_away_are_found_among_their_codes() -> None:
+    matrix = rng.standard_normal((20_000, 16)).astype(np.float32)
+    norms, query = flat.norms(matrix), rng.standard_normal(16).astype(np.float32)
+    graph = build(matrix, "cosine", norms, m=8, ef_construction=40)
+    searcher = hnsw.Searcher(graph, matrix, "cosine", norms)
+    (every,) = flat.search_batch(matrix, query[None], len(matrix), "cosine", norms=norms)
+    for first in (4000, 10_000, 16_000):
+        mask = np.zeros(len(matrix), bool)
+        mask[every.rows[first : first + 4000]] = True
+        exact = flat.search(matrix, query, 10, "cosine", allowed=mask, norms=norms)
+
+        allowed = Allowed(mask)
+        found = searcher.answers(query[None], 10, searcher.plan(4000, 10, 64), allowed)
+
+        assert np.isin(exact.scores, found.scores[0]).mean() >= 0.9
+        assert found.scored[0] >= 20
 
 
 def test_a_walk_asks_first_whether_it_leads_to_what_is_allowed() -> None:

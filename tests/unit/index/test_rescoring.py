@@ -79,7 +79,7 @@ def test_rows_far_from_the_query_are_found_too(metric: Metric, dtype: str, kind:
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_equal_rows_are_scored_up_to_the_room_there_is(metric: Metric) -> None:
-    matrix = np.repeat(rows(1), 3000, axis=0)
+    matrix = np.repeat(rows(1), 5000, axis=0)
     norms = flat.norms(matrix)
     searcher = Searcher(build(matrix, metric, norms), matrix, metric, norms)
 

@@ -104,7 +104,10 @@ def test_a_filter_never_leaves_a_result_short(kind: str, matching: int, k: int) 
 def test_few_rows_are_scanned_and_a_plan_that_somebody_insists_on_is_taken() -> None:
     searcher = searcher_of("binary", clusters(), "dot")
 
-    assert searcher.plan(None, 10, 100) == Plan("codes", 100, 0.0)
+    codes, scan = searcher.considered(None, 10, 100)
+    assert (codes.kind, codes.ef, codes.reads, scan.kind) == ("codes", 100, ROWS, "scan")
+    assert codes.cost < scan.cost
+    assert searcher.plan(None, 10, 100) == codes
     assert searcher.plan(40, 10, 1).kind == "scan"
     assert searcher.plan(int(SCATTERED * 100), 10, 100).kind == "scan"
     assert searcher.plan(int(SCATTERED * 100) + 1, 10, 100).kind == "codes"

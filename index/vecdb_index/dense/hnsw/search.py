@@ -12,14 +12,14 @@ from vecdb_index.dense import calibrate, flat
 from vecdb_index.dense import plan as plans
 from vecdb_index.dense.allowed import Allowed
 from vecdb_index.dense.hnsw.graph import EF, ENTRIES, Graph
-from vecdb_index.dense.plan import Kind, Plan
+from vecdb_index.dense.plan import USUAL, Costs, Kind, Plan
 from vecdb_index.slices import Slice, shared
 from vecdb_index.types import METRIC_CODES, Answers, Mask, Matrix, Metric, Scores, TopK
 
 RESCORED, RESCORED_LEAST = 2, 20
 """Candidates that are scored exactly whatever their codes say, per row asked for, and at least. How many more depends
 on how close together the candidates lie (kernels/rescoring.py)."""
-LISTED, LISTED_LEAST = 8, 400
+LISTED, LISTED_LEAST = 8, 4000
 """Candidates that a look at codes keeps, at most: the sum of both."""
 ENOUGH = 0.5
 """Where a walk over all rows met less than this share of the allowed candidates that chance would have it meet, the
@@ -58,6 +58,7 @@ class Searcher:
         matrix: (n, d), the rows themselves.
         metric: that of the graph.
         norms: (n,) float32, the rows' lengths; worked out here when cosine misses them.
+        costs: what plans are weighed with.
 
     """
 
@@ -65,13 +66,16 @@ class Searcher:
     other: ClassVar[float] = calibrate.OTHER
     misses: ClassVar[float] = 1.0
 
-    def __init__(self, graph: Graph, matrix: Matrix, metric: Metric, norms: Scores | None = None) -> None:
+    def __init__(
+        self, graph: Graph, matrix: Matrix, metric: Metric, norms: Scores | None = None, costs: Costs = USUAL
+    ) -> None:
         from vecdb_index.kernels.answer import answer_of
 
         if norms is None:
             norms = flat.norms(matrix) if metric == "cosine" else _NO_NORMS
         self.graph, self.matrix, self.norms = graph, matrix, norms
         self.metric: Metric = metric
+        self.costs = costs
         self._rows = len(graph)
         self._stored = matrix.view(np.uint16) if matrix.dtype == np.float16 else matrix
         self._kernel = answer_of(self._stored.dtype.char)
@@ -91,10 +95,20 @@ class Searcher:
         """Return how many candidates a search for k rows keeps, where one for ten keeps `width`."""
         return width + int(np.ceil(PER_ROW * max(0, k - 10)))
 
+    @property
+    def code_bytes(self) -> int:
+        """The bytes of one row's code."""
+        return self.graph.codes.shape[1]
+
+    def considered(self, allowed: int | None, k: int, width: int) -> tuple[Plan, ...]:
+        """Return the ways to search among so many allowed rows, None: all; the cheapest first."""
+        return plans.considered(self._rows, allowed, k, width, self.costs)
+
     def plan(self, allowed: int | None, k: int, width: int, kind: Kind | None = None) -> Plan:
-        """Choose how to search among so many allowed rows, None: all; `kind` insists on one way."""
-        rows = self._rows
-        return plans.choose(rows, allowed, k, width) if kind is None else plans.forced(kind, rows, allowed, k, width)
+        """Choose the cheapest of them; `kind` insists on one way."""
+        if kind is not None:
+            return plans.forced(kind, self._rows, allowed, k, width)
+        return self.considered(allowed, k, width)[0]
 
     def answers(
         self,
@@ -123,6 +137,7 @@ class Searcher:
                 return found
             all_codes = self._run(queries, k, plan._replace(kind="codes"), allowed, pool)
             all_codes.reads[0] += found.reads[0]
+            all_codes.scored[0] += found.scored[0]
             return all_codes
         short = np.flatnonzero(found.met < least)
         if len(short):

@@ -52,14 +52,27 @@ class IvfSearcher:
         """Return how many lists a search for k rows reads, where one for ten reads `width`: as many."""
         return width
 
+    @property
+    def code_bytes(self) -> int:
+        """The bytes of one row's code, about."""
+        return max(1, self.index.bytes // len(self.index))
+
+    def considered(self, allowed: int | None, k: int, width: int) -> tuple[Plan, ...]:
+        """Return the ways to search, the cheapest first: read `width` lists, or scan; only that where few rows are."""
+        total = len(self.index)
+        read = min(total, total * width / self.index.lists)
+        matching = total if allowed is None else allowed
+        scan = Plan("scan", 0, matching * CODES_PER_ROW)
+        if allowed is not None and allowed <= FEW * k:
+            return (scan,)
+        lists = Plan("lists", width, read, reads=int(read))
+        return (scan, lists) if allowed is not None and scan.cost <= lists.cost else (lists, scan)
+
     def plan(self, allowed: int | None, k: int, width: int, kind: Kind | None = None) -> Plan:
-        """Choose how to search: read `width` lists, or scan where few rows are allowed; `kind` insists on one way."""
-        few = allowed is not None and (
-            allowed <= FEW * k or allowed * CODES_PER_ROW <= len(self.index) * width / self.index.lists
-        )
-        if kind == "scan" or (few and kind is None):
-            return Plan("scan", 0, 0.0)
-        return Plan("lists", width, 0.0)
+        """Choose the cheapest of them; `kind` insists on one way."""
+        if kind is None:
+            return self.considered(allowed, k, width)[0]
+        return Plan("scan", 0, 0.0) if kind == "scan" else Plan("lists", width, 0.0)
 
     def answers(
         self,
