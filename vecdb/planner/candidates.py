@@ -73,23 +73,24 @@ class Candidates:
     def ranked(self, k: int | None = None) -> Candidates:
         """Return them by score, equal scores by id; only the k best where k is given."""
         score = self.score
-        if k is not None and k < len(score):
-            least = np.partition(score, len(score) - k)[len(score) - k]
-            return self.some(np.flatnonzero(score >= least)).ranked().some(slice(k))
         order = np.argsort(-score, kind="stable")
+        if k is not None and k < len(score):
+            # Ids decide among those that are as good as the k-th, and among no others behind it.
+            order = order[: np.count_nonzero(score >= score[order[k - 1]])]
         sorted_score = score[order]
         equal = sorted_score[1:] == sorted_score[:-1]
         if equal.any():
             order = self._ties_by_id(order, equal)
-        return self.some(order)
+        return self.some(order if k is None else order[:k])
 
     def _ties_by_id(self, order: np.ndarray, equal: np.ndarray) -> np.ndarray:
         tied = np.zeros(len(order), bool)
         tied[1:] |= equal
         tied[:-1] |= equal
         at = np.flatnonzero(tied)
-        ids = self.some(order[at]).ids()
-        scores = self.score[order[at]].tolist()
+        there = order[at]
+        ids = Found(self.parts, self.part[there], self.row[there], score := self.score[there]).ids()
+        scores = score.tolist()
         sequence = sorted(range(len(at)), key=lambda one: (-scores[one], ids[one]))
         order = order.copy()
         order[at] = order[at[sequence]]

@@ -79,7 +79,7 @@ class Found(NamedTuple):
             return []
         if self.shared is not None:
             return self.shared.line(self.at, len(self.row))
-        if self.part is None:
+        if self.part is None or len(self.parts) == 1:
             return self.parts[0].ids_of(self.row)
         out: list[Any] = [None] * len(self.row)
         for number in np.unique(self.part).tolist():
@@ -90,7 +90,7 @@ class Found(NamedTuple):
 
     def places(self) -> list[tuple[Part, int]]:
         """Return the part and the row in it of each."""
-        if self.part is None:
+        if self.part is None or len(self.parts) == 1:
             return [(self.parts[0], row) for row in self.row.tolist()]
         return [(self.parts[part], row) for part, row in zip(self.part.tolist(), self.row.tolist(), strict=True)]
 
@@ -154,10 +154,27 @@ def of_one_part(
     """Return the k best rows of the only part, sorted already, equal scores by id."""
     listed = scores.tolist()
     if len(set(listed)) < len(listed):
-        return merged(parts, [Candidates(0, rows, scores)], k, missing, plans, reads)
+        rows = rows[_ties_by_id(parts[0], rows, listed)]
     if len(listed) > k:
         rows, scores = rows[:k], scores[:k]
     return Found(parts, None, rows, scores, missing, plans, reads)
+
+
+def _ties_by_id(part: Part, rows: np.ndarray, scores: list[float]) -> list[int]:
+    """Return the order of rows, sorted by score already, with equal scores by id; only ids that decide are read."""
+    order, last, count = list(range(len(scores))), 0, len(scores)
+    runs: list[tuple[int, int]] = []
+    while last < count:
+        first, last = last, last + 1
+        while last < count and scores[last] == scores[first]:
+            last += 1
+        if last - first > 1:
+            runs.append((first, last))
+    tied = [at for first, last in runs for at in range(first, last)]
+    ids = dict(zip(tied, part.ids_of(rows[tied]), strict=True))
+    for first, last in runs:
+        order[first:last] = sorted(order[first:last], key=ids.__getitem__)
+    return order
 
 
 def of_one_index(
@@ -178,7 +195,7 @@ def of_one_index(
     for at, (count, reads) in enumerate(zip(counts.tolist(), found.reads.tolist(), strict=True)):
         row, score = rows[at, :count], scores[at, :count]
         if tied[at]:
-            out.append(merged(parts, [Candidates(0, row, score)], k, missing, plans, reads))
+            out.append(of_one_part(parts, row, score, k, missing, plans, reads))
         else:
             out.append(Found(parts, None, row, score, missing, plans, reads, shared, at))
     return out
@@ -194,6 +211,8 @@ def take(
     parts: Sequence[Part], part: np.ndarray, row: np.ndarray, values: Callable[[Part, np.ndarray], pa.Array]
 ) -> pa.Array:
     """Return one value per (part, row), in their order: values(part, rows) gives those of one part."""
+    if len(parts) == 1:
+        return values(parts[0], row)
     used = np.unique(part)
     if len(used) == 1:
         return values(parts[int(used[0])], row)

@@ -11,9 +11,11 @@ The surprise: with several arms and a cursor the depth stays that of the first p
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from vecdb.planner import paging
@@ -26,6 +28,7 @@ from vecdb.planner.gather import NOT_READY, Context, Ready, all_rows, gathered
 from vecdb.planner.stages import APPLY, THINNING
 from vecdb.planner.trace import Step
 from vecdb.query.arms import Match
+from vecdb.query.fusion import Fusion
 from vecdb.storage.snapshot import State
 
 GROUP_FETCH = 4
@@ -163,8 +166,13 @@ def _fused(
     plain = not bound.stages and bound.query.cursor is None
     k = bound.query.k + 1 if plain else None
     one = fused(context.state.parts, bound.fusion, pools, [arm.label for arm in bound.arms], rests, k)
-    steps.append(Step.of("fuse", begun, sum(map(len, pools)), len(one), bound.fusion.to_json()))
+    steps.append(Step.of("fuse", begun, sum(map(len, pools)), len(one), _described(bound.fusion)))
     return one
+
+
+@lru_cache(64)
+def _described(fusion: Fusion) -> Mapping[str, Any]:
+    return MappingProxyType(fusion.to_json())
 
 
 def _apply(context: Context, stage: Any, candidates: Candidates, steps: list[Step]) -> Candidates:

@@ -15,7 +15,7 @@ from vecdb.schema.fulltext import FullText
 from vecdb.schema.schema import Column
 from vecdb.storage.text_index import analyzer_of
 from vecdb_index.inverted.analysis import words
-from vecdb_index.inverted.query import Query, bm25
+from vecdb_index.inverted.query import MOST_TERMS, Query, by_words
 
 EXPANSIONS = 128
 """Terms that a prefix stands for in a score, the most frequent ones. Whatever begins so makes a row match."""
@@ -99,14 +99,10 @@ def weighted(known: StateWords, clauses: tuple[Terms, ...], boost: float) -> Que
     there = [term for term in boosts if frequencies[term]]
     if not there:
         return None
-    return bm25(
-        {term: boosts[term] for term in there},
-        np.array([frequencies[term] for term in there]),
-        known.rows,
-        known.average,
-        k1=known.spec.k1,
-        b=known.spec.b,
-    )
+    if len(there) > MOST_TERMS:
+        raise InvalidInputError(f"the query has {len(there)} different words, at most {MOST_TERMS}", field="text")
+    weights = np.array([boosts[term] * known.idf(frequencies[term]) for term in there])
+    return by_words(there, weights, known.average, known.spec.k1, known.spec.b)
 
 
 def _expanded(known: StateWords, one: Terms) -> dict[bytes, int]:

@@ -19,7 +19,7 @@ from vecdb.fulltext import TextQuery
 from vecdb.planner.found import Candidates, Found, PartPlan, merged, of_one_part
 from vecdb.planner.masks import filter_mask, remembered
 from vecdb.planner.matching import Reading, reading, required
-from vecdb.planner.terms import spec_of, terms_of, weighted
+from vecdb.planner.terms import Terms, weighted
 from vecdb.planner.words import Leg, StateWords, share_of, words_of
 from vecdb.schema.fields import Text
 from vecdb.schema.schema import Column
@@ -67,7 +67,10 @@ def search(
 
     """
     read = reading([column for column, _ in fields], asked)
-    ranked = [_ranked(state, column, asked, boost, allow_partial) for column, boost in fields]
+    ranked = [
+        _ranked(state, column, clauses, boost, allow_partial)
+        for (column, clauses), (_, boost) in zip(read, fields, strict=True)
+    ]
     choice = _Choice(state, read, where, allow_partial)
     if len(ranked) == 1:
         return _best(state, ranked[0], choice, k, exact)
@@ -80,7 +83,11 @@ def scores(state: State, fields: Fields, asked: TextQuery, part: np.ndarray, row
     The same bits as `search` gives them; 0 for rows that have none of the words. Filters, and what must be there or
     must not, are not looked at.
     """
-    return _sums([_ranked(state, column, asked, boost, False) for column, boost in fields], part, row)
+    read = reading([column for column, _ in fields], asked)
+    ranked = [
+        _ranked(state, column, clauses, boost, False) for (column, clauses), (_, boost) in zip(read, fields, strict=True)
+    ]
+    return _sums(ranked, part, row)
 
 
 class _Ranked(NamedTuple):
@@ -90,9 +97,11 @@ class _Ranked(NamedTuple):
     query: Query | None
 
 
-def _ranked(state: State, column: Column[Text], asked: TextQuery, boost: float, allow_partial: bool) -> _Ranked:
+def _ranked(
+    state: State, column: Column[Text], clauses: tuple[Terms, ...], boost: float, allow_partial: bool
+) -> _Ranked:
     words = words_of(state, column, allow_partial)
-    return _Ranked(words, weighted(words, terms_of(spec_of(column), asked), boost))
+    return _Ranked(words, weighted(words, clauses, boost))
 
 
 class _Filtered:

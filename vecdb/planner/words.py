@@ -19,6 +19,7 @@ from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import Part, SegmentView, State
 from vecdb.storage.text_index import Piece
 from vecdb_index.inverted.index import Inverted, packed
+from vecdb_index.inverted.query import idf
 
 KNOWN = 1 << 16
 """Terms whose frequencies are remembered, for each part and for each state."""
@@ -114,6 +115,7 @@ class StateWords:
         self.rows = sum(leg.words.rows for leg in legs)
         self.average = sum(leg.words.tokens for leg in legs) / self.rows if self.rows else 0.0
         self._frequencies: dict[bytes, int] = {}
+        self._idf: dict[int, float] = {}
 
     def frequencies(self, terms: Iterable[bytes]) -> list[int]:
         """Return how many live rows have each term."""
@@ -126,6 +128,13 @@ class StateWords:
             known.update(zip(unknown, map(sum, zip(*shares, strict=True)), strict=True) if shares else ())
             known.update((term, 0) for term in unknown if not shares)
         return [known[term] for term in terms]
+
+    def idf(self, frequency: int) -> float:
+        """Return how much it says that a row has a term that so many have."""
+        said = self._idf.get(frequency)
+        if said is None:
+            said = self._idf[frequency] = float(idf(self.rows, np.array([frequency]))[0])
+        return said
 
     def beginning(self, prefix: bytes) -> dict[bytes, int]:
         """Return how many live rows have each of the terms that begin so."""

@@ -29,7 +29,6 @@ MANY = 1 << 10
 """More rows than that are asked for with a heap that is no larger than there are postings."""
 
 _ALL, _NONE = np.empty(0, np.uint8), np.empty(0, np.uint32)
-_LAST, _HALF = np.uint32(0xFFFFFFFF), np.uint64(32)
 
 
 class _Ready(NamedTuple):
@@ -38,7 +37,7 @@ class _Ready(NamedTuple):
     places: Places
     weights: NDArray[np.float32]
     exponent: int
-    curve: tuple[float, float, float]
+    curve: NDArray[np.float32]
 
 
 class _Room(threading.local):
@@ -135,10 +134,10 @@ def _ready(index: Inverted, query: Query) -> _Ready:
         raise ValueError(f"a query for {query.kind} was put to an index of {index.kind}")
     places = index.find(query.terms)
     exponent, weights = query.units(index.scale)
-    if places.min(initial=0) < 0:
+    if len(places) and places.min() < 0:
         known = places >= 0
         places, weights = places[known], weights[known]
-    return _Ready(places, weights, exponent, query.curve)
+    return _Ready(places, weights, exponent, query.curves)
 
 
 def _postings(index: Inverted, ready: _Ready) -> int:
@@ -157,7 +156,10 @@ def _scanned(index: Inverted, ready: Sequence[_Ready], k: int, mask: NDArray[np.
         k = min(k, max(_postings(index, one) for one in ready))
     if k == 0 or max(sizes) == 0:
         return [TopK(_NONE, _NONE.astype(np.float32), False) for _ in ready]
-    keys, states = np.zeros((len(ready), k), np.uint64), np.zeros((len(ready), 2), np.uint64)
+    shape = len(ready), k
+    keys, states = np.zeros(shape, np.uint64), np.zeros((len(ready), 2), np.uint64)
+    rows, sums = np.empty(shape, np.uint32), np.empty(shape, np.float32)
+    one = ready[0] if len(ready) == 1 else None
     best(
         index.rows,
         index.values,
@@ -166,25 +168,22 @@ def _scanned(index: Inverted, ready: Sequence[_Ready], k: int, mask: NDArray[np.
         index.shortest,
         index.offsets,
         np.array([0, *accumulate(sizes)], np.int64),
-        ready[0].places if len(ready) == 1 else np.concatenate([one.places for one in ready]),
-        ready[0].weights if len(ready) == 1 else np.concatenate([one.weights for one in ready]),
-        np.array([one.curve for one in ready], np.float32),
+        np.concatenate([each.places for each in ready]) if one is None else one.places,
+        np.concatenate([each.weights for each in ready]) if one is None else one.weights,
+        np.concatenate([each.curve for each in ready]) if one is None else one.curve,
         mask,
         exact,
         *_room.of(max(sizes)),
         keys,
         states,
+        rows,
+        sums,
     )
-    return [_top(line, state, one.exponent) for line, state, one in zip(keys, states.tolist(), ready, strict=True)]
-
-
-def _top(keys: NDArray[np.uint64], state: list[int], exponent: int) -> TopK:
-    size, left_out = state
-    ranked = keys[:size]
-    ranked.sort()
-    ranked = ranked[::-1]
-    sums = (ranked >> _HALF).astype(np.int32)
-    return TopK(_LAST - ranked.astype(np.uint32), _scores(sums, exponent), size > 0 and left_out >> 32 == int(sums[-1]))
+    found = []
+    for at, ((size, left_out), each) in enumerate(zip(states.tolist(), ready, strict=True)):
+        cut = size > 0 and left_out >> 32 == int(sums[at, size - 1])
+        found.append(TopK(rows[at, :size], np.ldexp(sums[at, :size], -each.exponent), cut))
+    return found
 
 
 def _looked_up(index: Inverted, ready: _Ready, rows: Rows, k: int) -> TopK:
@@ -199,8 +198,7 @@ def _looked_up(index: Inverted, ready: _Ready, rows: Rows, k: int) -> TopK:
 
 def _totals(index: Inverted, ready: _Ready, rows: Rows) -> NDArray[np.int32]:
     out = np.zeros(len(rows), np.int32)
-    curve = np.array([ready.curve], np.float32)
-    totals(index.rows, index.values, index.lengths, index.offsets, ready.places, ready.weights, curve, rows, out)
+    totals(index.rows, index.values, index.lengths, index.offsets, ready.places, ready.weights, ready.curve, rows, out)
     return out
 
 

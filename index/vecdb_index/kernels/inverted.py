@@ -25,7 +25,7 @@ import numpy as np
 from numba import types
 
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
-from vecdb_index.kernels.topk import CHUNK, keep
+from vecdb_index.kernels.topk import CHUNK, keep, row_of, sort
 
 BLOCK_BITS = 7
 BLOCK = 1 << BLOCK_BITS
@@ -341,6 +341,8 @@ def _answer(
     filled(_PLACE, 2),
     filled(_KEY, 2),
     filled(_KEY, 2),
+    filled(_ROW, 2),
+    filled(_REAL, 2),
 )
 def best(
     rows: Any,
@@ -359,8 +361,10 @@ def best(
     spans: Any,
     keys: Any,
     states: Any,
+    out_rows: Any,
+    out_sums: Any,
 ) -> None:
-    """Offer the rows that have a term of a query to its heap.
+    """Write the rows with the highest sums over the terms of each query, best first, and their sums.
 
     Args:
         rows: (p,) of all postings.
@@ -378,7 +382,9 @@ def best(
         room: (7, more than WINDOW, and at least the terms of a query); the first line is 0 and left so.
         spans: (at least the terms of a query, 5).
         keys: (q, k) heaps of topk.py, of keys that are the sum above the inverted row.
-        states: (q, 2) of topk.py.
+        states: (q, 2) of topk.py: how many rows there are, and the best key that was left out.
+        out_rows: (q, k); what lies behind the rows is not written.
+        out_sums: (q, k) units: whole numbers up to 2^24.
 
     """
     for q in range(keys.shape[0]):
@@ -386,6 +392,10 @@ def best(
             spans[i - starts[q], AT], spans[i - starts[q], STOP] = offsets[terms[i]], offsets[terms[i] + 1]
         weight, curve = weights[starts[q] : starts[q + 1]], (curves[q, 0], curves[q, 1], curves[q, 2])
         _answer(rows, values, lengths, tops, shortest, spans, weight, curve, allowed, every, room, keys[q], states[q])
+        size = np.int64(states[q, 0])
+        sort(keys[q], size)
+        for i in range(size):
+            out_rows[q, i], out_sums[q, i] = row_of(keys[q, i]), np.float32(keys[q, i] >> np.uint64(32))
 
 
 @kernel(
