@@ -152,28 +152,30 @@ def of_one_part(
     reads: int,
 ) -> Found:
     """Return the k best rows of the only part, sorted already, equal scores by id."""
-    listed = scores.tolist()
-    if len(set(listed)) < len(listed):
-        rows = rows[_ties_by_id(parts[0], rows, listed)]
-    if len(listed) > k:
+    equal = np.flatnonzero(scores[1:] == scores[:-1])
+    if len(equal):
+        rows = rows[_ties_by_id(parts[0], rows, equal.tolist())]
+    if len(rows) > k:
         rows, scores = rows[:k], scores[:k]
     return Found(parts, None, rows, scores, missing, plans, reads)
 
 
-def _ties_by_id(part: Part, rows: np.ndarray, scores: list[float]) -> list[int]:
-    """Return the order of rows, sorted by score already, with equal scores by id; only ids that decide are read."""
-    order, last, count = list(range(len(scores))), 0, len(scores)
-    runs: list[tuple[int, int]] = []
-    while last < count:
-        first, last = last, last + 1
-        while last < count and scores[last] == scores[first]:
-            last += 1
-        if last - first > 1:
-            runs.append((first, last))
-    tied = [at for first, last in runs for at in range(first, last)]
+def _ties_by_id(part: Part, rows: np.ndarray, equal: list[int]) -> list[int]:
+    """Return the order of rows, sorted by score already, with equal scores by id; only ids that decide are read.
+
+    `equal` are the places, ascending, of rows that score as much as the next one.
+    """
+    runs: list[list[int]] = []
+    for at in equal:
+        if runs and runs[-1][-1] == at:
+            runs[-1].append(at + 1)
+        else:
+            runs.append([at, at + 1])
+    tied = [at for run in runs for at in run]
     ids = dict(zip(tied, part.ids_of(rows[tied]), strict=True))
-    for first, last in runs:
-        order[first:last] = sorted(order[first:last], key=ids.__getitem__)
+    order = list(range(len(rows)))
+    for run in runs:
+        order[run[0] : run[-1] + 1] = sorted(run, key=ids.__getitem__)
     return order
 
 

@@ -9,6 +9,9 @@ from vecdb.planner.fuse import Ranking, fuse
 from vecdb.query.fusion import Fusion
 from vecdb.storage.snapshot import Part
 
+SPARE = 32
+"""Rows behind the k-th that may be as good, before all are looked at."""
+
 
 def fused(
     parts: Sequence[Part],
@@ -29,7 +32,11 @@ def fused(
         k: how many are wanted; None: all. Ties are many, and putting them in order costs more than all else.
 
     """
-    found = fuse([Ranking(pool.keys, pool.score, rest) for pool, rest in zip(pools, rests, strict=True)], fusion)
+    rankings = [Ranking(pool.keys, pool.score, rest) for pool, rest in zip(pools, rests, strict=True)]
+    most = None if k is None else k + SPARE
+    found = fuse(rankings, fusion, most)
+    if k is not None and len(found.keys) == most and found.scores[-1] == found.scores[k - 1]:
+        found = fuse(rankings, fusion)  # ids decide among those that are as good as the k-th: all of them must be here
     arms = tuple(ArmColumn(label, found.ranks[:, at], found.arm_scores[:, at]) for at, label in enumerate(labels))
     row = found.keys & ((1 << ROW_BITS) - 1)
     return Candidates(parts, found.keys >> ROW_BITS, row, found.scores, arms).ranked(k)

@@ -77,7 +77,14 @@ def terms_of(spec: FullText, asked: TextQuery) -> tuple[Terms, ...]:
     return tuple(found)
 
 
-def weighted(known: StateWords, clauses: tuple[Terms, ...], boost: float) -> Query | None:
+class Weighted(NamedTuple):
+    """Terms that live rows have, and what they are worth."""
+
+    terms: list[bytes]
+    query: Query
+
+
+def weighted(known: StateWords, clauses: tuple[Terms, ...], boost: float) -> Weighted | None:
     """Return what a row's words add to its score; None when no live row has any of them.
 
     A word counts each time that it was typed. A prefix counts as one word: what it stands for shares the frequency of
@@ -102,7 +109,7 @@ def weighted(known: StateWords, clauses: tuple[Terms, ...], boost: float) -> Que
     if len(there) > MOST_TERMS:
         raise InvalidInputError(f"the query has {len(there)} different words, at most {MOST_TERMS}", field="text")
     weights = np.array([boosts[term] * known.idf(frequencies[term]) for term in there])
-    return by_words(there, weights, known.average, known.spec.k1, known.spec.b)
+    return Weighted(there, by_words(there, weights, known.average, known.spec.k1, known.spec.b))
 
 
 def _expanded(known: StateWords, one: Terms) -> dict[bytes, int]:

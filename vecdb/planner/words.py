@@ -25,6 +25,13 @@ KNOWN = 1 << 16
 """Terms whose frequencies are remembered, for each part and for each state."""
 
 
+class _Known(NamedTuple):
+    """How many live rows of a part have a term, and its place in each piece; negative where the piece has it not."""
+
+    frequency: int
+    places: tuple[int, ...]
+
+
 class PartWords:
     """The words of one column of a part, and how many of its live rows have each."""
 
@@ -34,7 +41,7 @@ class PartWords:
         self.problem = part.index_problem(column)
         self.part = part
         self._live = part.live()
-        self._frequencies: dict[bytes, int] = {}
+        self._known: dict[bytes, _Known] = {}
         self.rows = self.tokens = 0
         for piece in pieces:
             alive = self.alive(piece)
@@ -48,15 +55,27 @@ class PartWords:
 
     def frequencies(self, terms: list[bytes]) -> list[int]:
         """Return how many live rows have each term."""
-        known = self._frequencies
+        return [known.frequency for known in self._looked_up(terms)]
+
+    def places(self, terms: list[bytes]) -> list[np.ndarray]:
+        """Return where each piece has the terms, (terms,) int64 as `Inverted.find`; at least one term is asked for."""
+        known = [one.places for one in self._looked_up(terms)]
+        return [np.array(places, np.int64) for places in zip(*known, strict=True)]
+
+    def _looked_up(self, terms: list[bytes]) -> list[_Known]:
+        known = self._known
         unknown = [term for term in terms if term not in known]
         if unknown:
             asked, total = packed(unknown), np.zeros(len(unknown), np.int64)
+            places: list[list[int]] = []
             for piece in self.pieces:
-                total += _frequencies(piece.inverted, piece.inverted.find(asked), self.alive(piece))
+                found = piece.inverted.find(asked)
+                total += _frequencies(piece.inverted, found, self.alive(piece))
+                places.append(found.tolist())
             if len(known) > KNOWN:
-                known = self._frequencies = {term: known[term] for term in terms if term in known}
-            known.update(zip(unknown, total.tolist(), strict=True))
+                known = self._known = {term: known[term] for term in terms if term in known}
+            by_term = zip(*places, strict=True) if places else [()] * len(unknown)
+            known.update(zip(unknown, map(_Known, total.tolist(), by_term), strict=True))
         return [known[term] for term in terms]
 
     def beginning(self, prefix: bytes) -> dict[bytes, int]:

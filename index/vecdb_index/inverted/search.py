@@ -63,6 +63,7 @@ def search(
     *,
     allowed: Mask | None = None,
     some: Rows | None = None,
+    places: Places | None = None,
     exact: bool = False,
 ) -> TopK:
     """Return the k best of the rows that have a term of the query, best first, equal scores by row.
@@ -73,13 +74,14 @@ def search(
         k: at least 1.
         allowed: (n,) bool or uint8; None allows every row.
         some: the allowed rows, ascending, where the caller knows them.
+        places: what `index.find` says of the query's terms, where the caller knows it.
         exact: look at every posting; finds the same, more slowly.
 
     Raises:
         ValueError: the index is of another kind.
 
     """
-    ready = _ready(index, query)
+    ready = _ready(index, query, places)
     if allowed is None:
         return _scanned(index, [ready], k, _ALL, exact)[0]
     matching = int(np.count_nonzero(allowed)) if some is None else len(some)
@@ -129,10 +131,10 @@ def scores(index: Inverted, query: Query, rows: Rows) -> Scores:
     return out
 
 
-def _ready(index: Inverted, query: Query) -> _Ready:
+def _ready(index: Inverted, query: Query, places: Places | None = None) -> _Ready:
     if index.kind != query.kind:
         raise ValueError(f"a query for {query.kind} was put to an index of {index.kind}")
-    places = index.find(query.terms)
+    places = index.find(query.terms) if places is None else places
     exponent, weights = query.units(index.scale)
     if len(places) and places.min() < 0:
         known = places >= 0
