@@ -50,15 +50,20 @@ class Candidates:
         return self.row.shape[0]
 
     @classmethod
-    def of(cls, found: Found, label: str) -> Candidates:
-        """Return what one arm found."""
+    def of(cls, found: Found) -> Candidates:
+        """Return what one arm found; `alone` adds what it says of each."""
         part = np.zeros(len(found.row), np.int64) if found.part is None else found.part.astype(np.int64)
-        ranks = np.arange(1, len(found.row) + 1, dtype=np.int32)
-        return cls(found.parts, part, found.row.astype(np.int64), found.score, (ArmColumn(label, ranks, found.score),))
+        return cls(found.parts, part, found.row.astype(np.int64), found.score)
+
+    def alone(self, label: str) -> Candidates:
+        """Return them as those of the only arm, best first."""
+        return replace(self, arms=(ArmColumn(label, np.arange(1, len(self) + 1, dtype=np.int32), self.score),))
 
     @property
     def keys(self) -> np.ndarray:
         """(n,) int64, equal for the same row of the same part."""
+        if len(self.parts) == 1:
+            return self.row
         return (self.part << ROW_BITS) | self.row
 
     def some(self, at: Any) -> Candidates:

@@ -154,16 +154,16 @@ def of_one_part(
     """Return the k best rows of the only part, sorted already, equal scores by id."""
     equal = np.flatnonzero(scores[1:] == scores[:-1])
     if len(equal):
-        rows = rows[_ties_by_id(parts[0], rows, equal.tolist())]
+        rows = rows[ties_by_id(len(rows), equal.tolist(), lambda tied: parts[0].ids_of(rows[tied]))]
     if len(rows) > k:
         rows, scores = rows[:k], scores[:k]
     return Found(parts, None, rows, scores, missing, plans, reads)
 
 
-def _ties_by_id(part: Part, rows: np.ndarray, equal: list[int]) -> list[int]:
-    """Return the order of rows, sorted by score already, with equal scores by id; only ids that decide are read.
+def ties_by_id(count: int, equal: list[int], ids_at: Callable[[list[int]], Sequence[Any]]) -> list[int]:
+    """Return the order of so many rows, sorted by score already, with equal scores by id.
 
-    `equal` are the places, ascending, of rows that score as much as the next one.
+    `equal` are the places, ascending, of rows that score as much as the next one. Only ids that decide are asked for.
     """
     runs: list[list[int]] = []
     for at in equal:
@@ -172,8 +172,8 @@ def _ties_by_id(part: Part, rows: np.ndarray, equal: list[int]) -> list[int]:
         else:
             runs.append([at, at + 1])
     tied = [at for run in runs for at in run]
-    ids = dict(zip(tied, part.ids_of(rows[tied]), strict=True))
-    order = list(range(len(rows)))
+    ids = dict(zip(tied, ids_at(tied), strict=True))
+    order = list(range(count))
     for run in runs:
         order[run[0] : run[-1] + 1] = sorted(run, key=ids.__getitem__)
     return order

@@ -131,7 +131,7 @@ def _gather(context: Context, bound: BoundQuery, depth: int, deeper: bool) -> Ga
         begun = time.perf_counter()
         found = all_rows(context.state, bound.where)
         steps.append(Step.of("rows", begun, None, len(found.row), {"parts": _told(found)}))
-        return Gathered(replace(Candidates.of(found, ""), arms=()), steps, found.missing, False)
+        return Gathered(Candidates.of(found), steps, found.missing, False)
     pools: list[Candidates] = []
     rests: list[float | None] = []
     missing: list[str] = []
@@ -147,7 +147,8 @@ def _gather(context: Context, bound: BoundQuery, depth: int, deeper: bool) -> Ga
             steps.append(Step.of(arm.label, begun, None, len(inner.candidates), {"kind": arm.arm.kind}, inner.steps))
             continue
         found = gathered(context, arm, fetch)
-        pools.append(Candidates.of(found, arm.label))
+        pool = Candidates.of(found)
+        pools.append(pool.alone(arm.label) if len(bound.arms) == 1 else pool)
         rests.append(0.0 if isinstance(arm.arm, Match) and len(found.row) < fetch else None)
         missing += found.missing
         more = more or len(found.row) == fetch

@@ -35,6 +35,8 @@ SKIP, STORED, MEMORY = "skip", "words", "words in memory"
 MISSING: Literal["missing"] = "missing"
 DEEPER = 4
 """How many times more rows are asked for, where so many were not enough."""
+SPARE, SPARE_OF = 2, 16
+"""Rows beyond the k best that are asked for at once, two and one of so many: often some are as good as the k-th."""
 
 Fields = Sequence[tuple[Column[Text], float]]
 """Searchable text columns and their boosts, each above 0; no column twice."""
@@ -197,7 +199,7 @@ def _tied(
     some: np.ndarray | None,
     exact: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    depth = k
+    depth = k + SPARE + k // SPARE_OF
     while True:
         rows, scores, cut = search_index(index, query, depth, allowed=mask, some=some, places=places, exact=exact)
         # Ids decide among those that are as good as the k-th, so all of them must be here.
