@@ -19,7 +19,7 @@ from vecdb_index.kernels.inverted import WINDOW, best, totals
 from vecdb_index.slices import Slice, shared
 from vecdb_index.types import Mask, Rows, Scores, TopK
 
-ASKED = 12
+ASKED = 24
 """To look up whether one row has one term takes as long as to read so many postings in order."""
 GROUP = 16
 """Queries that one call of the kernel answers."""
@@ -83,11 +83,11 @@ def search(
     """
     ready = _ready(index, query, places)
     if allowed is None:
-        return _scanned(index, [ready], k, _ALL, exact)[0]
+        return _scanned(index, [ready], k, _ALL, _NONE, exact)[0]
     matching = int(np.count_nonzero(allowed)) if some is None else len(some)
     if not exact and _few(index, matching, ready):
         return _looked_up(index, ready, np.flatnonzero(allowed).astype(np.uint32) if some is None else some, k)
-    return _scanned(index, [ready], min(k, matching), allowed.view(np.uint8), exact)[0]
+    return _scanned(index, [ready], min(k, matching), allowed.view(np.uint8), _NONE if some is None else some, exact)[0]
 
 
 def search_batch(
@@ -113,7 +113,7 @@ def search_batch(
                 found[at] = _looked_up(index, ready[at], some, k)
             ours = [at for at in range(first, last) if at not in few]
             if ours:
-                results = _scanned(index, [ready[at] for at in ours], min(k, matching), mask, exact)
+                results = _scanned(index, [ready[at] for at in ours], min(k, matching), mask, some, exact)
                 for at, one in zip(ours, results, strict=True):
                     found[at] = one
 
@@ -151,8 +151,10 @@ def _few(index: Inverted, matching: int, ready: _Ready) -> bool:
     return matching * len(ready.places) * ASKED < _postings(index, ready)
 
 
-def _scanned(index: Inverted, ready: Sequence[_Ready], k: int, mask: NDArray[np.uint8], exact: bool) -> list[TopK]:
-    """Answer queries by going through their postings."""
+def _scanned(
+    index: Inverted, ready: Sequence[_Ready], k: int, mask: NDArray[np.uint8], some: Rows, exact: bool
+) -> list[TopK]:
+    """Answer queries by going through their postings; `some` is empty or has the rows of the mask."""
     sizes = [len(one.places) for one in ready]
     if k > MANY:
         k = min(k, max(_postings(index, one) for one in ready))
@@ -174,6 +176,7 @@ def _scanned(index: Inverted, ready: Sequence[_Ready], k: int, mask: NDArray[np.
         np.concatenate([each.weights for each in ready]) if one is None else one.weights,
         np.concatenate([each.curve for each in ready]) if one is None else one.curve,
         mask,
+        some,
         exact,
         *_room.of(max(sizes)),
         keys,
