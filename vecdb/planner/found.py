@@ -171,11 +171,9 @@ def ties_by_id(count: int, equal: list[int], ids_at: Callable[[list[int]], Seque
             runs[-1].append(at + 1)
         else:
             runs.append([at, at + 1])
-    tied = [at for run in runs for at in run]
-    ids = dict(zip(tied, ids_at(tied), strict=True))
-    order = list(range(count))
+    ids, order = iter(ids_at([at for run in runs for at in run])), list(range(count))
     for run in runs:
-        order[run[0] : run[-1] + 1] = sorted(run, key=ids.__getitem__)
+        order[run[0] : run[-1] + 1] = [at for _, at in sorted((next(ids), at) for at in run)]
     return order
 
 

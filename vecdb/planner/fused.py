@@ -47,7 +47,7 @@ def fused(
 
 
 def _in_order(found: Fused, parts: Sequence[Part], k: int | None) -> Fused:
-    """Return the k best, equal scores by id; they come by score, and all that are as good as the k-th are among them."""
+    """Return the k best, equal scores by id. They come by score, with all that are as good as the k-th."""
     scores = found.scores
     if k is not None and k < len(scores):
         scores = scores[: np.count_nonzero(scores >= scores[k - 1])]
@@ -58,7 +58,7 @@ def _in_order(found: Fused, parts: Sequence[Part], k: int | None) -> Fused:
     def ids_at(places: list[int]) -> list[Any]:
         return Found(parts, *_parted(parts, found.keys[places]), scores[places]).ids()
 
-    return found.some(ties_by_id(len(scores), equal.tolist(), ids_at)[:k])
+    return found.some(np.array(ties_by_id(len(scores), equal.tolist(), ids_at)[:k]))
 
 
 def _parted(parts: Sequence[Part], keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -87,7 +87,8 @@ def scores(state: State, fields: Fields, asked: TextQuery, part: np.ndarray, row
     """
     read = reading([column for column, _ in fields], asked)
     ranked = [
-        _ranked(state, column, clauses, boost, False) for (column, clauses), (_, boost) in zip(read, fields, strict=True)
+        _ranked(state, column, clauses, boost, False)
+        for (column, clauses), (_, boost) in zip(read, fields, strict=True)
     ]
     return _sums(ranked, part, row)
 

@@ -128,6 +128,8 @@ def filter_of(value: Any) -> Expression | None:
         InvalidInputError: the value is neither.
 
     """
+    if value is None:
+        return None
     from vecdb.filters import resolve
 
     return resolve(value)

@@ -226,9 +226,7 @@ def _collect_few(
 
 
 @helper
-def _collect_allowed(
-    some: Any, first: Any, last: Any, low: Any, least: Any, sums: Any, met: Any, found: Any
-) -> Any:
+def _collect_allowed(some: Any, first: Any, last: Any, low: Any, least: Any, sums: Any, met: Any, found: Any) -> Any:
     """Do what `_collect` does by going through the allowed rows of the window, which are some[first:last]."""
     count = 0
     for at in range(first, last):
