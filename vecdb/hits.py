@@ -93,7 +93,7 @@ class FoundRows:
         if count < query.k:
             return None
         key = float(self.scores[-1]), self.ids()[-1]
-        return paging.written(query, paging.Cursor(key, count, count))
+        return paging.written(query, paging.Cursor(key, count, (count,)))
 
     def _table(self, columns: Sequence[Column]) -> pa.Table:
         import pyarrow as pa

@@ -91,7 +91,7 @@ def test_the_tour_prints_every_answer_and_how_to_repeat_it(made: tuple[Path, str
 
 
 def test_the_searches_show_what_they_promise(made: tuple[Path, str], words: "vecdb.Collection") -> None:
-    asked, filtered, near = (search.run(words) for search in demo.searches(made[0]))
+    asked, filtered, near, both = (search.run(words) for search in demo.searches(made[0]))
 
     assert {hit["lexname"] for hit in asked} == {"noun.animal", "noun.food"}
     assert asked.ids[0] == "slug.n.07"
@@ -99,7 +99,10 @@ def test_the_searches_show_what_they_promise(made: tuple[Path, str], words: "vec
     assert filtered.ids != asked.ids
     assert {hit["lexname"] for hit in near} == {"noun.animal", "noun.food", "verb.consumption"}
     assert LIKE not in near.ids
-    assert [len(result) for result in (asked, filtered, near)] == [K, K, K]
+    assert [len(result) for result in (asked, filtered, near, both)] == [K, K, K, K]
+    assert {"embedding", "text"} == {arm for hit in both for arm in hit.arms}
+    assert both[0].arms.keys() == {"embedding", "text"}
+    assert both.ids != asked.ids
 
 
 def test_the_answers_are_those_of_a_full_scan(made: tuple[Path, str], words: "vecdb.Collection") -> None:
@@ -108,7 +111,9 @@ def test_the_answers_are_those_of_a_full_scan(made: tuple[Path, str], words: "ve
     ids = table.column("id").to_pylist()
     own = vectors[ids.index(LIKE)]
 
-    for search in demo.searches(made[0]):
+    *single, both = demo.searches(made[0])
+    assert both.words is not None
+    for search in single:
         scores = vectors @ (own if search.vector is None else search.vector)
         food = [name == "noun.food" for name in table.column("lexname").to_pylist()]
         allowed = [
@@ -128,7 +133,7 @@ def test_the_python_lines_can_be_pasted(made: tuple[Path, str], words: "vecdb.Co
     assert printed == [f"{hit.score:.3f}  {hit.id:<22}  {hit['text']}" for hit in expected]
 
 
-@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
 def test_the_command_lines_can_be_pasted(
     number: int, made: tuple[Path, str], words: "vecdb.Collection", tmp_path: Path
 ) -> None:

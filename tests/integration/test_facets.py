@@ -46,7 +46,7 @@ def test_the_candidates_of_a_query_are_counted_and_not_only_its_best(docs: Colle
 
 
 def test_a_row_in_several_groups_counts_once(docs: Collection):
-    found = docs.facets("section", query=Query(k=100).group_by("tags", 100).order_by("id"))
+    found = docs.facets("section", query=Query(k=100).order_by("id").group_by("tags", 100))
 
     tagged = sum(bool(row["tags"]) for row in RECORDS)
     assert found.rows == tagged

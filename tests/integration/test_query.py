@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ SCHEMA = vecdb.Schema(
     tags=vecdb.Keyword(many=True),
     size=vecdb.Int64(),
     added=vecdb.Timestamp(),
+    place=vecdb.Geo(),
     a=vecdb.Vector(16),
     b=vecdb.Vector(8, metric="l2"),
 )
@@ -38,6 +40,7 @@ def rows() -> list[dict[str, Any]]:
             "tags": [f"t{at % 3}", f"t{at % 5}"],
             "size": None if at % 11 == 0 else at * 37 % 100,
             "added": datetime.fromtimestamp(1_700_000_000, UTC) + timedelta(seconds=at * 37 % 50),
+            "place": None if at % 13 == 5 else (at * 0.37 % 120 - 60, at * 1.93 % 360 - 180),
             "a": a[at].astype(np.float32),
             "b": None if at % 17 == 3 else b[at].astype(np.float32),
         }
@@ -356,6 +359,23 @@ def test_a_formula_scores_candidates_by_fields(docs: Collection):
     assert [total[name] for name in found.ids] == pytest.approx([total[name] for name in best], abs=1e-5)
 
 
+def test_a_formula_knows_how_far_away_places_are(docs: Collection):
+    berlin = (52.5, 13.4)
+
+    near = docs.run(Query(k=400).near("a", A).rank(-f.away("place", *berlin, missing=1e5)))
+    fallen = docs.run(Query(k=400).near("a", A).rank(f.decay("place", berlin, "1000km", offset="50km", missing=-1)))
+
+    distances = {hit.id: 1e5 if hit["place"] is None else -hit.score for hit in near}
+    assert near.scores == pytest.approx(sorted(-one for one in distances.values())[::-1])
+    closest = min(name for name in near.ids if distances[name] == min(distances.values()))
+    assert near.ids[0] == closest
+    for hit in fallen:
+        expected = -1 if hit["place"] is None else 0.5 ** (max(distances[hit.id] - 50, 0) / 1000)
+        assert hit.score == pytest.approx(expected, abs=1e-5)
+    within = docs.run(Query(k=400).near("a", A).where("place within 3000 km of (52.5, 13.4)")).ids
+    assert set(within) == {name for name, away in distances.items() if away <= 3000}
+
+
 def test_rows_without_a_finite_number_are_left_out(docs: Collection):
     found = docs.run(Query(k=400).near("a", A).rank(1 / f.value("size", 0.5)))
 
@@ -442,3 +462,38 @@ def test_an_explanation_is_drawn_as_a_tree():
         "├─ fuse rrf: 34 -> 34 rows\n"
         "└─ group_by: 34 -> 34 rows"
     )
+
+
+ORDERED: list[Query] = [
+    Query().near("a", A).order_by("added desc"),
+    Query().near("a", A, fetch=90).rank(f.value("size", 3)),
+    Query().near("a", A).rescore("b", B, top=120),
+    Query().near("a", A).collapse("section").order_by("size"),
+    Query().near("a", A).near("b", B, fetch=50).rank(f.score + f.value("size")),
+]
+
+
+@pytest.mark.parametrize("query", ORDERED, ids=range(len(ORDERED)))
+def test_pages_in_an_order_of_their_own_are_cut_from_what_the_first_gathered(docs: Collection, query: Query):
+    pages, cursor, ks = [], None, iter((7, 30, 100, 9, 1000))
+    while cursor is not None or not pages:
+        page = docs.run(query.take(next(ks)).after(cursor))
+        pages.append(page)
+        cursor = page.cursor
+
+    ids = [name for page in pages for name in page.ids]
+    gathered = docs.run(query.take(7)).explain["steps"][-1]["rows_out"]
+    assert len(ids) == len(set(ids)) == gathered
+    whole = docs.run(replace(query, arms=tuple(replace(arm, fetch=arm.fetch or 200) for arm in query.arms)).take(7))
+    assert ids[:7] == whole.ids
+    keys = [(hit.score if query.stages[-1].kind != "order_by" else 0) for page in pages for hit in page]
+    assert keys == sorted(keys, reverse=True)
+
+
+def test_a_row_in_several_groups_of_a_nested_query_counts_once(docs: Collection):
+    inner = Query(k=5).near("a", A).group_by("tags", 50)
+
+    found = docs.run(Query(k=400).gather(inner, name="inner").near("b", B))
+
+    assert len(found.ids) == len(set(found.ids))
+    assert max(hit.arms["inner"].rank for hit in found if "inner" in hit.arms) == len(set(docs.run(inner).ids))

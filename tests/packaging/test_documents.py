@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from golden.explanations import masked
 from vecdb.filters import expression, parser, words
 from vecdb.planner import scalars
 
@@ -133,6 +134,31 @@ def test_the_examples_of_the_query_document_run_one_after_the_other(
     assert run.returncode == 0, run.stderr
 
 
+def test_the_commands_of_the_query_document_run_as_they_stand(
+    root: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    text = (root / "docs" / "query.md").read_text("utf-8")
+    (commands,), (asked,) = blocks(text, "sh"), blocks(text, "json")
+    (tmp_path / "asked.json").write_text(asked)
+    vecdb = f'vecdb() {{ "{sys.executable}" -m vecdb_client.cli "$@"; }}\n'
+
+    run = subprocess.run(
+        ["sh", "-eu", "-c", vecdb + commands],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+    assert run.returncode == 0, run.stderr
+    assert "**honey**" in run.stdout
+    assert len((tmp_path / "often.jsonl").read_text().splitlines()) == 6828
+
+
+def test_the_transcript_in_the_query_document_is_the_golden_one(root: Path) -> None:
+    (transcript,) = blocks((root / "docs" / "query.md").read_text("utf-8"), "text")
+    golden = (root / "tests" / "golden" / "explain" / "hybrid.txt").read_text("utf-8")
+
+    assert masked(transcript).strip() == golden.split("\n\n")[1].strip()
+
+
 def test_the_example_and_the_two_forms_of_each_condition_in_the_filters_document_are_true(
     root: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -181,7 +207,15 @@ def test_the_constants_that_the_indexes_document_names_have_the_values_that_it_s
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", "client/README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/indexes.md", "docs/encoders.md"],
+    [
+        "README.md",
+        "client/README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "docs/indexes.md",
+        "docs/encoders.md",
+        "docs/query.md",
+    ],
 )
 def test_every_command_that_a_document_names_exists(document: str, root: Path, environment: dict[str, str]) -> None:
     text = (root / document).read_text("utf-8")

@@ -1,4 +1,4 @@
-"""The three searches of the tour, each said three ways: as a question, as a command line, as Python lines.
+"""The four searches of the tour, each said three ways: as a question, as a command line, as Python lines.
 
 The command line and the Python lines are what the tour prints, to be pasted as they are: paths are quoted, and every
 file that they name lies in the folder that `write_vectors` fills, beside the database. The Python lines of one search
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 K = 6
 QUESTION = "shell"
 LIKE = "wean.v.01"
+WORDS = "shell creature"
 FOOD = "lexname = 'noun.food'"
 OTHERS = f"id != '{LIKE}'"
 RECALL_PYTHON = "print(words.recall())"
@@ -41,6 +42,8 @@ class Search:
     vector: "NDArray[np.float32] | None"
     """The query; None stands for the embedding of the row LIKE."""
     where: str | None
+    words: str | None = None
+    """What the text is to have besides; None: nothing."""
 
     def run(self, collection: "Collection") -> "SearchResult":
         """Search the demo's collection: the same result as `command` and `python` give.
@@ -57,6 +60,8 @@ class Search:
             if row is None:
                 raise NotFoundError(f"no row with the id {LIKE!r} in {collection.name!r}")
             query = row["embedding"]
+        if self.words is not None:
+            return collection.search(k=K, where=self.where, embedding=query, text=self.words, fusion="auto")
         return collection.search(k=K, where=self.where, embedding=query)
 
 
@@ -105,6 +110,21 @@ def searches(path: Path) -> list[Search]:
             vector=None,
             where=OTHERS,
         ),
+        Search(
+            title=f"By meaning and by words: {text!r}, and the words {WORDS!r}",
+            remark="Two rankings become one, and the one with the clearer winners counts for more.",
+            command=hybrid_command(path),
+            python="\n".join(
+                (
+                    f"both = words.search(embedding=question, text={WORDS!r}, k={K}, fusion='auto')",
+                    "for hit in both:",
+                    _LOOP_BODY,
+                )
+            ),
+            vector=question,
+            where=None,
+            words=WORDS,
+        ),
     ]
 
 
@@ -112,6 +132,13 @@ def command(path: Path, question: str) -> str:
     """Return the command line that asks the question of that id."""
     file = f"@{shown(vector_folder(path))}/{question}.npy"
     return _command("query", path, "--vector", file, "--k", str(K), "--show", "lexname,text")
+
+
+def hybrid_command(path: Path) -> str:
+    """Return the command line that asks by meaning and by words."""
+    file = f"@{shown(vector_folder(path))}/{QUESTION}.npy"
+    both = ("--vector", file, "--match", WORDS, "--fusion", "auto")
+    return _command("query", path, *both, "--k", str(K), "--show", "lexname,text")
 
 
 def get_command(path: Path, row: str) -> str:

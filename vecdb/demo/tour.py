@@ -1,4 +1,4 @@
-"""The tour: store the demo's data at a path, run three searches, show how to repeat each, say what to try next.
+"""The tour: store the demo's data at a path, run four searches, show how to repeat each, say what to try next.
 
 Before the latter it measures how much of the exact answers the index finds.
 
@@ -19,6 +19,7 @@ from vecdb.demo.searches import (
     command,
     count_command,
     get_command,
+    hybrid_command,
     recall_command,
     searches,
     shown,
@@ -43,7 +44,7 @@ _SUGGESTED = ("honey", "guide-dog", "blue-cheese")
 
 
 def run(path: str | Path = DEFAULT_PATH, console: "Console | None" = None) -> None:
-    """Make or reuse the demo's database at `path` and walk through three searches on `console` (default: stdout).
+    """Make or reuse the demo's database at `path` and walk through four searches on `console` (default: stdout).
 
     Vector files for the command line are written into the folder `<path>-queries`.
 
@@ -217,6 +218,7 @@ def _next(place: Path, folder: Path, out: "Console") -> None:
     asked = question_vectors()
     for remark, line in (
         *((f"Ask: {asked[name][0]}", command(place, name)) for name in _SUGGESTED),
+        ("See how a query is carried out", f"{hybrid_command(place)} --analyze"),
         ("Look at one row", get_command(place, "dog.n.01")),
         ("Count by a filter", count_command(place, "pos = 'noun' and senses > 5")),
         ("See every command", "vecdb --help"),

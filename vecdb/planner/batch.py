@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vecdb.filters.evaluate import BoundFilter
-from vecdb.planner import dense, paging
+from vecdb.planner import dense, depth, paging
 from vecdb.planner.bound import BoundQuery
 from vecdb.planner.found import Found
 from vecdb.planner.route import route
-from vecdb.planner.run import Answer, beginning, fetch_of, run
+from vecdb.planner.run import Answer, run
 from vecdb.query.arms import Near
 from vecdb.query.effort import Effort
 from vecdb.schema.schema import Column
@@ -167,11 +167,10 @@ def run_batch(state: State, bounds: Sequence[BoundQuery], pool: ThreadPoolExecut
 
 def _collect(bound: BoundQuery, add: Callable[[tuple[int, int], Ask, np.ndarray], None]) -> None:
     """Add the question of each arm that begins with a search by one vector, those of nested queries too."""
-    depth, deeper = beginning(bound, paging.read(bound.query))
-    for arm in bound.arms:
+    fetches = depth.of_page(bound, paging.read(bound.query))
+    for arm, wanted in zip(bound.arms, fetches, strict=True):
         if arm.inner is not None:
             _collect(arm.inner, add)
         elif isinstance(arm.arm, Near) and arm.vectors is not None:
-            wanted = fetch_of(bound, arm, depth, deeper)
             ask = Ask(arm.columns[0], arm.where, wanted, arm.effort, bound.query.allow_partial)
             add((id(arm), wanted), ask, arm.vectors[0])

@@ -14,7 +14,7 @@ from vecdb.filters.evaluate import BoundFilter, bind
 from vecdb.filters.expression import Expression
 from vecdb.query.arms import Arm, Like, Match, Near, Nested
 from vecdb.query.effort import Effort
-from vecdb.query.formula import Decay, Formula, Function, Operation, Value, When
+from vecdb.query.formula import Away, Decay, Formula, Function, Operation, Value, When
 from vecdb.query.fusion import Fusion, Rrf
 from vecdb.query.query import Query
 from vecdb.query.scorer import Scorer
@@ -165,9 +165,10 @@ def _ranked_by(formula: Formula, schema: Schema) -> Iterator[Column]:
         inside = [formula.part] if isinstance(formula, Function) else []
     for part in inside:
         yield from _ranked_by(part, schema)
-    if isinstance(formula, Value | Decay):
+    if isinstance(formula, Value | Decay | Away):
         column = schema[formula.field]
-        if column.field.kind not in ("bool", "int64", "float64", "timestamp"):
+        place = isinstance(formula, Away) or (isinstance(formula, Decay) and isinstance(formula.origin, tuple))
+        if column.field.kind not in (("geo",) if place else ("bool", "int64", "float64", "timestamp")):
             raise InvalidInputError(
                 f"a formula cannot count with field {formula.field!r}, which is {column.field.kind}",
                 field=formula.field,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any, cast
 
-from vecdb.planner import paging
+from vecdb.planner import depth, paging
 from vecdb.planner.bound import BoundArm, BoundQuery
 from vecdb.planner.found import PartPlan
 from vecdb.planner.masks import filter_mask
 from vecdb.planner.route import route
-from vecdb.planner.run import beginning, fetch_of
 from vecdb.planner.trace import Step
 from vecdb.query.arms import Near
 from vecdb.schema.fields import Vector
@@ -23,8 +22,8 @@ def planned(state: State, bound: BoundQuery) -> tuple[Step, ...]:
 
     Filters are evaluated, because plans are chosen from exact counts; nothing else is.
     """
-    depth, deeper = beginning(bound, paging.read(bound.query))
-    arms = [_arm(state, bound, arm, fetch_of(bound, arm, depth, deeper)) for arm in bound.arms]
+    fetches = depth.of_page(bound, paging.read(bound.query))
+    arms = [_arm(state, bound, arm, fetch) for arm, fetch in zip(bound.arms, fetches, strict=True)]
     steps = arms or [_rows(state, bound)]
     rows = sum(step.rows_out for step in steps)
     if len(bound.arms) > 1:
@@ -37,23 +36,23 @@ def planned(state: State, bound: BoundQuery) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _arm(state: State, bound: BoundQuery, arm: BoundArm, depth: int) -> Step:
+def _arm(state: State, bound: BoundQuery, arm: BoundArm, fetch: int) -> Step:
     told: dict[str, Any] = {"kind": arm.arm.kind}
     if arm.inner is not None:
         inner = planned(state, arm.inner)
         return Step(arm.label, None, min(arm.inner.query.k, inner[-1].rows_out), math.nan, told, inner)
     if isinstance(arm.arm, Near):
         column = cast("Column[Vector]", arm.columns[0])
-        parts = route(state, column, depth, arm.where, arm.effort, bound.query.allow_partial).plans
+        parts = route(state, column, fetch, arm.where, arm.effort, bound.query.allow_partial).plans
     else:
         parts = _counted(state, arm)
     matching = sum(part.matching for part in parts)
     return Step(
         arm.label,
         None,
-        min(depth, matching),
+        min(fetch, matching),
         math.nan,
-        told | {"fetch": depth, "parts": [part._asdict() for part in parts]},
+        told | {"fetch": fetch, "parts": [part._asdict() for part in parts]},
     )
 
 

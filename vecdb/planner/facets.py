@@ -17,11 +17,12 @@ import pyarrow.compute as pc
 
 from vecdb.facets import MEASURED, Asked, Count, Facet, Facets, Range
 from vecdb.filters.evaluate import BoundFilter
+from vecdb.planner import depth
 from vecdb.planner.bound import BoundQuery
 from vecdb.planner.candidates import ROW_BITS
 from vecdb.planner.gather import Context
 from vecdb.planner.masks import filter_mask
-from vecdb.planner.run import beginning, staged
+from vecdb.planner.run import staged
 from vecdb.schema.schema import Column
 from vecdb.schema.timestamps import EPOCH
 from vecdb.storage.snapshot import Part, State
@@ -40,8 +41,7 @@ def rows_that_pass(state: State, where: BoundFilter | None) -> Chosen:
 
 def candidates_of(context: Context, bound: BoundQuery) -> Chosen:
     """Return what the arms of a query gather and its stages leave, before the best k are taken; a row comes once."""
-    depth, deeper = beginning(bound, None)
-    found = staged(context, bound, depth, deeper).candidates
+    found = staged(context, bound, depth.first(bound)).candidates
     keys = np.unique(found.keys)
     numbers, rows = keys >> ROW_BITS, keys & ((1 << ROW_BITS) - 1)
     return [(found.parts[number], rows[numbers == number]) for number in np.unique(numbers).tolist()]

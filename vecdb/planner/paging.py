@@ -32,13 +32,13 @@ class Cursor(NamedTuple):
     Attributes:
         key: the score, or a value for each key of `OrderBy`, and the id.
         seen: hits on the pages before.
-        depth: candidates that each arm gathered.
+        fetches: candidates that each arm gathered.
 
     """
 
     key: tuple[Any, ...]
     seen: int
-    depth: int
+    fetches: tuple[int, ...]
 
 
 def digest(query: Query) -> str:
@@ -49,7 +49,7 @@ def digest(query: Query) -> str:
 
 def written(query: Query, cursor: Cursor) -> str:
     """Return a cursor as text."""
-    told = orjson.dumps([FORM, digest(query), list(cursor.key), cursor.seen, cursor.depth])
+    told = orjson.dumps([FORM, digest(query), list(cursor.key), cursor.seen, cursor.fetches])
     return base64.urlsafe_b64encode(told).decode().rstrip("=")
 
 
@@ -68,15 +68,16 @@ def read(query: Query) -> Cursor | None:
         raise InvalidInputError("groups have no pages: ask for more groups by a larger k", field="cursor")
     try:
         padded = query.cursor + "=" * (-len(query.cursor) % 4)
-        form, told, key, seen, depth = orjson.loads(base64.urlsafe_b64decode(padded))
-        usable = form == FORM and isinstance(key, list) and 0 <= seen < 1 << 40 and 0 < depth < 1 << 40
+        form, told, key, seen, fetches = orjson.loads(base64.urlsafe_b64decode(padded))
+        usable = form == FORM and isinstance(key, list) and 0 <= seen < 1 << 40
+        usable = usable and isinstance(fetches, list) and all(0 <= fetch < 1 << 40 for fetch in fetches)
     except (ValueError, TypeError):
-        usable, told, key, seen, depth = False, "", [], 0, 0
+        usable, told, key, seen, fetches = False, "", [], 0, []
     if not usable or len(key) != 1 + max(1, len(_orders(query))):
         raise InvalidInputError("the cursor is not one of vecdb: pass SearchResult.cursor as it is", field="cursor")
     if told != digest(query):
         raise InvalidInputError("the cursor belongs to another query: only k and fields may change", field="cursor")
-    return Cursor(tuple(key), seen, depth)
+    return Cursor(tuple(key), seen, tuple(fetches))
 
 
 def key_of(bound: BoundQuery, schema: Schema, candidates: Candidates, at: int) -> tuple[Any, ...]:

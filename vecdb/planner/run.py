@@ -5,7 +5,7 @@
 Each arm gathers `depth` candidates. Where stages leave some out and too few are left, everything is done again with
 more, until the answer is full or no arm has more. So an answer is short only when no more rows qualify.
 
-The surprise: with several arms and a cursor the depth stays that of the first page, because fused scores depend on it.
+The surprise: not every page goes deeper than the one before; see `depth.py`.
 """
 
 from __future__ import annotations
@@ -18,23 +18,20 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from vecdb.planner import paging
-from vecdb.planner.bound import BoundArm, BoundQuery
+import numpy as np
+
+from vecdb.planner import depth, paging
+from vecdb.planner.bound import BoundQuery
 from vecdb.planner.candidates import Candidates
+from vecdb.planner.depth import Fetches
 from vecdb.planner.found import Found
-from vecdb.planner.fuse import DEPTH
 from vecdb.planner.fused import fused
 from vecdb.planner.gather import NOT_READY, Context, Ready, all_rows, gathered
-from vecdb.planner.stages import APPLY, THINNING
+from vecdb.planner.stages import APPLY
 from vecdb.planner.trace import Step
 from vecdb.query.arms import Match
 from vecdb.query.fusion import Fusion
 from vecdb.storage.snapshot import State
-
-GROUP_FETCH = 4
-"""Candidates at first for each row that a query with thinning stages asks for."""
-DEEPER = 4
-"""How many times more candidates each time that too few were left."""
 
 
 class Answer(NamedTuple):
@@ -66,66 +63,36 @@ def run(state: State, bound: BoundQuery, pool: ThreadPoolExecutor | None, ready:
     query = bound.query
     context = Context(state, pool, query.allow_partial, ready)
     cursor = paging.read(query)
-    thins = _thins(bound)
-    fixed = len(bound.arms) > 1 and cursor is not None
-    depth, deeper = beginning(bound, cursor)
+    fetches, widens = depth.of_page(bound, cursor), depth.thins(bound) and cursor is None
+    widens = widens or (cursor is not None and not depth.fixed(bound))
     while True:
-        found = staged(context, bound, depth, deeper)
+        found = staged(context, bound, fetches)
         candidates, steps = found.candidates, found.steps
         if cursor is not None:
             candidates = paging.behind(bound, state.schema, candidates, cursor)
         have = len(candidates) if candidates.groups is None else len(candidates.groups)
-        if have >= query.k or not found.more or fixed or not (thins or cursor is not None):
+        if have >= query.k or not found.more or not widens:
             break
-        depth, deeper = depth * DEEPER, True
-    answer, more = _first(candidates, query.k), found.more
+        fetches = depth.deeper(fetches)
+    answer, more = _first(candidates, query.k), have > query.k or (found.more and not depth.fixed(bound))
     return Answer(
         answer,
         tuple(steps),
         found.missing,
-        lambda: _next(bound, state, answer, have, more, cursor, depth),
+        lambda: _next(bound, state, answer, cursor, fetches) if more else None,
     )
 
 
-def beginning(bound: BoundQuery, cursor: paging.Cursor | None) -> tuple[int, bool]:
-    """Return the depth of the first pass, and whether it may be deeper than an arm's own `fetch`."""
-    if cursor is None:
-        return first_depth(bound, _thins(bound)), False
-    fixed = len(bound.arms) > 1
-    return cursor.depth if fixed else max(cursor.depth, cursor.seen + bound.query.k), not fixed
-
-
-def _thins(bound: BoundQuery) -> bool:
-    return any(isinstance(one.stage, THINNING) for one in bound.stages)
-
-
-def first_depth(bound: BoundQuery, thins: bool) -> int:
-    """Return how many candidates each arm gathers at first."""
-    least = bound.query.k
-    for one in bound.stages:
-        least = max(least, getattr(one.stage, "top", None) or 0)
-    if thins:
-        per_group = max(getattr(one.stage, "per_group", 1) for one in bound.stages)
-        least = max(GROUP_FETCH * bound.query.k * per_group, DEPTH)
-    return max(least, DEPTH) if len(bound.arms) > 1 or bound.stages else least
-
-
-def fetch_of(bound: BoundQuery, arm: BoundArm, depth: int, deeper: bool) -> int:
-    """Return how many candidates an arm gathers in a pass."""
-    asked = arm.arm.fetch
-    return max(asked, bound.query.k) if asked and not deeper else max(depth, asked or 0)
-
-
-def staged(context: Context, bound: BoundQuery, depth: int, deeper: bool) -> Gathered:
-    """Return what is left after all stages of what the arms gather at a depth."""
-    found = _gather(context, bound, depth, deeper)
+def staged(context: Context, bound: BoundQuery, fetches: Fetches) -> Gathered:
+    """Return what is left after all stages of what the arms gather."""
+    found = _gather(context, bound, fetches)
     candidates = found.candidates
     for stage in bound.stages:
         candidates = _apply(context, stage, candidates, found.steps)
     return found._replace(candidates=candidates)
 
 
-def _gather(context: Context, bound: BoundQuery, depth: int, deeper: bool) -> Gathered:
+def _gather(context: Context, bound: BoundQuery, fetches: Fetches) -> Gathered:
     steps: list[Step] = []
     if not bound.arms:
         begun = time.perf_counter()
@@ -136,12 +103,11 @@ def _gather(context: Context, bound: BoundQuery, depth: int, deeper: bool) -> Ga
     rests: list[float | None] = []
     missing: list[str] = []
     more = False
-    for arm in bound.arms:
-        fetch = fetch_of(bound, arm, depth, deeper)
+    for arm, fetch in zip(bound.arms, fetches, strict=True):
         begun = time.perf_counter()
         if arm.inner is not None:
             inner = run(context.state, arm.inner, context.pool, context.ready)
-            pools.append(replace(inner.candidates, arms=(), groups=None))
+            pools.append(_once(replace(inner.candidates, arms=(), groups=None)))
             rests.append(None)
             missing += inner.missing
             steps.append(Step.of(arm.label, begun, None, len(inner.candidates), {"kind": arm.arm.kind}, inner.steps))
@@ -190,23 +156,21 @@ def _first(candidates: Candidates, k: int) -> Candidates:
     return replace(candidates.some(slice(groups[-1][2] if groups else 0)), groups=groups)
 
 
+def _once(candidates: Candidates) -> Candidates:
+    """Return the candidates without those that came before: a row may be in several groups."""
+    firsts = np.unique(candidates.keys, return_index=True)[1]
+    return candidates if len(firsts) == len(candidates) else candidates.some(np.sort(firsts))
+
+
 def _next(
-    bound: BoundQuery,
-    state: State,
-    answer: Candidates,
-    have: int,
-    more: bool,
-    cursor: paging.Cursor | None,
-    depth: int,
+    bound: BoundQuery, state: State, answer: Candidates, cursor: paging.Cursor | None, fetches: Fetches
 ) -> str | None:
-    """Return the cursor of the next page; None where this is the last one, or there are no pages."""
-    if not all(stage.portable for stage in bound.query.stages):
-        return None
-    if answer.groups is not None or not len(answer) or not (have > bound.query.k or (more and len(bound.arms) == 1)):
+    """Return the cursor of the next page; None where there are no pages."""
+    if answer.groups is not None or not len(answer) or not all(stage.portable for stage in bound.query.stages):
         return None
     key = paging.key_of(bound, state.schema, answer, len(answer) - 1)
     seen = len(answer) + (0 if cursor is None else cursor.seen)
-    return paging.written(bound.query, paging.Cursor(key, seen, depth))
+    return paging.written(bound.query, paging.Cursor(key, seen, fetches))
 
 
 def _told(found: Found) -> list[dict[str, Any]]:

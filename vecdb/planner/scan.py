@@ -50,7 +50,7 @@ def in_order(
 
     """
     schema = pa.schema([column.arrow_field for column in columns])
-    found = staged(Context(state, None, bound.query.allow_partial), bound, 0, False).candidates
+    found = staged(Context(state, None, bound.query.allow_partial), bound, ()).candidates
     if cursor is not None:
         found = paging.behind(bound, state.schema, found, cursor)
     seen = 0 if cursor is None else cursor.seen
@@ -65,4 +65,4 @@ def in_order(
 
 def _behind(state: State, bound: BoundQuery, some: Candidates, seen: int) -> str:
     key = paging.key_of(bound, state.schema, some, len(some) - 1)
-    return paging.written(bound.query, paging.Cursor(key, seen, max(seen, 1)))
+    return paging.written(bound.query, paging.Cursor(key, seen, ()))

@@ -34,8 +34,8 @@ SHAPES = "exp", "gauss", "linear"
 NOW = "now"
 """The origin of a decay that means the moment at which the query runs."""
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*")
+_UNITS = {"km": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(km|[smhdw])\s*")
 
 
 @dataclass(frozen=True)
@@ -200,11 +200,12 @@ class Decay(Formula):
     """1 where a field is within `offset` of `origin`, `at_scale` where it is `scale` further, and falling.
 
     The shape is "exp", "gauss" or "linear" (which ends at 0). For a number all are numbers; for a timestamp the origin
-    is a moment as seconds since 1970 or "now", and spans are seconds.
+    is a moment as seconds since 1970 or "now", and spans are seconds; for a place it is (latitude, longitude), and
+    spans are kilometres.
     """
 
     field: str
-    origin: float | str
+    origin: float | str | tuple[float, float]
     scale: float
     offset: float = 0.0
     at_scale: float = 0.5
@@ -217,7 +218,7 @@ class Decay(Formula):
         if self.shape not in SHAPES:
             raise InvalidInputError(f"shape {self.shape!r} is none of {', '.join(SHAPES)}", field="shape")
         keep = object.__setattr__
-        keep(self, "origin", NOW if self.origin == NOW else _moment(self.origin))
+        keep(self, "origin", _origin(self.origin))
         for name in ("scale", "offset"):
             keep(self, name, _span(name, getattr(self, name)))
         for name in ("at_scale", "missing"):
@@ -232,6 +233,28 @@ class Decay(Formula):
     def to_json(self) -> Any:
         """Return all of it, in order."""
         return ["decay", self.field, self.origin, self.scale, self.offset, self.at_scale, self.shape, self.missing]
+
+
+@dataclass(frozen=True, repr=False)
+class Away(Formula):
+    """The kilometres from a place to a field of places."""
+
+    field: str
+    latitude: float
+    longitude: float
+    missing: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the place."""
+        _name(self.field)
+        latitude, longitude = _place((self.latitude, self.longitude))
+        object.__setattr__(self, "latitude", latitude)
+        object.__setattr__(self, "longitude", longitude)
+        object.__setattr__(self, "missing", finite("missing", self.missing))
+
+    def to_json(self) -> Any:
+        """Return the field, the place, and what a row without one has."""
+        return ["away", self.field, self.latitude, self.longitude, self.missing]
 
 
 score = Score()
@@ -250,7 +273,7 @@ def arm(name: str, missing: float = 0.0) -> Formula:
 
 def decay(
     field: str,
-    origin: float | str | datetime | date,
+    origin: float | str | datetime | date | tuple[float, float],
     scale: float | str,
     *,
     offset: float | str = 0.0,
@@ -258,11 +281,16 @@ def decay(
     shape: str = "exp",
     missing: float = 0.0,
 ) -> Formula:
-    """Return how near a number or timestamp field is to an origin, from 1 down to 0; see `Decay`.
+    """Return how near a number, a timestamp or a place is to an origin, from 1 down to 0; see `Decay`.
 
-    Spans of time may be written "30d", with s, m, h, d or w; moments as ISO 8601 or datetimes.
+    Spans of time may be written "30d", with s, m, h, d or w, distances "5km"; moments as ISO 8601 or datetimes.
     """
     return Decay(field, origin, scale, offset, at_scale, shape, missing)  # pyright: ignore[reportArgumentType]
+
+
+def away(field: str, latitude: float, longitude: float, missing: float = 0.0) -> Formula:
+    """Return the kilometres from a place to a field of places; `missing` where a row has none."""
+    return Away(field, latitude, longitude, missing)
 
 
 def when(where: Any, then: Any, otherwise: Any = 0.0) -> Formula:
@@ -342,7 +370,7 @@ def _from_lists(part: Any, depth: int) -> Formula:
     raise InvalidInputError(f"{shown(name)} begins no formula", field="formula", value=name)
 
 
-_LEAVES: dict[Any, type[Formula]] = {"value": Value, "arm": Arm, "decay": Decay}
+_LEAVES: dict[Any, type[Formula]] = {"value": Value, "arm": Arm, "decay": Decay, "away": Away}
 
 
 def _count(formula: Formula, parts: Sequence[Formula]) -> None:
@@ -376,6 +404,23 @@ def finite(name: str, number: Any) -> float:
     return float(number)
 
 
+def _origin(origin: Any) -> float | str | tuple[float, float]:
+    if isinstance(origin, list | tuple):
+        return _place(origin)
+    return NOW if origin == NOW else _moment(origin)
+
+
+def _place(place: Sequence[Any]) -> tuple[float, float]:
+    if len(place) != 2:
+        raise InvalidInputError(f"{shown(place)} is no place: a latitude and a longitude", field="origin")
+    latitude, longitude = finite("latitude", place[0]), finite("longitude", place[1])
+    if abs(latitude) > 90 or abs(longitude) > 180:
+        raise InvalidInputError(
+            f"{shown(place)} is no place: latitudes go to 90 degrees, longitudes to 180", field="origin", value=place
+        )
+    return latitude, longitude
+
+
 def _moment(origin: Any) -> float:
     if isinstance(origin, date) and not isinstance(origin, datetime):
         origin = datetime(origin.year, origin.month, origin.day, tzinfo=UTC)
@@ -394,7 +439,7 @@ def _span(name: str, span: Any) -> float:
         match = _SPAN.fullmatch(span)
         if match is None:
             raise InvalidInputError(
-                f"{name} {span!r} is no span of time such as '30d', with s, m, h, d or w", field=name, value=span
+                f"{name} {span!r} is no span such as '30d', with s, m, h, d or w, or '5km'", field=name, value=span
             )
         return float(match[1]) * _UNITS[match[2]]
     return finite(name, span)
@@ -407,7 +452,7 @@ def _text(part: Any) -> str:
     name, *rest = part
     if name in "+-*/":
         return f"({_text(rest[0])} {name} {_text(rest[1])})"
-    if name in ("value", "arm", "decay"):
+    if name in _LEAVES:
         return f"{name}({', '.join(map(repr, rest))})"
     if name == "when":
         return f"when({rest[0]!r}, {_text(rest[1])}, {_text(rest[2])})"

@@ -76,6 +76,8 @@ class Query:
                 raise InvalidInputError(f"{name} is {getattr(self, name)!r}, not True or False", field=name)
         if self.cursor is not None and not isinstance(self.cursor, str):
             raise InvalidInputError(f"the cursor is {values.shown(self.cursor)}, not a text", field="cursor")
+        if any(isinstance(stage, GroupBy) for stage in self.stages[:-1]):
+            raise InvalidInputError("group_by is the last stage: another would take its groups apart", field="stages")
         if self.depth > DEPTH:
             raise InvalidInputError(f"queries lie {self.depth} deep inside each other, at most {DEPTH}", field="arms")
 

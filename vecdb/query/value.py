@@ -46,6 +46,13 @@ class QueryPart:
         for name in given:
             if name not in known:
                 raise InvalidInputError(f"{cls.kind} of a query has no {name!r}: was it written by a newer vecdb?")
+        lacking = [
+            one.name
+            for one in fields(cls)  # pyright: ignore[reportArgumentType]
+            if one.default is MISSING and one.default_factory is MISSING and one.name not in given
+        ]
+        if lacking:
+            raise InvalidInputError(f"{cls.kind} of a query lacks {' and '.join(map(repr, lacking))}")
         try:
             return cls(**given)
         except TypeError as error:

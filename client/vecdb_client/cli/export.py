@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vecdb_client.cli import options
+from vecdb_client.cli import complete, options
 from vecdb_client.cli.errors import CONFLICT, NOT_FOUND, CommandError, note
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ _EXTENSIONS = {
 
 @options.example(
     "vecdb export ./library papers papers.parquet",
+    "vecdb export ./library papers added.jsonl --order-by added",
     'vecdb export ./library papers - --format jsonl --where "year = 2024" --show title | head',
 )
 def export(
@@ -43,10 +44,19 @@ def export(
     show: options.Show = None,
     order_by: Annotated[
         str | None,
-        typer.Option("--order-by", metavar="FIELDS", help='In this order, such as "year desc, title"; else as stored.'),
+        typer.Option(
+            "--order-by",
+            metavar="FIELDS",
+            help='In this order, such as "year desc, title"; else as stored.',
+            autocompletion=complete.fields,
+        ),
     ] = None,
     format: Annotated[
         str | None, typer.Option("--format", metavar="FORMAT", help="parquet, arrow or jsonl; else by extension.")
+    ] = None,
+    after: Annotated[
+        str | None,
+        typer.Option("--after", metavar="CURSOR", help="With --order-by: only rows behind an earlier export."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> None:
@@ -69,7 +79,8 @@ def export(
         shape = _schema([schema.field(name) for name in names])
         json_fields = {column.name for column in target.schema if column.field.kind == "json"}
         order = None if order_by is None else [key.strip() for key in order_by.split(",")]
-        scanned = (batch.select(names) for batch in target.scan(where=where, fields=names, order_by=order))
+        scan = target.scan(where=where, fields=names, order_by=order, after=after)
+        scanned = (batch.select(names) for batch in scan)
         # The first batch is made before anything is written: a bad filter must not leave half a file in a pipe.
         first = next(scanned, None)
         batches = itertools.chain([] if first is None else [first], scanned)
@@ -78,6 +89,8 @@ def export(
         else:
             rows = _to_file(Path(file), force, lambda sink: _write(kind, sink, shape, batches, json_fields))
             note(f"{file}: {rows:,} rows")
+        if scan.cursor is not None:
+            note(f"what comes behind these rows: --after {scan.cursor}")
 
 
 def _schema(fields: list[Any]) -> "pa.Schema":

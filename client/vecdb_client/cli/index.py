@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vecdb_client.cli import options
+from vecdb_client.cli.errors import CommandError
 from vecdb_client.cli.options import Plain
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def index(
     from vecdb_client.cli.fields import parse_index, parse_search
     from vecdb_client.cli.session import opened_collection
 
+    if wanted is not None:
+        _check(wanted)
     with opened_collection(path, collection, write=build or wanted is not None) as target:
         name = _named(target, field, wanted)
         if wanted is not None:
@@ -77,6 +80,16 @@ def index(
             build_indexes(target, path)
         rows = [row for row in described(target) if name in (None, row["field"])]
     _write(rows, output)
+
+
+def _check(wanted: str) -> None:
+    """Refuse what no field could be searched by, before anything is opened."""
+    from vecdb_client.cli.fields import parse_index, parse_search
+
+    try:
+        parse_search(wanted)
+    except CommandError:
+        parse_index(wanted)
 
 
 def _named(target: "Collection", field: str | None, wanted: str | None) -> str | None:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from vecdb_client.cli import admin, index, load, measure, query, records, safety, start
+from vecdb_client.cli import admin, facets, index, load, measure, query, records, safety, start
 from vecdb_client.cli.errors import EXIT_CODES, guarded, usage_error
 from vecdb_client.cli.export import export
 
@@ -31,6 +31,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     admin.create,
     load.load,
     query.query,
+    facets.facets,
     records.get,
     records.count,
     export,

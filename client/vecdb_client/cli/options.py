@@ -7,6 +7,8 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from vecdb_client.cli import complete
+
 
 class Output(StrEnum):
     """How results are written to stdout."""
@@ -25,14 +27,25 @@ class Plain(StrEnum):
 
 
 DatabasePath = Annotated[Path, typer.Argument(metavar="PATH", help="The database directory.", show_default=False)]
-CollectionName = Annotated[str, typer.Argument(metavar="COLLECTION", help="The collection.", show_default=False)]
+CollectionName = Annotated[
+    str,
+    typer.Argument(
+        metavar="COLLECTION", help="The collection.", show_default=False, autocompletion=complete.collections
+    ),
+]
 Where = Annotated[
     str | None,
     typer.Option("--where", "-w", metavar="FILTER", help='Only rows that match, e.g. "year >= 2020".'),
 ]
 Show = Annotated[
     str | None,
-    typer.Option("--show", "-s", metavar="FIELDS", help="Fields to show, separated by commas."),
+    typer.Option(
+        "--show",
+        "-s",
+        metavar="FIELDS",
+        help="Fields to show, separated by commas.",
+        autocompletion=complete.fields,
+    ),
 ]
 OutputFormat = Annotated[
     Output,
@@ -41,7 +54,10 @@ OutputFormat = Annotated[
 ReportFormat = Annotated[Plain, typer.Option("--output", "-o", metavar="FORMAT", help="table or json.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 VectorField = Annotated[
-    str | None, typer.Option("--field", metavar="NAME", help="Which field, when there are several.")
+    str | None,
+    typer.Option(
+        "--field", metavar="NAME", help="Which field, when there are several.", autocompletion=complete.searched
+    ),
 ]
 Recall = Annotated[
     float | None,

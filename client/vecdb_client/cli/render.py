@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SHOWN_NUMBERS = 3
 WHOLE_WIDTH = 24
 CUT_WIDTH = 6
+GAP = 3
 
 
 def write_records(records: Iterable[dict[str, Any]], output: Output, columns: Sequence[str] | None = None) -> None:
@@ -158,23 +159,30 @@ def _rich_table(names: list[str], rows: list[list[str]], records: list[dict[str,
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    console, table = Console(), Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    values = {name: [record.get(name) for record in records] for name in names}
+    numeric = {name for name in names if all(map(_is_number, values[name]))}
+    # Ids, numbers and times say nothing when they are cut; text and vectors still do.
+    whole = {name for name in names if name in names[:2] or any(hasattr(value, "isoformat") for value in values[name])}
+    widths = {name: max(len(line[at]) for line in [names, *rows]) for at, name in enumerate(names)}
+    least = {name: min(widths[name], WHOLE_WIDTH if name in whole | numeric else CUT_WIDTH) for name in names}
+    fits = sum(least.values()) + GAP * len(names) <= console.width
     for name in names:
-        values = [record.get(name) for record in records]
-        numeric = all(value is None or (isinstance(value, int | float) and value is not True) for value in values)
-        # Ids, numbers and times say nothing when they are cut; text and vectors still do.
-        whole = numeric or name == names[0] or any(hasattr(value, "isoformat") for value in values)
-        width = max(len(line[len(table.columns)]) for line in [names, *rows])
         table.add_column(
             Text(name),
-            justify="right" if numeric else "left",
-            no_wrap=True,
+            justify="right" if name in numeric else "left",
+            # What may be wrapped gives way when the table is too wide; no cell is, by `_styled`.
+            no_wrap=name in numeric or (fits and name in whole),
             overflow="ellipsis",
-            min_width=min(width, WHOLE_WIDTH if whole else CUT_WIDTH),
+            min_width=least[name] if fits or name in numeric else min(least[name], CUT_WIDTH),
         )
     for line, record in zip(rows, records, strict=True):
         table.add_row(*(_styled(record.get(name), text) for name, text in zip(names, line, strict=True)))
-    Console().print(table)
+    console.print(table)
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and value is not True)
 
 
 def _styled(value: Any, text: str) -> Any:
@@ -183,8 +191,8 @@ def _styled(value: Any, text: str) -> Any:
 
     spans = getattr(value, "spans", None)
     if spans is None:
-        return Text(text)
-    cells = Text()
+        return Text(text, no_wrap=True)
+    cells = Text(no_wrap=True)
     at = 0
     for first, last in spans:
         cells.append(cell(value.text[at:first])).append(cell(value.text[first:last]), style="bold yellow")

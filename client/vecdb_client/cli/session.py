@@ -65,7 +65,7 @@ def vector_field(collection: "Collection", field: str | None) -> str:
     raise CommandError(f"{collection.name!r} has several vectors: {', '.join(names)}", hint="--field NAME chooses one")
 
 
-def text_field(collection: "Collection", field: str | None) -> str:
+def text_field(collection: "Collection", field: str | None, option: str = "--field") -> str:
     """Return the searchable text field that the user named, or the only one.
 
     Raises:
@@ -83,7 +83,7 @@ def text_field(collection: "Collection", field: str | None) -> str:
         return names[0]
     if not names:
         raise CommandError(f"no field of {collection.name!r} is searched by words", hint=hint)
-    raise CommandError(f"{collection.name!r} has several texts: {', '.join(names)}", hint="--field NAME chooses one")
+    raise CommandError(f"{collection.name!r} has several texts: {', '.join(names)}", hint=f"{option} NAME chooses one")
 
 
 def parse_ids(collection: "Collection", texts: Sequence[str]) -> list[str] | list[int]:

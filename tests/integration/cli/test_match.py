@@ -36,18 +36,18 @@ def test_words_find_rows_and_a_table_marks_them_in_the_text(vecdb: Run) -> None:
 
 
 def test_json_has_the_text_and_what_of_it_was_found(vecdb: Run) -> None:
-    done = vecdb("query", "db", "docs", "-m", '"quiet chess"', "--output", "jsonl", "--explain")
+    done = vecdb("query", "db", "docs", "-m", '"quiet chess"', "--output", "jsonl", "--analyze")
 
     (hit,) = map(json.loads, done.stdout.splitlines())
     assert hit["abstract"] == ROWS[0]["abstract"]
-    assert hit["abstract_highlight"] == "A **quiet** **chess** engine\nthat plays well"
+    assert hit["highlights"] == {"abstract": {"text": ROWS[0]["abstract"], "spans": [[2, 7], [8, 13]]}}
     assert b"words in memory" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--match", "a", "--id", "a"], "give one of --vector, --text, --id and --match"),
+        (["--match", "a", "--field", "abstract", "--match-field", "abstract"], "give one of them"),
         (["--match", "a", "--field", "title"], "'title' is not searched by words"),
         (["--match", "a", "--field", "nowhere"], "no field 'nowhere'"),
         (["--match", "a", "--ef", "7"], "misses nothing"),

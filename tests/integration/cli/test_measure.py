@@ -38,8 +38,11 @@ def measured(vecdb: Run, *options: object) -> dict[str, Any]:
 # -- query ----------------------------------------------------------------------------------------------------------
 
 
+ASK = ["query", "db", "docs", "--vector", json.dumps(QUESTIONS[0].tolist())]
+
+
 def explained(vecdb: Run, *options: object) -> dict[str, Any]:
-    return json.loads(vecdb("query", "db", "docs", "--id", "7", "--explain", *options, "-o", "json").stdout)
+    return json.loads(vecdb(*ASK, "--explain", *options, "-o", "json").stdout)
 
 
 def test_a_query_says_how_each_segment_was_searched(vecdb: Run) -> None:
@@ -48,7 +51,7 @@ def test_a_query_says_how_each_segment_was_searched(vecdb: Run) -> None:
     (part,) = found["explain"]["parts"]
     assert (part["rows"], part["matching"], part["plan"]) == (ROWS, ROWS, "graph")
     assert len(found["hits"]) == 3
-    assert found["hits"] == json.loads(vecdb("query", "db", "docs", "--id", "7", "--k", "3", "-o", "json").stdout)
+    assert found["hits"] == json.loads(vecdb(*ASK, "--k", "3", "-o", "json").stdout)
 
 
 def test_effort_is_passed_on(vecdb: Run) -> None:
@@ -58,21 +61,23 @@ def test_effort_is_passed_on(vecdb: Run) -> None:
 
     assert ef("--exact") == ("scan", 0)
     assert ef("--ef", "77") == ("graph", 77)
-    assert ef("--recall", "0.5") == ("graph", 18)  # the narrowest that was measured, wider for a row more
-    assert ef("--recall", "0.99999")[1] > 18
+    assert ef("--recall", "0.5") == ("graph", 16)  # the narrowest that was measured
+    assert ef("--recall", "0.99999")[1] > 16
 
 
 @pytest.mark.parametrize("output", ["table", "jsonl", "arrow"])
 def test_an_explanation_goes_to_stderr_and_changes_no_result(output: str, vecdb: Run) -> None:
-    command = ["query", "db", "docs", "--id", "7", "--where", "year < 5", "-o", output]
+    command = [*ASK, "--where", "year < 5", "-o", output]
 
     plain, told = vecdb(*command), vecdb(*command, "--explain")
 
-    assert (plain.stderr, told.stdout) == (b"", plain.stdout)
-    head, part, compared = told.stderr.decode().splitlines()
-    assert head.split() == ["part", "rows", "matching", "plan", "ef", "problem"]
-    assert part.split()[1:4] == ["400", "200", "codes"]
-    assert compared == "200 codes compared"
+    assert told.stdout == plain.stdout
+    query, estimated, arm, part, cursor = told.stderr.decode().splitlines()
+    assert query.startswith("Query(k=10).gather(Near(field=")
+    assert estimated.endswith("estimated, not run")
+    assert arm.startswith("└─ embedding near, the best 10: 10 rows")
+    assert "rows, 200 may be found: codes" in part
+    assert plain.stderr.decode().splitlines() == [cursor]
 
 
 NO_EFFORT = [

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import vecdb as api
 from integration.cli.program import Run, environment
 
 pty = pytest.importorskip("pty")
@@ -115,3 +116,23 @@ def test_binary_output_does_not_reach_the_terminal(command: str, tmp_path: Path)
 
     assert returned == 2
     assert "is binary" in shown.splitlines()[0]
+
+
+@pytest.mark.parametrize(("name", "section"), [("row", "games"), ("a-text-with-words", "a long section")])
+def test_long_texts_give_way_to_groups_ids_and_ranks(name: str, section: str, vecdb: Run, tmp_path: Path) -> None:
+    schema = api.Schema(id=api.Id(), body=api.Text(search=True), section=api.Keyword(), embedding=api.Vector(2))
+    with api.connect(tmp_path / "db") as database:
+        rows = [{"id": f"{name}-{n}", "body": "words " * 60, "section": section, "embedding": [1, n]} for n in range(3)]
+        database.create_collection("texts", schema).upsert(rows)
+
+    shown, code = at_terminal(
+        tmp_path, "query", "db", "texts", "--vector", "[1,0]", "--match", "words", "--group-by", "section",
+        "--per-group", "3", "--show", "body",
+    )  # fmt: skip
+
+    assert code == 0
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+    (head,) = [line for line in lines if "group" in line]
+    assert head.split() == ["group", "id", "score", "#embedding", "#body", "body"]
+    assert name != "row" or all(any(f"games   row-{n} " in line for line in lines) for n in range(3))
+    assert "\x1b[1;33mwords\x1b[0m" in shown or name != "row"

@@ -137,7 +137,7 @@ def test_whatever_passes_the_check_is_searched_without_harm(kind: str, metric: M
         arrays[name] = array if name == "curve" else noise
         if name in ("centre", "axes"):
             arrays[name] = np.nan_to_num(noise)
-    again = factory.of(WANTED[kind].kind, arrays, {**index.settings(), "scale": scale})
+    again: Any = factory.of(WANTED[kind].kind, arrays, {**index.settings(), "scale": scale})
     assert factory.problems(again) == []
     every = flat.search(matrix, matrix[5], ROWS, metric, norms=norms)
     scores = dict(zip(every.rows.tolist(), every.scores.tolist(), strict=True))

@@ -18,6 +18,8 @@ LEAVES = st.one_of(
     st.just(f.score),
     st.builds(f.value, st.sampled_from(["a", "b"]), NUMBERS),
     st.builds(f.arm, st.sampled_from(["a", "b"])),
+    st.builds(f.away, st.just("p"), st.floats(-90, 90), st.floats(-180, 180)),
+    st.builds(f.decay, st.just("p"), st.tuples(st.floats(-90, 90), st.floats(-180, 180)), st.just("5km")),
     st.builds(f.decay, st.just("a"), NUMBERS | st.just("now"), st.floats(0.1, 9) | st.just("3d"), missing=NUMBERS),
 )
 FORMULAS = st.recursive(
@@ -63,6 +65,8 @@ WRONG: list[tuple[Any, str]] = [
     (lambda: f.decay("a", 0, "3 fortnights"), "no span"),
     (lambda: f.decay("a", 0, -1), "above 0"),
     (lambda: f.decay("a", 0, 1, at_scale=1), "at_scale"),
+    (lambda: f.away("p", 91, 0), "no place"),
+    (lambda: f.decay("p", (1, 2, 3), 1), "no place"),  # pyright: ignore[reportArgumentType]
     (lambda: f.decay("a", 0, 1, shape="round"), "'round'"),
     (lambda: f.formula_of(["+", 1]), "joins two"),
     (lambda: f.formula_of(["sin", 1]), "begins no formula"),
@@ -96,7 +100,7 @@ LISTS = st.recursive(
     st.none() | st.booleans() | NUMBERS | st.sampled_from(["score", "a", "now", "x = 1"]),
     lambda inner: st.builds(
         lambda name, rest: [name, *rest],
-        st.sampled_from([*f.OPERATORS, *f.FUNCTIONS, "when", "value", "arm", "decay", 3]) | inner,
+        st.sampled_from([*f.OPERATORS, *f.FUNCTIONS, "when", "value", "arm", "decay", "away", 3]) | inner,
         st.lists(inner, max_size=3),
     ),
     max_leaves=9,

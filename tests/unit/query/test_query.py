@@ -29,7 +29,6 @@ LIKE = st.builds(vecdb.Like, NAMES, IDS, IDS, st.sampled_from(["average", "best"
 STAGES = st.one_of(
     st.builds(vecdb.MinScore, st.floats(-9, 9)),
     st.builds(vecdb.Collapse, NAMES, st.floats(0.1, 1)),
-    st.builds(vecdb.GroupBy, NAMES, st.integers(1, 9)),
     st.builds(vecdb.OrderBy, st.lists(st.sampled_from(["size desc", "score", "name asc"]), min_size=1, max_size=3)),
     st.builds(vecdb.Rescore, NAMES, VECTORS, st.none() | st.integers(1, 99)),
 )
@@ -42,7 +41,11 @@ def queries(arms: st.SearchStrategy[Any]) -> st.SearchStrategy[Query]:
         st.lists(arms, max_size=3),
         st.none() | st.just("rrf"),
         FILTERS,
-        st.lists(STAGES, max_size=3),
+        st.builds(
+            lambda stages, last: [*stages, *last],
+            st.lists(STAGES, max_size=3),
+            st.lists(st.builds(vecdb.GroupBy, NAMES, st.integers(1, 9)), max_size=1),
+        ),
         st.none() | st.lists(NAMES),
         st.booleans(),
     )
@@ -117,6 +120,7 @@ WRONG: list[tuple[Any, str]] = [
     (lambda: Query().collapse("v", 2), "similarity is 2"),
     (lambda: Query().min_score(float("inf")), "min_score is inf"),
     (lambda: Query().group_by("s", 0), "per_group is 0"),
+    (lambda: Query().group_by("s").min_score(1), "last stage"),
     (lambda: Query(arms=("x",)), "'x' is none of the arms"),  # pyright: ignore[reportArgumentType]
     (lambda: Query().returning(3), "no name"),  # pyright: ignore[reportArgumentType]
     (lambda: Query.from_json("{"), "not JSON"),
@@ -126,7 +130,7 @@ WRONG: list[tuple[Any, str]] = [
     (lambda: Query.from_json({"arms": 2}), "is a list"),
     (lambda: Query.from_json({"arms": [{"kind": "far"}]}), "'far'"),
     (lambda: Query.from_json({"arms": [{"kind": "near", "wide": 1}]}), "'wide'"),
-    (lambda: Query.from_json({"arms": [{"kind": "near"}]}), "cannot be read"),
+    (lambda: Query.from_json({"arms": [{"kind": "near"}]}), "lacks 'field' and 'vector'"),
 ]
 
 

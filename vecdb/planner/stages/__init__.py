@@ -29,6 +29,3 @@ APPLY: dict[type[Stage], Callable[[Context, Any, Candidates], Candidates]] = {
     Rescore: rescore,
     Scorer: scorer,
 }
-
-THINNING = (Collapse, GroupBy)
-"""Stages after which more candidates may be needed to fill the answer."""

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from vecdb.errors import InvalidInputError
+from vecdb.filters.geo import distances
 from vecdb.planner.bound import BoundStage, bound_filter
 from vecdb.planner.candidates import Candidates
 from vecdb.planner.gather import Context
@@ -75,6 +76,9 @@ class _Evaluation:
                 return _FUNCTIONS[name](self.of(part))
             case parts.When(where, then, otherwise):
                 return np.where(self._passing(where), self.of(then), self.of(otherwise))
+            case parts.Away(field, latitude, longitude, missing):
+                kilometres = self._distances(field, latitude, longitude)
+                return np.where(np.isnan(kilometres), missing, kilometres)
             case parts.Decay():
                 return self._decay(formula)
             case _:
@@ -99,6 +103,9 @@ class _Evaluation:
             self._values[field] = filled.to_numpy(zero_copy_only=False).astype(np.float64) * scale, null
         return self._values[field]
 
+    def _distances(self, field: str, latitude: float, longitude: float) -> np.ndarray:
+        return distances(self._candidates.take(self._columns[field]), latitude, longitude)
+
     def _passing(self, where: Any) -> np.ndarray:
         schema = self._context.state.schema
         bound = bound_filter(where, schema)
@@ -109,9 +116,13 @@ class _Evaluation:
         return passing
 
     def _decay(self, decay: parts.Decay) -> np.ndarray:
-        values, null = self._numbers(decay.field)
-        origin = time.time() if decay.origin == parts.NOW else float(decay.origin)
-        steps = np.maximum(np.abs(values - origin) - decay.offset, 0) / decay.scale
+        if isinstance(decay.origin, tuple):
+            away = self._distances(decay.field, *decay.origin)
+            null = np.isnan(away)
+        else:
+            values, null = self._numbers(decay.field)
+            away = np.abs(values - (time.time() if decay.origin == parts.NOW else float(decay.origin)))
+        steps = np.maximum(away - decay.offset, 0) / decay.scale
         if decay.shape == "linear":
             fallen = np.maximum(1 - (1 - decay.at_scale) * steps, 0)
         else:

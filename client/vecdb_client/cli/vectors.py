@@ -1,0 +1,51 @@
+"""A query vector on the command line: JSON text, @file.npy, @file.json, or - for one of these on stdin."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vecdb_client.cli.errors import NOT_FOUND, CommandError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def read_vector(text: str) -> "np.ndarray":
+    """Read a query vector.
+
+    Raises:
+        CommandError: the file does not exist, or the content is not one vector of numbers.
+
+    """
+    if text == "-":
+        return _parsed(sys.stdin.buffer.read(), "stdin")
+    if text.startswith("@"):
+        file = Path(text[1:])
+        try:
+            return _parsed(file.read_bytes(), str(file))
+        except FileNotFoundError:
+            raise CommandError(f"no such file: {file}", NOT_FOUND) from None
+    return _parsed(text.encode("utf-8", "surrogateescape"), "--vector")
+
+
+def _parsed(content: bytes, where: str) -> "np.ndarray":
+    import io
+    import json
+
+    import numpy as np
+
+    try:
+        if content.startswith(b"\x93NUMPY"):
+            values = np.load(io.BytesIO(content), allow_pickle=False)
+        else:
+            values = np.array(json.loads(content))
+    except (ValueError, EOFError) as error:
+        raise CommandError(
+            f"{where} does not hold a vector: {error}", hint="write it as '[0.1, 0.2, ...]' or save it with numpy.save"
+        ) from None
+    if values.ndim == 2 and len(values) == 1:
+        values = values[0]
+    if values.ndim != 1 or not len(values) or values.dtype.kind not in "iufb":
+        found = f"an array of shape {values.shape} and type {values.dtype}"
+        raise CommandError(f"{where} does not hold one vector of numbers, but {found}")
+    return values
