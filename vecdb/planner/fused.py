@@ -53,7 +53,7 @@ def _in_order(found: Fused, parts: Sequence[Part], k: int | None) -> Fused:
         scores = scores[: np.count_nonzero(scores >= scores[k - 1])]
     equal = np.flatnonzero(scores[1:] == scores[:-1])
     if not len(equal):
-        return found if k is None or k >= len(scores) else found.some(slice(k))
+        return found if k is None else found.some(slice(k))
 
     def ids_at(places: list[int]) -> list[Any]:
         return Found(parts, *_parted(parts, found.keys[places]), scores[places]).ids()
