@@ -35,7 +35,7 @@ def test_the_best_of_several_arms_are_the_first_of_all(parts: int, fusion: Fusio
     order = list(zip((-every.score).tolist(), [f"{one:04d}" for one in every.ids()], strict=True))
 
     for k in (1, 11, 150, 1000):
-        best = fused(*arms, k)
+        best = fused(*arms, k=k)
         assert best.keys.tolist() == every.keys[:k].tolist()
         assert best.score.tolist() == every.score[:k].tolist()
         for one, other in zip(best.arms, every.arms, strict=True):
