@@ -107,6 +107,35 @@ class FoundRows:
         return pa.table(arrays, schema=pa.schema([column.arrow_field for column in columns]))
 
 
+class WordRows(FoundRows):
+    """The rows that one question by words found, which says of itself what a query of one such arm does."""
+
+    __slots__ = ("_fetch", "_ms")
+
+    def __init__(
+        self,
+        schema: Schema,
+        columns: Sequence[Column],
+        found: Found,
+        asked: Callable[[], Query],
+        texts: TextSearch,
+        fetch: int,
+        ms: float,
+    ) -> None:
+        super().__init__(schema, columns, found, asked, texts)
+        self._fetch = fetch
+        self._ms = ms
+
+    def explain(self) -> dict[str, Any]:
+        """Return how the rows were found."""
+        from vecdb.planner.trace import Step
+
+        assert self._asked is not None
+        (arm,), told = self._asked().arms, super().explain()
+        about = {"kind": arm.kind, "fetch": self._fetch, **told}
+        return {"steps": [Step(arm.label, None, len(self.scores), self._ms, about).to_json()], **told}
+
+
 class AnswerRows(FoundRows):
     """The rows that a query with stages or several arms found."""
 

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 from vecdb.arguments import as_vectors, effort_of, query_matrix, whole_number
 from vecdb.errors import InvalidInputError
-from vecdb.hits import FoundRows
+from vecdb.hits import FoundRows, WordRows
 from vecdb.results import RecallReport, SearchResult
 from vecdb.row_values import value_of
 from vecdb.schema.fields import Sparse, Vector
 from vecdb.schema.schema import Column, Schema
+from vecdb.text_search import TextSearch, plain_question, text_search
 from vecdb.wider_reads import WiderReads
 
 if TYPE_CHECKING:
@@ -152,6 +153,8 @@ class Snapshot(WiderReads):
                 effort = effort_of(exact, recall, ef, plan, probes)
                 queries = query_matrix(cast("Column[Vector]", column), sought, 1)
                 return self._search(column, queries, k, where, fields, effort, allow_partial, asked)[0]
+            if column.field.kind == "text" and plain_question(sought, k, exact, allow_partial):
+                return self._search_words(text_search(column, sought), k, where, fields, exact, allow_partial, asked)
         return self.run(asked())
 
     def run(self, query: Query) -> SearchResult:
@@ -274,6 +277,26 @@ class Snapshot(WiderReads):
             self._damaged()
         schema, metric = self.schema, column.field.metric
         return [SearchResult(FoundRows(schema, columns, one, asked), metric) for one in found]
+
+    def _search_words(
+        self,
+        one: TextSearch,
+        k: int,
+        where: str | Expression | None,
+        fields: Sequence[str] | None,
+        exact: bool,
+        allow_partial: bool,
+        asked: Callable[[], Query],
+    ) -> SearchResult:
+        """Return what `run` answers to a query with words in one field and nothing else, of which all was checked."""
+        bound, columns, begun = self._bind(where), self._columns(fields), time.perf_counter()
+        found = one.find(self._state, k, bound, exact, allow_partial)
+        ms = 1e3 * (time.perf_counter() - begun)
+        for plan in found.plans:
+            if plan.problem:
+                self._damaged()
+                break
+        return SearchResult(WordRows(self.schema, columns, found, asked, one, k, ms), None)
 
     def _bind(self, where: str | Expression | None) -> BoundFilter | None:
         if where is None:

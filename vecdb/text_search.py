@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from vecdb.errors import InvalidInputError
-from vecdb.fulltext import text_query
+from vecdb.fulltext import LONGEST, text_query
+from vecdb.query.arms import FETCH
 from vecdb.schema.fields import Text
 from vecdb.schema.schema import Column, Schema
 
@@ -47,6 +48,28 @@ class TextSearch:
         return [{self.column.name: reader.highlight(text, length)} for text in texts]
 
 
+def plain_question(sought: Any, k: Any, exact: Any, allow_partial: Any) -> bool:
+    """Tell whether arguments of `search` need no further look: those of nearly all questions do not."""
+    return (
+        type(sought) is str
+        and len(sought) <= LONGEST
+        and type(k) is int
+        and 0 < k <= FETCH
+        and type(exact) is bool
+        and type(allow_partial) is bool
+    )
+
+
+def text_search(column: Column, query: str) -> TextSearch:
+    """Return a question to a text field.
+
+    Raises:
+        InvalidInputError: the field is not searched by words.
+
+    """
+    return TextSearch(_searched(cast("Column[Text]", column)), query)
+
+
 def text_column(schema: Schema, given: dict[str, Any]) -> Column[Text] | None:
     """Return the searchable text field that a search names; None where it names something else.
 
@@ -60,7 +83,12 @@ def text_column(schema: Schema, given: dict[str, Any]) -> Column[Text] | None:
     column = schema[name]
     if not isinstance(column.field, Text):
         return None
+    return _searched(cast("Column[Text]", column))
+
+
+def _searched(column: Column[Text]) -> Column[Text]:
     if column.field.fulltext is None:
+        name = column.name
         told = f"field {name!r} is not searched by words: declare it as vecdb.Text(search=True), or call set_index"
         raise InvalidInputError(f"{told}({name!r}, vecdb.FullText())", field=name)
-    return cast("Column[Text]", column)
+    return column

@@ -69,6 +69,32 @@ def test_a_filter_leaves_rows_out_and_changes_no_score(path: Path) -> None:
         assert len([key for key in every if docs.get(key)["n"] < 40]) == len(found)  # pyright: ignore
 
 
+@pytest.mark.parametrize("rows", [0, 300])
+@pytest.mark.parametrize("where", [None, "n < 40"])
+@pytest.mark.parametrize("words", ["chess", "chess -engine", "nothing here", "", "+engine board"])
+def test_one_question_is_what_the_query_of_it_is(path: Path, rows: int, where: str | None, words: str) -> None:
+    _, docs = create(path, rows=rows)
+    docs.build_indexes()
+    query = vecdb.Query(k=3).match("body", words)
+
+    short = docs.search(body=words, k=3, where=where)
+    long = docs.run(query if where is None else query.where(where))
+
+    assert short.ids == long.ids
+    assert np.array_equal(short.scores, long.scores)
+    assert short.cursor == long.cursor
+    assert short.to_list() == long.to_list()
+    assert short.highlights() == long.highlights()
+    assert short.distances is None
+    told, also = short.explain, long.explain
+    for one in (*told["steps"], *also["steps"]):
+        assert one.pop("ms") > 0
+    assert told == also
+    if short.cursor:
+        after = docs.search(body=words, k=3, where=where, after=short.cursor)
+        assert after.ids == docs.search(body=words, k=6, where=where).ids[3:]
+
+
 def test_each_write_shows_at_once(path: Path) -> None:
     database, docs = create(path)
     with database:

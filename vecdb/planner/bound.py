@@ -29,6 +29,10 @@ Encode = Callable[[Column[Any], str], Any]
 """Makes a vector of a text, or terms and their weights, by the encoder of a column."""
 
 
+_USUAL = Rrf()
+"""How several arms are fused where the query does not say."""
+
+
 class BoundArm(NamedTuple):
     """An arm, and what it needs of the schema."""
 
@@ -103,7 +107,7 @@ def bind_query(query: Query, schema: Schema, encode: Encode) -> BoundQuery:
             label, number = f"{arm.label}#{number}", number + 1
         labels.append(label)
         arms.append(_bound_arm(arm, label, query, schema, encode))
-    fusion = query.fusion or Rrf()
+    fusion = _USUAL if query.fusion is None else query.fusion
     if len(arms) > 1:
         fusion.check(len(arms))
     stages = tuple(_bound_stage(stage, schema, encode) for stage in query.stages)

@@ -50,15 +50,20 @@ class Candidates:
         return self.row.shape[0]
 
     @classmethod
-    def of(cls, found: Found, label: str) -> Candidates:
-        """Return what one arm found."""
+    def of(cls, found: Found) -> Candidates:
+        """Return what one arm found; `alone` adds what it says of each."""
         part = np.zeros(len(found.row), np.int64) if found.part is None else found.part.astype(np.int64)
-        ranks = np.arange(1, len(found.row) + 1, dtype=np.int32)
-        return cls(found.parts, part, found.row.astype(np.int64), found.score, (ArmColumn(label, ranks, found.score),))
+        return cls(found.parts, part, found.row.astype(np.int64), found.score)
+
+    def alone(self, label: str) -> Candidates:
+        """Return them as those of the only arm, best first."""
+        return replace(self, arms=(ArmColumn(label, np.arange(1, len(self) + 1, dtype=np.int32), self.score),))
 
     @property
     def keys(self) -> np.ndarray:
         """(n,) int64, equal for the same row of the same part."""
+        if len(self.parts) == 1:
+            return self.row
         return (self.part << ROW_BITS) | self.row
 
     def some(self, at: Any) -> Candidates:
@@ -73,23 +78,24 @@ class Candidates:
     def ranked(self, k: int | None = None) -> Candidates:
         """Return them by score, equal scores by id; only the k best where k is given."""
         score = self.score
-        if k is not None and k < len(score):
-            least = np.partition(score, len(score) - k)[len(score) - k]
-            return self.some(np.flatnonzero(score >= least)).ranked().some(slice(k))
         order = np.argsort(-score, kind="stable")
+        if k is not None and k < len(score):
+            # Ids decide among those that are as good as the k-th, and among no others behind it.
+            order = order[: np.count_nonzero(score >= score[order[k - 1]])]
         sorted_score = score[order]
         equal = sorted_score[1:] == sorted_score[:-1]
         if equal.any():
             order = self._ties_by_id(order, equal)
-        return self.some(order)
+        return self.some(order if k is None else order[:k])
 
     def _ties_by_id(self, order: np.ndarray, equal: np.ndarray) -> np.ndarray:
         tied = np.zeros(len(order), bool)
         tied[1:] |= equal
         tied[:-1] |= equal
         at = np.flatnonzero(tied)
-        ids = self.some(order[at]).ids()
-        scores = self.score[order[at]].tolist()
+        there = order[at]
+        ids = Found(self.parts, self.part[there], self.row[there], score := self.score[there]).ids()
+        scores = score.tolist()
         sequence = sorted(range(len(at)), key=lambda one: (-scores[one], ids[one]))
         order = order.copy()
         order[at] = order[at[sequence]]

@@ -135,7 +135,7 @@ class Found(NamedTuple):
             return []
         if self.shared is not None:
             return self.shared.line(self.at, len(self.row))
-        if self.part is None:
+        if self.part is None or len(self.parts) == 1:
             return self.parts[0].ids_of(self.row)
         out: list[Any] = [None] * len(self.row)
         for number in np.unique(self.part).tolist():
@@ -146,7 +146,7 @@ class Found(NamedTuple):
 
     def places(self) -> list[tuple[Part, int]]:
         """Return the part and the row in it of each."""
-        if self.part is None:
+        if self.part is None or len(self.parts) == 1:
             return [(self.parts[0], row) for row in self.row.tolist()]
         return [(self.parts[part], row) for part, row in zip(self.part.tolist(), self.row.tolist(), strict=True)]
 
@@ -209,12 +209,29 @@ def of_one_part(
     work: tuple[Work, ...] = (),
 ) -> Found:
     """Return the k best rows of the only part, sorted already, equal scores by id."""
-    listed = scores.tolist()
-    if len(set(listed)) < len(listed):
-        return merged(parts, [Candidates(0, rows, scores)], k, missing, plans, reads, work)
-    if len(listed) > k:
+    equal = np.flatnonzero(scores[1:] == scores[:-1])
+    if len(equal):
+        rows = rows[ties_by_id(len(rows), equal.tolist(), lambda tied: parts[0].ids_of(rows[tied]))]
+    if len(rows) > k:
         rows, scores = rows[:k], scores[:k]
     return Found(parts, None, rows, scores, missing, plans, reads, work=work)
+
+
+def ties_by_id(count: int, equal: list[int], ids_at: Callable[[list[int]], Sequence[Any]]) -> list[int]:
+    """Return the order of so many rows, sorted by score already, with equal scores by id.
+
+    `equal` are the places, ascending, of rows that score as much as the next one. Only ids that decide are asked for.
+    """
+    runs: list[list[int]] = []
+    for at in equal:
+        if runs and runs[-1][-1] == at:
+            runs[-1].append(at + 1)
+        else:
+            runs.append([at, at + 1])
+    ids, order = iter(ids_at([at for run in runs for at in run])), list(range(count))
+    for run in runs:
+        order[run[0] : run[-1] + 1] = [at for _, at in sorted((next(ids), at) for at in run)]
+    return order
 
 
 def of_one_index(
@@ -237,7 +254,7 @@ def of_one_index(
     for at, (count, work) in enumerate(zip(counts.tolist(), works(found), strict=True)):
         row, score = rows[at, :count], scores[at, :count]
         if tied[at]:
-            out.append(merged(parts, [Candidates(0, row, score)], k, missing, plans, work.codes, (work,)))
+            out.append(of_one_part(parts, row, score, k, missing, plans, work.codes, (work,)))
         else:
             out.append(Found(parts, None, row, score, missing, plans, work.codes, shared, at, (work,)))
     return out
@@ -258,6 +275,8 @@ def take(
     parts: Sequence[Part], part: np.ndarray, row: np.ndarray, values: Callable[[Part, np.ndarray], pa.Array]
 ) -> pa.Array:
     """Return one value per (part, row), in their order: values(part, rows) gives those of one part."""
+    if len(parts) == 1:
+        return values(parts[0], row)
     used = np.unique(part)
     if len(used) == 1:
         return values(parts[int(used[0])], row)

@@ -48,7 +48,7 @@ class Fused(NamedTuple):
     ranks: NDArray[np.int32]
     arm_scores: NDArray[np.float32]
 
-    def some(self, places: slice | list[int]) -> "Fused":
+    def some(self, places: slice | list[int] | NDArray[np.integer]) -> "Fused":
         """Return the rows at some places."""
         return Fused(self.keys[places], self.scores[places], self.ranks[places], self.arm_scores[places])
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from vecdb.planner.candidates import ROW_BITS, ArmColumn, Candidates
-from vecdb.planner.fuse import Ranking, fuse
+from vecdb.planner.found import Found, ties_by_id
+from vecdb.planner.fuse import Fused, Ranking, fuse
 from vecdb.query.fusion import Fusion
 from vecdb.storage.snapshot import Part
+
+SPARE = 32
+"""Rows behind the k-th that may be as good, before all are looked at."""
 
 
 def fused(
@@ -29,7 +36,33 @@ def fused(
         k: how many are wanted; None: all. Ties are many, and putting them in order costs more than all else.
 
     """
-    found = fuse([Ranking(pool.keys, pool.score, rest) for pool, rest in zip(pools, rests, strict=True)], fusion)
+    rankings = [Ranking(pool.keys, pool.score, rest) for pool, rest in zip(pools, rests, strict=True)]
+    most = None if k is None else k + SPARE
+    found = fuse(rankings, fusion, most)
+    if k is not None and len(found.keys) == most and found.scores[-1] == found.scores[k - 1]:
+        found = fuse(rankings, fusion)  # ids decide among those that are as good as the k-th: all of them must be here
+    found = _in_order(found, parts, k)
     arms = tuple(ArmColumn(label, found.ranks[:, at], found.arm_scores[:, at]) for at, label in enumerate(labels))
-    row = found.keys & ((1 << ROW_BITS) - 1)
-    return Candidates(parts, found.keys >> ROW_BITS, row, found.scores, arms).ranked(k)
+    return Candidates(parts, *_parted(parts, found.keys), found.scores, arms)
+
+
+def _in_order(found: Fused, parts: Sequence[Part], k: int | None) -> Fused:
+    """Return the k best, equal scores by id. They come by score, with all that are as good as the k-th."""
+    scores = found.scores
+    if k is not None and k < len(scores):
+        scores = scores[: np.count_nonzero(scores >= scores[k - 1])]
+    equal = np.flatnonzero(scores[1:] == scores[:-1])
+    if not len(equal):
+        return found if k is None else found.some(slice(k))
+
+    def ids_at(places: list[int]) -> list[Any]:
+        return Found(parts, *_parted(parts, found.keys[places]), scores[places]).ids()
+
+    return found.some(np.array(ties_by_id(len(scores), equal.tolist(), ids_at)[:k]))
+
+
+def _parted(parts: Sequence[Part], keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number of each key's part, and the row in it."""
+    if len(parts) == 1:
+        return np.zeros(len(keys), np.int64), keys
+    return keys >> ROW_BITS, keys & ((1 << ROW_BITS) - 1)

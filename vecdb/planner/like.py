@@ -105,7 +105,7 @@ def _scored(context: Context, bound: BoundArm, near: np.ndarray, far: np.ndarray
     column = cast("Column[Vector]", bound.columns[0])
     metric, arm = column.field.metric, cast("Like", bound.arm)
     answers = [all_rows(context.state, bound.where)] if bound.effort.exact else _search(context, bound, near, depth)
-    pools = [Candidates.of(found, bound.label) for found in answers]
+    pools = [Candidates.of(found) for found in answers]
     keys, first = np.unique(np.concatenate([pool.keys for pool in pools]), return_index=True)
     part = np.concatenate([pool.part for pool in pools])[first]
     row = np.concatenate([pool.row for pool in pools])[first]

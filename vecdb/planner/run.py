@@ -11,9 +11,11 @@ The surprise: not every page goes deeper than the one before; see `depth.py`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +30,7 @@ from vecdb.planner.gather import NOT_READY, Context, Ready, all_rows, gathered
 from vecdb.planner.stages import APPLY
 from vecdb.planner.trace import Step
 from vecdb.query.arms import Match, Terms
+from vecdb.query.fusion import Fusion
 from vecdb.storage.snapshot import State
 
 
@@ -95,7 +98,7 @@ def _gather(context: Context, bound: BoundQuery, fetches: Fetches) -> Gathered:
         begun = time.perf_counter()
         found = all_rows(context.state, bound.where)
         steps.append(Step.of("rows", begun, None, len(found.row), {"parts": _told(found)}))
-        return Gathered(replace(Candidates.of(found, ""), arms=()), steps, found.missing, False)
+        return Gathered(Candidates.of(found), steps, found.missing, False)
     pools: list[Candidates] = []
     rests: list[float | None] = []
     missing: list[str] = []
@@ -110,7 +113,8 @@ def _gather(context: Context, bound: BoundQuery, fetches: Fetches) -> Gathered:
             steps.append(Step.of(arm.label, begun, None, len(inner.candidates), {"kind": arm.arm.kind}, inner.steps))
             continue
         found = gathered(context, arm, fetch)
-        pools.append(Candidates.of(found, arm.label))
+        pool = Candidates.of(found)
+        pools.append(pool.alone(arm.label) if len(bound.arms) == 1 else pool)
         rests.append(0.0 if isinstance(arm.arm, Match | Terms) and len(found.row) < fetch else None)
         missing += found.missing
         more = more or len(found.row) == fetch
@@ -129,8 +133,13 @@ def _fused(
     plain = not bound.stages and bound.query.cursor is None
     k = bound.query.k + 1 if plain else None
     one = fused(context.state.parts, bound.fusion, pools, [arm.label for arm in bound.arms], rests, k)
-    steps.append(Step.of("fuse", begun, sum(map(len, pools)), len(one), bound.fusion.to_json()))
+    steps.append(Step.of("fuse", begun, sum(map(len, pools)), len(one), _described(bound.fusion)))
     return one
+
+
+@lru_cache(64)
+def _described(fusion: Fusion) -> Mapping[str, Any]:
+    return MappingProxyType(fusion.to_json())
 
 
 def _apply(context: Context, stage: Any, candidates: Candidates, steps: list[Step]) -> Candidates:

@@ -15,7 +15,7 @@ from vecdb.schema.fulltext import FullText
 from vecdb.schema.schema import Column
 from vecdb.storage.text_index import analyzer_of
 from vecdb_index.inverted.analysis import words
-from vecdb_index.inverted.query import Query, bm25
+from vecdb_index.inverted.query import MOST_TERMS, Query, by_words
 
 EXPANSIONS = 128
 """Terms that a prefix stands for in a score, the most frequent ones. Whatever begins so makes a row match."""
@@ -77,7 +77,14 @@ def terms_of(spec: FullText, asked: TextQuery) -> tuple[Terms, ...]:
     return tuple(found)
 
 
-def weighted(known: StateWords, spec: FullText, clauses: tuple[Terms, ...], boost: float) -> Query | None:
+class Weighted(NamedTuple):
+    """Terms that live rows have, and what they are worth."""
+
+    terms: list[bytes]
+    query: Query
+
+
+def weighted(known: StateWords, spec: FullText, clauses: tuple[Terms, ...], boost: float) -> Weighted | None:
     """Return what a row's words add to its score; None when no live row has any of them.
 
     A word counts each time that it was typed. A prefix counts as one word: what it stands for shares the frequency of
@@ -99,14 +106,10 @@ def weighted(known: StateWords, spec: FullText, clauses: tuple[Terms, ...], boos
     there = [term for term in boosts if frequencies[term]]
     if not there:
         return None
-    return bm25(
-        {term: boosts[term] for term in there},
-        np.array([frequencies[term] for term in there]),
-        known.rows,
-        known.average,
-        k1=spec.k1,
-        b=spec.b,
-    )
+    if len(there) > MOST_TERMS:
+        raise InvalidInputError(f"the query has {len(there)} different words, at most {MOST_TERMS}", field="text")
+    weights = np.array([boosts[term] * known.idf(frequencies[term]) for term in there])
+    return Weighted(there, by_words(there, weights, known.average, spec.k1, spec.b))
 
 
 def _expanded(known: StateWords, one: Terms) -> dict[bytes, int]:

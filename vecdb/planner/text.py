@@ -18,7 +18,7 @@ from vecdb.fulltext import TextQuery
 from vecdb.planner.found import Candidates, Found, PartPlan, merged, of_one_part
 from vecdb.planner.matching import Reading, reading, required
 from vecdb.planner.passing import MISSING, passing_rows
-from vecdb.planner.terms import spec_of, terms_of, weighted
+from vecdb.planner.terms import Terms, Weighted, spec_of, weighted
 from vecdb.planner.words import Leg, StateWords, share_of, words_of
 from vecdb.schema.fields import Text
 from vecdb.schema.schema import Column
@@ -33,6 +33,8 @@ SKIP, STORED, MEMORY = "skip", "words", "words in memory"
 """What `explain` says of a part: no row can match; its index was asked; one in memory was, because it has no file."""
 DEEPER = 4
 """How many times more rows are asked for, where so many were not enough."""
+SPARE, SPARE_OF = 2, 16
+"""Rows beyond the k best that are asked for at once, two and one of so many: often some are as good as the k-th."""
 
 Fields = Sequence[tuple[Column[Text], float]]
 """Searchable text columns and their boosts, each above 0; no column twice."""
@@ -65,7 +67,10 @@ def search(
 
     """
     read = reading([column for column, _ in fields], asked)
-    ranked = [_ranked(state, column, asked, boost, allow_partial) for column, boost in fields]
+    ranked = [
+        _ranked(state, column, clauses, boost, allow_partial)
+        for (column, clauses), (_, boost) in zip(read, fields, strict=True)
+    ]
     choice = _Choice(state, read, where, allow_partial)
     if len(ranked) == 1:
         return _best(state, ranked[0], choice, k, exact)
@@ -78,19 +83,26 @@ def scores(state: State, fields: Fields, asked: TextQuery, part: np.ndarray, row
     The same bits as `search` gives them; 0 for rows that have none of the words. Filters, and what must be there or
     must not, are not looked at.
     """
-    return _sums([_ranked(state, column, asked, boost, False) for column, boost in fields], part, row)
+    read = reading([column for column, _ in fields], asked)
+    ranked = [
+        _ranked(state, column, clauses, boost, False)
+        for (column, clauses), (_, boost) in zip(read, fields, strict=True)
+    ]
+    return _sums(ranked, part, row)
 
 
 class _Ranked(NamedTuple):
     """One column of a question: its words in the state, and what they count; None: no live row has any."""
 
     words: StateWords
-    query: Query | None
+    asked: Weighted | None
 
 
-def _ranked(state: State, column: Column[Text], asked: TextQuery, boost: float, allow_partial: bool) -> _Ranked:
+def _ranked(
+    state: State, column: Column[Text], clauses: tuple[Terms, ...], boost: float, allow_partial: bool
+) -> _Ranked:
     words = words_of(state, column, allow_partial)
-    return _Ranked(words, weighted(words, spec_of(column), terms_of(spec_of(column), asked), boost))
+    return _Ranked(words, weighted(words, spec_of(column), clauses, boost))
 
 
 class _Choice:
@@ -127,35 +139,41 @@ def _best(state: State, ranked: _Ranked, choice: _Choice, k: int, exact: bool) -
             missing += [part.uuid] if part.uuid is not None else []
             continue
         count = part.rows if allowed is None else allowed.count
-        skipped = count == 0 or ranked.query is None or not leg.words.pieces
+        skipped = count == 0 or ranked.asked is None or not leg.words.pieces
         plan = SKIP if skipped else STORED if leg.words.stored else MEMORY
         plans.append(PartPlan(part.uuid, part.rows, count, plan, 0, leg.words.problem))
-        if not skipped and ranked.query is not None:
-            gathered += _candidates(leg, ranked.query, allowed, k, exact)
+        if not skipped and ranked.asked is not None:
+            gathered += _candidates(leg, ranked.asked, allowed, k, exact)
     told = tuple(missing), tuple(plans), 0
     if len(state.parts) == 1 and len(gathered) == 1:
         return of_one_part(state.parts, gathered[0].rows, gathered[0].scores, k, *told)
     return merged(state.parts, gathered, k, *told)
 
 
-def _candidates(leg: Leg, query: Query, allowed: Allowed | None, k: int, exact: bool) -> list[Candidates]:
+def _candidates(leg: Leg, asked: Weighted, allowed: Allowed | None, k: int, exact: bool) -> list[Candidates]:
     """Return the k best rows of each piece of a part, and all that are as good as the last of them."""
     found = []
-    for piece in leg.words.pieces:
+    for piece, places in zip(leg.words.pieces, leg.words.places(asked.terms), strict=True):
         mask, some = (None, None) if allowed is None else (allowed.mask, allowed.rows)
         if len(piece.inverted) != leg.words.part.rows:
             mask, some = share_of(mask, piece, leg.words.part.rows), None
-        rows, scores = _tied(piece.inverted, query, k, mask, some, exact)
+        rows, scores = _tied(piece.inverted, asked.query, places, k, mask, some, exact)
         found.append(Candidates(leg.number, rows.astype(np.int64) + piece.first, scores))
     return found
 
 
 def _tied(
-    index: Inverted, query: Query, k: int, mask: np.ndarray | None, some: np.ndarray | None, exact: bool
+    index: Inverted,
+    query: Query,
+    places: np.ndarray,
+    k: int,
+    mask: np.ndarray | None,
+    some: np.ndarray | None,
+    exact: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    depth = k
+    depth = k + SPARE + k // SPARE_OF
     while True:
-        rows, scores, cut = search_index(index, query, depth, allowed=mask, some=some, exact=exact)
+        rows, scores, cut = search_index(index, query, depth, allowed=mask, some=some, places=places, exact=exact)
         # Ids decide among those that are as good as the k-th, so all of them must be here.
         if not cut or scores[-1] < scores[k - 1]:
             break
@@ -200,10 +218,10 @@ def _together(found: Sequence[Found]) -> tuple[np.ndarray, np.ndarray]:
 
 def _sums(ranked: Sequence[_Ranked], part: np.ndarray, row: np.ndarray) -> np.ndarray:
     total = np.zeros(len(row), np.float32)
-    for words, query in ranked:
-        for number, held in words.legs if query is not None else ():
+    for words, asked in ranked:
+        for number, held in words.legs if asked is not None else ():
             for first, index, _ in held.pieces:
                 here = np.flatnonzero((part == number) & (row >= first) & (row < first + len(index)))
-                if len(here) and query is not None:
-                    total[here] += scores_of(index, query, (row[here] - first).astype(np.uint32))
+                if len(here) and asked is not None:
+                    total[here] += scores_of(index, asked.query, (row[here] - first).astype(np.uint32))
     return total

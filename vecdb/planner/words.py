@@ -20,11 +20,19 @@ from vecdb.schema.schema import Column
 from vecdb.storage.memtable_index import Piece
 from vecdb.storage.snapshot import Part, SegmentView, State
 from vecdb_index.inverted.index import Inverted, packed
+from vecdb_index.inverted.query import idf
 
 Searched = Column[Text] | Column[Sparse]
 
 KNOWN = 1 << 16
 """Terms whose frequencies are remembered, for each part and for each state."""
+
+
+class _Known(NamedTuple):
+    """How many live rows of a part have a term, and its place in each piece; negative where the piece has it not."""
+
+    frequency: int
+    places: tuple[int, ...]
 
 
 class PartWords:
@@ -36,7 +44,7 @@ class PartWords:
         self.problem = part.index_problem(column)
         self.part = part
         self._live = part.live()
-        self._frequencies: dict[bytes, int] = {}
+        self._known: dict[bytes, _Known] = {}
         self.rows = self.tokens = 0
         for piece in pieces:
             alive = self.alive(piece)
@@ -50,15 +58,27 @@ class PartWords:
 
     def frequencies(self, terms: list[bytes]) -> list[int]:
         """Return how many live rows have each term."""
-        known = self._frequencies
+        return [known.frequency for known in self._looked_up(terms)]
+
+    def places(self, terms: list[bytes]) -> list[np.ndarray]:
+        """Return where each piece has the terms, (terms,) int64 as `Inverted.find`; at least one term is asked for."""
+        known = [one.places for one in self._looked_up(terms)]
+        return [np.array(places, np.int64) for places in zip(*known, strict=True)]
+
+    def _looked_up(self, terms: list[bytes]) -> list[_Known]:
+        known = self._known
         unknown = [term for term in terms if term not in known]
         if unknown:
             asked, total = packed(unknown), np.zeros(len(unknown), np.int64)
+            places: list[list[int]] = []
             for piece in self.pieces:
-                total += _frequencies(piece.inverted, piece.inverted.find(asked), self.alive(piece))
+                found = piece.inverted.find(asked)
+                total += _frequencies(piece.inverted, found, self.alive(piece))
+                places.append(found.tolist())
             if len(known) > KNOWN:
-                known = self._frequencies = {term: known[term] for term in terms if term in known}
-            known.update(zip(unknown, total.tolist(), strict=True))
+                known = self._known = {term: known[term] for term in terms if term in known}
+            by_term = zip(*places, strict=True) if places else [()] * len(unknown)
+            known.update(zip(unknown, map(_Known, total.tolist(), by_term), strict=True))
         return [known[term] for term in terms]
 
     def beginning(self, prefix: bytes) -> dict[bytes, int]:
@@ -114,6 +134,7 @@ class StateWords:
         self.rows = sum(leg.words.rows for leg in legs)
         self.average = sum(leg.words.tokens for leg in legs) / self.rows if self.rows else 0.0
         self._frequencies: dict[bytes, int] = {}
+        self._idf: dict[int, float] = {}
 
     def frequencies(self, terms: Iterable[bytes]) -> list[int]:
         """Return how many live rows have each term."""
@@ -126,6 +147,13 @@ class StateWords:
             known.update(zip(unknown, map(sum, zip(*shares, strict=True)), strict=True) if shares else ())
             known.update((term, 0) for term in unknown if not shares)
         return [known[term] for term in terms]
+
+    def idf(self, frequency: int) -> float:
+        """Return how much it says that a row has a term that so many have."""
+        said = self._idf.get(frequency)
+        if said is None:
+            said = self._idf[frequency] = float(idf(self.rows, np.array([frequency]))[0])
+        return said
 
     def beginning(self, prefix: bytes) -> dict[bytes, int]:
         """Return how many live rows have each of the terms that begin so."""

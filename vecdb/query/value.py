@@ -119,8 +119,9 @@ def numbers(name: str, value: Any) -> Numbers:
         told = f"shape {array.shape}" if array.dtype.kind in "fiu" else f"{shown(value)}"
         raise InvalidInputError(f"{name} is {told}, expected a list of 1 to {LONGEST} numbers", field=name, value=value)
     if array.dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            array = array.astype(np.float32)
+        if array.dtype != np.float32:
+            with np.errstate(over="ignore"):
+                array = array.astype(np.float32)
         if not np.isfinite(array).all():
             raise InvalidInputError(f"{name} holds NaN or infinity, or is too large for float32", field=name)
     return Numbers(array)
@@ -134,6 +135,8 @@ def filter_of(value: Any) -> Expression | None:
         InvalidInputError: the value is neither.
 
     """
+    if value is None:
+        return None
     from vecdb.filters import resolve
 
     return resolve(value)

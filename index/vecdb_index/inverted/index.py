@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
@@ -148,8 +149,7 @@ class Inverted:
 def packed(terms: Iterable[bytes]) -> Packed:
     """Return terms one after the other."""
     terms = list(terms)
-    offsets = np.zeros(len(terms) + 1, np.int64)
-    np.cumsum([len(term) for term in terms], out=offsets[1:])
+    offsets = np.array([0, *accumulate(map(len, terms))], np.int64)
     return np.frombuffer(b"".join(terms), np.uint8), offsets
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,11 @@ class Query:
     curve: tuple[float, float, float] = (0.0, 1.0, 0.0)
     kind: str = "weights"
 
+    @property
+    def curves(self) -> NDArray[np.float32]:
+        """The curve as kernels take it, (1, 3)."""
+        return _curves(self.curve)
+
     def units(self, scale: float = 1.0) -> tuple[int, NDArray[np.float32]]:
         """Return e, and what a value of 1 adds for each term at most, in units of 2^-e.
 
@@ -52,7 +57,15 @@ class Query:
         # Each term may be rounded up by one.
         room = MOST_UNITS - 2 * len(self.weights)
         exponent = math.floor(math.log2(room / (float(self.weights.sum()) * largest)))
-        return exponent, np.ldexp(self.weights * scale, exponent).astype(np.float32)
+        worth = self.weights if scale == 1 else self.weights * scale
+        return exponent, np.ldexp(worth, exponent).astype(np.float32)
+
+
+@lru_cache(64)
+def _curves(curve: tuple[float, float, float]) -> NDArray[np.float32]:
+    made = np.array([curve], np.float32)
+    made.setflags(write=False)
+    return made
 
 
 def idf(rows: int, frequencies: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -89,11 +102,15 @@ def bm25(
     """
     if not (0 <= k1 < math.inf and 0 <= b <= 1):
         raise ValueError(f"k1 is {k1} and b is {b}; k1 must be at least 0, b between 0 and 1")
-    terms = packed(term if isinstance(term, bytes) else term.encode("utf-8", "surrogatepass") for term in boosts)
+    terms = [term if isinstance(term, bytes) else term.encode("utf-8", "surrogatepass") for term in boosts]
     given = np.fromiter(boosts.values(), np.float64, len(boosts))
+    return by_words(terms, _checked(given) * idf(rows, frequencies), average, k1, b)
+
+
+def by_words(terms: Sequence[bytes], weights: NDArray[np.float64], average: float, k1: float, b: float) -> Query:
+    """Return what `bm25` returns, for boosts that were multiplied by `idf` already, and numbers that are in range."""
     slope = k1 * b / average if average > 0 else 0.0
-    weights = _checked(given) * idf(rows, frequencies)
-    return Query(terms, weights, (1.0, k1 * (1 - b), slope), "counts")
+    return Query(packed(terms), weights, (1.0, k1 * (1 - b), slope), "counts")
 
 
 def sparse(dimensions: Sequence[int] | NDArray[np.integer], weights: NDArray[np.floating]) -> Query:

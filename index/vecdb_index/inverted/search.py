@@ -19,7 +19,7 @@ from vecdb_index.kernels.inverted import WINDOW, best, totals
 from vecdb_index.slices import Slice, shared
 from vecdb_index.types import Mask, Rows, Scores, TopK
 
-ASKED = 12
+ASKED = 24
 """To look up whether one row has one term takes as long as to read so many postings in order."""
 GROUP = 16
 """Queries that one call of the kernel answers."""
@@ -29,7 +29,6 @@ MANY = 1 << 10
 """More rows than that are asked for with a heap that is no larger than there are postings."""
 
 _ALL, _NONE = np.empty(0, np.uint8), np.empty(0, np.uint32)
-_LAST, _HALF = np.uint32(0xFFFFFFFF), np.uint64(32)
 
 
 class _Ready(NamedTuple):
@@ -38,7 +37,7 @@ class _Ready(NamedTuple):
     places: Places
     weights: NDArray[np.float32]
     exponent: int
-    curve: tuple[float, float, float]
+    curve: NDArray[np.float32]
 
 
 class _Room(threading.local):
@@ -64,6 +63,7 @@ def search(
     *,
     allowed: Mask | None = None,
     some: Rows | None = None,
+    places: Places | None = None,
     exact: bool = False,
 ) -> TopK:
     """Return the k best of the rows that have a term of the query, best first, equal scores by row.
@@ -74,19 +74,20 @@ def search(
         k: at least 1.
         allowed: (n,) bool or uint8; None allows every row.
         some: the allowed rows, ascending, where the caller knows them.
+        places: what `index.find` says of the query's terms, where the caller knows it.
         exact: look at every posting; finds the same, more slowly.
 
     Raises:
         ValueError: the index is of another kind.
 
     """
-    ready = _ready(index, query)
+    ready = _ready(index, query, places)
     if allowed is None:
-        return _scanned(index, [ready], k, _ALL, exact)[0]
+        return _scanned(index, [ready], k, _ALL, _NONE, exact)[0]
     matching = int(np.count_nonzero(allowed)) if some is None else len(some)
     if not exact and _few(index, matching, ready):
         return _looked_up(index, ready, np.flatnonzero(allowed).astype(np.uint32) if some is None else some, k)
-    return _scanned(index, [ready], min(k, matching), allowed.view(np.uint8), exact)[0]
+    return _scanned(index, [ready], min(k, matching), allowed.view(np.uint8), _NONE if some is None else some, exact)[0]
 
 
 def search_batch(
@@ -112,7 +113,7 @@ def search_batch(
                 found[at] = _looked_up(index, ready[at], some, k)
             ours = [at for at in range(first, last) if at not in few]
             if ours:
-                results = _scanned(index, [ready[at] for at in ours], min(k, matching), mask, exact)
+                results = _scanned(index, [ready[at] for at in ours], min(k, matching), mask, some, exact)
                 for at, one in zip(ours, results, strict=True):
                     found[at] = one
 
@@ -130,15 +131,15 @@ def scores(index: Inverted, query: Query, rows: Rows) -> Scores:
     return out
 
 
-def _ready(index: Inverted, query: Query) -> _Ready:
+def _ready(index: Inverted, query: Query, places: Places | None = None) -> _Ready:
     if index.kind != query.kind:
         raise ValueError(f"a query for {query.kind} was put to an index of {index.kind}")
-    places = index.find(query.terms)
+    places = index.find(query.terms) if places is None else places
     exponent, weights = query.units(index.scale)
-    if places.min(initial=0) < 0:
+    if len(places) and places.min() < 0:
         known = places >= 0
         places, weights = places[known], weights[known]
-    return _Ready(places, weights, exponent, query.curve)
+    return _Ready(places, weights, exponent, query.curves)
 
 
 def _postings(index: Inverted, ready: _Ready) -> int:
@@ -150,14 +151,19 @@ def _few(index: Inverted, matching: int, ready: _Ready) -> bool:
     return matching * len(ready.places) * ASKED < _postings(index, ready)
 
 
-def _scanned(index: Inverted, ready: Sequence[_Ready], k: int, mask: NDArray[np.uint8], exact: bool) -> list[TopK]:
-    """Answer queries by going through their postings."""
+def _scanned(
+    index: Inverted, ready: Sequence[_Ready], k: int, mask: NDArray[np.uint8], some: Rows, exact: bool
+) -> list[TopK]:
+    """Answer queries by going through their postings; `some` is empty or has the rows of the mask."""
     sizes = [len(one.places) for one in ready]
     if k > MANY:
         k = min(k, max(_postings(index, one) for one in ready))
     if k == 0 or max(sizes) == 0:
         return [TopK(_NONE, _NONE.astype(np.float32), False) for _ in ready]
-    keys, states = np.zeros((len(ready), k), np.uint64), np.zeros((len(ready), 2), np.uint64)
+    shape = len(ready), k
+    keys, states = np.zeros(shape, np.uint64), np.zeros((len(ready), 2), np.uint64)
+    rows, sums = np.empty(shape, np.uint32), np.empty(shape, np.float32)
+    one = ready[0] if len(ready) == 1 else None
     best(
         index.rows,
         index.values,
@@ -166,25 +172,23 @@ def _scanned(index: Inverted, ready: Sequence[_Ready], k: int, mask: NDArray[np.
         index.shortest,
         index.offsets,
         np.array([0, *accumulate(sizes)], np.int64),
-        ready[0].places if len(ready) == 1 else np.concatenate([one.places for one in ready]),
-        ready[0].weights if len(ready) == 1 else np.concatenate([one.weights for one in ready]),
-        np.array([one.curve for one in ready], np.float32),
+        np.concatenate([each.places for each in ready]) if one is None else one.places,
+        np.concatenate([each.weights for each in ready]) if one is None else one.weights,
+        np.concatenate([each.curve for each in ready]) if one is None else one.curve,
         mask,
+        some,
         exact,
         *_room.of(max(sizes)),
         keys,
         states,
+        rows,
+        sums,
     )
-    return [_top(line, state, one.exponent) for line, state, one in zip(keys, states.tolist(), ready, strict=True)]
-
-
-def _top(keys: NDArray[np.uint64], state: list[int], exponent: int) -> TopK:
-    size, left_out = state
-    ranked = keys[:size]
-    ranked.sort()
-    ranked = ranked[::-1]
-    sums = (ranked >> _HALF).astype(np.int32)
-    return TopK(_LAST - ranked.astype(np.uint32), _scores(sums, exponent), size > 0 and left_out >> 32 == int(sums[-1]))
+    found = []
+    for at, ((size, left_out), each) in enumerate(zip(states.tolist(), ready, strict=True)):
+        cut = size > 0 and left_out >> 32 == int(sums[at, size - 1])
+        found.append(TopK(rows[at, :size], np.ldexp(sums[at, :size], -each.exponent), cut))
+    return found
 
 
 def _looked_up(index: Inverted, ready: _Ready, rows: Rows, k: int) -> TopK:
@@ -199,8 +203,7 @@ def _looked_up(index: Inverted, ready: _Ready, rows: Rows, k: int) -> TopK:
 
 def _totals(index: Inverted, ready: _Ready, rows: Rows) -> NDArray[np.int32]:
     out = np.zeros(len(rows), np.int32)
-    curve = np.array([ready.curve], np.float32)
-    totals(index.rows, index.values, index.lengths, index.offsets, ready.places, ready.weights, curve, rows, out)
+    totals(index.rows, index.values, index.lengths, index.offsets, ready.places, ready.weights, ready.curve, rows, out)
     return out
 
 

@@ -25,7 +25,7 @@ import numpy as np
 from numba import types
 
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
-from vecdb_index.kernels.topk import CHUNK, keep
+from vecdb_index.kernels.topk import CHUNK, keep, row_of, sort
 
 BLOCK_BITS = 7
 BLOCK = 1 << BLOCK_BITS
@@ -40,6 +40,8 @@ BULK = 256
 """To count the sums within reach takes as long as to add so many postings."""
 SPARSE = 128
 """In a window with fewer postings it is faster to go through these again than through all sums."""
+ALLOWED = 128
+"""In a window with fewer rows that are allowed it is faster to look at these than at all sums."""
 
 _ROW, _VALUE, _PLACE, _MASK = types.uint32, types.uint8, types.int64, types.uint8
 _REAL, _SUM, _KEY = types.float32, types.int32, types.uint64
@@ -224,6 +226,19 @@ def _collect_few(
 
 
 @helper
+def _collect_allowed(some: Any, first: Any, last: Any, low: Any, least: Any, sums: Any, met: Any, found: Any) -> Any:
+    """Do what `_collect` does by going through the allowed rows of the window, which are some[first:last]."""
+    count = 0
+    for at in range(first, last):
+        place = np.int64(some[at]) - low
+        if sums[place] >= least:
+            met[count], found[count] = place, sums[place]
+            count += 1
+        sums[place] = 0
+    return count
+
+
+@helper
 def _collect(least: Any, sums: Any, met: Any, found: Any) -> Any:
     """Clear the sums; write those of at least `least`, which is above 0, and the places of their rows. Return how many.
 
@@ -292,6 +307,7 @@ def _answer(
     weights: Any,
     curve: Any,
     allowed: Any,
+    some: Any,
     every: Any,
     room: Any,
     keys: Any,
@@ -303,18 +319,26 @@ def _answer(
     sums, met, found, gains, reals = room[SUMS], room[MET], room[FOUND], room[GAINS], room[REALS].view(np.float32)
     for i in range(count):
         order[i] = i
+    first, last = np.int64(0), np.int64(0)
     while True:
         low = _open(rows, values, lengths, tops, shortest, spans, weights, curve, most)
         if low == _END:
             break
-        aside = _set_aside(order, most, spans, np.int64(0) if every else need)
+        if some.shape[0] > 0:
+            first = seek(some, last, np.int64(some.shape[0]), low)
+            last = seek(some, first, np.int64(some.shape[0]), low + WINDOW)
+        nothing = some.shape[0] > 0 and first == last
+        aside = count if nothing else _set_aside(order, most, spans, np.int64(0) if every else need)
         if aside < count:
             aside = _add_up(
                 rows, values, lengths, allowed, spans, order, aside, need, low, weights, curve, reals, gains, sums
             )
             least = max(need - (spans[aside - 1, WITHIN] if aside > 0 else np.int64(0)), np.int64(1))
             least = np.int32(least)
-            hits = _collect_few(rows, spans, order, aside, low, least, sums, met, found)
+            if some.shape[0] > 0 and last - first < ALLOWED:
+                hits = _collect_allowed(some, first, last, low, least, sums, met, found)
+            else:
+                hits = _collect_few(rows, spans, order, aside, low, least, sums, met, found)
             if hits < 0:
                 hits = _collect(least, sums, met, found)
             need = _rank(
@@ -336,11 +360,14 @@ def _answer(
     frozen(_REAL, 1),
     frozen(_REAL, 2),
     frozen(_MASK, 1),
+    frozen(_ROW, 1),
     types.boolean,
     filled(_SUM, 2),
     filled(_PLACE, 2),
     filled(_KEY, 2),
     filled(_KEY, 2),
+    filled(_ROW, 2),
+    filled(_REAL, 2),
 )
 def best(
     rows: Any,
@@ -354,13 +381,16 @@ def best(
     weights: Any,
     curves: Any,
     allowed: Any,
+    some: Any,
     every: Any,
     room: Any,
     spans: Any,
     keys: Any,
     states: Any,
+    out_rows: Any,
+    out_sums: Any,
 ) -> None:
-    """Offer the rows that have a term of a query to its heap.
+    """Write the rows with the highest sums over the terms of each query, best first, and their sums.
 
     Args:
         rows: (p,) of all postings.
@@ -374,18 +404,27 @@ def best(
         weights: (t,) units.
         curves: (q, 3) limit, base and slope of each query.
         allowed: (n,) or empty: all rows are allowed.
+        some: the allowed rows, ascending; or empty, although there are some: they are only in `allowed`.
         every: nothing is skipped: the same rows, more slowly.
         room: (7, more than WINDOW, and at least the terms of a query); the first line is 0 and left so.
         spans: (at least the terms of a query, 5).
         keys: (q, k) heaps of topk.py, of keys that are the sum above the inverted row.
-        states: (q, 2) of topk.py.
+        states: (q, 2) of topk.py: how many rows there are, and the best key that was left out.
+        out_rows: (q, k); what lies behind the rows is not written.
+        out_sums: (q, k) units: whole numbers up to 2^24.
 
     """
     for q in range(keys.shape[0]):
         for i in range(starts[q], starts[q + 1]):
             spans[i - starts[q], AT], spans[i - starts[q], STOP] = offsets[terms[i]], offsets[terms[i] + 1]
         weight, curve = weights[starts[q] : starts[q + 1]], (curves[q, 0], curves[q, 1], curves[q, 2])
-        _answer(rows, values, lengths, tops, shortest, spans, weight, curve, allowed, every, room, keys[q], states[q])
+        _answer(
+            rows, values, lengths, tops, shortest, spans, weight, curve, allowed, some, every, room, keys[q], states[q]
+        )
+        size = np.int64(states[q, 0])
+        sort(keys[q], size)
+        for i in range(size):
+            out_rows[q, i], out_sums[q, i] = row_of(keys[q, i]), np.float32(keys[q, i] >> np.uint64(32))
 
 
 @kernel(

@@ -80,6 +80,15 @@ def keep(keys: Any, state: Any, key: np.uint64) -> None:
 
 
 @helper
+def sort(keys: Any, size: int) -> None:
+    """Put a heap of `size` keys in falling order."""
+    for last in range(size - 1, 0, -1):
+        least, key = keys[0], keys[last]
+        _sink(keys[:last], key)
+        keys[last] = least
+
+
+@helper
 def offer(scores: Any, count: int, rows: Any, first: int, allowed: Any, keys: Any, state: Any) -> None:
     """Offer scores[:count], of the rows first, first + 1, ... or of rows[first], rows[first + 1], ...
 

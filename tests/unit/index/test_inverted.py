@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
@@ -120,6 +121,23 @@ def test_a_filter_leaves_the_best_of_its_rows(share: float) -> None:
     every = search(index, query, 9000)
     kept = allowed[every.rows]
     assert np.array_equal(found.rows, every.rows[kept][:10])
+
+
+@pytest.mark.parametrize("rows", [[], [8999], range(40), range(4096, 4100), range(0, 9000, 50), range(0, 9000, 2)])
+def test_the_allowed_rows_and_the_places_of_terms_may_be_told_and_change_nothing(rows: Sequence[int]) -> None:
+    texts = corpus(9000)
+    index, allowed = index_of(texts), np.zeros(9000, bool)
+    allowed[list(rows)] = True
+    boosts = {"w0": 1.0, "w3": 1.0, "w30": 1.0, "w299": 1.0, "nowhere": 1.0}
+    query, some = query_of(index, boosts), np.flatnonzero(allowed).astype(np.uint32)
+
+    for k in (1, 10, 9000):
+        for exact in (False, True):
+            told = search(index, query, k, allowed=allowed, some=some, places=index.find(query.terms), exact=exact)
+            assert same(told, search(index, query, k, allowed=allowed, exact=exact))
+            assert_ranks(told, true_scores(texts, boosts), k, allowed)
+    unfiltered = search(index, query, 10)
+    assert same(unfiltered, search(index, query, 10, exact=True))  # what was cleared is clear
 
 
 @pytest.mark.parametrize(("k1", "b"), [(0.0, 0.0), (1.2, 0.0), (0.0, 1.0), (1.2, 1.0), (50.0, 0.5)])
