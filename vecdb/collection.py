@@ -432,9 +432,17 @@ class Collection(LatestReads):
         A text field is searched by words with True or for example `vecdb.FullText(language="german")`, and no longer
         with False.
 
-        Indexes are built in the background, or by `build_indexes`; no row is rewritten.
+        Indexes are built in the background, or by `build_indexes`; no row is rewritten. What `tune` measured of the
+        field is forgotten.
         """
-        self._writable().change_schema(lambda schema: schema.with_index(name, index))
+        writer = self._writable()
+        before = self.schema[name].field
+        writer.change_schema(lambda schema: schema.with_index(name, index))
+        column = self.schema[name]
+        if column.field != before and str(column.id) in writer.state.located.manifest.tuning:
+            from vecdb.storage.history import keep_tuning
+
+            keep_tuning(writer, column.id, None)  # widths of one kind of index mean nothing to another
         if self._merger is not None:
             self._merger.wake()
 

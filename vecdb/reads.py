@@ -185,7 +185,11 @@ class Snapshot(WiderReads):
 
     def _bound_query(self, query: Query) -> BoundQuery:
         from vecdb.planner.bound import bind_query
+        from vecdb.query.query import Query
 
+        if not isinstance(query, Query):
+            told = f"expected a vecdb.Query, found {type(query).__name__}"
+            raise InvalidInputError(f"{told}; vecdb.Query.from_json reads a dict or a text", field="query")
         return bind_query(query, self.schema, self._encoded)
 
     def _encoded(self, column: Column[Any], text: str) -> Any:
@@ -315,6 +319,8 @@ class Snapshot(WiderReads):
             return []
         if isinstance(fields, str):
             raise InvalidInputError(f"fields is the string {fields!r}, expected a list of names", field="fields")
+        if not isinstance(fields, Iterable):
+            raise InvalidInputError(f"fields is {fields!r}, expected a list of names", field="fields")
         wanted = [self.schema[name] for name in dict.fromkeys(fields)]
         return [column for column in wanted if column.field.kind != "id"]
 

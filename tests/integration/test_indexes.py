@@ -425,3 +425,31 @@ def test_a_database_of_before_there_were_indexes_gets_them(tmp_path: Path) -> No
         assert database.check().ok
     with vecdb.connect(path, create=False, settings=SETTINGS) as database:
         assert database.collection("rows").search(wide=np.arange(33, 39), k=5, ef=WIDE).ids == expected
+
+
+def test_what_was_tuned_is_forgotten_with_the_kind_of_index() -> None:
+    rows = np.random.default_rng(3).standard_normal((3000, 16)).astype(np.float32)
+    with vecdb.connect(":memory:", settings=vecdb.Settings(background=False, free_bytes=0)) as database:
+        docs = database.create_collection("docs", vecdb.Schema(id=vecdb.Id("int64"), v=vecdb.Vector(16, index="hnsw")))
+        docs.upsert({"id": np.arange(3000), "v": rows})
+        docs.build_indexes()
+        docs.tune(rows[:60])
+        docs.set_index("v", "binary")
+        docs.build_indexes()
+
+        assert docs.recall(rows[:50] + 0.1).recall >= 0.95
+
+
+def test_an_index_that_finds_little_is_not_used_and_says_so() -> None:
+    rows = np.random.default_rng(3).standard_normal((3000, 16)).astype(np.float32)
+    rows[7] *= 10_000  # the step of the codes follows from the largest number
+    with vecdb.connect(":memory:", settings=vecdb.Settings(background=False, free_bytes=0)) as database:
+        schema = vecdb.Schema(id=vecdb.Id("int64"), v=vecdb.Vector(16, metric="l2", index="hnsw"))
+        docs = database.create_collection("docs", schema)
+        docs.upsert({"id": np.arange(3000), "v": rows})
+        docs.build_indexes()
+
+        (part,) = docs.search(v=rows[0]).explain["parts"]
+        assert part["plan"] == "scan"
+        assert "of the nearest rows" in part["reason"]
+        assert docs.search(v=rows[0], ef=50).explain["parts"][0]["plan"] == "graph"

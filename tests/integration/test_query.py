@@ -497,3 +497,58 @@ def test_a_row_in_several_groups_of_a_nested_query_counts_once(docs: Collection)
 
     assert len(found.ids) == len(set(found.ids))
     assert max(hit.arms["inner"].rank for hit in found if "inner" in hit.arms) == len(set(docs.run(inner).ids))
+
+
+@pytest.mark.parametrize("k", [1, 7, 150])
+@pytest.mark.parametrize("query", [Query(), Query().min_score(-1), Query().collapse("section")], ids=range(3))
+def test_pages_without_an_arm_go_by_id_to_the_last_row(docs: Collection, query: Query, k: int):
+    whole = docs.run(query.take(1000)).ids
+
+    pages, cursor = docs.run(query.take(k)).ids, docs.run(query.take(k)).cursor
+    while cursor is not None:
+        page = docs.run(query.take(k).after(cursor))
+        pages, cursor = pages + page.ids, page.cursor
+
+    assert pages == whole == sorted(whole)
+
+
+def test_groups_of_nothing_are_none(docs: Collection):
+    for query in (
+        Query().near("a", A).where("size = 1000"),
+        Query().where("section is null and size = 0 and id = 'x'"),
+    ):
+        assert docs.run(query.group_by("section")).groups == []
+        assert docs.run_batch([query.group_by("section")])[0].ids == []
+
+
+@pytest.mark.parametrize("field", ["a", "b"])
+def test_sums_over_examples_are_the_exact_ones_without_looking_at_all_rows_twice(docs: Collection, field: str):
+    query = Query(k=10).like(field, ["r010", "r123", "r250"], ["r200"], "sum")
+
+    assert docs.run(query).ids == docs.run(query.exactly()).ids
+
+
+NO_QUERIES: list[Any] = [None, {"k": 3}, "near", 7]
+
+
+@pytest.mark.parametrize("wrong", NO_QUERIES)
+def test_what_is_no_query_is_told(docs: Collection, wrong: Any):
+    for ask in (docs.run, docs.explain, docs.run_iter, lambda one: docs.run_batch([one])):
+        with pytest.raises(InvalidInputError, match=r"expected a vecdb\.Query"):
+            ask(wrong)
+
+
+def test_ids_that_no_row_can_have_are_told(docs: Collection):
+    for wrong in (0, "\ud800"):
+        with pytest.raises(InvalidInputError, match="is no id"):
+            docs.run(Query().like("a", wrong))
+
+
+def test_a_zero_has_no_sign_in_groups():
+    with vecdb.connect(":memory:", settings=vecdb.Settings(background=False, free_bytes=0)) as db:
+        schema = vecdb.Schema(id=vecdb.Id("int64"), x=vecdb.Float64(), v=vecdb.Vector(1, metric="l2"))
+        docs = db.create_collection("zeros", schema)
+        docs.upsert([{"id": at, "x": (0.0, -0.0)[at % 2], "v": [at]} for at in range(6)])
+
+        assert len(docs.search(v=[0], group_by="x").groups or ()) == 1
+        assert docs.run(Query().near("v", [0]).collapse("x")).ids == [0]

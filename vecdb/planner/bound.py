@@ -125,6 +125,7 @@ def _bound_arm(arm: Arm, label: str, query: Query, schema: Schema, encode: Encod
         effort = usual if query.exact else effort_of(False, arm.recall, arm.ef, arm.plan, arm.probes)
         return BoundArm(arm, label, (column,), where, effort, _vector(column, arm.vector, encode))
     if isinstance(arm, Like):
+        _check_ids(schema, (*arm.like, *arm.unlike))
         effort = usual if query.exact else effort_of(False, arm.recall, None, None)
         return BoundArm(arm, label, (vector_column(schema, arm.field),), where, effort)
     if isinstance(arm, Match):
@@ -136,6 +137,19 @@ def _bound_arm(arm: Arm, label: str, query: Query, schema: Schema, encode: Encod
     inner = arm.query.exactly(arm.query.exact or query.exact)
     inner = inner if both is None else inner.where(both)
     return BoundArm(arm, label, (), where, usual, inner=bind_query(inner, schema, encode))
+
+
+def _check_ids(schema: Schema, ids: tuple[str | int, ...]) -> None:
+    """Refuse ids that no row of the schema can have."""
+    column = schema.id
+    expected = str if column.field.type == "string" else int
+    for one in ids:
+        if isinstance(one, str):
+            usable = expected is str and one.encode("utf-8", "replace").decode() == one
+        else:
+            usable = expected is int and -(1 << 63) <= one < 1 << 63
+        if not usable:
+            raise InvalidInputError(f"{one!r} is no id: they are {column.field.type}", field=column.name, value=one)
 
 
 def _bound_stage(stage: Stage, schema: Schema, encode: Encode) -> BoundStage:

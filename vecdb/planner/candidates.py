@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vecdb.planner.found import Found, take
 from vecdb.schema.schema import Column
@@ -126,6 +127,12 @@ class Candidates:
     def found(self) -> Found:
         """Return them as ranked rows."""
         return Found(self.parts, self.part, self.row, self.score)
+
+
+def comparable(values: pa.Array) -> Any:
+    """Return values in which those that are equal look equal: a zero has no sign."""
+    add: Any = pc.add  # pyright: ignore[reportAttributeAccessIssue]
+    return add(values, 0.0) if pa.types.is_floating(values.type) else values
 
 
 def nothing(parts: Sequence[Part], labels: Sequence[str] = ()) -> Candidates:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from vecdb.filters.evaluate import BoundFilter
 from vecdb.fulltext import text_query
@@ -75,7 +77,7 @@ def gathered(context: Context, bound: BoundArm, depth: int) -> Found:
 
 
 def all_rows(state: State, where: BoundFilter | None) -> Found:
-    """Return every row that passes, in storage order, with score 0: the candidates of a query without an arm."""
+    """Return every row that passes, in storage order, with score 0."""
     numbers, rows, plans = [], [], []
     for number, part in enumerate(state.parts):
         mask = filter_mask(part, state.schema, where)
@@ -86,3 +88,12 @@ def all_rows(state: State, where: BoundFilter | None) -> Found:
     part = np.concatenate(numbers) if numbers else np.empty(0, np.int64)
     row = np.concatenate(rows) if rows else np.empty(0, np.int64)
     return Found(state.parts, part, row, np.zeros(len(row), np.float32), (), tuple(plans))
+
+
+def rows_by_id(state: State, where: BoundFilter | None) -> Found:
+    """Return every row that passes, by id, with score 0: the candidates of a query without an arm."""
+    found = all_rows(state, where)
+    if len(found.row) < 2:
+        return found
+    order: Any = pc.array_sort_indices(found.take(lambda part, rows: part.ids().take(pa.array(rows))))  # pyright: ignore[reportAttributeAccessIssue]
+    return found.some(order.to_numpy())

@@ -2,10 +2,11 @@
 
     average   one search near the mean of the examples, moved away from the mean of the counterexamples (Rocchio, 1971)
     best      the candidates near any example, by the nearest one, less by how much nearer a counterexample is
-    sum       the candidates near any example, by the mean score to the examples less that to the counterexamples
+    sum       by the mean score to the examples less that to the counterexamples
 
-The last two score candidates exactly; which ones there are is as good as the searches that find them, and with
-`exact` all rows are candidates. The examples themselves are left out.
+The last two score candidates exactly. Those of "best" are as good as the searches that find them; for cosine and dot,
+sums are scores of one vector, so one search finds them; else, and with `exact`, all rows are candidates. The examples
+themselves are left out.
 """
 
 from __future__ import annotations
@@ -81,9 +82,7 @@ def _average(column: Column[Vector], near: np.ndarray, far: np.ndarray) -> np.nd
         near, far = np.unpackbits(near, axis=1), np.unpackbits(far, axis=1)
     means = []
     for examples in (near, far):
-        points = examples.astype(np.float64)
-        if column.field.metric == "cosine" and len(points):
-            points /= np.linalg.norm(points, axis=1, keepdims=True)
+        points = _unit(column, examples)
         means.append(points.mean(axis=0) if len(points) else None)
     point, other = means
     assert point is not None
@@ -100,11 +99,35 @@ def _average(column: Column[Vector], near: np.ndarray, far: np.ndarray) -> np.nd
     return point.astype(np.float32)
 
 
+def _candidates(context: Context, bound: BoundArm, near: np.ndarray, far: np.ndarray, depth: int) -> list[Found]:
+    """Return the rows to score: those near any example; of a sum, those near the vector whose scores are the sums."""
+    arm, column = cast("Like", bound.arm), cast("Column[Vector]", bound.columns[0])
+    if bound.effort.exact:
+        return [all_rows(context.state, bound.where)]
+    if arm.strategy == "best":
+        return _search(context, bound, near, depth)
+    linear = column.field.metric in ("cosine", "dot") and column.field.dtype in ("float32", "float16")
+    if linear:
+        means = [_unit(column, examples).mean(axis=0) if len(examples) else 0.0 for examples in (near, far)]
+        point = np.asarray(means[0] - means[1], np.float32)
+        if point.any() and np.isfinite(point).all():
+            return _search(context, bound, point[None], depth)
+    return [all_rows(context.state, bound.where)]
+
+
+def _unit(column: Column[Vector], examples: np.ndarray) -> np.ndarray:
+    """Return examples as float64, of length 1 where only their direction counts."""
+    points = examples.astype(np.float64)
+    if column.field.metric == "cosine" and len(points):
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
+    return points
+
+
 def _scored(context: Context, bound: BoundArm, near: np.ndarray, far: np.ndarray, depth: int) -> Found:
     """Return the candidates near any example, scored against all examples."""
     column = cast("Column[Vector]", bound.columns[0])
     metric, arm = column.field.metric, cast("Like", bound.arm)
-    answers = [all_rows(context.state, bound.where)] if bound.effort.exact else _search(context, bound, near, depth)
+    answers = _candidates(context, bound, near, far, depth)
     pools = [Candidates.of(found) for found in answers]
     keys, first = np.unique(np.concatenate([pool.keys for pool in pools]), return_index=True)
     part = np.concatenate([pool.part for pool in pools])[first]

@@ -29,6 +29,9 @@ from vecdb_index.dense.plan import Plan
 from vecdb_index.factory import Index, Searcher
 
 SKIP, SCAN = "skip", "scan"
+POOR = 0.8
+"""An index that reached less recall than this when it was measured, at any width, is not used: codes of rows whose
+numbers differ by orders of magnitude tell nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,12 @@ def _planned(
         return PartPlan(part.uuid, part.rows, matching, SCAN, 0, problem, reason=reason, row_bytes=row_bytes), None
     width = effort.width
     if width is None:
-        width = searcher.wider(width_for(tuned(state, column, searcher.curve), effort.recall), k)
+        curve = tuned(state, column, searcher.curve)
+        best = float(curve[:, 1].max()) if len(curve) else 1.0
+        if effort.plan is None and best < min(POOR, effort.recall):
+            reason = f"its index finds no more than {best:.0%} of the nearest rows"
+            return PartPlan(part.uuid, part.rows, matching, SCAN, 0, reason=reason, row_bytes=row_bytes), None
+        width = searcher.wider(width_for(curve, effort.recall), k)
     counted = None if allowed is None else matching
     if effort.plan is None:
         considered = searcher.considered(counted, k, width)

@@ -26,11 +26,12 @@ from vecdb.planner.candidates import Candidates
 from vecdb.planner.depth import Fetches
 from vecdb.planner.found import Found
 from vecdb.planner.fused import fused
-from vecdb.planner.gather import NOT_READY, Context, Ready, all_rows, gathered
+from vecdb.planner.gather import NOT_READY, Context, Ready, all_rows, gathered, rows_by_id
 from vecdb.planner.stages import APPLY
 from vecdb.planner.trace import Step
 from vecdb.query.arms import Match, Terms
 from vecdb.query.fusion import Fusion
+from vecdb.query.stages import OrderBy
 from vecdb.storage.snapshot import State
 
 
@@ -96,7 +97,8 @@ def _gather(context: Context, bound: BoundQuery, fetches: Fetches) -> Gathered:
     steps: list[Step] = []
     if not bound.arms:
         begun = time.perf_counter()
-        found = all_rows(context.state, bound.where)
+        ordered = bool(bound.stages) and isinstance(bound.stages[0].stage, OrderBy)
+        found = all_rows(context.state, bound.where) if ordered else rows_by_id(context.state, bound.where)
         steps.append(Step.of("rows", begun, None, len(found.row), {"parts": _told(found)}))
         return Gathered(Candidates.of(found), steps, found.missing, False)
     pools: list[Candidates] = []

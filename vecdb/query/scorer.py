@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, NoReturn
@@ -51,6 +51,8 @@ class Scorer(Stage):
         """Check everything but what the function does."""
         if not callable(self.function):
             raise InvalidInputError(f"{shown(self.function)} is no function", field="function", value=self.function)
+        if not isinstance(self.fields, Iterable):
+            raise InvalidInputError(f"fields is {shown(self.fields)}, expected a list of names", field="fields")
         named = (self.fields,) if isinstance(self.fields, str) else tuple(self.fields)
         object.__setattr__(self, "fields", named)
         object.__setattr__(self, "top", top_of(self.top))

@@ -89,9 +89,9 @@ def library(tmp_path: Path) -> Path:
     [
         (["docs", "--text", "x"], "needs its model to encode a text"),
         (["plain", "--text", "x"], "does not say which model made its vectors"),
-        (["plain", "--text", "x", "--id", "1"], "give one of --vector, --text and --id"),
-        (["plain", "--id", "1", "--model", "x"], "--model goes with --text"),
-        (["plain"], "give one of --vector, --text and --id"),
+        (["plain", "--text", "x", "--id", "1"], "give one of --vector, --text, --id and --like"),
+        (["plain", "--id", "1", "--model", "x"], "--model needs --text"),
+        (["plain"], "say what to look for"),
     ],
 )
 def test_a_query_in_text_says_what_it_lacks(vecdb: Run, library: Path, arguments: list[str], message: str) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from vecdb.planner.bound import BoundStage
-from vecdb.planner.candidates import Candidates
+from vecdb.planner.candidates import Candidates, comparable
 from vecdb.planner.gather import Context
 from vecdb.query.stages import Collapse
 
@@ -20,7 +20,7 @@ def collapse(context: Context, bound: BoundStage, candidates: Candidates) -> Can
     stage, column = bound.stage, bound.columns[0]
     assert isinstance(stage, Collapse)
     if column.field.kind != "vector":
-        coded: Any = cast("Any", candidates.take(column)).dictionary_encode()
+        coded: Any = comparable(candidates.take(column)).dictionary_encode()
         codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         first = np.unique(codes, return_index=True)[1]
         kept = np.zeros(len(codes), bool)

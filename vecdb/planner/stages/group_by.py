@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from vecdb.planner.bound import BoundStage
-from vecdb.planner.candidates import Candidates
+from vecdb.planner.candidates import Candidates, comparable
 from vecdb.planner.gather import Context
 from vecdb.query.stages import GroupBy
 
@@ -18,7 +18,7 @@ def group_by(_: Context, bound: BoundStage, candidates: Candidates) -> Candidate
     """Return the groups one after the other, that of the best row first, each with its best rows in their order."""
     stage = bound.stage
     assert isinstance(stage, GroupBy)
-    values: Any = candidates.take(bound.columns[0])
+    values: Any = comparable(candidates.take(bound.columns[0]))
     place = np.arange(len(candidates))
     if pa.types.is_list(values.type):
         lengths = values.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
@@ -39,7 +39,7 @@ def group_by(_: Context, bound: BoundStage, candidates: Candidates) -> Candidate
     kept = within < stage.per_group
     codes, place = codes[kept], place[kept]
     begins = _begins(codes)
-    ends = np.r_[begins[1:], len(codes)].astype(np.int64)
+    ends = np.r_[begins, len(codes)][1:].astype(np.int64)
     names = coded.dictionary.take(pa.array(codes[begins])).to_pylist()
     groups = tuple(zip(names, begins.tolist(), ends.tolist(), strict=True))
     return replace(candidates.some(place), groups=groups)

@@ -19,6 +19,9 @@ from vecdb_index.types import Mask, Matrix, Metric, Rows, Scores, TopK
 ENOUGH = 0.7
 """Of the allowed rows that chance would put into the lists to be read, the share that lets a filtered query stop.
 With no more than the candidates asked for, a filter that allows the farthest fifth found .16 of the ten nearest."""
+FILTERED, FILTERED_LEAST, FILTERED_SHARE = 8, 400, 0.9
+"""Candidates scored exactly under a filter that no more than this share of the rows passes: where it leaves out the
+rows near the query, the codes of the others lie close together, and the usual number found a sixth of the nearest."""
 WIDER = 4
 """A query whose lists hold too few allowed rows reads up to so many times the lists that chance would call for."""
 
@@ -82,6 +85,8 @@ def search_batch(
     mask = None if allowed is None else allowed.view(np.uint8)
     matching = len(index) if mask is None else int(np.count_nonzero(mask))
     rescored = max(int(index.coding.rescored * k), index.coding.rescored_least)
+    if matching < FILTERED_SHARE * len(index):
+        rescored = max(rescored, FILTERED * k + FILTERED_LEAST)
     if matching <= rescored or len(queries) == 0:
         return flat.search_batch(matrix, queries, k, metric, allowed=allowed, norms=norms, pool=pool)
     found = candidates(index, queries, rescored, probes, mask, matching, pool)
