@@ -432,11 +432,9 @@ class Collection(LatestReads):
         A text field is searched by words with True or for example `vecdb.FullText(language="german")`, and no longer
         with False.
 
-        Indexes are built in the background, or by `build_indexes`; no row is rewritten. What `tune` measured of the
-        field is forgotten.
+        Indexes are built in the background, or by `build_indexes`; no row is rewritten. What `tune` found is forgotten.
         """
-        writer = self._writable()
-        before = self.schema[name].field
+        writer, before = self._writable(), self.schema[name].field
         writer.change_schema(lambda schema: schema.with_index(name, index))
         column = self.schema[name]
         if column.field != before and str(column.id) in writer.state.located.manifest.tuning:
