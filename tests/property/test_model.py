@@ -9,7 +9,7 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,7 +23,7 @@ from support.model import ID, INTEGER_IDS, STRING_IDS, Model, Row, where_number
 from support.oracle import compare, compare_rows
 from support.unsynced import unsynced
 from vecdb.errors import InvalidInputError, NotFoundError
-from vecdb.schema.fields import Field
+from vecdb.schema.fields import Field, Vector
 from vecdb.storage.compaction import compact_once
 
 NAME = "docs"
@@ -258,7 +258,7 @@ class CollectionMachine(RuleBasedStateMachine):
     @rule(at=st.integers(0, 9), index=draw.indexes)
     def set_index(self, at: int, index: Any) -> None:
         name = self.model.vectors()[at % len(self.model.vectors())]
-        if self.model.columns[name].dtype == "binary" and index not in ("flat", "auto"):  # type: ignore[attr-defined]
+        if cast("Vector", self.model.columns[name]).dtype == "binary" and index not in ("flat", "auto"):
             with pytest.raises(InvalidInputError, match="binary"):
                 self.collection.set_index(name, index)
             return
