@@ -124,13 +124,20 @@ def _measures(column: Column, numbers: Sequence[np.ndarray]) -> _Measures:
         return _Measures()
     least, greatest = min(one.min() for one in some).item(), max(one.max() for one in some).item()
     count = sum(map(len, some))
-    if column.field.kind != "timestamp":  # in float64, because sums of int64 overflow
+    if column.field.kind == "int64":
+        return _Measures(least, greatest, sum(map(_exact_sum, some)) / count)
+    if column.field.kind != "timestamp":
         with np.errstate(over="ignore"):
-            mean = sum(float(one.astype(np.float64).sum()) for one in some) / count
+            mean = sum(float(one.sum()) for one in some) / count
         return _Measures(least, greatest, mean)
     # The years that there are differ by less than int64 holds; their float64 would lose microseconds.
     since = sum(float((one - least).astype(np.float64).sum()) for one in some) / count
     return _Measures(*(EPOCH + timedelta(microseconds=micros) for micros in (least, greatest, least + round(since))))
+
+
+def _exact_sum(integers: np.ndarray) -> int:
+    """Return the sum of int64 values, which int64 may not hold: of their upper and lower halves, which it does."""
+    return (int((integers >> 32).sum()) << 32) + int((integers & 0xFFFFFFFF).sum())
 
 
 def _in_ranges(numbers: Sequence[np.ndarray], asked: Asked) -> tuple[tuple[Count, ...], int]:
