@@ -59,6 +59,8 @@ def test_every_name_in_any_all_exists(tracked: list[Path], root: Path) -> None:
             inside = path.is_relative_to(base / package) and path.suffix == ".py"
             if not inside or "__all__" not in (root / path).read_text("utf-8"):
                 continue
+            if "integrations" in path.parts:  # their frameworks are not here: their own tests import them
+                continue
             parts = path.relative_to(base).with_suffix("").parts
             module = importlib.import_module(".".join(part for part in parts if part != "__init__"))
             missing += [f"{module.__name__}.{name}" for name in module.__all__ if not hasattr(module, name)]
