@@ -38,7 +38,7 @@ def direct_write(writer: Writer, schema: Schema, batch: pa.RecordBatch) -> Write
         for chunk in _chunks(schema, batch):
             builder = builder or writer.segment_writer(schema)
             builder.append(chunk)
-            if builder.bytes >= writer.settings.segment_bytes:
+            if builder.size >= writer.settings.segment_bytes:
                 entries.append(_finished(writer, builder))
                 builder = None
         if builder is not None:
@@ -120,7 +120,7 @@ class BulkLoad:
                 self._builder = self._builder or self._writer.segment_writer(self._schema)
                 self._builder.append(chunk)
             self.rows += chunk.num_rows
-            if self._builder.rows >= most or self._builder.bytes >= settings.segment_bytes:
+            if self._builder.rows >= most or self._builder.size >= settings.segment_bytes:
                 self._seal()
 
     def _seal(self) -> None:

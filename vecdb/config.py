@@ -29,7 +29,9 @@ class Settings:
         durability: "sync" acknowledges a write after fdatasync: it survives a power cut. "none" leaves the
             moment to the operating system and may lose the last seconds on power loss; every ack says so.
         memtable_bytes: rows are held in memory and in the log up to this size, then flushed to a segment.
-        segment_bytes: a bulk load or a merge closes a segment at this size of its vectors and columns.
+        segment_bytes: a bulk load or a merge closes a segment at this size. Searches take longer in many small ones than
+            in a large one. A byte of a column that is not of vectors counts four times, because the segment's rows are
+            held in memory without their vectors until it closes; and building an index holds that.
         retain_versions: how many versions `at()` can reach, tagged ones aside.
         retain_days: versions older than this are dropped even when fewer than retain_versions remain.
         threads: threads for one search; None takes the cores that this process may use.
@@ -46,7 +48,7 @@ class Settings:
 
     durability: Durability = "sync"
     memtable_bytes: int = 64 * MIB
-    segment_bytes: int = 512 * MIB
+    segment_bytes: int = 2048 * MIB
     retain_versions: int = 10
     retain_days: float = 7.0
     threads: int | None = None

@@ -16,7 +16,7 @@ from vecdb.schema.schema import Schema
 from vecdb.storage import merge_policy
 from vecdb.storage.manifest import SegmentEntry
 from vecdb.storage.os_errors import typed_os_errors
-from vecdb.storage.segment_writer import SegmentWriter
+from vecdb.storage.segment_writer import SegmentWriter, size_of
 from vecdb.storage.snapshot import SegmentView
 from vecdb.storage.writer import Writer
 
@@ -31,7 +31,7 @@ def candidates(writer: Writer) -> list[merge_policy.Candidate]:
     the log only, a segment would be rewritten again and again until the next flush.
     """
     return [
-        merge_policy.Candidate(entry.uuid, entry.rows, entry.live, entry.bytes)
+        merge_policy.Candidate(entry.uuid, entry.rows, entry.live, size_of(entry))
         for entry in writer.state.located.manifest.segments
     ]
 

@@ -17,7 +17,7 @@ SMALLEST_TIER = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A segment as the policy sees it."""
+    """A segment as the policy sees it; `bytes` may be any measure of its size."""
 
     uuid: str
     rows: int

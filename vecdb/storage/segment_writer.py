@@ -33,15 +33,19 @@ IDS = "ids.arrow"
 KEYS = "keys.arrow"
 DATA = "data.arrow"
 TEXT = "text.arrow"
+VECTOR_FILES = "vec-"
 PACKED_FILES = "text-"
 SPARSE_FILES = "sparse-"
 PACKED = "text", "json"
 """Kinds of fields whose columns are packed."""
+HELD = 4
+"""Bytes of a vector, written as they come, for which one of another column counts, which is held in memory until the
+segment is finished: a segment may be the larger the more of it is vectors."""
 
 
 def vector_file(field_id: int) -> str:
     """Return the name of a vector column's file."""
-    return f"vec-{field_id}.arrow"
+    return f"{VECTOR_FILES}{field_id}.arrow"
 
 
 def norm_file(field_id: int) -> str:
@@ -64,6 +68,12 @@ def is_wide(data_type: pa.DataType) -> bool:
     if pa.types.is_struct(data_type):
         return any(is_wide(field.type) for field in data_type)
     return not (pa.types.is_primitive(data_type) or pa.types.is_boolean(data_type))
+
+
+def size_of(entry: SegmentEntry) -> int:
+    """Return the size of a segment as `Settings.segment_bytes` means it."""
+    vectors = sum(file.bytes for file in entry.files if file.name.startswith(VECTOR_FILES))
+    return vectors + HELD * (entry.bytes - vectors)
 
 
 def has_norms(list_type: pa.FixedSizeListType) -> bool:
@@ -105,12 +115,18 @@ def file_entry(directory: LocalDirectory, folder: str, name: str) -> FileEntry:
 
 
 class SegmentWriter:
-    """Builds one segment. Batches come in the storage schema; every id's last row wins."""
+    """Builds one segment. Batches come in the storage schema; every id's last row wins.
+
+    Attributes:
+        rows: appended so far.
+        size: of these, as `Settings.segment_bytes` means it.
+
+    """
 
     def __init__(self, directory: LocalDirectory, base: str, schema: Schema) -> None:
         self.uuid = names.new_uuid()
         self.rows = 0
-        self.bytes = 0
+        self.size = 0
         self._directory = directory
         self._base = base
         self._folder = f"{base}/{names.TMP}/{self.uuid}"
@@ -139,12 +155,12 @@ class SegmentWriter:
         """Add rows whose vectors come as matrices with masks of the rows that have one."""
         self._batches.append(narrow)
         self.rows += narrow.num_rows
-        self.bytes += narrow.nbytes
+        self.size += HELD * narrow.nbytes
         for field_id, (matrix, present) in vectors.items():
             self._vectors[field_id].append(np.ascontiguousarray(matrix), present)
             if field_id in self._norms:
                 self._norms[field_id].append(row_norms(matrix))
-            self.bytes += matrix.nbytes
+            self.size += matrix.nbytes
 
     def finish(self, min_lsn: int, max_lsn: int) -> tuple[SegmentEntry, BitMap]:
         """Write the remaining files, sync them all, and move the folder into place.

@@ -286,6 +286,24 @@ def test_nothing_is_merged_into_more_than_a_segment_may_hold(path: Path) -> None
     database.close()
 
 
+@pytest.mark.parametrize(("numbers", "letters", "expected"), [(3072, 1, 1), (1, 4 * 3072, 2)])
+def test_a_segment_holds_more_bytes_of_vectors_than_of_texts(
+    path: Path, numbers: int, letters: int, expected: int
+) -> None:
+    settings = vecdb.Settings(background=False, free_bytes=0, segment_bytes=4 << 20)
+    schema = vecdb.Schema(id=vecdb.Id("int64"), t=vecdb.Keyword(), v=vecdb.Vector(numbers, metric="l2", index="flat"))
+    with vecdb.connect(path, settings=settings) as database:
+        collection = database.create_collection("rows", schema)
+        for start in (0, 128):  # 1.5 MiB each time
+            part = [{"id": row, "t": "t" * letters, "v": [1.0] * numbers} for row in range(start, start + 128)]
+            collection.upsert(part)
+            collection.flush()
+
+        collection.compact()
+
+        assert collection.stats()["segments"] == expected
+
+
 def test_a_dropped_column_leaves_the_files_with_a_merge(path: Path) -> None:
     database, collection, expected = three_segments(path)
     collection.drop_column("v")
