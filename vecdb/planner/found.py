@@ -209,7 +209,7 @@ def of_one_part(
     work: tuple[Work, ...] = (),
 ) -> Found:
     """Return the k best rows of the only part, sorted already, equal scores by id."""
-    equal = np.flatnonzero(scores[1:] == scores[:-1])
+    (equal,) = (scores[1:] == scores[:-1]).nonzero()
     if len(equal):
         rows = rows[ties_by_id(len(rows), equal.tolist(), lambda tied: parts[0].ids_of(rows[tied]))]
     if len(rows) > k:
