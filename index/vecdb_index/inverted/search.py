@@ -148,7 +148,10 @@ def _scanned(
     shape = len(ready), k
     keys, states = np.zeros(shape, np.uint64), np.zeros((len(ready), 2), np.uint64)
     rows, sums = np.empty(shape, np.uint32), np.empty(shape, np.float32)
-    one = ready[0] if len(ready) == 1 else None
+    together = ready[0]
+    if len(ready) > 1:
+        places, weights, _, curves = zip(*ready, strict=True)
+        together = _Ready(np.concatenate(places), np.concatenate(weights), 0, np.concatenate(curves))
     best(
         index.rows,
         index.values,
@@ -157,9 +160,9 @@ def _scanned(
         index.shortest,
         index.offsets,
         np.array([0, *accumulate(sizes)], np.int64),
-        np.concatenate([each.places for each in ready]) if one is None else one.places,
-        np.concatenate([each.weights for each in ready]) if one is None else one.weights,
-        np.concatenate([each.curve for each in ready]) if one is None else one.curve,
+        together.places,
+        together.weights,
+        together.curve,
         mask,
         some,
         exact,
@@ -170,7 +173,8 @@ def _scanned(
         sums,
     )
     found = []
-    for at, ((size, left_out), each) in enumerate(zip(states.tolist(), ready, strict=True)):
-        cut = size > 0 and left_out >> 32 == int(sums[at, size - 1])
-        found.append(TopK(rows[at, :size], np.ldexp(sums[at, :size], -each.exponent), cut))
+    for (size, left_out), row, total, each in zip(states.tolist(), rows, sums, ready, strict=True):
+        row, total = row[:size], total[:size]
+        cut = size > 0 and left_out >> 32 == int(total[-1])
+        found.append(TopK(row, np.ldexp(total, -each.exponent), cut))
     return found
