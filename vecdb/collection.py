@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from vecdb.arguments import whole_number
 from vecdb.encoders.attached import Attached, space_for
@@ -112,10 +112,8 @@ class Collection(LatestReads):
 
     @property
     def _reader(self) -> Reader:
-        from vecdb.storage.reader import Reader
-
-        assert isinstance(self._store, Reader)
-        return self._store
+        assert self._writer is None
+        return cast("Reader", self._store)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -34,9 +34,9 @@ class TextSearch:
         self, state: State, k: int, where: BoundFilter | None, exact: bool = False, allow_partial: bool = False
     ) -> Found:
         """Return the k best rows; see `vecdb.planner.text.search`."""
-        from vecdb.planner import text
+        from vecdb.planner.text import search
 
-        return text.search(state, [(self.column, 1.0)], self.asked, k, where, exact=exact, allow_partial=allow_partial)
+        return search(state, [(self.column, 1.0)], self.asked, k, where, exact=exact, allow_partial=allow_partial)
 
     def highlights(self, found: Found, length: int) -> list[dict[str, Highlight]]:
         """Return, for each row that was found, what of its text has the words."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -27,6 +28,15 @@ Stored: TypeAlias = "Index | Inverted"
 Progress = Callable[[int, int], None]
 
 HNSW, IVF, FUNNEL, BINARY, TEXT, SPARSE = "hnsw", "ivf", "funnel", "binary", "text", "sparse"
+
+_CHECKS = {
+    HNSW: "dense.hnsw.check",
+    IVF: "dense.ivf.check",
+    FUNNEL: "dense.funnel",
+    BINARY: "dense.signs",
+    TEXT: "inverted.check",
+    SPARSE: "inverted.check",
+}
 
 GRAPH_ROWS = 4096
 """Rows from which `auto` builds an index. Below, a scan takes no longer than what surrounds it."""
@@ -209,22 +219,10 @@ def of(kind: str, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any
     raise ValueError(f"no index is called {kind!r}")
 
 
-def problems(index: Stored) -> list[str]:
-    """Return what is wrong with an index, a sentence each; kernels may only be given one without any."""
-    from vecdb_index.dense import funnel, signs
-    from vecdb_index.dense.hnsw.check import problems as of_graph
-    from vecdb_index.dense.hnsw.graph import Graph
-    from vecdb_index.dense.ivf.check import problems as of_lists
-    from vecdb_index.inverted.check import problems as of_words
-    from vecdb_index.inverted.index import Inverted
-
-    if isinstance(index, Graph):
-        return of_graph(index)
-    if isinstance(index, Inverted):
-        return of_words(index)
-    if isinstance(index, funnel.Funnel):
-        return funnel.problems(index)
-    return signs.problems(index) if isinstance(index, signs.Signs) else of_lists(index)
+def problems(kind: str, index: Stored) -> list[str]:
+    """Return what is wrong with an index of a kind, a sentence each; kernels may only be given one without any."""
+    checks = importlib.import_module(f"vecdb_index.{_CHECKS[kind]}")  # the others would load kernels of no use here
+    return checks.problems(index)
 
 
 def searcher(index: Index, matrix: Matrix, metric: Metric, norms: Scores | None, costs: Costs = USUAL) -> Searcher:

@@ -209,29 +209,29 @@ def of_one_part(
     work: tuple[Work, ...] = (),
 ) -> Found:
     """Return the k best rows of the only part, sorted already, equal scores by id."""
-    equal = np.flatnonzero(scores[1:] == scores[:-1])
+    (equal,) = (scores[1:] == scores[:-1]).nonzero()
     if len(equal):
-        rows = rows[ties_by_id(len(rows), equal.tolist(), lambda tied: parts[0].ids_of(rows[tied]))]
+        rows = rows[ties_by_id(len(rows), equal, lambda tied: parts[0].ids_of(rows[tied]))]
     if len(rows) > k:
         rows, scores = rows[:k], scores[:k]
     return Found(parts, None, rows, scores, missing, plans, reads, work=work)
 
 
-def ties_by_id(count: int, equal: list[int], ids_at: Callable[[list[int]], Sequence[Any]]) -> list[int]:
+def ties_by_id(count: int, equal: np.ndarray, ids_at: Callable[[np.ndarray], Sequence[Any]]) -> np.ndarray:
     """Return the order of so many rows, sorted by score already, with equal scores by id.
 
     `equal` are the places, ascending, of rows that score as much as the next one. Only ids that decide are asked for.
     """
-    runs: list[list[int]] = []
-    for at in equal:
-        if runs and runs[-1][-1] == at:
-            runs[-1].append(at + 1)
-        else:
-            runs.append([at, at + 1])
-    ids, order = iter(ids_at([at for run in runs for at in run])), list(range(count))
-    for run in runs:
-        order[run[0] : run[-1] + 1] = [at for _, at in sorted((next(ids), at) for at in run)]
-    return order
+    as_before = np.zeros(count + 1, bool)
+    as_before[equal + 1] = True
+    (tied,) = (as_before[:-1] | as_before[1:]).nonzero()
+    ids, scores = ids_at(tied), np.cumsum(~as_before[tied]).tolist()
+    # Two sorts, of which the second keeps what the first did, need no pair of score and id for each row.
+    order = sorted(range(len(tied)), key=ids.__getitem__)
+    order.sort(key=scores.__getitem__)
+    out = np.arange(count)
+    out[tied] = tied[order]
+    return out
 
 
 def of_one_index(

@@ -51,14 +51,14 @@ def _in_order(found: Fused, parts: Sequence[Part], k: int | None) -> Fused:
     scores = found.scores
     if k is not None and k < len(scores):
         scores = scores[: np.count_nonzero(scores >= scores[k - 1])]
-    equal = np.flatnonzero(scores[1:] == scores[:-1])
+    (equal,) = (scores[1:] == scores[:-1]).nonzero()
     if not len(equal):
         return found if k is None else found.some(slice(k))
 
-    def ids_at(places: list[int]) -> list[Any]:
+    def ids_at(places: np.ndarray) -> list[Any]:
         return Found(parts, *_parted(parts, found.keys[places]), scores[places]).ids()
 
-    return found.some(np.array(ties_by_id(len(scores), equal.tolist(), ids_at)[:k]))
+    return found.some(ties_by_id(len(scores), equal, ids_at)[:k])
 
 
 def _parted(parts: Sequence[Part], keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

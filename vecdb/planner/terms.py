@@ -65,7 +65,7 @@ def terms_of(spec: FullText, asked: TextQuery) -> tuple[Terms, ...]:
     """
     analyzer, found = analyzer_of(spec), []
     for clause in asked.clauses:
-        terms = tuple(None if term is None else _bytes(term) for term in analyzer.terms(clause.text))
+        terms = tuple([None if term is None else _bytes(term) for term in analyzer.terms(clause.text)])
         if clause.kind == "prefix" and terms:
             found.append(Terms(clause, terms[:-1], _bytes(words(clause.text)[-1]), terms[-1]))
             continue

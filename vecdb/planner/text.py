@@ -179,7 +179,8 @@ def _tied(
             break
         depth *= DEEPER
     if len(rows) > k:
-        kept = int(np.count_nonzero(scores >= scores[k - 1]))
+        last, *behind = scores[k - 1 :].tolist()
+        kept = k + next((at for at, score in enumerate(behind) if score < last), len(behind))
         rows, scores = rows[:kept], scores[:kept]
     return rows, scores
 

@@ -126,7 +126,15 @@ def read_batch(buffer: pa.Buffer) -> pa.RecordBatch:
         return reader.get_batch(0)
 
 
+def numbers_of(array: pa.Array) -> np.ndarray:
+    """Return the numbers of an array without nulls as a read-only array (n,) that shares its memory.
+
+    `Array.to_numpy` would load pandas where it is installed: most of the time that a process's first search takes.
+    """
+    return np.from_dlpack(array)  # pyright: ignore[reportArgumentType]
+
+
 def matrix_of(batch: pa.RecordBatch) -> np.ndarray:
     """Return the values of a vector file as a read-only (n, d) matrix that shares its memory."""
     lists = batch.column(0)
-    return lists.values.to_numpy(zero_copy_only=True).reshape(len(lists), lists.type.list_size)
+    return numbers_of(lists.values).reshape(len(lists), lists.type.list_size)

@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from vecdb.storage.arrow_file import ALIGNMENT, read_batch
+from vecdb.storage.arrow_file import ALIGNMENT, numbers_of, read_batch
 from vecdb.storage.directory import Writer
 
 _PAD = "pad"
@@ -81,7 +81,7 @@ def _array(column: Any) -> np.ndarray:
     while pa.types.is_fixed_size_list(column.type):
         shape.append(column.type.list_size)
         column = column.values
-    return column.to_numpy(zero_copy_only=True).reshape(shape)
+    return numbers_of(column).reshape(shape)
 
 
 class _Sink(io.RawIOBase):

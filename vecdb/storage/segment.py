@@ -173,7 +173,7 @@ class Segment:
         try:
             kind, arrays, settings = index_file.read(buffer)
             index = factory.of(kind, arrays, settings)
-            problems = factory.problems(index)
+            problems = factory.problems(kind, index)
         except Exception as error:  # nothing that an index does may keep its rows from being found
             return None, f"{path} cannot be read: {error!r}"
         if kind != entry.kind or len(index) != self.rows:
@@ -304,7 +304,7 @@ class Segment:
         matrix = arrow_file.matrix_of(self._batch(vector_file(column.id)))
         norms = None
         if has_norms(column.field.arrow_type):
-            norms = self._batch(norm_file(column.id)).column(0).to_numpy(zero_copy_only=True)
+            norms = arrow_file.numbers_of(self._batch(norm_file(column.id)).column(0))
         held = self._vectors[column.id] = matrix, self.present(column), norms
         return held
 

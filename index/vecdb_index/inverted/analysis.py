@@ -9,7 +9,7 @@ import re
 import threading
 import unicodedata
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -30,6 +30,8 @@ LONGEST = 64
 """Longer words are nothing that anyone types."""
 REMEMBERED = 1 << 18
 """Words that a reader remembers beyond the texts that had them, at most."""
+REMEMBERED_QUESTIONS = 1 << 14
+"""Words of questions that an analyser remembers."""
 SKIPPED = -1
 """Stands among the numbers of terms for a word that is no term."""
 
@@ -98,7 +100,7 @@ class Analyzer:
 
     def terms(self, text: str) -> list[str | None]:
         """Return the terms of a text in order, None for each word that is none."""
-        return [self._term(word) for word in words(text)]
+        return list(map(self._term_of_question, words(text)))
 
     def tokens(self, texts: Iterable[str | None]) -> Tokens:
         """Return the terms of many texts as numbers; a missing text has no words."""
@@ -119,6 +121,11 @@ class Analyzer:
         if not self.shortest <= len(word) <= LONGEST or word in self._stop_words:
             return None
         return word if self.language is None else _stemmer(self.language).stemWord(word) or None
+
+    @functools.cached_property
+    def _term_of_question(self) -> Callable[[str], str | None]:
+        """Return the term of a word; remembers those that were asked for last, because questions repeat their words."""
+        return functools.lru_cache(REMEMBERED_QUESTIONS)(self._term)
 
     @functools.cached_property
     def _stop_words(self) -> frozenset[str]:

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from vecdb_index.codes.stored import mismatches
 from vecdb_index.inverted.index import Inverted, blocks
-from vecdb_index.kernels.inverted import BLOCK
 from vecdb_index.kernels.postings import GONE, LAST
+from vecdb_index.kernels.windows import BLOCK
 
 
 def problems(index: Inverted) -> list[str]:

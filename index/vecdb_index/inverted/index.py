@@ -8,9 +8,9 @@ from typing import Any, Literal, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb_index.kernels.inverted import BLOCK
 from vecdb_index.kernels.postings import LAST
 from vecdb_index.kernels.terms import places
+from vecdb_index.kernels.windows import BLOCK
 from vecdb_index.types import Rows
 
 Kind: TypeAlias = Literal["counts", "weights"]

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,18 +45,12 @@ class Query:
 
         For BM25, whose scale is always 1, these are the same for all indexes.
         """
-        return self._usual if self.kind == "counts" else self._scaled(LARGEST_VALUE * scale, scale)
-
-    @cached_property
-    def _usual(self) -> tuple[int, NDArray[np.float32]]:
-        return self._scaled(1.0, 1.0)
-
-    def _scaled(self, largest: float, scale: float) -> tuple[int, NDArray[np.float32]]:
         if len(self.weights) == 0:
             return 0, np.empty(0, np.float32)
+        largest, scale = (1.0, 1.0) if self.kind == "counts" else (LARGEST_VALUE * scale, scale)
         # Each term may be rounded up by one.
         room = MOST_UNITS - 2 * len(self.weights)
-        exponent = math.floor(math.log2(room / (float(self.weights.sum()) * largest)))
+        exponent = math.floor(math.log2(room / (math.fsum(self.weights.tolist()) * largest)))
         worth = self.weights if scale == 1 else self.weights * scale
         return exponent, np.ldexp(worth, exponent).astype(np.float32)
 

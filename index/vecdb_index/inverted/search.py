@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from vecdb_index.inverted.index import Inverted, Places
 from vecdb_index.inverted.query import Query
-from vecdb_index.kernels.inverted import WINDOW, best, totals
+from vecdb_index.kernels.inverted import best, totals
+from vecdb_index.kernels.windows import WINDOW
 from vecdb_index.slices import Slice, shared
 from vecdb_index.types import Mask, Rows, Scores, TopK
 
-ASKED = 24
-"""To look up whether one row has one term takes as long as to read so many postings in order."""
 GROUP = 16
 """Queries that one call of the kernel answers."""
 POSTING_BYTES = 5
@@ -32,7 +31,7 @@ _ALL, _NONE = np.empty(0, np.uint8), np.empty(0, np.uint32)
 
 
 class _Ready(NamedTuple):
-    """A query, as one index reads it: the terms that it has, and what they are worth in units of 2^-exponent."""
+    """A query, as one index reads it: where its terms are, and what they are worth in units of 2^-exponent."""
 
     places: Places
     weights: NDArray[np.float32]
@@ -72,7 +71,7 @@ def search(
         index: of the query's kind.
         query: made by `bm25` or `sparse`.
         k: at least 1.
-        allowed: (n,) bool or uint8; None allows every row.
+        allowed: (n,) bool, or uint8 of 0 and 1; None allows every row.
         some: the allowed rows, ascending, where the caller knows them.
         places: what `index.find` says of the query's terms, where the caller knows it.
         exact: look at every posting; finds the same, more slowly.
@@ -84,10 +83,8 @@ def search(
     ready = _ready(index, query, places)
     if allowed is None:
         return _scanned(index, [ready], k, _ALL, _NONE, exact)[0]
-    matching = int(np.count_nonzero(allowed)) if some is None else len(some)
-    if not exact and _few(index, matching, ready):
-        return _looked_up(index, ready, np.flatnonzero(allowed).astype(np.uint32) if some is None else some, k)
-    return _scanned(index, [ready], min(k, matching), allowed.view(np.uint8), _NONE if some is None else some, exact)[0]
+    some = np.flatnonzero(allowed).astype(np.uint32) if some is None else some
+    return _scanned(index, [ready], min(k, len(some)), allowed.view(np.uint8), some, exact)[0]
 
 
 def search_batch(
@@ -102,20 +99,14 @@ def search_batch(
     """Return for each query what `search` returns, with the help of a pool's threads."""
     ready = [_ready(index, query) for query in queries]
     found: list[TopK | None] = [None] * len(queries)
-    mask = _ALL if allowed is None else allowed.view(np.uint8)
-    matching = len(index) if allowed is None else int(np.count_nonzero(allowed))
-    few = {at for at, one in enumerate(ready) if allowed is not None and not exact and _few(index, matching, one)}
-    some = np.flatnonzero(mask).astype(np.uint32) if few else _NONE
+    mask, some, most = _ALL, _NONE, k
+    if allowed is not None:
+        mask, some = allowed.view(np.uint8), np.flatnonzero(allowed).astype(np.uint32)
+        most = min(k, len(some))
 
     def work(taken: Iterator[Slice]) -> None:
         for first, last in taken:
-            for at in few.intersection(range(first, last)):
-                found[at] = _looked_up(index, ready[at], some, k)
-            ours = [at for at in range(first, last) if at not in few]
-            if ours:
-                results = _scanned(index, [ready[at] for at in ours], min(k, matching), mask, some, exact)
-                for at, one in zip(ours, results, strict=True):
-                    found[at] = one
+            found[first:last] = _scanned(index, ready[first:last], most, mask, some, exact)
 
     todo = [(first, min(first + GROUP, len(queries))) for first in range(0, len(queries), GROUP)]
     shared(work, todo, POSTING_BYTES * sum(_postings(index, one) for one in ready), pool)
@@ -126,8 +117,10 @@ def scores(index: Inverted, query: Query, rows: Rows) -> Scores:
     """Return the scores of some rows (m,), in any order; 0 for one that has no term of the query."""
     ready = _ready(index, query)
     order = np.argsort(rows, kind="stable")
+    asked, sums, places = rows[order].astype(np.uint32), np.zeros(len(rows), np.int32), ready.places
+    totals(index.rows, index.values, index.lengths, index.offsets, places, ready.weights, ready.curve, asked, sums)
     out = np.empty(len(rows), np.float32)
-    out[order] = _scores(_totals(index, ready, rows[order].astype(np.uint32)), ready.exponent)
+    out[order] = np.ldexp(sums.astype(np.float32), -ready.exponent)
     return out
 
 
@@ -136,25 +129,17 @@ def _ready(index: Inverted, query: Query, places: Places | None = None) -> _Read
         raise ValueError(f"a query for {query.kind} was put to an index of {index.kind}")
     places = index.find(query.terms) if places is None else places
     exponent, weights = query.units(index.scale)
-    if len(places) and places.min() < 0:
-        known = places >= 0
-        places, weights = places[known], weights[known]
     return _Ready(places, weights, exponent, query.curves)
 
 
 def _postings(index: Inverted, ready: _Ready) -> int:
-    return int((index.offsets[ready.places + 1] - index.offsets[ready.places]).sum())
-
-
-def _few(index: Inverted, matching: int, ready: _Ready) -> bool:
-    """Return whether it takes less to look up each allowed row than to go through the postings."""
-    return matching * len(ready.places) * ASKED < _postings(index, ready)
+    return int(index.frequencies(ready.places).sum())
 
 
 def _scanned(
     index: Inverted, ready: Sequence[_Ready], k: int, mask: NDArray[np.uint8], some: Rows, exact: bool
 ) -> list[TopK]:
-    """Answer queries by going through their postings; `some` is empty or has the rows of the mask."""
+    """Answer queries; the mask is empty, or `some` has its rows."""
     sizes = [len(one.places) for one in ready]
     if k > MANY:
         k = min(k, max(_postings(index, one) for one in ready))
@@ -163,7 +148,10 @@ def _scanned(
     shape = len(ready), k
     keys, states = np.zeros(shape, np.uint64), np.zeros((len(ready), 2), np.uint64)
     rows, sums = np.empty(shape, np.uint32), np.empty(shape, np.float32)
-    one = ready[0] if len(ready) == 1 else None
+    together = ready[0]
+    if len(ready) > 1:
+        places, weights, _, curves = zip(*ready, strict=True)
+        together = _Ready(np.concatenate(places), np.concatenate(weights), 0, np.concatenate(curves))
     best(
         index.rows,
         index.values,
@@ -172,9 +160,9 @@ def _scanned(
         index.shortest,
         index.offsets,
         np.array([0, *accumulate(sizes)], np.int64),
-        np.concatenate([each.places for each in ready]) if one is None else one.places,
-        np.concatenate([each.weights for each in ready]) if one is None else one.weights,
-        np.concatenate([each.curve for each in ready]) if one is None else one.curve,
+        together.places,
+        together.weights,
+        together.curve,
         mask,
         some,
         exact,
@@ -185,27 +173,8 @@ def _scanned(
         sums,
     )
     found = []
-    for at, ((size, left_out), each) in enumerate(zip(states.tolist(), ready, strict=True)):
-        cut = size > 0 and left_out >> 32 == int(sums[at, size - 1])
-        found.append(TopK(rows[at, :size], np.ldexp(sums[at, :size], -each.exponent), cut))
+    for (size, left_out), row, total, each in zip(states.tolist(), rows, sums, ready, strict=True):
+        row, total = row[:size], total[:size]
+        cut = size > 0 and left_out >> 32 == int(total[-1])
+        found.append(TopK(row, np.ldexp(total, -each.exponent), cut))
     return found
-
-
-def _looked_up(index: Inverted, ready: _Ready, rows: Rows, k: int) -> TopK:
-    """Answer a query of which few rows, ascending, may be found."""
-    sums = _totals(index, ready, rows)
-    met = np.flatnonzero(sums)
-    order = met[np.argsort(-sums[met], kind="stable")]
-    kept = order[:k]
-    cut = len(order) > k > 0 and bool(sums[order[k]] == sums[order[k - 1]])
-    return TopK(rows[kept], _scores(sums[kept], ready.exponent), cut)
-
-
-def _totals(index: Inverted, ready: _Ready, rows: Rows) -> NDArray[np.int32]:
-    out = np.zeros(len(rows), np.int32)
-    totals(index.rows, index.values, index.lengths, index.offsets, ready.places, ready.weights, ready.curve, rows, out)
-    return out
-
-
-def _scores(sums: NDArray[np.int32], exponent: int) -> Scores:
-    return np.ldexp(sums.astype(np.float32), -exponent)

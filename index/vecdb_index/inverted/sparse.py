@@ -50,7 +50,7 @@ def nearest(
         vectors: the rows themselves.
         query: made by `sparse`.
         k: at least 1.
-        allowed: (n,) bool or uint8; None allows every row.
+        allowed: (n,) bool, or uint8 of 0 and 1; None allows every row.
         some: the allowed rows, ascending, where the caller knows them.
 
     """

@@ -25,31 +25,41 @@ import numpy as np
 from numba import types
 
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
-from vecdb_index.kernels.topk import CHUNK, keep, row_of, sort
+from vecdb_index.kernels.topk import keep, row_of, sort
+from vecdb_index.kernels.windows import (
+    AT,
+    BLOCK_BITS,
+    NEAR,
+    STOP,
+    UNTIL,
+    WINDOW,
+    WITHIN,
+    add,
+    add_few,
+    collect,
+    collect_allowed,
+    collect_few,
+    gain,
+    within_reach,
+)
 
-BLOCK_BITS = 7
-BLOCK = 1 << BLOCK_BITS
-"""Postings that share a maximum."""
-WINDOW = 1 << 12
-"""Rows that are looked at together; their sums fit the fastest cache."""
 FEW = 16
 """So many postings are looked at themselves, for the most that they can add."""
 LOOKUP = 8
 """To look a row up takes as long as to add so many postings."""
 BULK = 256
 """To count the sums within reach takes as long as to add so many postings."""
-SPARSE = 128
-"""In a window with fewer postings it is faster to go through these again than through all sums."""
+ASKED = 24
+"""To look up whether one row has one term, all rows in turn, takes as long as to read so many postings in order."""
 ALLOWED = 128
 """In a window with fewer rows that are allowed it is faster to look at these than at all sums."""
+NARROW = WINDOW // 16
+"""In a window with fewer rows that are allowed it is faster to pass over postings of others than to add nothing."""
 
 _ROW, _VALUE, _PLACE, _MASK = types.uint32, types.uint8, types.int64, types.uint8
 _REAL, _SUM, _KEY = types.float32, types.int32, types.uint64
 _END = np.int64(1) << 32
 """Behind every row."""
-AT, STOP, UNTIL, NEAR, WITHIN = range(5)
-"""What a line of `spans` holds: the term's next posting, the end of its postings, the end of those in the window, the
-one that was looked up last, and, by order, the most that the terms set aside up to this one can add."""
 SUMS, MET, FOUND, GAINS, REALS, MOST, ORDER = range(7)
 """The lines of `room`: sums by row of the window; places of rows met, and their sums; gains of a block, and lengths as
 float32; the most that each term can add, and the terms in that order."""
@@ -70,14 +80,6 @@ def seek(rows: Any, start: Any, stop: Any, row: Any) -> Any:
         else:
             stop = middle
     return start
-
-
-@helper
-def gain(value: Any, length: Any, weight: Any, curve: Any) -> Any:
-    """Return what a posting adds. Rounding keeps the order: more with a larger value, less with a greater length."""
-    limit, base, slope = curve
-    added = weight / (limit + (base + slope * np.float32(length)) / np.float32(value))
-    return max(np.int32(added + np.float32(0.5)), np.int32(1))
 
 
 @helper
@@ -125,56 +127,12 @@ def _set_aside(order: Any, most: Any, spans: Any, need: Any) -> Any:
 
 
 @helper
-def _add(
-    rows: Any,
-    values: Any,
-    lengths: Any,
-    allowed: Any,
-    at: Any,
-    until: Any,
-    low: Any,
-    weight: Any,
-    curve: Any,
-    reals: Any,
-    gains: Any,
-    sums: Any,
-) -> None:
-    """Add what the postings at .. until - 1 add to the sums of their rows, if these are allowed."""
-    first = np.uint64(low)
-    for start in range(at, until, BLOCK):
-        stop = min(start + BLOCK, until)
-        if allowed.shape[0] > 0:
-            for i in range(start, stop):
-                row = np.int64(rows[i])
-                if allowed[row] != 0:
-                    sums[row - low] += gain(values[i], lengths[row], weight, curve)
-            continue
-        # Three loops, so that the one in the middle is done with vectors; places without a sign, which numba need not
-        # look at; no slices of arrays, whose references it would count.
-        begin, count = np.uint64(start), np.uint64(stop - start)
-        for i in range(count):
-            reals[i] = np.float32(lengths[rows[begin + i]])
-        for i in range(count):
-            gains[i] = gain(values[begin + i], reals[i], weight, curve)
-        for i in range(count):
-            sums[np.uint64(rows[begin + i]) - first] += gains[i]
-
-
-@helper
-def _within_reach(sums: Any, least: Any) -> Any:
-    """Return how many sums are at least so much."""
-    count, least = np.int32(0), np.int32(least)
-    for place in range(WINDOW):
-        count = np.int32(count + np.int32(sums[place] >= least))
-    return np.int64(count)
-
-
-@helper
 def _add_up(
     rows: Any,
     values: Any,
     lengths: Any,
     allowed: Any,
+    narrow: Any,
     spans: Any,
     order: Any,
     aside: Any,
@@ -197,65 +155,20 @@ def _add_up(
         if left <= aside:
             if LOOKUP * added < until - at:
                 break
-            if until - at > BULK and LOOKUP * _within_reach(sums, need - spans[left - 1, WITHIN]) < until - at:
+            if until - at > BULK and LOOKUP * within_reach(sums, need - spans[left - 1, WITHIN]) < until - at:
                 break
-        _add(rows, values, lengths, allowed, at, until, low, weights[i], curve, reals, gains, sums)
+        if narrow:
+            add_few(rows, values, lengths, allowed, at, until, low, weights[i], curve, sums)
+        else:
+            add(rows, values, lengths, allowed, at, until, low, weights[i], curve, reals, gains, sums)
         added += until - at
         left -= 1
     return min(left, aside)
 
 
 @helper
-def _collect_few(
-    rows: Any, spans: Any, order: Any, aside: Any, low: Any, least: Any, sums: Any, met: Any, found: Any
-) -> Any:
-    """Do what `_collect` does by going through the postings again; -1 if there are too many. In no order."""
-    count, postings = 0, np.int64(0)
-    for j in range(aside, order.shape[0]):
-        postings += spans[order[j], UNTIL] - spans[order[j], AT]
-    if postings >= SPARSE:
-        return -1
-    for j in range(aside, order.shape[0]):
-        for at in range(spans[order[j], AT], spans[order[j], UNTIL]):
-            place = np.int64(rows[at]) - low
-            if sums[place] >= least:
-                met[count], found[count] = place, sums[place]
-                count += 1
-            sums[place] = 0
-    return count
-
-
-@helper
-def _collect_allowed(some: Any, first: Any, last: Any, low: Any, least: Any, sums: Any, met: Any, found: Any) -> Any:
-    """Do what `_collect` does by going through the allowed rows of the window, which are some[first:last]."""
-    count = 0
-    for at in range(first, last):
-        place = np.int64(some[at]) - low
-        if sums[place] >= least:
-            met[count], found[count] = place, sums[place]
-            count += 1
-        sums[place] = 0
-    return count
-
-
-@helper
-def _collect(least: Any, sums: Any, met: Any, found: Any) -> Any:
-    """Clear the sums; write those of at least `least`, which is above 0, and the places of their rows. Return how many.
-
-    Places ascend.
-    """
-    count = 0
-    for start in range(0, WINDOW, CHUNK):
-        hits = np.int32(0)
-        for place in range(start, start + CHUNK):
-            hits = np.int32(hits + np.int32(sums[place] >= least))
-        if hits > 0:
-            for place in range(start, start + CHUNK):
-                met[count], found[count] = place, sums[place]
-                count += sums[place] >= least
-    for place in range(WINDOW):
-        sums[place] = 0
-    return count
+def _offer(row: Any, total: Any, keys: Any, state: Any) -> None:
+    keep(keys, state, (np.uint64(total) << np.uint64(32)) | np.uint64(np.uint32(0xFFFFFFFF) - np.uint32(row)))
 
 
 @helper
@@ -290,10 +203,35 @@ def _rank(
                 if np.int64(rows[at]) == row:
                     total += gain(values[at], lengths[row], weights[i], curve)
         if total >= need:
-            keep(keys, state, (np.uint64(total) << np.uint64(32)) | np.uint64(np.uint32(0xFFFFFFFF) - np.uint32(row)))
+            _offer(row, total, keys, state)
             if np.int64(state[0]) == keys.shape[0]:
                 need = np.int64(keys[0] >> np.uint64(32))
     return need
+
+
+@helper
+def _few(spans: Any, count: Any, matching: Any) -> Any:
+    """Return whether it takes less to look up so many rows than to go through the postings."""
+    postings = np.int64(0)
+    for i in range(count):
+        postings += spans[i, STOP] - spans[i, AT]
+    return matching * count * ASKED < postings
+
+
+@helper
+def _look_up(
+    rows: Any, values: Any, lengths: Any, spans: Any, weights: Any, curve: Any, some: Any, keys: Any, state: Any
+) -> None:
+    """Fill one query's heap by looking up each allowed row in the postings of each term."""
+    for j in range(some.shape[0]):
+        row, total = np.int64(some[j]), np.int64(0)
+        for i in range(weights.shape[0]):
+            at = seek(rows, spans[i, AT], spans[i, STOP], row)
+            spans[i, AT] = at
+            if at < spans[i, STOP] and np.int64(rows[at]) == row:
+                total += gain(values[at], lengths[row], weights[i], curve)
+        if total > 0:
+            _offer(row, total, keys, state)
 
 
 @helper
@@ -315,6 +253,9 @@ def _answer(
 ) -> None:
     """Fill one query's heap; the first two columns of its spans are its postings."""
     count, need = weights.shape[0], np.int64(0)
+    if some.shape[0] > 0 and not every and _few(spans, count, some.shape[0]):
+        _look_up(rows, values, lengths, spans, weights, curve, some, keys, state)
+        return
     most, order = room[MOST, :count], room[ORDER, :count]
     sums, met, found, gains, reals = room[SUMS], room[MET], room[FOUND], room[GAINS], room[REALS].view(np.float32)
     for i in range(count):
@@ -328,19 +269,34 @@ def _answer(
             first = seek(some, last, np.int64(some.shape[0]), low)
             last = seek(some, first, np.int64(some.shape[0]), low + WINDOW)
         nothing = some.shape[0] > 0 and first == last
+        narrow = some.shape[0] > 0 and last - first < NARROW
         aside = count if nothing else _set_aside(order, most, spans, np.int64(0) if every else need)
         if aside < count:
             aside = _add_up(
-                rows, values, lengths, allowed, spans, order, aside, need, low, weights, curve, reals, gains, sums
+                rows,
+                values,
+                lengths,
+                allowed,
+                narrow,
+                spans,
+                order,
+                aside,
+                need,
+                low,
+                weights,
+                curve,
+                reals,
+                gains,
+                sums,
             )
             least = max(need - (spans[aside - 1, WITHIN] if aside > 0 else np.int64(0)), np.int64(1))
             least = np.int32(least)
             if some.shape[0] > 0 and last - first < ALLOWED:
-                hits = _collect_allowed(some, first, last, low, least, sums, met, found)
+                hits = collect_allowed(some, first, last, low, least, sums, met, found)
             else:
-                hits = _collect_few(rows, spans, order, aside, low, least, sums, met, found)
+                hits = collect_few(rows, spans, order, aside, low, least, sums, met, found)
             if hits < 0:
-                hits = _collect(least, sums, met, found)
+                hits = collect(least, sums, met, found)
             need = _rank(
                 rows, values, lengths, spans, order, aside, low, need, weights, curve, met, found, hits, keys, state
             )
@@ -400,11 +356,11 @@ def best(
         shortest: (blocks,) the least length of its rows.
         offsets: (all terms + 1,) where the postings of a term begin.
         starts: (q + 1,) query i has the terms starts[i] to starts[i + 1].
-        terms: (t,) places of terms in the index.
+        terms: (t,) places of terms in the index; negative for one that is not there.
         weights: (t,) units.
         curves: (q, 3) limit, base and slope of each query.
-        allowed: (n,) or empty: all rows are allowed.
-        some: the allowed rows, ascending; or empty, although there are some: they are only in `allowed`.
+        allowed: (n,) of 0 and 1; or empty: all rows are allowed.
+        some: the allowed rows, ascending; or empty: all are, or none.
         every: nothing is skipped: the same rows, more slowly.
         room: (7, more than WINDOW, and at least the terms of a query); the first line is 0 and left so.
         spans: (at least the terms of a query, 5).
@@ -416,7 +372,9 @@ def best(
     """
     for q in range(keys.shape[0]):
         for i in range(starts[q], starts[q + 1]):
-            spans[i - starts[q], AT], spans[i - starts[q], STOP] = offsets[terms[i]], offsets[terms[i] + 1]
+            term = terms[i]
+            at, stop = (offsets[term], offsets[term + 1]) if term >= 0 else (np.int64(0), np.int64(0))
+            spans[i - starts[q], AT], spans[i - starts[q], STOP] = at, stop
         weight, curve = weights[starts[q] : starts[q + 1]], (curves[q, 0], curves[q, 1], curves[q, 2])
         _answer(
             rows, values, lengths, tops, shortest, spans, weight, curve, allowed, some, every, room, keys[q], states[q]
@@ -444,6 +402,8 @@ def totals(
     """Add to out (m,) the sums of one query for the asked rows (m,), which ascend; arguments as above."""
     curve = curves[0, 0], curves[0, 1], curves[0, 2]
     for i in range(terms.shape[0]):
+        if terms[i] < 0:
+            continue
         at, stop = offsets[terms[i]], offsets[terms[i] + 1]
         for j in range(asked.shape[0]):
             row = np.int64(asked[j])

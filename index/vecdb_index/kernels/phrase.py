@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from vecdb_index.kernels.inverted import BLOCK_BITS, seek
+from vecdb_index.kernels.inverted import seek
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
 from vecdb_index.kernels.postings import LAST, MOST
+from vecdb_index.kernels.windows import BLOCK_BITS
 
 _ROW, _VALUE, _PLACE = types.uint32, types.uint8, types.int64
 AT, STOP, POSTING, POSITION, NOW = range(5)
