@@ -135,20 +135,24 @@ def _planned(
         problem = None if effort.exact else target.problem
         reason = "asked to be exact" if effort.exact else "it has no index"
         return PartPlan(part.uuid, part.rows, matching, SCAN, 0, problem, reason=reason, row_bytes=row_bytes), None
-    width = effort.width
+    width, doubt = effort.width, ""
     if width is None:
         curve = tuned(state, column, searcher.curve)
         best = float(curve[:, 1].max()) if len(curve) else 1.0
         if effort.plan is None and best < min(POOR, effort.recall):
             reason = f"its index finds no more than {best:.0%} of the nearest rows"
             return PartPlan(part.uuid, part.rows, matching, SCAN, 0, reason=reason, row_bytes=row_bytes), None
+        if best < effort.recall:
+            doubt = f"; its index found no more than {best:.1%} of the nearest rows when it was measured"
         width = searcher.wider(width_for(curve, effort.recall), k)
     counted = None if allowed is None else matching
     if effort.plan is None:
         considered = searcher.considered(counted, k, width)
         plan, reason = considered[0], _reason(part.rows, matching, considered[1:])
     else:
-        plan, reason = searcher.plan(counted, k, width, effort.plan), "asked for"
+        plan = searcher.plan(counted, k, width, effort.plan)
+        here = f"this index has no such plan {'without' if counted is None else 'under'} a filter"
+        reason = "asked for" if plan.kind == effort.plan else f"{effort.plan} was asked for, but {here}"
     told = PartPlan(
         part.uuid,
         part.rows,
@@ -156,7 +160,7 @@ def _planned(
         plan.kind,
         plan.ef,
         cost=plan.cost,
-        reason=reason,
+        reason=reason + ("" if plan.kind == SCAN else doubt),
         codes=plan.reads,
         code_bytes=searcher.code_bytes,
         row_bytes=row_bytes,

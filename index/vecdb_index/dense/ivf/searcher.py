@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from vecdb_index.dense import flat
 from vecdb_index.dense.allowed import Allowed
 from vecdb_index.dense.ivf.index import Ivf
-from vecdb_index.dense.ivf.search import search_batch
+from vecdb_index.dense.ivf.search import answered
 from vecdb_index.dense.plan import FEW, Kind, Plan
+from vecdb_index.dense.rescoring import Asked, scanned
 from vecdb_index.types import Answers, Matrix, Metric, Scores
 
 WIDTHS = 1, 2, 4, 8, 16, 32, 64, 128, 256, 512
@@ -83,10 +84,8 @@ class IvfSearcher:
         pool: ThreadPoolExecutor | None = None,
     ) -> Answers:
         """Carry out a plan for each of the (q, d) queries; at least one row must be allowed."""
-        given = self.matrix, queries, k, self.metric
-        mask = None if allowed is None else allowed.mask
-        if plan.kind == "scan":
-            found = flat.search_batch(*given, allowed=allowed, norms=self.norms, pool=pool)
-        else:
-            found = search_batch(self.index, *given, probes=plan.ef, norms=self.norms, allowed=mask, pool=pool)
-        return Answers.of(found)
+        asked = Asked(self.matrix, queries, k, self.metric, self.norms, allowed, pool)
+        found = scanned(asked) if plan.kind == "scan" else answered(self.index, asked, plan.ef)
+        out = Answers.of(found.found)
+        out.reads[:], out.scored[:] = found.reads, found.scored
+        return out
