@@ -49,7 +49,9 @@ def questions(matrix: Matrix, norms: Scores, other: float = OTHER) -> Matrix:
 
 def mixed(rows: Matrix, others: Matrix, other: float = OTHER) -> Matrix:
     """Return each row with a share of another one added: float32, or int8 for rows of int8."""
-    sums = (rows.astype(np.float32) + np.float32(other) * others.astype(np.float32)) / np.float32(1 + other)
+    # Weighed before they are added: the sum of two very long rows would overflow.
+    own, share = np.float32(1 / (1 + other)), np.float32(other / (1 + other))
+    sums = own * rows.astype(np.float32) + share * others.astype(np.float32)
     return np.rint(sums).astype(np.int8) if rows.dtype == np.int8 else sums
 
 
