@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 import operator
 from collections.abc import Iterable
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
 
 WIDEST = 10_000
 """The most candidates that a walk may be asked to keep, and the most lists that a search may be asked to read."""
+
+_SURE = 1e37
+"""A square of a query below this is of one that is short enough for any metric."""
 
 
 def whole_number(name: str, value: Any, least: int = 1) -> int:
@@ -43,14 +45,14 @@ def whole_number(name: str, value: Any, least: int = 1) -> int:
 
 
 def _usual(query: Any, field: Vector) -> bool:
-    """Tell whether a query is what nearly all are: float32 of the right length, finite and not all zeros.
+    """Tell whether a query is what nearly all are: float32 of the right length, finite, not too long, not all zeros.
 
-    Its square says so of all its numbers at once; a square that overflows is looked at again, more closely.
+    Its square says so of all its numbers at once; a large one is looked at again, more closely.
     """
     import numpy as np
 
     usual = isinstance(query, np.ndarray) and query.dtype == np.float32 and query.shape == (field.dimension,)
-    return usual and field.dtype != "int8" and 0 < float(query.dot(query)) < math.inf
+    return usual and field.dtype != "int8" and 0 < float(np.vdot(query, query)) < _SURE
 
 
 def _for_kernels(array: np.ndarray) -> np.ndarray:
@@ -99,13 +101,29 @@ def _numbers(column: Column[Vector], query: Any, axes: int) -> np.ndarray:
     else:
         with np.errstate(over="ignore"):
             converted = array.astype(np.float32)
-        if not np.isfinite(converted).all():
-            row = int(np.flatnonzero(~np.isfinite(converted).all(axis=1))[0])
-            raise InvalidInputError(f"query {row} for {name!r} holds NaN or infinity", field=name, row=row)
+        _check_floats(converted, column)
     if field.metric == "cosine" and not converted.any(axis=1).all():
         row = int(np.flatnonzero(~converted.any(axis=1))[0])
         raise InvalidInputError(f"query {row} for {name!r} is all zeros: its cosine is undefined", field=name, row=row)
     return _for_kernels(converted)
+
+
+def _check_floats(queries: np.ndarray, column: Column[Vector]) -> None:
+    """Refuse queries (q, d) float32 of which scores would be no numbers, or infinite."""
+    import numpy as np
+
+    from vecdb.schema.vector_numbers import length_told, too_long
+
+    name, finite = column.name, np.isfinite(queries).all(axis=1)
+    if not finite.all():
+        row = int(finite.argmin())
+        raise InvalidInputError(f"query {row} for {name!r} holds NaN or infinity", field=name, row=row)
+    long = too_long(queries, column.field)
+    if long.any():
+        row = int(long.argmax())
+        raise InvalidInputError(
+            f"query {row} for {name!r} {length_told(queries[row], column.field)}", field=name, row=row
+        )
 
 
 def _bits(column: Column[Vector], query: Any, axes: int) -> np.ndarray:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 BATCH = 256
 """Questions that are answered exactly at once."""
+DRAWN = 16
+"""Rows that are drawn for one that a question is made of: many may be equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def questions(
 
 
 def _sampled(state: State, column: Column[Vector], count: int) -> np.ndarray:
-    """Return vectors of live rows, at most so many, drawn from all parts with a fixed seed."""
+    """Return vectors of live rows, at most so many, drawn from all parts with a fixed seed; of equal ones only one."""
     places: list[tuple[np.ndarray, np.ndarray]] = []
     for part in state.parts:
         held = part.vectors(column)
@@ -118,7 +120,7 @@ def _sampled(state: State, column: Column[Vector], count: int) -> np.ndarray:
         mask = np.ones(part.rows, bool) if live is None else live
         places.append((matrix, np.flatnonzero(mask if present is None else mask & present)))
     total = sum(len(rows) for _, rows in places)
-    chosen = np.random.default_rng(total).permutation(total)[:count]
+    chosen = np.random.default_rng(total).permutation(total)[: DRAWN * count]
     held = column.field.arrow_type
     found, before = [np.empty((0, held.list_size), held.value_type.to_pandas_dtype())], 0
     for matrix, rows in places:
@@ -126,21 +128,20 @@ def _sampled(state: State, column: Column[Vector], count: int) -> np.ndarray:
         found.append(matrix[rows[mine]])
         before += len(rows)
     together = np.concatenate(found)
-    return together[np.random.default_rng(total + 1).permutation(len(together))]
+    together = together[calibrate.distinct(together)]
+    return together[np.random.default_rng(total + 1).permutation(len(together))[:count]]
 
 
 def shares(found: list[Found], true: list[Found]) -> np.ndarray:
-    """Return for each question the share of the true answer that was found; 1 where nothing matches."""
+    """Return for each question the share of the true answer that was found; 1 where nothing matches.
+
+    A row that is as good as the last of the true answer is as good an answer: which of equal rows come is chance.
+    """
     out = np.ones(len(true))
     for at, (mine, best) in enumerate(zip(found, true, strict=True)):
         if len(best.row):
-            out[at] = len(_places(mine) & _places(best)) / len(best.row)
+            out[at] = np.count_nonzero(mine.score >= best.score[-1]) / len(best.row)
     return out
-
-
-def _places(found: Found) -> set[tuple[int, int]]:
-    part = np.zeros(len(found.row), np.int64) if found.part is None else found.part
-    return set(zip(part.tolist(), found.row.tolist(), strict=True))
 
 
 def recall(trial: Trial, effort: Effort) -> RecallReport:

@@ -85,3 +85,20 @@ def test_recall_under_filters(vectors: np.ndarray, graph: Graph, name: str) -> N
     assert all(len(result.rows) == K for result in found)
     # Of rows far from the query the codes are looked at, and what they confuse is scored.
     assert recall(found, exact) >= (0.99 if "farthest" in name else 0.95)
+
+
+@pytest.mark.parametrize("metric", ["dot", "l2"])
+@pytest.mark.parametrize("dimension", [1, 2, 16])
+def test_recall_of_hundreds_and_thousands_of_rows(dimension: int, metric: Metric) -> None:
+    rng = np.random.default_rng(3)
+    matrix, queries = (
+        rng.standard_normal((8000, dimension), np.float32),
+        rng.standard_normal((20, dimension), np.float32),
+    )
+    searcher = hnsw.Searcher(build(matrix, metric, flat.norms(matrix)), matrix, metric)
+
+    for k in (300, 1000, 8000):
+        found = searcher.answers(queries, k, searcher.plan(None, k, searcher.wider(16, k)))
+        exact = flat.search_batch(matrix, queries, k, metric)
+
+        assert recall(found.top(k), exact) >= 0.99

@@ -9,6 +9,9 @@ import pytest
 import vecdb
 from support.graphs import plans_of
 from vecdb import demo
+from vecdb_index import factory
+from vecdb_index.dense import calibrate, flat
+from vecdb_index.dense.allowed import Allowed
 
 HELD_OUT = 40
 """One text of so many is asked for, and no row: questions that no index was measured with."""
@@ -81,3 +84,22 @@ def test_recall_under_filters(database: vecdb.Database, vectors: np.ndarray, kin
 
     assert report.short == 0
     assert report.recall >= 0.95 - SHORT
+
+
+@pytest.mark.parametrize("share", [0.99, 0.5, 0.2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_recall_under_filters_that_leave_only_what_is_far(vectors: np.ndarray, kind: str, share: float) -> None:
+    what, norms = factory.wanted(KINDS[kind].to_json(), *vectors.shape), flat.norms(vectors)
+    assert what is not None
+    searcher = factory.searcher(factory.build(what, vectors, "cosine", norms), vectors, "cosine", norms)
+    width, found = calibrate.width_for(searcher.curve, 0.99), 0
+
+    for query in vectors[::HELD_OUT][:50] + vectors[1::HELD_OUT][:50]:
+        near = vectors @ query
+        allowed = Allowed(near <= np.quantile(near, share))
+        plan = searcher.plan(allowed.count, 10, width, "codes")
+        (mine,) = searcher.answers(query[None], 10, plan, allowed).top(10)
+        best = flat.search(vectors, query, 10, "cosine", allowed=allowed, norms=norms)
+        found += len(set(mine.rows.tolist()) & set(best.rows.tolist()))
+
+    assert found / (10 * 50) >= 0.95

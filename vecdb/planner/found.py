@@ -67,11 +67,11 @@ class PartPlan(NamedTuple):
         """Return what was planned and what came of it, as plain values.
 
         Beside the plan's own: `done`, the plan that was carried out in the end; `compared` and `scored`, codes that
-        were compared and rows that were scored; `bytes` of both. Lists do not count what they read.
+        were compared and rows that were scored; `bytes` of both.
         """
         if self.plan == "scan":
             work = Work(0, self.matching, 0)
-        if self.plan == "lists" or not self.row_bytes:
+        if not self.row_bytes:
             return self.told()
         # A walk meets no more than it has room for; only a look at all codes meets all that match.
         switched = self.plan in ("wide", "two_hops", "graph") and work.met >= self.matching > self.ef

@@ -33,6 +33,12 @@ POOR = 0.8
 """An index that reached less recall than this when it was measured, at any width, is not used: codes of rows whose
 numbers differ by orders of magnitude tell nothing."""
 
+SHORT = 0.01
+"""A recall that is less than so much below what was asked for is as good as reached: the measure is no finer."""
+SURE, SURE_PAYS = ("codes", SCAN), 4.0
+"""Plans that miss nothing, or next to nothing: one is taken, up to this many times as dear as the cheapest plan, where
+that was not measured to reach the recall asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -135,20 +141,27 @@ def _planned(
         problem = None if effort.exact else target.problem
         reason = "asked to be exact" if effort.exact else "it has no index"
         return PartPlan(part.uuid, part.rows, matching, SCAN, 0, problem, reason=reason, row_bytes=row_bytes), None
-    width = effort.width
+    width, doubt = effort.width, ""
     if width is None:
         curve = tuned(state, column, searcher.curve)
         best = float(curve[:, 1].max()) if len(curve) else 1.0
         if effort.plan is None and best < min(POOR, effort.recall):
             reason = f"its index finds no more than {best:.0%} of the nearest rows"
             return PartPlan(part.uuid, part.rows, matching, SCAN, 0, reason=reason, row_bytes=row_bytes), None
+        if best < effort.recall - SHORT:
+            doubt = f"; its index found no more than {best:.1%} of the nearest rows when it was measured"
         width = searcher.wider(width_for(curve, effort.recall), k)
     counted = None if allowed is None else matching
     if effort.plan is None:
         considered = searcher.considered(counted, k, width)
-        plan, reason = considered[0], _reason(part.rows, matching, considered[1:])
+        plan = _chosen(considered) if doubt else considered[0]
+        doubt = "" if considered[0].kind == SCAN else doubt
+        reason = _reason(part.rows, matching, [other for other in considered if other is not plan])
     else:
-        plan, reason = searcher.plan(counted, k, width, effort.plan), "asked for"
+        plan = searcher.plan(counted, k, width, effort.plan)
+        here = f"this index has no such plan {'without' if counted is None else 'under'} a filter"
+        reason = "asked for" if plan.kind == effort.plan else f"{effort.plan} was asked for, but {here}"
+        doubt = "" if plan.kind == SCAN else doubt
     told = PartPlan(
         part.uuid,
         part.rows,
@@ -156,12 +169,19 @@ def _planned(
         plan.kind,
         plan.ef,
         cost=plan.cost,
-        reason=reason,
+        reason=reason + doubt,
         codes=plan.reads,
         code_bytes=searcher.code_bytes,
         row_bytes=row_bytes,
     )
     return told, None if plan.kind == SCAN else plan
+
+
+def _chosen(considered: Sequence[Plan]) -> Plan:
+    """Return the cheapest plan, or a surer one that is worth it."""
+    cheapest = considered[0]
+    surer = (plan for plan in considered[1:] if plan.kind in SURE and plan.cost <= SURE_PAYS * cheapest.cost)
+    return cheapest if cheapest.kind in SURE else next(surer, cheapest)
 
 
 def _reason(rows: int, matching: int, others: Sequence[Plan]) -> str:

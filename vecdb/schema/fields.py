@@ -261,8 +261,9 @@ class Geo(Field):
 class Vector(Field):
     """A point of `dimension` numbers, held as `dtype` and compared by `metric`.
 
-    A record may have none (null). Every number is finite; a vector compared by cosine is not all zeros. `index` says
-    how the column is searched: a kind of `vecdb.schema.indexes`, or its name.
+    A record may have none (null). Every number is finite; a vector compared by cosine is not all zeros, and one by dot
+    or l2 no longer than 9e18, so that no score overflows. `index` says how the column is searched: a kind of
+    `vecdb.schema.indexes`, or its name.
 
     A "binary" vector has `dimension` bits, a multiple of 8, in an eighth as many bytes. It is compared by "hamming",
     the number of bits that differ, and always scanned.

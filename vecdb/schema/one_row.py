@@ -37,7 +37,7 @@ _INT64 = struct.Struct("=q").pack
 _FLOAT64 = struct.Struct("=d").pack
 _STRING = pa.string()
 _SURE = 1e37
-"""A sum of squares below this has no number that float32 cannot hold."""
+"""A sum of squares below this has no number that float32 cannot hold, and is of no vector that is too long."""
 
 Cell = Callable[[Any, Limits], tuple[pa.Array, int]]
 """Turns a value that is not None into an array of one row and its bytes of text, or raises _NotPlainError."""
@@ -227,7 +227,7 @@ def _vector_cell(field: Vector) -> Cell:
             if value.dtype != dtype:
                 value = _to_float32(value)
             # Infinity or NaN anywhere makes the sum so; one that overflows or vanishes leaves the question open.
-            plain = 0.0 < np.vdot(value, value) < math.inf
+            plain = 0.0 < np.vdot(value, value) < _SURE
         else:
             plain = value.dtype == dtype and (not cosine or value.any()) and np.isfinite(value).all()
         if not plain:

@@ -15,10 +15,10 @@ from vecdb_index.dense.allowed import Allowed
 from vecdb_index.dense.calibrate import K
 from vecdb_index.dense.funnel import Funnel
 from vecdb_index.dense.plan import FEW, Kind, Plan
-from vecdb_index.dense.rescoring import best
+from vecdb_index.dense.rescoring import FILTERED_SHARE, NOTHING, Asked, Gathered, Rescored, deepened
 from vecdb_index.dense.signs import Signs
 from vecdb_index.slices import Slice, shared
-from vecdb_index.types import Answers, Matrix, Metric, Scores, TopK
+from vecdb_index.types import Answers, Matrix, Metric, Scores
 
 Coded: TypeAlias = "Funnel | Signs"
 
@@ -109,29 +109,39 @@ class ShortlistSearcher:
         total = len(self.index) if allowed is None else allowed.count
         size = min(max(plan.ef, k), total)
         if len(queries) == 1:
-            found = Answers.of(self._some(queries, k, size, allowed, pool))
+            found = self._some(queries, k, size, allowed, pool)
         else:
-            found = Answers.of(self._many(queries, k, size, allowed, pool))
-        found.reads[:], found.scored[:] = total, size
-        return found
+            found = self._many(queries, k, size, allowed, pool)
+        answers = Answers.of(found.found)
+        answers.reads[:], answers.scored[:] = found.reads, found.scored
+        return answers
 
     def _many(
         self, queries: NDArray[Any], k: int, size: int, allowed: Allowed | None, pool: ThreadPoolExecutor | None
-    ) -> list[TopK]:
+    ) -> Rescored:
         """Answer a batch: threads share its queries, not the rows."""
-        found: list[TopK] = [None] * len(queries)  # pyright: ignore[reportAssignmentType]
+        count = len(queries)
+        out = Rescored([NOTHING] * count, np.empty(count, np.int32), np.empty(count, np.int32))
 
         def work(todo: Iterator[Slice]) -> None:
             for first, last in todo:
-                found[first:last] = self._some(queries[first:last], k, size, allowed, None)
+                some = self._some(queries[first:last], k, size, allowed, None)
+                out.found[first:last], out.reads[first:last], out.scored[first:last] = some
 
-        todo = [(first, min(first + GROUP, len(queries))) for first in range(0, len(queries), GROUP)]
-        shared(work, todo, len(queries) * self.index.bytes, pool)
-        return found
+        todo = [(first, min(first + GROUP, count)) for first in range(0, count, GROUP)]
+        shared(work, todo, count * self.index.bytes, pool)
+        return out
 
     def _some(
         self, queries: NDArray[Any], k: int, size: int, allowed: Allowed | None, pool: ThreadPoolExecutor | None
-    ) -> list[TopK]:
-        rows = self.index.candidates(queries, size, allowed, pool)
-        counts = np.full(len(queries), size, np.int32)
-        return best(self.matrix, queries, k, self.metric, rows, counts, self.norms)
+    ) -> Rescored:
+        """Answer queries with `size` candidates each; under a filter with more, where it leaves only what is far."""
+        total = len(self.index) if allowed is None else allowed.count
+
+        def gather(some: NDArray[np.intp], size: int) -> Gathered:
+            rows = self.index.candidates(queries[some], size, allowed, pool)
+            counts = np.full((2, len(some)), [[size], [total]], np.int32)
+            return Gathered(rows, counts[0], np.zeros(len(some), bool), counts[1])
+
+        most = size if allowed is None else total // FILTERED_SHARE
+        return deepened(gather, Asked(self.matrix, queries, k, self.metric, self.norms, allowed, pool), size, most)

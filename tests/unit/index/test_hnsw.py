@@ -156,6 +156,14 @@ def test_the_plan_follows_what_it_costs() -> None:
     assert plans.choose(100_000, 90_000, 10, 100).ef > 110
 
 
+@pytest.mark.parametrize("allowed", [None, 50_000])
+def test_where_thousands_are_asked_for_all_rows_are_scored(allowed: int | None) -> None:
+    ways = [plans.considered(60_000, allowed, k, 128 + int(1.5 * k), row=4.0) for k in (10, 200, 1000, 3000, 10_000)]
+
+    assert [found[0].kind for found in ways[-2:]] == ["scan", "scan"]
+    assert all("scan" not in {plan.kind for plan in found} for found in ways[:2])
+
+
 @pytest.mark.parametrize("step", [1.5, plans.STEP, 6.0])
 def test_all_that_was_considered_is_told_cheapest_first_and_the_first_is_taken(step: float) -> None:
     costs = plans.Costs(step)

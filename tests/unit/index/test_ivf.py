@@ -324,3 +324,15 @@ def test_a_plan_that_somebody_insists_on_is_taken() -> None:
     assert searcher.plan(20, 10, 4, "lists").kind == "lists"
     assert searcher.plan(None, 10, 4).kind == "lists"
     assert searcher.plan(None, 10, 4, "scan").kind == "scan"
+
+
+def test_more_rows_are_looked_for_in_more_lists_and_thousands_by_a_scan() -> None:
+    matrix = uneven(3000)
+    searcher = IvfSearcher(index_of(matrix, "l2", lists=50), matrix, "l2", flat.norms(matrix))
+
+    assert [searcher.wider(8, k) for k in (1, 10, 100, 1000)] == [8, 8, 20, 140]
+    assert [searcher.considered(None, k, searcher.wider(8, k))[0].kind for k in (10, 100, 3000)] == [
+        "lists",
+        "lists",
+        "scan",
+    ]

@@ -106,3 +106,55 @@ def test_estimates_have_no_actuals_and_a_drawn_explanation_has_both(docs: vecdb.
 @pytest.mark.parametrize("kind", ["lists", "words"])
 def test_what_is_not_counted_is_not_told(kind: str) -> None:
     assert "bytes" not in PartPlan("a", 10, 10, kind, 1).done(Work(0, 0, 10))
+
+
+def test_lists_tell_what_they_read(tmp_path: Path) -> None:
+    settings = vecdb.Settings(background=False, free_bytes=0)
+    with unsynced(), vecdb.connect(tmp_path / "other", settings=settings) as database:
+        schema = vecdb.Schema(id=vecdb.Id("int64"), v=vecdb.Vector(DIMENSION, index=vecdb.Ivf(lists=20)))
+        docs = database.create_collection("docs", schema)
+        rows = np.random.default_rng(1).standard_normal((ROWS, DIMENSION), np.float32)
+        docs.upsert({"id": np.arange(ROWS), "v": rows})
+        docs.build_indexes()
+
+        few, all_lists, scan = (told(docs, probes=5), told(docs, probes=20), told(docs, exact=True))
+
+        assert (few["done"], few["plan"]) == ("lists", "lists")
+        assert 20 <= few["scored"] < few["compared"] < ROWS
+        assert few["bytes"] == few["compared"] * few["code_bytes"] + few["scored"] * ROW
+        assert all_lists["compared"] == ROWS
+        assert scan["scored"] == ROWS
+        assert docs.recall(sample=20, probes=20).codes_compared >= ROWS  # some look twice
+
+
+@pytest.mark.parametrize(
+    ("asked", "where", "plan", "reason"),
+    [
+        ("lists", None, "graph", "lists was asked for, but this index has no such plan without a filter"),
+        ("lists", "n < 200", "wide", "lists was asked for, but this index has no such plan under a filter"),
+        ("graph", "n < 200", "wide", "graph was asked for, but this index has no such plan under a filter"),
+        ("wide", None, "graph", "wide was asked for, but this index has no such plan without a filter"),
+        ("two_hops", None, "graph", "two_hops was asked for, but this index has no such plan without a filter"),
+        ("two_hops", "n < 200", "two_hops", "asked for"),
+        ("codes", None, "codes", "asked for"),
+    ],
+)
+def test_a_plan_that_there_is_not_is_told_with_the_one_taken_instead(
+    docs: vecdb.Collection, asked: str, where: str | None, plan: str, reason: str
+) -> None:
+    part = told(docs, plan=asked, where=where)
+
+    assert (part["plan"], part["reason"]) == (plan, reason)
+
+
+def test_a_recall_that_no_width_reaches_is_told(docs: vecdb.Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    curve = np.array([[16, 0.85], [512, 0.975]], np.float32)
+    monkeypatch.setattr("vecdb.planner.route.tuned", lambda state, column, own: curve)
+    monkeypatch.setattr("vecdb.planner.route.SURE_PAYS", 0)
+    doubt = "; its index found no more than 97.5% of the nearest rows when it was measured"
+
+    assert told(docs)["reason"] == "all rows may be found" + doubt
+    assert told(docs, where="n < 200")["reason"].endswith(doubt)
+    assert "measured" not in told(docs, recall=0.98)["reason"]
+    assert "measured" not in told(docs, ef=16)["reason"]
+    assert told(docs, exact=True)["reason"] == "asked to be exact"

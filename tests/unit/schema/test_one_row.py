@@ -146,6 +146,7 @@ def test_other_plain_values_take_the_shortcut_too(values: dict[str, Any]) -> Non
         {"embedding": [1.0, 2.0, 10**400]},
         {"embedding": np.array([1e300, 0, 0])},
         {"embedding": np.array([1e38, 0, 0], np.float32)},
+        {"embedding": np.array([1e19, 0, 0], np.float32)},
         {"embedding": np.array([1e-30, 0, 0], np.float32)},
         {"embedding": np.array([1, 2, np.inf], np.float32)},
         {"embedding": np.ma.masked_array([1, 2, 3], [True, False, False], np.float32)},

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import vecdb
 from vecdb.errors import DimensionMismatchError, InvalidInputError
 from vecdb.schema import Id, Schema, Vector, validated_batch
 from vecdb.schema.fields import Metric, VectorDtype
@@ -139,6 +140,46 @@ def test_the_largest_and_smallest_numbers_of_a_dtype_are_accepted(dtype: VectorD
         column = vectors(source, dtype)
 
         np.testing.assert_array_equal(column.values.to_numpy(), np.array([value, 0, 0, -value], dtype))
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "told"),
+    [
+        ("dot", 7e18, r"dot takes vectors of a length up to 9e\+18"),
+        ("l2", 7e18, r"l2 takes vectors of a length up to 9e\+18"),
+        ("l2", 3e38, r"l2 takes vectors of a length up to 9e\+18"),
+        ("cosine", 3e38, r"cosine takes vectors of a length up to 3.4e\+38"),
+    ],
+)
+def test_a_vector_whose_scores_would_overflow_is_refused(metric: Metric, value: float, told: str) -> None:
+    for source in ([[1, 1], [value, -value]], np.array([[1, 1], [value, -value]], np.float32)):
+        with pytest.raises(InvalidInputError, match=rf"field 'x', row 1: the vector is .* long: {told}"):
+            vectors(source, "float32", metric)
+    with vecdb.connect(":memory:") as database:
+        field = vecdb.Vector(2, metric=metric)
+        docs = database.create_collection("docs", vecdb.Schema(id=vecdb.Id("int64"), x=field))
+        docs.upsert({"id": 1, "x": [1, 1]})
+        with pytest.raises(InvalidInputError, match=told):
+            docs.upsert({"id": 2, "x": np.array([value, value], np.float32)})
+        for query in ([value, value], np.array([value, value], np.float32)):
+            with pytest.raises(InvalidInputError, match=f"query 0 for 'x' is .* long: {told}"):
+                docs.search(x=query)
+        assert docs.count() == 1
+
+
+@pytest.mark.parametrize("metric", ["dot", "l2"])
+def test_scores_of_the_longest_vectors_are_finite(metric: Metric) -> None:
+    value = np.float32(8.99e18 / np.sqrt(2))
+    rows = np.array([[value, value], [-value, -value], [value, -value]], np.float32)
+    with vecdb.connect(":memory:") as database:
+        field = vecdb.Vector(2, metric=metric)
+        docs = database.create_collection("docs", vecdb.Schema(id=vecdb.Id("int64"), x=field))
+        docs.upsert({"id": [0, 1, 2], "x": rows})
+
+        found = docs.search(x=rows[0])
+
+        assert found.ids == [0, 2, 1]
+        assert np.isfinite(found.scores).all()
 
 
 @pytest.mark.parametrize("value", [1.5, 128, -129, float("nan"), float("inf"), 1e300])

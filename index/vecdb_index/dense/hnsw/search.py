@@ -102,7 +102,8 @@ class Searcher:
 
     def considered(self, allowed: int | None, k: int, width: int) -> tuple[Plan, ...]:
         """Return the ways to search among so many allowed rows, None: all; the cheapest first."""
-        return plans.considered(self._rows, allowed, k, width, self.costs)
+        row = self.matrix.strides[0] / self.code_bytes
+        return plans.considered(self._rows, allowed, k, width, self.costs, row)
 
     def plan(self, allowed: int | None, k: int, width: int, kind: Kind | None = None) -> Plan:
         """Choose the cheapest of them; `kind` insists on one way."""

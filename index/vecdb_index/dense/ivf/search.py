@@ -3,38 +3,27 @@
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vecdb_index.dense import flat
+from vecdb_index.dense.allowed import Allowed
 from vecdb_index.dense.heaps import Heaps
 from vecdb_index.dense.ivf.codings.coding import Scan
 from vecdb_index.dense.ivf.index import PROBES, Ivf
-from vecdb_index.dense.rescoring import best
+from vecdb_index.dense.rescoring import FILTERED_SHARE, Asked, Gathered, Rescored, deepened, scanned
 from vecdb_index.slices import SLICE_WORK, Slice, shared
 from vecdb_index.types import Mask, Matrix, Metric, Rows, Scores, TopK
 
-ENOUGH = 0.7
+ENOUGH = 0.85
 """Of the allowed rows that chance would put into the lists to be read, the share that lets a filtered query stop.
 With no more than the candidates asked for, a filter that allows the farthest fifth found .16 of the ten nearest."""
-FILTERED, FILTERED_LEAST, FILTERED_SHARE = 8, 400, 0.9
-"""Candidates scored exactly under a filter that no more than this share of the rows passes: where it leaves out the
-rows near the query, the codes of the others lie close together, and the usual number found a sixth of the nearest."""
 WIDER = 4
 """A query whose lists hold too few allowed rows reads up to so many times the lists that chance would call for."""
-
 _ALL = np.empty(0, np.uint8)
 _LAST = np.uint32(0xFFFFFFFF)
-
-
-class Found(NamedTuple):
-    """Candidates of each query in no order: rows (q, c), how many (q,), and whether they may be poor (q,)."""
-
-    rows: Rows
-    counts: NDArray[np.int32]
-    poor: NDArray[np.bool_]
 
 
 def search(
@@ -46,7 +35,7 @@ def search(
     *,
     probes: int = PROBES,
     norms: Scores | None = None,
-    allowed: Mask | None = None,
+    allowed: Mask | Allowed | None = None,
     pool: ThreadPoolExecutor | None = None,
 ) -> TopK:
     """Return about the k best rows for one query: those in the nearest lists, with the scores that `flat` gives.
@@ -78,22 +67,28 @@ def search_batch(
     *,
     probes: int = PROBES,
     norms: Scores | None = None,
-    allowed: Mask | None = None,
+    allowed: Mask | Allowed | None = None,
     pool: ThreadPoolExecutor | None = None,
 ) -> list[TopK]:
     """Return for each of the (q, d) queries what `search` returns."""
-    mask = None if allowed is None else allowed.view(np.uint8)
-    matching = len(index) if mask is None else int(np.count_nonzero(mask))
-    rescored = max(int(index.coding.rescored * k), index.coding.rescored_least)
-    if matching < FILTERED_SHARE * len(index):
-        rescored = max(rescored, FILTERED * k + FILTERED_LEAST)
-    if matching <= rescored or len(queries) == 0:
-        return flat.search_batch(matrix, queries, k, metric, allowed=allowed, norms=norms, pool=pool)
-    found = candidates(index, queries, rescored, probes, mask, matching, pool)
-    results = best(matrix, queries, k, metric, found.rows, found.counts, norms)
-    for at in np.flatnonzero(found.poor).tolist():
-        results[at] = flat.search(matrix, queries[at], k, metric, allowed=allowed, norms=norms, pool=pool)
-    return results
+    asked = Asked(matrix, queries, k, metric, norms, Allowed.of(allowed), pool)
+    return answered(index, asked, probes).found
+
+
+def answered(index: Ivf, asked: Asked, probes: int) -> Rescored:
+    """Return what `search_batch` returns, and what it took."""
+    queries, allowed = asked.queries, asked.allowed
+    mask, matching = (None, len(index)) if allowed is None else (allowed.mask, allowed.count)
+    size = max(int(index.coding.rescored * asked.k), index.coding.rescored_least)
+    if matching <= size:
+        return scanned(asked)
+    # Without a filter lists hold so many rows, and all of them may be scored. With one, a scan is soon as quick.
+    most = matching / FILTERED_SHARE if mask is not None else matching * min(1.0, probes / index.lists)
+
+    def gather(some: NDArray[np.intp], size: int) -> Gathered:
+        return candidates(index, queries[some], size, probes, mask, matching, asked.pool)
+
+    return deepened(gather, asked, size, int(most))
 
 
 def candidates(
@@ -104,7 +99,7 @@ def candidates(
     allowed: NDArray[np.uint8] | None,
     matching: int,
     pool: ThreadPoolExecutor | None = None,
-) -> Found:
+) -> Gathered:
     """Return for each of the (q, d) queries the `size` allowed rows with the best codes in its nearest lists.
 
     matching is the number of allowed rows. A query reads `probes` lists, and more as long as it has seen fewer than
@@ -139,7 +134,10 @@ def candidates(
     step = index.coding.group
     todo = [(first, min(first + step, len(queries))) for first in range(0, len(queries), step)]
     shared(work, todo, len(queries) * likely * index.list_bytes, pool)
-    return Found(_LAST - heaps.keys.astype(np.uint32), heaps.states[:, 0].astype(np.int32), poor)
+    best_first = np.sort(heaps.keys, axis=1)[:, ::-1]  # places that were never filled come last
+    return Gathered(
+        _LAST - best_first.astype(np.uint32), heaps.states[:, 0].astype(np.int32), poor, seen.astype(np.int32)
+    )
 
 
 def _read(

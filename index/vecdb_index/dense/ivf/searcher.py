@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from vecdb_index.dense import flat
 from vecdb_index.dense.allowed import Allowed
+from vecdb_index.dense.calibrate import K
 from vecdb_index.dense.ivf.index import Ivf
-from vecdb_index.dense.ivf.search import search_batch
-from vecdb_index.dense.plan import FEW, Kind, Plan
+from vecdb_index.dense.ivf.search import answered
+from vecdb_index.dense.plan import FEW, MANY, Kind, Plan
+from vecdb_index.dense.rescoring import Asked, scanned
 from vecdb_index.types import Answers, Matrix, Metric, Scores
 
 WIDTHS = 1, 2, 4, 8, 16, 32, 64, 128, 256, 512
@@ -21,6 +23,10 @@ that these do: the neighbours of short questions lie scattered over many lists. 
 together promise .90, .95 and .99 where real questions found .89, .94 and .99."""
 CODES_PER_ROW = 3.0
 """A row that is scored exactly costs as much as so many codes that are read list by list."""
+KEPT = 60.0
+"""Each row asked for beyond MANY costs as much as so many codes, to be kept in order and scored exactly."""
+SPREAD = 8.0
+"""Rows beyond the ten best are spread over so many times the lists that they would fill."""
 
 
 class IvfSearcher:
@@ -49,8 +55,9 @@ class IvfSearcher:
         return self.index.curve
 
     def wider(self, width: int, k: int) -> int:
-        """Return how many lists a search for k rows reads, where one for ten reads `width`: as many."""
-        return width
+        """Return how many lists a search for k rows reads, where one for ten reads `width`."""
+        per_list = len(self.index) / self.index.lists
+        return width + int(SPREAD * max(0, k - K) / per_list)
 
     @property
     def code_bytes(self) -> int:
@@ -65,8 +72,8 @@ class IvfSearcher:
         scan = Plan("scan", 0, matching * CODES_PER_ROW)
         if allowed is not None and allowed <= FEW * k:
             return (scan,)
-        lists = Plan("lists", width, read, reads=int(read))
-        return (scan, lists) if allowed is not None and scan.cost <= lists.cost else (lists, scan)
+        lists = Plan("lists", width, read + KEPT * max(0, k - MANY), reads=int(read))
+        return (scan, lists) if scan.cost <= lists.cost else (lists, scan)
 
     def plan(self, allowed: int | None, k: int, width: int, kind: Kind | None = None) -> Plan:
         """Choose the cheapest of them; `kind` insists on one way."""
@@ -83,10 +90,8 @@ class IvfSearcher:
         pool: ThreadPoolExecutor | None = None,
     ) -> Answers:
         """Carry out a plan for each of the (q, d) queries; at least one row must be allowed."""
-        given = self.matrix, queries, k, self.metric
-        mask = None if allowed is None else allowed.mask
-        if plan.kind == "scan":
-            found = flat.search_batch(*given, allowed=allowed, norms=self.norms, pool=pool)
-        else:
-            found = search_batch(self.index, *given, probes=plan.ef, norms=self.norms, allowed=mask, pool=pool)
-        return Answers.of(found)
+        asked = Asked(self.matrix, queries, k, self.metric, self.norms, allowed, pool)
+        found = scanned(asked) if plan.kind == "scan" else answered(self.index, asked, plan.ef)
+        out = Answers.of(found.found)
+        out.reads[:], out.scored[:] = found.reads, found.scored
+        return out
