@@ -35,6 +35,9 @@ _FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {
     "neg": np.negative,
 }
 
+MICROS = 1e6
+"""Microseconds in a second: formulas count in seconds."""
+
 
 def rank(context: Context, bound: BoundStage, candidates: Candidates) -> Candidates:
     """Return the candidates by the formula's score, those left out for which it gives no finite number."""
@@ -43,7 +46,7 @@ def rank(context: Context, bound: BoundStage, candidates: Candidates) -> Candida
     chosen = candidates.some(slice(stage.top))
     with np.errstate(all="ignore"):
         result = _Evaluation(context, bound, chosen).of(stage.formula)
-        scores = np.broadcast_to(np.asarray(result, np.float64), len(chosen)).astype(np.float32)
+        scores = np.broadcast_to(np.asarray(result, np.float64), len(chosen))
     usable = np.flatnonzero(np.isfinite(scores))
     return chosen.some(usable).scored(scores[usable])
 
@@ -96,11 +99,12 @@ class _Evaluation:
         if field not in self._values:
             values: Any = self._candidates.take(self._columns[field])
             null = values.is_null().to_numpy(zero_copy_only=False)
-            scale = 1.0
             if pa.types.is_timestamp(values.type):
-                values, scale = values.cast(pa.int64()), 1e-6
+                values = values.cast(pa.int64())
             filled = values.fill_null(False if pa.types.is_boolean(values.type) else 0)
-            self._values[field] = filled.to_numpy(zero_copy_only=False).astype(np.float64) * scale, null
+            given = filled.to_numpy(zero_copy_only=False).astype(np.float64)
+            moments = self._columns[field].field.kind == "timestamp"
+            self._values[field] = given / MICROS if moments else given, null
         return self._values[field]
 
     def _distances(self, field: str, latitude: float, longitude: float) -> np.ndarray:
