@@ -17,6 +17,7 @@ from vecdb.planner.gather import Context
 from vecdb.planner.masks import filter_mask
 from vecdb.query import formula as parts
 from vecdb.query.stages import Rank
+from vecdb.query.value import shown
 
 _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
     "+": np.add,
@@ -92,7 +93,7 @@ class _Evaluation:
             if arm.name == name:
                 return arm.scores.astype(np.float64)
         known = ", ".join(repr(arm.name) for arm in self._candidates.arms) or "none"
-        raise InvalidInputError(f"the query has no arm {name!r} (there are: {known})", field="formula", value=name)
+        raise InvalidInputError(f"the query has no arm {shown(name)} (there are: {known})", field="formula", value=name)
 
     def _numbers(self, field: str) -> tuple[np.ndarray, np.ndarray]:
         """Return a field's values as float64, and where there are none."""
