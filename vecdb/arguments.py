@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numbers
 import operator
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,7 +11,8 @@ from vecdb.errors import DimensionMismatchError, InvalidInputError
 from vecdb.query.effort import RECALL, USUAL, Effort
 from vecdb.schema.blame import shown
 from vecdb.schema.fields import Vector
-from vecdb.schema.schema import Column
+from vecdb.schema.kinds import choice
+from vecdb.schema.schema import RESERVED, Column, Schema
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,11 +26,11 @@ _SURE = 1e37
 """A square of a query below this is of one that is short enough for any metric."""
 
 
-def whole_number(name: str, value: Any, least: int = 1) -> int:
+def whole_number(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
     """Return a count given by a user, NumPy's integers too.
 
     Raises:
-        InvalidInputError: it is no whole number, or below the least.
+        InvalidInputError: it is no whole number, or out of range.
 
     """
     try:
@@ -39,9 +39,81 @@ def whole_number(name: str, value: Any, least: int = 1) -> int:
         number = least - 1
     if isinstance(value, bool) or number < least:
         raise InvalidInputError(
-            f"{name} is {value!r}, expected a whole number of at least {least}", field=name, value=value
+            f"{name} is {shown(value)}, expected a whole number of at least {least}", field=name, value=value
         )
+    if most is not None and number > most:
+        raise InvalidInputError(f"{name} is {shown(number)}, at most {most}", field=name, value=value)
     return number
+
+
+def finite(what: str, value: Any, field: str | None = None) -> float:
+    """Return a number given by a user, NumPy's too, as a float; `field` is the culprit where it is not called `what`.
+
+    Raises:
+        InvalidInputError: it is none, not finite, or too large for a float.
+
+    """
+    try:
+        usable = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        usable = False
+    if not usable:
+        told = f"{what} is {shown(value)}, expected a finite number"
+        raise InvalidInputError(told, field=field or what, value=value)
+    return float(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return True or False as a user gave it: what merely counts as true is more often a slip than a wish.
+
+    Raises:
+        InvalidInputError: it is neither.
+
+    """
+    if not isinstance(value, bool):
+        raise InvalidInputError(f"{name} is {shown(value)}, not True or False", field=name, value=value)
+    return value
+
+
+def listed(what: str, value: Any, of: str) -> tuple[Any, ...]:
+    """Return what a user gave in anything that can be gone through, but a text.
+
+    Raises:
+        InvalidInputError: it cannot.
+
+    """
+    try:
+        if not isinstance(value, str | bytes):
+            return tuple(value)
+    except TypeError:
+        pass
+    raise InvalidInputError(f"{what} is {shown(value)}, expected a list of {of}", field=what, value=value)
+
+
+def names(what: str, value: Any) -> tuple[str, ...]:
+    """Return a list of names given by a user.
+
+    Raises:
+        InvalidInputError: it is none.
+
+    """
+    given = listed(what, value, "names")
+    for name in given:
+        if not isinstance(name, str):
+            raise InvalidInputError(f"{what} holds {shown(name)}, which is no name", field=what, value=name)
+    return given
+
+
+def sought(schema: Schema, name: str) -> Column:
+    """Return the field that a keyword argument of a search names.
+
+    Raises:
+        UnknownFieldError: there is none; the message has the fields, and the field or the argument that is closest.
+
+    """
+    if name in schema:
+        return schema[name]
+    raise schema.unknown(name, others=RESERVED)
 
 
 def _usual(query: Any, field: Vector) -> bool:
@@ -151,9 +223,8 @@ def texts_of(queries: Any, name: str) -> list[Any]:
         InvalidInputError: it is no list of questions.
 
     """
-    if isinstance(queries, str) or not isinstance(queries, Iterable):
-        raise InvalidInputError(f"the queries for {name!r} are {queries!r:.200}, expected a list of texts", field=name)
-    return [query.as_py() if hasattr(query, "as_py") else query for query in queries]
+    given = listed(f"the queries for {name!r}", queries, "texts")
+    return [query.as_py() if hasattr(query, "as_py") else query for query in given]
 
 
 def as_vectors(column: Column[Vector], query: Any, encoders: Attached | None) -> Any:
@@ -196,7 +267,7 @@ def effort_of(exact: bool, recall: float | None, ef: int | None, plan: str | Non
         InvalidInputError: recall is no share, ef no number of candidates, or plan no plan.
 
     """
-    if not exact and recall is None and ef is None and plan is None and probes is None:
+    if exact is False and recall is None and ef is None and plan is None and probes is None:
         return USUAL
     try:
         return _effort(exact, recall, ef, plan, probes)
@@ -211,16 +282,14 @@ def _effort(exact: bool, recall: float | None, ef: int | None, plan: str | None,
     if sum(choice is not None for choice in (recall, ef, probes)) > 1:
         raise InvalidInputError("name only one of recall, ef and probes", field="recall")
     if recall is not None and not (isinstance(recall, numbers.Real) and 0 < recall < 1):
-        hint = "; exact=True finds all" if recall == 1 else ""
+        hint = "; exact=True finds all" if isinstance(recall, int) and recall == 1 else ""
         raise InvalidInputError(
-            f"recall is {recall!r}, expected a number above 0 and below 1{hint}", field="recall", value=recall
+            f"recall is {shown(recall)}, expected a number above 0 and below 1{hint}", field="recall", value=recall
         )
     width = None
     for name, value in (("ef", ef), ("probes", probes)):
         if value is not None:
-            width = whole_number(name, value)
-            if width > WIDEST:
-                raise InvalidInputError(f"{name} is {value}, at most {WIDEST}", field=name, value=value)
-    if plan is not None and plan not in KINDS:
-        raise InvalidInputError(f"plan {plan!r} is not one of {', '.join(KINDS)}", field="plan", value=plan)
-    return Effort(bool(exact), width, RECALL if recall is None else float(recall), cast("Any", plan))
+            width = whole_number(name, value, most=WIDEST)
+    if plan is not None:
+        choice("plan", plan, KINDS)
+    return Effort(flag("exact", exact), width, RECALL if recall is None else float(recall), cast("Any", plan))

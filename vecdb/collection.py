@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from vecdb.arguments import whole_number
+from vecdb.arguments import flag, whole_number
 from vecdb.encoders.attached import Attached, space_for
 from vecdb.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from vecdb.latest import LatestReads
@@ -346,7 +346,7 @@ class Collection(LatestReads):
         moment = timestamp.timestamp() if isinstance(timestamp, datetime) else timestamp
         if moment is not None and not isinstance(moment, int | float):
             raise InvalidInputError(
-                f"timestamp is {timestamp!r}, expected a datetime or seconds since 1970", field="timestamp"
+                f"timestamp is {timestamp!r:.200}, expected a datetime or seconds since 1970", field="timestamp"
             )
         found = history.at(self._store, self._state(), version, moment, tag)
         return Snapshot(self.name, found, self._pool, encoders=self.encoders)
@@ -392,7 +392,7 @@ class Collection(LatestReads):
         before = self.stats()
         assert self._indexer is not None
         compact_all(writer, self._indexer.carry)
-        if purge:
+        if flag("purge", purge):
             history.forget(writer)
         if self._index_worker is not None:
             self._index_worker.wake()
@@ -462,7 +462,7 @@ class Collection(LatestReads):
         from vecdb.storage.history import keep_tuning
 
         writer = self._writable()
-        if reset:
+        if flag("reset", reset):
             keep_tuning(writer, tuning.vector_column(self.schema, field).id, None)
             return None
         trial = self.snapshot().trial(queries, field, sample, k)

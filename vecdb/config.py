@@ -61,7 +61,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
+            if not any(type(value := getattr(self, name)) is type(one) and value == one for one in choices):
                 self._refuse(name, f"one of {', '.join(map(repr, choices))}")
         least = dict(_WHOLE) if self.threads is None else {**_WHOLE, "threads": 1}
         for name, smallest in least.items():
@@ -75,7 +75,7 @@ class Settings:
 
     def _refuse(self, name: str, expected: str) -> None:
         value = getattr(self, name)
-        raise InvalidInputError(f"setting {name} is {value!r}, expected {expected}", field=name, value=value)
+        raise InvalidInputError(f"setting {name} is {value!r:.200}, expected {expected}", field=name, value=value)
 
     @property
     def thread_count(self) -> int:

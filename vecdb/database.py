@@ -16,11 +16,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
+from vecdb.arguments import flag
 from vecdb.collection import Collection
 from vecdb.config import Settings
 from vecdb.encoders.attached import One, Some
 from vecdb.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from vecdb.results import CheckReport, RepairReport
+from vecdb.schema.blame import shown
 from vecdb.schema.schema import Schema
 from vecdb.storage import catalog as catalogs
 from vecdb.storage import format as names
@@ -109,9 +111,9 @@ class Database:
         with self._guard:
             self._check_writable()
             if not isinstance(schema, Schema):
-                raise InvalidInputError(f"schema is {schema!r}, expected a vecdb.Schema", field="schema")
+                raise InvalidInputError(f"schema is {shown(schema)}, expected a vecdb.Schema", field="schema")
             catalog = catalogs.load(self._directory)
-            if exist_ok and name in catalog.collections:
+            if flag("exist_ok", exist_ok) and name in catalog.collections:
                 found = self.collection(name)
                 if found.schema.fields != schema.fields:
                     raise ConflictError(f"collection {name!r} exists with other fields: {found.schema}")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vecdb.arguments import listed, names
 from vecdb.errors import InvalidInputError
+from vecdb.schema.blame import shown
 from vecdb.schema.schema import Column, Schema
 from vecdb.schema.timestamps import timestamp_micros
 
@@ -201,9 +203,7 @@ def asked_fields(schema: Schema, fields: Any) -> list[Asked]:
     if isinstance(fields, str):
         fields = (fields,)
     if not isinstance(fields, Mapping):
-        if not isinstance(fields, Sequence):
-            raise InvalidInputError(f"facets of {fields!r}: expected fields, or a dict with edges", field="fields")
-        fields = dict.fromkeys(fields)
+        fields = dict.fromkeys(names("fields", fields))
     if not fields:
         raise InvalidInputError("facets of no fields: name at least one", field="fields")
     asked = []
@@ -222,21 +222,20 @@ def _edges(column: Column, edges: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]
     name, kind = column.name, column.field.kind
     if kind not in MEASURED:
         raise InvalidInputError(f"field {name!r} is {kind}: ranges are of numbers and timestamps", field=name)
-    if isinstance(edges, str) or not isinstance(edges, Iterable):
-        raise InvalidInputError(f"the edges of {name!r} are {edges!r}, expected a list of values", field=name)
-    listed = tuple(edge.item() if hasattr(edge, "item") else edge for edge in edges)
-    if not 2 <= len(listed) <= EDGES:
-        raise InvalidInputError(f"{name!r} has {len(listed)} edges, expected 2 to {EDGES:,}", field=name)
+    given = listed(f"edges of {name!r}", edges, "values")
+    ends = tuple(edge.item() if getattr(edge, "shape", None) == () else edge for edge in given)
+    if not 2 <= len(ends) <= EDGES:
+        raise InvalidInputError(f"{name!r} has {len(ends)} edges, expected 2 to {EDGES:,}", field=name)
     bounds = []
-    for at, edge in enumerate(listed):
-        if edge is None and at not in (0, len(listed) - 1):
+    for at, edge in enumerate(ends):
+        if edge is None and at not in (0, len(ends) - 1):
             raise InvalidInputError(f"an edge of {name!r} is None: only the first and the last may be", field=name)
         bounds.append(None if edge is None else _bound(name, kind, edge))
     known = [bound for bound in bounds if bound is not None]
     for low, high in pairwise(known):
         if not low < high:
-            raise InvalidInputError(f"the edges of {name!r} do not ascend: {listed!r}", field=name, value=listed)
-    return listed, tuple(bounds)
+            raise InvalidInputError(f"the edges of {name!r} do not ascend: {shown(ends)}", field=name, value=ends)
+    return ends, tuple(bounds)
 
 
 def _bound(name: str, kind: str, edge: Any) -> Any:
@@ -245,9 +244,9 @@ def _bound(name: str, kind: str, edge: Any) -> Any:
         try:
             found = timestamp_micros(edge)
         except (ValueError, TypeError) as error:
-            raise InvalidInputError(f"edge {edge!r} of {name!r} {error}", field=name, value=edge) from None
+            raise InvalidInputError(f"edge {shown(edge)} of {name!r} {error}", field=name, value=edge) from None
         if found is None:
-            raise InvalidInputError(f"edge {edge!r} of {name!r} is no moment", field=name, value=edge)
+            raise InvalidInputError(f"edge {shown(edge)} of {name!r} is no moment", field=name, value=edge)
         return found
     try:
         usable = isinstance(edge, numbers.Real) and not isinstance(edge, bool) and math.isfinite(edge)
@@ -255,7 +254,7 @@ def _bound(name: str, kind: str, edge: Any) -> Any:
         usable = False
     if not usable:
         raise InvalidInputError(
-            f"edge {edge!r} of {name!r} is no finite number; None as first or last edge leaves that end open",
+            f"edge {shown(edge)} of {name!r} is no finite number; None as first or last edge leaves that end open",
             field=name,
             value=edge,
         )

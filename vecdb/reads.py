@@ -13,11 +13,12 @@ from functools import cache, lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self, cast, overload
 
-from vecdb.arguments import as_vectors, effort_of, query_matrix, whole_number
+from vecdb.arguments import as_vectors, effort_of, flag, names, query_matrix, sought, whole_number
 from vecdb.errors import InvalidInputError
 from vecdb.hits import FoundRows, WordRows
 from vecdb.results import RecallReport, SearchResult
 from vecdb.row_values import value_of
+from vecdb.schema.blame import shown
 from vecdb.schema.fields import Sparse, Vector
 from vecdb.schema.schema import Column, Schema
 from vecdb.text_search import TextSearch, plain_question, text_search
@@ -146,15 +147,17 @@ class Snapshot(WiderReads):
                 order_by=order_by, after=after, allow_partial=allow_partial,
             )  # fmt: skip
 
-        if len(arms) == 1 and fetch is fusion is min_score is group_by is order_by is after is None:
-            ((name, sought),) = arms.items()
-            column = self.schema[name]
-            if column.field.kind == "vector" and not isinstance(sought, str):
+        plain = fetch is fusion is min_score is group_by is order_by is after is None
+        if len(arms) == 1 and plain and type(per_group) is int and per_group == 1:
+            ((name, question),) = arms.items()
+            column = sought(self.schema, name)
+            if column.field.kind == "vector" and not isinstance(question, str):
                 effort = effort_of(exact, recall, ef, plan, probes)
-                queries = query_matrix(cast("Column[Vector]", column), sought, 1)
+                queries = query_matrix(cast("Column[Vector]", column), question, 1)
                 return self._search(column, queries, k, where, fields, effort, allow_partial, asked)[0]
-            if column.field.kind == "text" and plain_question(sought, k, exact, allow_partial):
-                return self._search_words(text_search(column, sought), k, where, fields, exact, allow_partial, asked)
+            plain = recall is ef is probes is plan is None and plain_question(question, k, exact, allow_partial)
+            if column.field.kind == "text" and plain:
+                return self._search_words(text_search(column, question), k, where, fields, exact, allow_partial, asked)
         return self.run(asked())
 
     def run(self, query: Query) -> SearchResult:
@@ -177,7 +180,7 @@ class Snapshot(WiderReads):
         from vecdb.planner.run import run
 
         bound = self._bound_query(query)
-        if not analyze:
+        if not flag("analyze", analyze):
             return Explanation(query, self.count(), planned(self._state, bound), False)
         begun = time.perf_counter()
         answer = run(self._state, bound, self._pool)
@@ -250,7 +253,7 @@ class Snapshot(WiderReads):
     def _query(self, vectors: dict[str, Any]) -> tuple[Column[Vector], Any]:
         if len(vectors) == 1:
             for name, value in vectors.items():
-                column = cast("Column[Vector]", self.schema[name])
+                column = cast("Column[Vector]", sought(self.schema, name))
                 if column.field.kind == "vector":
                     return column, as_vectors(column, value, self._encoders)
         known = ", ".join(repr(column.name) for column in self.schema.vectors) or "none"
@@ -273,7 +276,7 @@ class Snapshot(WiderReads):
         allow_partial: bool,
         asked: Callable[[], Query] | None = None,
     ) -> list[SearchResult]:
-        k = whole_number("k", k)
+        k, allow_partial = whole_number("k", k), flag("allow_partial", allow_partial)
         bound = self._bind(where)
         columns = self._columns(fields)
         found = _planner().search(self._state, column, queries, k, bound, self._pool, effort, allow_partial)
@@ -315,13 +318,7 @@ class Snapshot(WiderReads):
     def _columns(self, fields: Sequence[str] | None) -> list[Column]:
         if fields is None:
             return list(self.schema.shown)
-        if not fields and not isinstance(fields, str):
-            return []
-        if isinstance(fields, str):
-            raise InvalidInputError(f"fields is the string {fields!r}, expected a list of names", field="fields")
-        if not isinstance(fields, Iterable):
-            raise InvalidInputError(f"fields is {fields!r}, expected a list of names", field="fields")
-        wanted = [self.schema[name] for name in dict.fromkeys(fields)]
+        wanted = [self.schema[name] for name in dict.fromkeys(names("fields", fields))]
         return [column for column in wanted if column.field.kind != "id"]
 
     @overload  # a str is a sequence of str too: the first overload decides
@@ -371,12 +368,12 @@ class Snapshot(WiderReads):
 
     def _checked_id(self, value: Any) -> str | int:
         column = self.schema.id
-        if hasattr(value, "item"):
+        if getattr(value, "shape", None) == ():
             value = value.item()  # a NumPy scalar
         expected = str if column.field.type == "string" else int
         if not isinstance(value, expected) or isinstance(value, bool):
             raise InvalidInputError(
-                f"id {value!r} is {type(value).__name__}, the ids of {self.name!r} are {column.field.type}",
+                f"id {shown(value)} is {type(value).__name__}, the ids of {self.name!r} are {column.field.type}",
                 field=column.name,
                 value=value,
             )

@@ -163,7 +163,9 @@ class SearchResult:
             length: characters of a part, about.
 
         """
-        return self._rows.highlights(length)
+        from vecdb.arguments import whole_number
+
+        return self._rows.highlights(whole_number("length", length))
 
     @cached_property
     def _ids(self) -> pa.Table:

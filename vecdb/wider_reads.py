@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from vecdb.arguments import effort_of, query_matrix, texts_of, whole_number
+from vecdb.arguments import effort_of, flag, listed, names, query_matrix, sought, texts_of, whole_number
 from vecdb.errors import InvalidInputError
 from vecdb.hits import AnswerRows, FoundRows
 from vecdb.results import SearchResult
@@ -102,14 +102,16 @@ class WiderReads:
         """
         from vecdb.planner.batch import Ask, search_each
 
+        effort, allow_partial = effort_of(exact, recall, ef, plan, probes), flag("allow_partial", allow_partial)
+        kinds = [sought(self.schema, name).field.kind for name in vectors]
         text = text_column(self.schema, vectors)
         if text is not None:
             return self._search_texts(text, vectors[text.name], k, where, fields, exact, allow_partial)
-        terms = next((name for name in vectors if self.schema[name].field.kind == "sparse"), None)
-        if terms is not None and len(vectors) == 1:
-            return self._search_terms(terms, vectors[terms], k, where, fields, exact, allow_partial)
+        if kinds == ["sparse"]:
+            ((name, terms),) = vectors.items()
+            return self._search_terms(name, terms, k, where, fields, exact, allow_partial)
         column, given = self._query(vectors)
-        effort, k = effort_of(exact, recall, ef, plan, probes), whole_number("k", k)
+        k = whole_number("k", k)
         queries, columns = query_matrix(column, given, 2), self._columns(fields)
         filters = _filters(where, len(queries))
         asks = {id(one): Ask(column, self._bind(one), k, effort, allow_partial) for one in _distinct(filters)}
@@ -158,9 +160,8 @@ class WiderReads:
         from vecdb.schema.sparse import rows_of_scipy
 
         rows = rows_of_scipy(asked) if hasattr(asked, "tocsr") else asked
-        if not isinstance(rows, list | tuple):
-            raise InvalidInputError(f"the queries for {name!r} are {asked!r:.80}, expected a list of them", field=name)
-        shown = None if fields is None else tuple(fields)
+        rows = listed(f"the queries for {name!r}", rows, "sparse vectors")
+        shown = None if fields is None else names("fields", fields)
         queries = [Query(k, fields=shown, exact=exact, allow_partial=allow_partial).terms(name, one) for one in rows]
         filters = _filters(where, len(queries))
         pairs = zip(queries, filters, strict=True)
@@ -179,6 +180,7 @@ class WiderReads:
         """
         from vecdb.planner.batch import run_batch
 
+        queries = listed("queries", queries, "queries")
         keys = [_key(query) for query in queries]
         bounds: dict[Any, BoundQuery] = {}
         for at, (key, query) in enumerate(zip(keys, queries, strict=True)):
@@ -356,9 +358,11 @@ class WiderReads:
         asked, k = asked_fields(self.schema, fields), whole_number("k", k)
         if query is None:
             return facets(rows_that_pass(self._state, self._bind(where)), asked, k)
+        bound = self._bound_query(query)
         if query.cursor is not None:
             raise InvalidInputError("facets count all candidates of a query: leave after() out", field="query")
-        bound = self._bound_query(query if where is None else query.where(where))
+        if where is not None:
+            bound = self._bound_query(query.where(where))
         return facets(candidates_of(Context(self._state, self._pool, query.allow_partial), bound), asked, k)
 
     # -- all rows --------------------------------------------------------------------------------------------------

@@ -1,9 +1,7 @@
 """Queries with several arms and stages, compared with what NumPy and dicts say, however the rows are spread."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -262,92 +260,6 @@ def test_steps_tell_what_happened(docs: Collection):
     assert [step["step"] for step in told] == ["a", "b", "fuse", "min_score", "group_by"]
     assert told[2]["rows_in"] == told[0]["rows_out"] + told[1]["rows_out"]
     assert all(step["ms"] >= 0 for step in told)
-
-
-def test_a_formula_scores_candidates_by_fields(docs: Collection):
-    moment = datetime.fromtimestamp(1_700_000_000, UTC)
-    formula = (
-        f.score * 0.5
-        + f.decay("added", moment, "20s", offset="5s", shape="gauss", missing=0.1) * 2
-        + f.when("section = 's3' or size is null", f.log1p(f.value("size", 7)), -1)
-        + f.arm("a", -5) / 10
-    )
-
-    found = docs.run(Query(k=25).near("a", A, fetch=350).near("b", B, fetch=350).rank(formula, top=350).returning())
-
-    fused = docs.run(Query(k=350).near("a", A).near("b", B))
-    total = {}
-    for hit in fused:
-        away = max((hit["added"] - moment).total_seconds() - 5, 0) / 20
-        special = hit["section"] == "s3" or hit["size"] is None
-        extra = np.log1p(7 if hit["size"] is None else hit["size"]) if special else -1
-        near = hit.arms["a"].score if "a" in hit.arms else -5
-        total[hit.id] = hit.score * 0.5 + 2 * 0.5 ** (away**2) + extra + near / 10
-    best = sorted(total, key=lambda name: (-np.float32(total[name]), name))[:25]
-    assert found.scores == pytest.approx([total[name] for name in best], abs=1e-5)
-    assert [total[name] for name in found.ids] == pytest.approx([total[name] for name in best], abs=1e-5)
-
-
-def test_a_formula_knows_how_far_away_places_are(docs: Collection):
-    berlin = (52.5, 13.4)
-
-    near = docs.run(Query(k=400).near("a", A).rank(-f.away("place", *berlin, missing=1e5)))
-    fallen = docs.run(Query(k=400).near("a", A).rank(f.decay("place", berlin, "1000km", offset="50km", missing=-1)))
-
-    distances = {hit.id: 1e5 if hit["place"] is None else -hit.score for hit in near}
-    assert near.scores == pytest.approx(sorted(-one for one in distances.values())[::-1])
-    closest = min(name for name in near.ids if distances[name] == min(distances.values()))
-    assert near.ids[0] == closest
-    for hit in fallen:
-        expected = -1 if hit["place"] is None else 0.5 ** (max(distances[hit.id] - 50, 0) / 1000)
-        assert hit.score == pytest.approx(expected, abs=1e-5)
-    within = docs.run(Query(k=400).near("a", A).where("place within 3000 km of (52.5, 13.4)")).ids
-    assert set(within) == {name for name, away in distances.items() if away <= 3000}
-
-
-def test_rows_without_a_finite_number_are_left_out(docs: Collection):
-    found = docs.run(Query(k=400).near("a", A).rank(1 / f.value("size", 0.5)))
-
-    assert set(found.ids) == {name for name, record in RECORDS.items() if record["size"] != 0}
-
-
-def test_a_function_scores_the_best_candidates_in_batches(docs: Collection):
-    asked: list[int] = []
-
-    def by_size(records: list[dict[str, Any]]) -> list[float]:
-        asked.append(len(records))
-        assert set(records[0]) == {"id", "size"}
-        return [float("nan") if record["size"] is None else record["size"] for record in records]
-
-    found = docs.run(Query(k=10).near("a", A).score_by(by_size, ("size",), top=70, batch=32))
-
-    best = [name for _, name in ranking("a", A)[:70] if RECORDS[name]["size"] is not None]
-    assert asked == [32, 32, 6]
-    assert found.ids == sorted(best, key=lambda name: (-RECORDS[name]["size"], name))[:10]
-    assert found.cursor is None
-
-
-def test_a_function_is_not_asked_again_when_its_time_is_over(docs: Collection):
-    asked: list[int] = []
-
-    def slow(records: list[dict[str, Any]]) -> list[float]:
-        asked.append(len(records))
-        time.sleep(0.02)
-        return [1.0] * len(records)
-
-    found = docs.run(Query(k=100).near("a", A).score_by(slow, top=100, batch=10, deadline=0.01))
-
-    assert asked == [10]
-    assert sorted(found.ids) == sorted(name for _, name in ranking("a", A)[:10])
-    assert found.explain["steps"][-1] | {"ms": 0} == {"step": "scorer", "rows_in": 200, "rows_out": 10, "ms": 0}
-
-
-def test_a_function_that_returns_nonsense_is_told(docs: Collection):
-    for answer in ([1.0], None, "abc", [["x"]] * 100):
-        with pytest.raises(InvalidInputError, match="the scorer returned"):
-            docs.run(Query().near("a", A).score_by(lambda _, answer=answer: answer))  # pyright: ignore[reportArgumentType]
-    with pytest.raises(InvalidInputError, match="JSON"):
-        Query().near("a", A).score_by(len).to_json()  # pyright: ignore[reportArgumentType]
 
 
 EXPLAINED = (

@@ -14,6 +14,7 @@ from vecdb.encoders.base import TextEncoder
 from vecdb.encoders.lookup_sparse import LookupSparse
 from vecdb.encoders.sentence_transformer import SentenceTransformer
 from vecdb.errors import InvalidInputError, NotFoundError, SpaceMismatchError
+from vecdb.schema.blame import shown
 from vecdb.schema.fields import SPARSE_DIMENSION, Sparse, Vector
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ def space_for(column: Column, encoder: TextEncoder | LookupSparse) -> Space:
     """
     if isinstance(column.field, Sparse):
         if not isinstance(encoder, LookupSparse):
-            raise InvalidInputError(f"encoder is {encoder!r}, expected vecdb.LookupSparse", field="encoder")
+            raise InvalidInputError(f"encoder is {shown(encoder)}, expected vecdb.LookupSparse", field="encoder")
         return encoder.space(column.field.dimension or SPARSE_DIMENSION)
     if not isinstance(column.field, Vector):
         raise InvalidInputError(
@@ -241,7 +242,7 @@ def space_for(column: Column, encoder: TextEncoder | LookupSparse) -> Space:
         )
     if not isinstance(encoder, TextEncoder):
         raise InvalidInputError(
-            f"encoder is {encoder!r}, expected vecdb.SentenceTransformer(path) or vecdb.Encoder(function, name)",
+            f"encoder is {shown(encoder)}, expected vecdb.SentenceTransformer(path) or vecdb.Encoder(function, name)",
             field="encoder",
         )
     return encoder.space(column.field.dimension)

@@ -25,6 +25,7 @@ from vecdb.filters.columns import test_of
 from vecdb.filters.expression import And, Condition, Expression, Not, Or
 from vecdb.filters.jsonpath import JsonTest, answers, json_test
 from vecdb.filters.lookup import Answer, Source, lookup, true_rows
+from vecdb.filters.values import shortened
 from vecdb.schema.fields import Json
 from vecdb.schema.schema import Schema
 
@@ -180,7 +181,7 @@ class _Compiled:
             return lambda batch: batch.json_answer(name, number)
         if condition.path.keys:
             raise InvalidInputError(
-                f"{condition.path} leads into field {name!r}, which is of kind {field.kind}:"
+                f"{shortened(str(condition.path))} leads into field {name!r}, which is of kind {field.kind}:"
                 " only json fields have paths",
                 field=name,
             )

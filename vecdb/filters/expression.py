@@ -24,6 +24,7 @@ from vecdb.errors import InvalidInputError
 from vecdb.filters import words
 from vecdb.filters.places import checked_box, checked_circle
 from vecdb.filters.values import Value, shortened, value_of, value_text
+from vecdb.schema.blame import printed
 
 MAX_DEPTH = 32
 MAX_NODES = 1_024
@@ -237,7 +238,7 @@ class Or(_Junction):
 
 def _expression(part: object) -> Expression:
     if not isinstance(part, Expression):
-        raise InvalidInputError(f"a filter is made of filters, found {shortened(repr(part))}", value=part)
+        raise InvalidInputError(f"a filter is made of filters, found {shortened(printed(part))}", value=part)
     return part
 
 

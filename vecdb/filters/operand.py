@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from vecdb.errors import InvalidInputError
 from vecdb.filters.expression import Condition, Expression, FieldPath, Not, Operator
 from vecdb.filters.values import shortened
+from vecdb.schema.blame import printed
 
 _DOTTED = re.compile(r"([^\W\d]\w*)((?:\.[^\W\d]\w*|\[-?[0-9]{1,9}\])*)")
 _KEY = re.compile(r"\.([^\W\d]\w*)|\[(-?[0-9]+)\]")
@@ -119,7 +120,7 @@ class Operand:
             raise InvalidInputError(f"a filter compares a field with a value, not {self.path} with {other.path}")
         if isinstance(other, list | tuple | set | frozenset):
             raise InvalidInputError(
-                f"{self.path} {operator} takes one value, found {shortened(repr(other))}: use .isin(...), or for"
+                f"{self.path} {operator} takes one value, found {shortened(printed(other))}: use .isin(...), or for"
                 " lists .contains(...), .any_of(...), .all_of(...)"
             )
         return Condition(self.path, operator, (other,))  # pyright: ignore[reportArgumentType]
@@ -154,7 +155,7 @@ def col(name: str) -> Operand:
     match = _DOTTED.fullmatch(name) if isinstance(name, str) else None
     if match is None:
         raise InvalidInputError(
-            f"{name!r} is not a field name or a path such as 'extra.authors[0].name':"
+            f"{shortened(printed(name))} is not a field name or a path such as 'extra.authors[0].name':"
             " reach other keys by brackets, as in col('extra')['odd key']"
         )
     keys = (key or int(position) for key, position in _KEY.findall(match[2]))
@@ -162,6 +163,9 @@ def col(name: str) -> Operand:
 
 
 def _listed(values: Iterable[Any]) -> tuple[Any, ...]:
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise InvalidInputError(f"expected a list of values, found {shortened(repr(values))}", value=values)
-    return tuple(values)
+    try:
+        if not isinstance(values, str | bytes):
+            return tuple(values)
+    except TypeError:
+        pass
+    raise InvalidInputError(f"expected a list of values, found {shortened(printed(values))}", value=values)

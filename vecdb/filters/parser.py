@@ -23,6 +23,7 @@ from vecdb.errors import FilterSyntaxError, InvalidInputError
 from vecdb.filters.expression import RESERVED_WORDS, Expression
 from vecdb.filters.operand import Operand
 from vecdb.filters.values import shortened
+from vecdb.schema.blame import printed
 
 if TYPE_CHECKING:
     from lark import Lark
@@ -102,7 +103,7 @@ def resolve(where: str | Expression | None) -> Expression | None:
         return parse(where)
     hint = ": compare the field with a value" if isinstance(where, Operand) else ""
     raise InvalidInputError(
-        f"where takes filter text, an expression of vecdb.col(...) or None, found {shortened(repr(where))}{hint}",
+        f"where takes filter text, an expression of vecdb.col(...) or None, found {shortened(printed(where))}{hint}",
         value=where,
     )
 

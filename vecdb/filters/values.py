@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from vecdb.errors import InvalidInputError
+from vecdb.schema.blame import printed
 
 Value: TypeAlias = str | int | float | bool | datetime
 
@@ -52,7 +53,7 @@ def value_of(raw: object) -> Value:
     if isinstance(raw, date):
         return _moment(raw)
     raise InvalidInputError(
-        f"a filter cannot compare with {shortened(repr(raw))} ({type(raw).__name__}):"
+        f"a filter cannot compare with {shortened(printed(raw))} ({type(raw).__name__}):"
         " use text, an integer, a float, a bool, a datetime or a date",
         value=raw,
     )

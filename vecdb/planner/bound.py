@@ -19,7 +19,7 @@ from vecdb.query.fusion import Fusion, Rrf
 from vecdb.query.query import Query
 from vecdb.query.scorer import Scorer
 from vecdb.query.stages import Collapse, GroupBy, OrderBy, Rank, Rescore, Stage
-from vecdb.query.value import Numbers
+from vecdb.query.value import Numbers, shown
 from vecdb.query.weights import Weights
 from vecdb.schema.fields import Sparse, Text, Vector
 from vecdb.schema.schema import Column, Schema
@@ -149,7 +149,9 @@ def _check_ids(schema: Schema, ids: tuple[str | int, ...]) -> None:
         else:
             usable = expected is int and -(1 << 63) <= one < 1 << 63
         if not usable:
-            raise InvalidInputError(f"{one!r} is no id: they are {column.field.type}", field=column.name, value=one)
+            raise InvalidInputError(
+                f"{shown(one)} is no id: they are {column.field.type}", field=column.name, value=one
+            )
 
 
 def _bound_stage(stage: Stage, schema: Schema, encode: Encode) -> BoundStage:

@@ -34,7 +34,8 @@ class Candidates:
         parts: of the state.
         part: (n,) the number of each row's part.
         row: (n,) the row in it.
-        score: (n,) float32, higher is better; after `OrderBy` no longer descending.
+        score: (n,) float32, or float64 where a formula or a function made it; higher is better, and after `OrderBy` no
+            longer descending.
         arms: what each arm says of them.
         groups: the groups that `GroupBy` made: (value, first, last) of each; None without it.
 
@@ -74,7 +75,7 @@ class Candidates:
 
     def scored(self, score: np.ndarray) -> Candidates:
         """Return them with other scores, in their order; equal scores by id."""
-        return replace(self, score=score.astype(np.float32)).ranked()
+        return replace(self, score=score).ranked()
 
     def ranked(self, k: int | None = None) -> Candidates:
         """Return them by score, equal scores by id; only the k best where k is given."""

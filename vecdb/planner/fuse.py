@@ -21,14 +21,14 @@ class Ranking(NamedTuple):
 
     Attributes:
         keys: (n,) int64, one for each row, best first.
-        scores: (n,) float32, descending, never NaN.
+        scores: (n,) float32 or float64, descending, never NaN.
         rest: the score of every row that is not listed, where that is known: 0 for words if all rows that have one are
             listed; None where the list is merely cut.
 
     """
 
     keys: Keys
-    scores: NDArray[np.float32]
+    scores: NDArray[np.floating]
     rest: float | None = None
 
 
@@ -39,14 +39,14 @@ class Fused(NamedTuple):
         keys: (n,) int64.
         scores: (n,) float32.
         ranks: (n, arms) int32, the rank of each row in each arm, from 1; 0 where the arm did not find it.
-        arm_scores: (n, arms) float32, its score there; NaN where the arm did not find it.
+        arm_scores: (n, arms) float64, its score there; NaN where the arm did not find it.
 
     """
 
     keys: Keys
     scores: NDArray[np.float32]
     ranks: NDArray[np.int32]
-    arm_scores: NDArray[np.float32]
+    arm_scores: NDArray[np.float64]
 
     def some(self, places: slice | list[int] | NDArray[np.integer]) -> "Fused":
         """Return the rows at some places."""
@@ -78,7 +78,7 @@ def fuse(
         return _tables(0, arms)
     starts = np.array([0, *accumulate(sizes)], np.int64)
     keys = np.concatenate([ranking.keys for ranking in rankings])
-    scores = np.concatenate([ranking.scores for ranking in rankings])
+    scores = np.concatenate([ranking.scores for ranking in rankings], dtype=np.float64)
     weights = _weights(getattr(fusion, "weights", None) or (1.0,) * arms)
     worth, absent = _worth(rankings, fusion, starts, scores, weights)
     # Rows that tie have the same best rank, and so each of them another arm: no tie has more rows than there are arms.
@@ -97,7 +97,7 @@ def _tables(rows: int, arms: int) -> Fused:
         np.empty(rows, np.int64),
         np.empty(rows, np.float32),
         np.empty((rows, arms), np.int32),
-        np.empty((rows, arms), np.float32),
+        np.empty((rows, arms), np.float64),
     )
 
 
@@ -129,7 +129,7 @@ def _worth(
     rankings: Sequence[Ranking],
     fusion: Fusion,
     starts: NDArray[np.int64],
-    scores: NDArray[np.float32],
+    scores: NDArray[np.float64],
     weights: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return what each entry is worth, and what a row counts in each arm that did not find it."""

@@ -24,6 +24,7 @@ from vecdb.planner.found import Found
 from vecdb.planner.gather import Context, all_rows
 from vecdb.planner.masks import allowed
 from vecdb.query.arms import Like
+from vecdb.schema.blame import shown
 from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import State
@@ -65,11 +66,13 @@ def _vectors(state: State, column: Column[Vector], ids: tuple[str | int, ...]) -
     for value in ids:
         place = state.find(value)
         if place is None:
-            raise NotFoundError(f"there is no row {value!r} to be like")
+            raise NotFoundError(f"there is no row {shown(value)} to be like")
         part, row = place
         held = part.vectors(column)
         if held is None or (held[1] is not None and not held[1][row]):
-            raise InvalidInputError(f"row {value!r} has no vector in {column.name!r}", field=column.name, value=value)
+            raise InvalidInputError(
+                f"row {shown(value)} has no vector in {column.name!r}", field=column.name, value=value
+            )
         out.append(np.array(held[0][row]))
     held = column.field.arrow_type
     return np.array(out, held.value_type.to_pandas_dtype()).reshape(len(ids), held.list_size)

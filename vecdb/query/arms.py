@@ -13,10 +13,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from vecdb.arguments import effort_of, whole_number
+from vecdb.arguments import effort_of, finite, whole_number
 from vecdb.errors import InvalidInputError
-from vecdb.query.value import Numbers, QueryPart, filter_of, numbers, shown
+from vecdb.query.value import Numbers, QueryPart, filter_of, shown
+from vecdb.query.value import numbers as numbers_of
 from vecdb.query.weights import Weights, weights_of
+from vecdb.schema.kinds import choice
 
 if TYPE_CHECKING:
     from vecdb.filters import Expression
@@ -53,13 +55,10 @@ class Arm(QueryPart):
     def __post_init__(self) -> None:
         """Check what all arms have."""
         if self.fetch is not None:
-            fetch = whole_number("fetch", self.fetch)
-            if fetch > FETCH:
-                raise InvalidInputError(f"fetch is {fetch}, at most {FETCH}", field="fetch", value=fetch)
-            object.__setattr__(self, "fetch", fetch)
+            object.__setattr__(self, "fetch", whole_number("fetch", self.fetch, most=FETCH))
         object.__setattr__(self, "where", filter_of(self.where))
         if self.name is not None and not (isinstance(self.name, str) and self.name):
-            raise InvalidInputError(f"name is {self.name!r}, expected a text", field="name", value=self.name)
+            raise InvalidInputError(f"name is {shown(self.name)}, expected a text", field="name", value=self.name)
 
     @property
     def label(self) -> str:
@@ -91,9 +90,9 @@ class Near(Arm):
         super().__post_init__()
         _field_name(self.field)
         if isinstance(self.vector, str):
-            _text("the query for " + repr(self.field), self.vector)
+            _text(f"the query for {shown(self.field)}", self.vector)
         else:
-            object.__setattr__(self, "vector", numbers(f"the query for {self.field!r}", self.vector))
+            object.__setattr__(self, "vector", numbers_of(f"the query for {shown(self.field)}", self.vector))
         effort_of(False, self.recall, self.ef, self.plan, self.probes)
 
     @property
@@ -126,7 +125,7 @@ class Match(Arm):
             object.__setattr__(self, "field", _Boosts(boosts))
         else:
             _field_name(self.field)
-        _text(f"the query for {self.label!r}", self.text)
+        _text(f"the query for {shown(self.label)}", self.text)
 
     @property
     def fields(self) -> dict[str, float]:
@@ -158,7 +157,7 @@ class Terms(Arm):
         super().__post_init__()
         _field_name(self.field)
         if isinstance(self.terms, str):
-            _text("the query for " + repr(self.field), self.terms)
+            _text(f"the query for {shown(self.field)}", self.terms)
         else:
             object.__setattr__(self, "terms", weights_of(self.field, self.terms))
 
@@ -198,11 +197,7 @@ class Like(Arm):
             object.__setattr__(self, name, _ids(name, getattr(self, name)))
         if not self.like:
             raise InvalidInputError("like names no id", field="like", value=self.like)
-        if self.strategy not in get_args(Strategy):
-            known = ", ".join(map(repr, get_args(Strategy)))
-            raise InvalidInputError(
-                f"strategy {self.strategy!r} is not one of {known}", field="strategy", value=self.strategy
-            )
+        choice("strategy", self.strategy, get_args(Strategy))
         effort_of(False, self.recall, None, None)
 
     @property
@@ -248,14 +243,11 @@ def _field_name(name: Any) -> str:
 
 
 def _boost(name: str, boost: Any) -> float:
-    usable = isinstance(boost, int | float) and not isinstance(boost, bool) and 0 < boost <= BOOST
-    if not usable:
-        raise InvalidInputError(
-            f"the boost of {name!r} is {boost!r}, expected a number above 0 and up to {BOOST:g}",
-            field=name,
-            value=boost,
-        )
-    return float(boost)
+    number = finite(f"the boost of {name!r}", boost, field=name)
+    if not 0 < number <= BOOST:
+        told = f"the boost of {name!r} is {number!r}, expected a number above 0 and up to {BOOST:g}"
+        raise InvalidInputError(told, field=name, value=boost)
+    return number
 
 
 def _text(what: str, text: Any) -> None:
@@ -273,7 +265,7 @@ def _ids(name: str, ids: Any) -> tuple[str | int, ...]:
     listed = (ids,) if isinstance(ids, str | int) else tuple(ids)
     for one in listed:
         if not isinstance(one, str | int) or isinstance(one, bool):
-            raise InvalidInputError(f"{name} holds {one!r}, which is no id", field=name, value=one)
+            raise InvalidInputError(f"{name} holds {shown(one)}, which is no id", field=name, value=one)
     if len(listed) > EXAMPLES:
         raise InvalidInputError(f"{name} has {len(listed)} ids, at most {EXAMPLES}", field=name)
     return tuple(dict.fromkeys(listed))

@@ -10,7 +10,6 @@ nested lists, `["+", ["*", "score", 0.7], ...]`. A formula is a value: it is imm
 
 from __future__ import annotations
 
-import math
 import numbers
 import re
 from collections.abc import Sequence
@@ -18,8 +17,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
+from vecdb.arguments import finite
 from vecdb.errors import InvalidInputError
 from vecdb.query.value import filter_of, shown
+from vecdb.schema.kinds import choice
 
 if TYPE_CHECKING:
     from vecdb.filters import Expression
@@ -215,8 +216,7 @@ class Decay(Formula):
     def __post_init__(self) -> None:
         """Read moments and spans, and check all numbers."""
         _name(self.field)
-        if self.shape not in SHAPES:
-            raise InvalidInputError(f"shape {self.shape!r} is none of {', '.join(SHAPES)}", field="shape")
+        choice("shape", self.shape, SHAPES)
         keep = object.__setattr__
         keep(self, "origin", _origin(self.origin))
         for name in ("scale", "offset"):
@@ -342,7 +342,7 @@ def formula_of(part: Any) -> Formula:
         return part
     if isinstance(part, numbers.Real) and not isinstance(part, bool):
         return Constant(finite("a number of a formula", part))
-    if part == "score":
+    if isinstance(part, str) and part == "score":
         return score
     if isinstance(part, Sequence) and not isinstance(part, str | bytes):
         return _from_lists(part, 1)
@@ -392,22 +392,10 @@ def _name(name: Any) -> None:
         raise InvalidInputError(f"a name in a formula is a text, found {shown(name)}", field="formula", value=name)
 
 
-def finite(name: str, number: Any) -> float:
-    """Return a finite number given by a user.
-
-    Raises:
-        InvalidInputError: it is none.
-
-    """
-    if isinstance(number, bool) or not isinstance(number, numbers.Real) or not math.isfinite(number):
-        raise InvalidInputError(f"{name} is {number!r}, expected a finite number", field=name, value=number)
-    return float(number)
-
-
 def _origin(origin: Any) -> float | str | tuple[float, float]:
     if isinstance(origin, list | tuple):
         return _place(origin)
-    return NOW if origin == NOW else _moment(origin)
+    return NOW if isinstance(origin, str) and origin == NOW else _moment(origin)
 
 
 def _place(place: Sequence[Any]) -> tuple[float, float]:
@@ -428,7 +416,9 @@ def _moment(origin: Any) -> float:
         try:
             origin = datetime.fromisoformat(origin)
         except ValueError as error:
-            raise InvalidInputError(f"origin {origin!r} is no moment: {error}", field="origin", value=origin) from error
+            raise InvalidInputError(
+                f"origin {shown(origin)} is no moment: write it as 2024-05-01T12:30:00", field="origin", value=origin
+            ) from error
     if isinstance(origin, datetime):
         return (origin if origin.tzinfo else origin.replace(tzinfo=UTC)).timestamp()
     return finite("origin", origin)
@@ -439,7 +429,7 @@ def _span(name: str, span: Any) -> float:
         match = _SPAN.fullmatch(span)
         if match is None:
             raise InvalidInputError(
-                f"{name} {span!r} is no span such as '30d', with s, m, h, d or w, or '5km'", field=name, value=span
+                f"{name} {shown(span)} is no span such as '30d', with s, m, h, d or w, or '5km'", field=name, value=span
             )
         return float(match[1]) * _UNITS[match[2]]
     return finite(name, span)

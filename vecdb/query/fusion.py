@@ -7,12 +7,13 @@ order of the arms in the query; an arm of weight 0 finds nothing, and its ranks 
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from vecdb.errors import InvalidInputError
+from vecdb.schema.blame import shown
+from vecdb.schema.kinds import choice, kind_from, whole
 
 K = 0, 100_000
 """The least and the greatest constant of RRF."""
@@ -62,7 +63,7 @@ class Rrf(Fusion):
 
     def __post_init__(self) -> None:
         """Refuse what is no whole number or out of range."""
-        _whole(self, "k", *K)
+        whole("fusion", self, "k", *K)
         _weights(self)
 
 
@@ -107,11 +108,7 @@ class WeightedSum(Fusion):
     def __post_init__(self) -> None:
         """Refuse weights out of range and normalisations that do not exist."""
         _weights(self)
-        if self.normalise not in NORMALISE:
-            known = ", ".join(map(repr, NORMALISE))
-            raise InvalidInputError(
-                f"normalise {self.normalise!r} is not one of {known}", field="normalise", value=self.normalise
-            )
+        choice("normalise", self.normalise, NORMALISE)
 
 
 @dataclass(frozen=True)
@@ -134,38 +131,7 @@ def fusion_from(value: Fusion | str | Mapping[str, Any]) -> Fusion:
         InvalidInputError: there is no such kind, or a parameter is unknown or out of range.
 
     """
-    if isinstance(value, Fusion):
-        return value
-    name, parameters = value, {}
-    if isinstance(value, Mapping):
-        name, parameters = value.get("kind"), {key: item for key, item in value.items() if key != "kind"}
-    if not isinstance(name, str) or name not in FUSIONS:
-        known = ", ".join(map(repr, FUSIONS))
-        hint = ": write vecdb.Rrf()" if isinstance(value, type) else ""
-        raise InvalidInputError(
-            f"fusion {value!r} is not one of {known} or their classes{hint}", field="fusion", value=value
-        )
-    try:
-        return FUSIONS[name](**parameters)
-    except TypeError as error:
-        raise InvalidInputError(
-            f"a fusion of kind {name!r} cannot be read from {dict(parameters)!r}", field="fusion", value=value
-        ) from error
-
-
-def _whole(fusion: Fusion, name: str, least: int, most: int) -> None:
-    value = getattr(fusion, name)
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if isinstance(value, bool) or not least <= number <= most:
-        raise InvalidInputError(
-            f"{name} of fusion {fusion.kind!r} is {value!r}, expected a whole number from {least} to {most}",
-            field=name,
-            value=value,
-        )
-    object.__setattr__(fusion, name, number)
+    return kind_from("fusion", value, Fusion, FUSIONS)
 
 
 def _weights(fusion: Fusion) -> None:
@@ -182,7 +148,7 @@ def _weights(fusion: Fusion) -> None:
     fine = all(math.isfinite(number) and 0 <= number <= LARGEST_WEIGHT for number in numbers)
     if not (0 < len(numbers) <= ARMS and fine and any(numbers)):
         raise InvalidInputError(
-            f"weights of fusion {fusion.kind!r} are {value!r}, expected 1 to {ARMS} numbers from 0 to "
+            f"weights of fusion {fusion.kind!r} are {shown(value)}, expected 1 to {ARMS} numbers from 0 to "
             f"{LARGEST_WEIGHT:g}, not all of them 0",
             field="weights",
             value=value,

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
-from vecdb.arguments import whole_number
+from vecdb.arguments import flag, names, whole_number
 from vecdb.errors import InvalidInputError
 from vecdb.query import value as values
 from vecdb.query.arms import ARMS, FETCH, Arm, Like, Match, Near, Nested, Strategy, Terms
 from vecdb.query.fusion import Fusion, fusion_from
 from vecdb.query.scorer import Scorer
 from vecdb.query.stages import STAGES, Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore, Stage
+from vecdb.schema.blame import closest
 
 if TYPE_CHECKING:
     from vecdb.filters import Expression
     from vecdb.query.formula import Formula
+
+P = TypeVar("P", bound=values.QueryPart)
 
 FORMAT = 1
 """The form of the JSON."""
@@ -61,19 +64,16 @@ class Query:
     def __post_init__(self) -> None:
         """Check everything that does not need the schema."""
         set_ = object.__setattr__
-        set_(self, "k", whole_number("k", self.k))
-        if self.k > FETCH:
-            raise InvalidInputError(f"k is {self.k}, at most {FETCH}", field="k", value=self.k)
+        set_(self, "k", whole_number("k", self.k, most=FETCH))
         set_(self, "arms", _parts("arms", self.arms, ARMS, Arm))
         set_(self, "stages", _parts("stages", self.stages, STAGES, Stage))
         if self.fusion is not None:
             set_(self, "fusion", fusion_from(self.fusion))
         set_(self, "filter", values.filter_of(self.filter))
         if self.fields is not None:
-            set_(self, "fields", _names("fields", self.fields))
+            set_(self, "fields", names("fields", self.fields))
         for name in ("exact", "allow_partial"):
-            if not isinstance(getattr(self, name), bool):
-                raise InvalidInputError(f"{name} is {getattr(self, name)!r}, not True or False", field=name)
+            flag(name, getattr(self, name))
         if self.cursor is not None and not isinstance(self.cursor, str):
             raise InvalidInputError(f"the cursor is {values.shown(self.cursor)}, not a text", field="cursor")
         if any(isinstance(stage, GroupBy) for stage in self.stages[:-1]):
@@ -90,15 +90,15 @@ class Query:
 
     def near(self, field: str, vector: Any, **options: Any) -> Self:
         """Gather rows whose vector is near one; options are those of `Near`."""
-        return self.gather(Near(field, vector, **options))
+        return self.gather(_made(Near, options, field, vector))
 
     def match(self, field: str | Mapping[str, float], text: str, **options: Any) -> Self:
         """Gather rows whose texts have the words, by BM25; options are those of `Match`."""
-        return self.gather(Match(field, text, **options))
+        return self.gather(_made(Match, options, field, text))
 
     def terms(self, field: str, terms: Any, **options: Any) -> Self:
         """Gather rows whose sparse vectors have the terms, by the dot product; options are those of `Terms`."""
-        return self.gather(Terms(field, terms, **options))
+        return self.gather(_made(Terms, options, field, terms))
 
     def like(
         self,
@@ -109,12 +109,12 @@ class Query:
         **options: Any,
     ) -> Self:
         """Gather rows near some rows and not near others; options are those of `Like`."""
-        return self.gather(Like(field, like, unlike, strategy, **options))  # pyright: ignore[reportArgumentType]
+        return self.gather(_made(Like, options, field, like, unlike, strategy))
 
     def gather(self, arm: Arm | Query, **options: Any) -> Self:
         """Add an arm; a query becomes a `Nested` one, with these options."""
         if isinstance(arm, Query):
-            arm = Nested(arm, **options)
+            arm = _made(Nested, options, arm)
         elif options:
             raise InvalidInputError(f"options belong into the arm, found {', '.join(options)}")
         return replace(self, arms=(*self.arms, arm))
@@ -146,7 +146,7 @@ class Query:
         self, function: Callable[[list[dict[str, Any]]], Sequence[float]], fields: Sequence[str] = (), **options: Any
     ) -> Self:
         """Score the best candidates by a Python function or a `CrossEncoder`; options are those of `Scorer`."""
-        return self.then(Scorer(function, fields, **options))  # pyright: ignore[reportArgumentType]
+        return self.then(_made(Scorer, options, function, fields))
 
     def rescore(self, field: str, vector: Any, top: int | None = None) -> Self:
         """Score the best `top` candidates by another vector field; see `Rescore`."""
@@ -251,6 +251,18 @@ class Query:
         return ".".join(steps)
 
 
+def _made(kind: type[P], options: Mapping[str, Any], *given: Any) -> P:
+    """Return an arm or a stage; what is given in order has no option of its own."""
+    known = [attribute.name for attribute in fields(kind)]  # pyright: ignore[reportArgumentType]
+    in_order = [attribute.name for attribute in fields(kind) if not attribute.kw_only][: len(given)]  # pyright: ignore[reportArgumentType]
+    allowed = [name for name in known if name not in in_order]
+    for name in options:
+        if name not in allowed:
+            told = f"{kind.kind} of a query has no option {name!r}: there are {', '.join(sorted(allowed))}"
+            raise InvalidInputError(told + closest(name, allowed), field=name)
+    return kind(*given, **options)
+
+
 def _check_depth(data: Mapping[str, Any]) -> None:
     """Refuse JSON with queries too deep inside each other, before reading it goes as deep."""
     level, depth = [data], 0
@@ -285,15 +297,3 @@ def _parts(what: str, given: Any, kinds: Mapping[str, type[Any]], base: type[Any
         else:
             raise InvalidInputError(f"{values.shown(part)} is none of the {what} of a query", value=part)
     return tuple(parts)
-
-
-def _names(what: str, names: Any) -> tuple[str, ...]:
-    if isinstance(names, str):
-        raise InvalidInputError(f"{what} is the string {names!r}, expected a list of names", field=what)
-    if not isinstance(names, Iterable):
-        raise InvalidInputError(f"{what} is {values.shown(names)}, expected a list of names", field=what)
-    listed = tuple(names)
-    for name in listed:
-        if not isinstance(name, str):
-            raise InvalidInputError(f"{what} holds {values.shown(name)}, which is no name", field=what, value=name)
-    return listed

@@ -6,14 +6,12 @@ Such a stage lives in one process: it is not written as JSON, and its answers ha
 from __future__ import annotations
 
 import dataclasses
-import math
-import numbers
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, NoReturn
 
-from vecdb.arguments import whole_number
+from vecdb.arguments import finite, names, whole_number
 from vecdb.errors import InvalidInputError, MissingExtraError
 from vecdb.query.stages import Stage, top_of
 from vecdb.query.value import shown
@@ -51,15 +49,13 @@ class Scorer(Stage):
         """Check everything but what the function does."""
         if not callable(self.function):
             raise InvalidInputError(f"{shown(self.function)} is no function", field="function", value=self.function)
-        if not isinstance(self.fields, Iterable):
-            raise InvalidInputError(f"fields is {shown(self.fields)}, expected a list of names", field="fields")
-        named = (self.fields,) if isinstance(self.fields, str) else tuple(self.fields)
+        named = (self.fields,) if isinstance(self.fields, str) else names("fields", self.fields)
         object.__setattr__(self, "fields", named)
         object.__setattr__(self, "top", top_of(self.top))
         object.__setattr__(self, "batch", whole_number("batch", self.batch))
         if self.deadline is not None:
-            usable = isinstance(self.deadline, numbers.Real) and not isinstance(self.deadline, bool)
-            if not usable or not 0 < self.deadline < math.inf:
+            object.__setattr__(self, "deadline", finite("deadline", self.deadline))
+            if self.deadline <= 0:
                 raise InvalidInputError(
                     f"deadline is {self.deadline!r}, expected seconds above 0", field="deadline", value=self.deadline
                 )

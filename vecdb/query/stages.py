@@ -9,13 +9,10 @@ Rescore    scores the best candidates anew, by another vector field
 
 from __future__ import annotations
 
-import math
-import numbers
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from vecdb.arguments import whole_number
+from vecdb.arguments import finite, listed, whole_number
 from vecdb.errors import InvalidInputError
 from vecdb.query.arms import FETCH
 from vecdb.query.formula import Formula, formula_of
@@ -43,7 +40,7 @@ class MinScore(Stage):
 
     def __post_init__(self) -> None:
         """Refuse what is no finite number."""
-        object.__setattr__(self, "score", _finite("min_score", self.score))
+        object.__setattr__(self, "score", finite("min_score", self.score))
 
 
 @dataclass(frozen=True, repr=False)
@@ -65,7 +62,7 @@ class Collapse(Stage):
     def __post_init__(self) -> None:
         """Check the similarity."""
         _name(self.field)
-        similarity = _finite("similarity", self.similarity)
+        similarity = finite("similarity", self.similarity)
         if not 0 < similarity <= 1:
             raise InvalidInputError(
                 f"similarity is {self.similarity!r}, expected a number above 0 and up to 1", field="similarity"
@@ -88,10 +85,7 @@ class GroupBy(Stage):
     def __post_init__(self) -> None:
         """Check the number."""
         _name(self.field)
-        count = whole_number("per_group", self.per_group)
-        if count > PER_GROUP:
-            raise InvalidInputError(f"per_group is {count}, at most {PER_GROUP}", field="per_group", value=count)
-        object.__setattr__(self, "per_group", count)
+        object.__setattr__(self, "per_group", whole_number("per_group", self.per_group, most=PER_GROUP))
 
 
 @dataclass(frozen=True, repr=False)
@@ -107,9 +101,7 @@ class OrderBy(Stage):
 
     def __post_init__(self) -> None:
         """Read the keys."""
-        if not isinstance(self.keys, Iterable):
-            raise InvalidInputError(f"order_by is {shown(self.keys)}, expected fields", field="order_by")
-        keys = (self.keys,) if isinstance(self.keys, str) else tuple(self.keys)
+        keys = (self.keys,) if isinstance(self.keys, str) else listed("order_by", self.keys, "fields")
         object.__setattr__(self, "keys", tuple(" ".join(part) for part in map(_key, keys)))
         if not 1 <= len(keys) <= KEYS:
             raise InvalidInputError(f"order_by names {len(keys)} fields, expected 1 to {KEYS}", field="order_by")
@@ -166,12 +158,7 @@ STAGES: dict[str, type[Stage]] = {cls.kind: cls for cls in (MinScore, Collapse, 
 
 def top_of(top: Any) -> int | None:
     """Return how many candidates a stage looks at, checked."""
-    if top is None:
-        return None
-    number = whole_number("top", top)
-    if number > FETCH:
-        raise InvalidInputError(f"top is {number}, at most {FETCH}", field="top", value=top)
-    return number
+    return None if top is None else whole_number("top", top, most=FETCH)
 
 
 def _key(key: Any) -> tuple[str, str]:
@@ -180,7 +167,7 @@ def _key(key: Any) -> tuple[str, str]:
         words.append("desc" if words[0] == "score" else "asc")
     if len(words) != 2 or words[1].lower() not in ("asc", "desc"):
         raise InvalidInputError(
-            f"{key!r} is nothing to order by: write a field's name, and asc or desc behind it", field="order_by"
+            f"{shown(key)} is nothing to order by: write a field's name, and asc or desc behind it", field="order_by"
         )
     return words[0], words[1].lower()
 
@@ -188,9 +175,3 @@ def _key(key: Any) -> tuple[str, str]:
 def _name(field: Any) -> None:
     if not isinstance(field, str) or not field:
         raise InvalidInputError(f"a field's name is a text, found {shown(field)}", field="field", value=field)
-
-
-def _finite(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-        raise InvalidInputError(f"{name} is {value!r}, expected a finite number", field=name, value=value)
-    return float(value)

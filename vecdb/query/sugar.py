@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vecdb.arguments import effort_of, whole_number
+from vecdb.arguments import sought as field_of
 from vecdb.errors import InvalidInputError
 from vecdb.query.arms import Match, Near, Terms
 from vecdb.query.fusion import fusion_from
@@ -47,9 +49,11 @@ def query_of(
         raise InvalidInputError(
             f"name a field and what is sought in it (there are: {known or 'none'}), or order_by; got neither"
         )
+    effort_of(exact, recall, ef, plan, probes)
+    per_group = whole_number("per_group", per_group)
     gathered = []
     for name, sought in arms.items():
-        column = schema[name]
+        column = field_of(schema, name)
         if column.field.kind == "vector":
             gathered.append(Near(name, sought, recall, ef, probes, plan, fetch=fetch))
         elif column.field.kind == "text":

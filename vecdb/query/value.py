@@ -163,7 +163,8 @@ def shown(value: Any) -> str:
     """Return a value as a person wants to read it: long ones shortened, filters as text."""
     from vecdb.filters.expression import Expression
     from vecdb.filters.values import shortened
+    from vecdb.schema.blame import printed
 
     if isinstance(value, Expression):
         return shortened(repr(str(value)), 200)
-    return shortened(repr(value), 200)
+    return shortened(printed(value), 200)

@@ -1,7 +1,9 @@
 """Naming the culprit: every refusal of a value says its field, its row and itself."""
 
 import reprlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from vecdb.errors import InvalidInputError
@@ -11,12 +13,32 @@ E = TypeVar("E", bound=InvalidInputError)
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 80
 
+LONGEST_NAME = 256
+"""Longer texts are not compared with names: that takes time, and nobody meant one."""
+
 
 def shown(value: Any) -> str:
     """Return a repr of bounded length, whatever the size of the value."""
     if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
         value = value.item()
-    return _REPR.repr(value)
+    try:
+        return _REPR.repr(value)
+    except Exception:
+        return printed(value)
+
+
+def printed(value: Any) -> str:
+    """Return the whole repr of a value, or what it is where it has none."""
+    try:
+        return repr(value)
+    except Exception:  # an integer of more digits than Python prints, or an object whose author slipped
+        return f"<{type(value).__name__} that cannot be shown>"
+
+
+def closest(name: object, known: Iterable[str]) -> str:
+    """Return a hint at the name that was probably meant, to end a sentence with; empty without one."""
+    close = get_close_matches(name, list(known), n=1) if isinstance(name, str) and len(name) < LONGEST_NAME else []
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 @dataclass(frozen=True, slots=True)

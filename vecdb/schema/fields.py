@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, get_args
 from vecdb.errors import InvalidInputError
 from vecdb.schema.fulltext import FullText, fulltext_from
 from vecdb.schema.indexes import Auto, Flat, IndexSpec, index_from
+from vecdb.schema.kinds import choice
 from vecdb.schema.space import Encoding, Space
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Id(Field):
 
     def __post_init__(self) -> None:
         """Refuse other types."""
-        _one_of("type", self.type, get_args(IdType))
+        choice("type", self.type, get_args(IdType))
 
     @cached_property
     def arrow_type(self) -> pa.DataType:
@@ -163,7 +164,7 @@ class Keyword(Field):
 
     def __post_init__(self) -> None:
         """Refuse anything but a bool."""
-        _one_of("many", self.many, (False, True))
+        choice("many", self.many, (False, True))
 
     @cached_property
     def arrow_type(self) -> pa.DataType:
@@ -282,10 +283,10 @@ class Vector(Field):
 
     def __post_init__(self) -> None:
         """Refuse dimensions, dtypes, metrics and indexes that do not exist; NumPy integers become int."""
-        _one_of("dtype", self.dtype, get_args(VectorDtype))
+        choice("dtype", self.dtype, get_args(VectorDtype))
         if self.metric is None:
             object.__setattr__(self, "metric", "hamming" if self.dtype == "binary" else "cosine")
-        _one_of("metric", self.metric, get_args(Metric))
+        choice("metric", self.metric, get_args(Metric))
         largest = INT8_DIMENSION if self.dtype == "int8" else DIMENSION
         try:
             dimension = operator.index(self.dimension)
@@ -473,10 +474,3 @@ def field_from_json(data: Mapping[str, Any]) -> Field:
         known = "reserved for a later version" if kind in tuple(RESERVED_KINDS) else "unknown"
         raise InvalidInputError(f"the field kind {kind!r} is {known}: was it written by a newer vecdb?", value=kind)
     return KINDS[kind].from_json(data)
-
-
-def _one_of(attribute: str, value: Any, allowed: tuple[Any, ...]) -> None:
-    """Raise unless value is one of allowed, by equality and type (1 is not True)."""
-    if not any(type(value) is type(choice) and value == choice for choice in allowed):
-        choices = ", ".join(repr(choice) for choice in allowed)
-        raise InvalidInputError(f"{attribute} {value!r} is not one of {choices}", value=value)

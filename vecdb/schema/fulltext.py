@@ -6,12 +6,12 @@ k1 and b only say how it is read.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from vecdb.errors import InvalidInputError
+from vecdb.schema.blame import shown
 
 ENGLISH = "english"
 K1 = 0.0, 1000.0
@@ -47,7 +47,8 @@ class FullText:
 
     def __post_init__(self) -> None:
         """Refuse unknown languages and numbers out of range; stop words become a sorted tuple in lower case."""
-        if self.language not in (None, ENGLISH):  # English is known without loading the stemmer
+        english = isinstance(self.language, str) and self.language == ENGLISH
+        if self.language is not None and not english:  # English is known without loading the stemmer
             _check_language(self.language)
         if not isinstance(self.stop_words, bool):
             object.__setattr__(self, "stop_words", _stop_words(self.stop_words))
@@ -94,7 +95,7 @@ def fulltext_from(value: FullText | bool | Mapping[str, Any] | None) -> FullText
         except TypeError as error:
             raise InvalidInputError(f"full-text search cannot be read from {dict(value)!r}") from error
     hint = ": write vecdb.FullText()" if value is FullText else ""
-    raise InvalidInputError(f"search is {value!r}, expected True, False or a vecdb.FullText{hint}", field="search")
+    raise InvalidInputError(f"search is {shown(value)}, expected True, False or a vecdb.FullText{hint}", field="search")
 
 
 def _check_language(language: Any) -> None:
@@ -102,20 +103,25 @@ def _check_language(language: Any) -> None:
 
     if not isinstance(language, str) or language not in languages():
         known = ", ".join(languages())
-        raise InvalidInputError(f"language {language!r} is not one of {known}, or None", field="language")
+        raise InvalidInputError(f"language {shown(language)} is not one of {known}, or None", field="language")
 
 
 def _stop_words(words: Any) -> tuple[str, ...]:
-    listed = None if isinstance(words, str) or not isinstance(words, Iterable) else tuple(words)
+    try:
+        listed = None if isinstance(words, str) else tuple(words)
+    except TypeError:
+        listed = None
     if listed is None or not all(isinstance(word, str) and word for word in listed):
-        raise InvalidInputError(f"stop_words is {words!r}, expected True, False or a list of words", field="stop_words")
+        raise InvalidInputError(
+            f"stop_words is {shown(words)}, expected True, False or a list of words", field="stop_words"
+        )
     if len(listed) > STOP_WORDS:
         raise InvalidInputError(f"stop_words has {len(listed)} words, at most {STOP_WORDS}", field="stop_words")
     return tuple(sorted({word.lower() for word in listed}))
 
 
 def _number(name: str, value: Any, least: float, most: float) -> float:
-    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    usable = isinstance(value, int | float) and not isinstance(value, bool)
     if not usable or not least <= value <= most:
-        raise InvalidInputError(f"{name} is {value!r}, expected a number from {least:g} to {most:g}", field=name)
+        raise InvalidInputError(f"{name} is {shown(value)}, expected a number from {least:g} to {most:g}", field=name)
     return float(value)

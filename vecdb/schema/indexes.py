@@ -6,12 +6,12 @@ segment has one, and where it is damaged, its rows are scanned.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from vecdb.errors import InvalidInputError
+from vecdb.schema.kinds import choice, kind_from, whole
 
 M = 4, 128
 """The least and the most links that a row of a graph may choose."""
@@ -70,8 +70,8 @@ class Hnsw(IndexSpec):
 
     def __post_init__(self) -> None:
         """Refuse what is no whole number or out of range."""
-        _whole(self, "m", *M)
-        _whole(self, "ef_construction", *EF_CONSTRUCTION)
+        whole("index", self, "m", *M)
+        whole("index", self, "ef_construction", *EF_CONSTRUCTION)
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,8 @@ class Ivf(IndexSpec):
     def __post_init__(self) -> None:
         """Refuse numbers out of range and codes that do not exist."""
         if self.lists is not None:
-            _whole(self, "lists", *LISTS)
-        if self.codes not in CODES:
-            known = ", ".join(map(repr, CODES))
-            raise InvalidInputError(f"codes {self.codes!r} is not one of {known}", field="codes", value=self.codes)
+            whole("index", self, "lists", *LISTS)
+        choice("codes", self.codes, CODES)
 
 
 @dataclass(frozen=True)
@@ -118,9 +116,8 @@ class Funnel(IndexSpec):
     def __post_init__(self) -> None:
         """Refuse numbers out of range."""
         if self.dimensions is not None:
-            _whole(self, "dimensions", *DIMENSIONS)
-        if not isinstance(self.rotate, bool):
-            raise InvalidInputError(f"rotate is {self.rotate!r}, not True or False", field="rotate", value=self.rotate)
+            whole("index", self, "dimensions", *DIMENSIONS)
+        choice("rotate", self.rotate, (False, True))
 
     def check(self, dimension: int) -> None:
         """Refuse more first numbers than there are, and turning vectors that are too long for it."""
@@ -160,31 +157,4 @@ def index_from(value: IndexSpec | str | Mapping[str, Any]) -> IndexSpec:
         InvalidInputError: there is no such kind, or a parameter is unknown or out of range.
 
     """
-    if isinstance(value, IndexSpec):
-        return value
-    name, parameters = value, {}
-    if isinstance(value, Mapping):
-        name, parameters = value.get("kind"), {key: item for key, item in value.items() if key != "kind"}
-    if not isinstance(name, str) or name not in INDEXES:
-        known = ", ".join(map(repr, INDEXES))
-        hint = ": write vecdb.Hnsw()" if isinstance(value, type) else ""
-        raise InvalidInputError(f"index {value!r} is not one of {known} or their classes{hint}", value=value)
-    try:
-        return INDEXES[name](**parameters)
-    except TypeError as error:
-        raise InvalidInputError(f"an index of kind {name!r} cannot be read from {dict(parameters)!r}") from error
-
-
-def _whole(spec: IndexSpec, name: str, least: int, most: int) -> None:
-    value = getattr(spec, name)
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if isinstance(value, bool) or not least <= number <= most:
-        raise InvalidInputError(
-            f"{name} of an {spec.kind} index is {value!r}, expected a whole number from {least} to {most}",
-            field=name,
-            value=value,
-        )
-    object.__setattr__(spec, name, number)
+    return kind_from("index", value, IndexSpec, INDEXES)

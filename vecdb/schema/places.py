@@ -60,7 +60,8 @@ def _of_mapping(value: Mapping[Any, Any]) -> tuple[Any, Any]:
 
 
 def _of_pair(value: Any) -> tuple[Any, Any]:
-    if not isinstance(value, list | tuple | np.ndarray) or len(value) != 2:
+    listed = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1)
+    if not listed or len(value) != 2:
         raise ValueError(f"is not a place: {_FORMS}")
     return value[0], value[1]
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from vecdb.errors import InvalidInputError, UnknownFieldError
+from vecdb.schema.blame import closest, shown
 from vecdb.schema.fields import Field, Id, Keyword, Sparse, Text, Vector, field_from_json
 
 if TYPE_CHECKING:
@@ -197,19 +197,21 @@ class Schema:
             UnknownFieldError: there is none; the message lists the names and the one that was probably meant.
 
         """
-        column = self._by_name.get(name)
-        if column is None:
-            raise self.unknown(name)
-        return column
+        try:
+            return self._by_name[name]
+        except (KeyError, TypeError):  # TypeError: it has no hash, and is no name
+            raise self.unknown(name) from None
 
-    def unknown(self, name: object, row: int | None = None) -> UnknownFieldError:
-        """Return the error about a name that is no column, with the names that are and the one that is closest."""
+    def unknown(self, name: object, row: int | None = None, others: Iterable[str] = ()) -> UnknownFieldError:
+        """Return the error about a name that is no column, with the names that are and the one that is closest.
+
+        `others` are words that may have been meant as well.
+        """
         known = ", ".join(repr(column.name) for column in self.columns)
-        close = get_close_matches(name, self._by_name, n=1) if isinstance(name, str) else []
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = closest(name, self._by_name) or closest(name, others)
         place = "" if row is None else f"row {row}: "
-        sentence = f"{place}no field {name!r}: the fields are {known}{hint}"
-        return UnknownFieldError(sentence, field=str(name), row=row, value=name)
+        sentence = f"{place}no field {shown(name)}: the fields are {known}{hint}"
+        return UnknownFieldError(sentence, field=name if isinstance(name, str) else None, row=row, value=name)
 
     def __contains__(self, name: object) -> bool:
         return name in self._by_name
@@ -413,7 +415,7 @@ def _check_sources(columns: tuple[Column, ...]) -> None:
 def _check_name(name: str) -> None:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise InvalidInputError(
-            f"{name!r} cannot name a field: a name has 1 to 128 letters, digits and underscores"
+            f"{shown(name)} cannot name a field: a name has 1 to 128 letters, digits and underscores"
             " of ASCII and does not begin with a digit",
             value=name,
         )
@@ -424,6 +426,6 @@ def _check_name(name: str) -> None:
 def _check_field(name: str, field: object) -> None:
     if not isinstance(field, Field) or type(field) is Field:
         hint = f": write {field.__name__}()" if isinstance(field, type) and issubclass(field, Field) else ""
-        raise InvalidInputError(f"{name!r} is declared as {field!r}, which is not a field{hint}", field=name)
+        raise InvalidInputError(f"{name!r} is declared as {shown(field)}, which is not a field{hint}", field=name)
     if name == "id" and not isinstance(field, Id):
         raise InvalidInputError("'id' can only name the Id field: results call the id so", field=name)

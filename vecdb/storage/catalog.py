@@ -22,9 +22,9 @@ class Catalog:
         """Return the folder of a collection, or raise NotFoundError with the names that exist."""
         try:
             return self.collections[name]
-        except KeyError:
+        except (KeyError, TypeError):  # TypeError: it has no hash, and is no name
             known = ", ".join(sorted(self.collections)) or "none"
-            raise NotFoundError(f"no collection {name!r} (there are: {known})") from None
+            raise NotFoundError(f"no collection {name!r:.200} (there are: {known})") from None
 
 
 def create_database(directory: LocalDirectory) -> None:

@@ -1,9 +1,10 @@
 """Time travel: older versions, tags, and forgetting them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vecdb.errors import ConflictError, CorruptionError, InvalidInputError, NotFoundError
+from vecdb.schema.blame import shown
 from vecdb.storage import manifest as manifests
 from vecdb.storage.apply import open_views
 from vecdb.storage.format import NAME
@@ -51,9 +52,7 @@ def at(store: Writer | Reader, state: State, version: int | None, moment: float 
 def _open(store: Writer | Reader, state: State, version: int | None, moment: float | None, tag: str | None) -> State:
     located = state.located
     if tag is not None:
-        if tag not in located.manifest.tags:
-            raise NotFoundError(f"no tag {tag!r} (there are: {', '.join(sorted(located.manifest.tags)) or 'none'})")
-        version = located.manifest.tags[tag]
+        version = _tagged(located.manifest.tags, tag)
     past = _choose(located, version, moment)
     found = manifests.load(store.directory, store.base, past.file, past.sha256)
     known = {view.segment.uuid: view for view in state.segments}
@@ -65,10 +64,10 @@ def _choose(located: Located, version: int | None, moment: float | None) -> Past
     pasts = reachable(located)
     if version is not None:
         chosen = [past for past in pasts if past.version == version]
-        wanted = f"version {version}"
+        wanted = f"version {shown(version)}"
     else:
         chosen = [past for past in pasts if moment is not None and past.committed_at <= moment]
-        wanted = f"version as old as {moment}"
+        wanted = f"version as old as {shown(moment)}"
     if not chosen:
         known = ", ".join(str(past.version) for past in pasts)
         raise NotFoundError(f"no {wanted} is kept (there are: {known})")
@@ -79,7 +78,7 @@ def tag(writer: Writer, name: str) -> int:
     """Publish a version that holds every acknowledged write, under a name that keeps it."""
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise InvalidInputError(
-            f"{name!r} cannot name a tag: use letters, digits, dots, dashes, underscores", value=name
+            f"{shown(name)} cannot name a tag: use letters, digits, dots, dashes, underscores", value=name
         )
     with writer.quiet() as state:
         manifest = state.located.manifest
@@ -92,10 +91,18 @@ def untag(writer: Writer, name: str) -> None:
     """Remove a tag."""
     with writer.quiet() as state:
         tags = dict(state.located.manifest.tags)
-        if name not in tags:
-            raise NotFoundError(f"no tag {name!r} (there are: {', '.join(sorted(tags)) or 'none'})")
+        _tagged(tags, name)
         del tags[name]
         writer.publish(tags=tags)
+
+
+def _tagged(tags: Mapping[str, int], name: str) -> int:
+    """Return the version of a tag."""
+    if not isinstance(name, str):
+        raise InvalidInputError(f"tag is {shown(name)}, expected a name", field="tag", value=name)
+    if name not in tags:
+        raise NotFoundError(f"no tag {shown(name)} (there are: {', '.join(sorted(tags)) or 'none'})")
+    return tags[name]
 
 
 def forget(writer: Writer) -> None:

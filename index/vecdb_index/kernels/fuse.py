@@ -15,8 +15,8 @@ from vecdb_index.kernels.topk import keep, key_of, score_of
 _EMPTY = np.int32(-1)
 
 _KEY, _START, _SCORE, _WORTH, _RANK = types.int64, types.int64, types.float32, types.float64, types.int32
-_LISTS = frozen(_KEY, 1), frozen(_START, 1), frozen(_SCORE, 1)
-_TABLES = filled(_KEY, 1), filled(_SCORE, 1), filled(_RANK, 2), filled(_SCORE, 2)
+_LISTS = frozen(_KEY, 1), frozen(_START, 1), frozen(_WORTH, 1)
+_TABLES = filled(_KEY, 1), filled(_SCORE, 1), filled(_RANK, 2), filled(_WORTH, 2)
 
 
 @helper
@@ -191,7 +191,7 @@ def fused(
         size *= 2
     table, rows = np.empty(size, np.int32), np.empty(entries, np.int32)
     ranks = np.empty((entries, arms), np.int32)
-    tables = np.empty(entries, np.int64), ranks, np.empty((entries, arms), np.float32)
+    tables = np.empty(entries, np.int64), ranks, np.empty((entries, arms), np.float64)
     found = _joined(keys, starts, scores, weights, table, tables, rows)
     order = np.empty(found, np.uint64)
     if in_turn:

@@ -19,7 +19,7 @@ FULL = 50
 """A list of all that match is measured as if it had at least so many rows, the missing ones at its floor."""
 _LARGEST = float(np.finfo(np.float32).max)
 
-_START, _SCORE, _WORTH = types.int64, types.float32, types.float64
+_START, _WORTH = types.int64, types.float64
 
 
 @kernel(frozen(_START, 1), frozen(_WORTH, 1), types.float64, filled(_WORTH, 1))
@@ -32,7 +32,7 @@ def by_rank(starts: Any, weights: Any, k: Any, worth: Any) -> None:
 
 @helper
 def _finite(score: Any) -> Any:
-    return min(max(np.float64(score), -_LARGEST), _LARGEST)
+    return min(max(score, -_LARGEST), _LARGEST)
 
 
 @helper
@@ -90,7 +90,7 @@ def _standing_out(scores: Any, first: Any, last: Any, rest: Any) -> Any:
 
 
 @kernel(
-    *(frozen(_SCORE, 1), frozen(_START, 1), frozen(_WORTH, 1), frozen(_WORTH, 1), types.int64),
+    *(frozen(_WORTH, 1), frozen(_START, 1), frozen(_WORTH, 1), frozen(_WORTH, 1), types.int64),
     *(filled(_WORTH, 1), filled(_WORTH, 1)),
 )
 def by_score(scores: Any, starts: Any, rests: Any, weights: Any, how: Any, worth: Any, absent: Any) -> None:
@@ -120,7 +120,7 @@ def by_score(scores: Any, starts: Any, rests: Any, weights: Any, how: Any, worth
             unit, without = 1.0, lowest if np.isnan(rests[arm]) else rests[arm]
         elif how == STANDING_OUT:
             unit, zero = _standing_out(scores, first, last, rests[arm])
-        elif scores[first] > scores[last - 1]:
+        elif _finite(scores[first]) > lowest:
             unit, zero, without = _scaled(scores, first, last, how)
         absent[arm] = weights[arm] * without
         for at in range(first, last):

@@ -17,6 +17,7 @@ from vecdb.planner.gather import Context
 from vecdb.planner.masks import filter_mask
 from vecdb.query import formula as parts
 from vecdb.query.stages import Rank
+from vecdb.query.value import shown
 
 _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
     "+": np.add,
@@ -35,6 +36,9 @@ _FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {
     "neg": np.negative,
 }
 
+MICROS = 1e6
+"""Microseconds in a second: formulas count in seconds."""
+
 
 def rank(context: Context, bound: BoundStage, candidates: Candidates) -> Candidates:
     """Return the candidates by the formula's score, those left out for which it gives no finite number."""
@@ -43,7 +47,7 @@ def rank(context: Context, bound: BoundStage, candidates: Candidates) -> Candida
     chosen = candidates.some(slice(stage.top))
     with np.errstate(all="ignore"):
         result = _Evaluation(context, bound, chosen).of(stage.formula)
-        scores = np.broadcast_to(np.asarray(result, np.float64), len(chosen)).astype(np.float32)
+        scores = np.broadcast_to(np.asarray(result, np.float64), len(chosen))
     usable = np.flatnonzero(np.isfinite(scores))
     return chosen.some(usable).scored(scores[usable])
 
@@ -89,18 +93,19 @@ class _Evaluation:
             if arm.name == name:
                 return arm.scores.astype(np.float64)
         known = ", ".join(repr(arm.name) for arm in self._candidates.arms) or "none"
-        raise InvalidInputError(f"the query has no arm {name!r} (there are: {known})", field="formula", value=name)
+        raise InvalidInputError(f"the query has no arm {shown(name)} (there are: {known})", field="formula", value=name)
 
     def _numbers(self, field: str) -> tuple[np.ndarray, np.ndarray]:
         """Return a field's values as float64, and where there are none."""
         if field not in self._values:
             values: Any = self._candidates.take(self._columns[field])
             null = values.is_null().to_numpy(zero_copy_only=False)
-            scale = 1.0
             if pa.types.is_timestamp(values.type):
-                values, scale = values.cast(pa.int64()), 1e-6
+                values = values.cast(pa.int64())
             filled = values.fill_null(False if pa.types.is_boolean(values.type) else 0)
-            self._values[field] = filled.to_numpy(zero_copy_only=False).astype(np.float64) * scale, null
+            given = filled.to_numpy(zero_copy_only=False).astype(np.float64)
+            moments = self._columns[field].field.kind == "timestamp"
+            self._values[field] = given / MICROS if moments else given, null
         return self._values[field]
 
     def _distances(self, field: str, latitude: float, longitude: float) -> np.ndarray:

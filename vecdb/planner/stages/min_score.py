@@ -12,4 +12,6 @@ def min_score(_: Context, bound: BoundStage, candidates: Candidates) -> Candidat
     """Return the candidates that score high enough, in their order."""
     stage = bound.stage
     assert isinstance(stage, MinScore)
-    return candidates.some(np.flatnonzero(candidates.score >= np.float32(stage.score)))
+    # As precise as the scores: 0.3 leaves a row in whose score is the float32 that is nearest to it.
+    least = candidates.score.dtype.type(stage.score)
+    return candidates.some(np.flatnonzero(candidates.score >= least))
