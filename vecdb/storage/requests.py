@@ -215,7 +215,18 @@ def read(directory: LocalDirectory, base: str, entry: FileEntry) -> list[tuple[K
         data = directory.read(path)
     except FileNotFoundError:
         raise CorruptionError(f"{path} is missing", path=path) from None
-    if len(data) != entry.bytes or google_crc32c.value(data) != entry.crc32c:
+    sound = len(data) == entry.bytes and google_crc32c.value(data) == entry.crc32c
+    if not sound or xxhash.xxh3_128_hexdigest(data) != entry.xxh128:
         raise CorruptionError(f"{path} is damaged: its checksum does not match the manifest", path=path)
     batch = pa.ipc.open_file(pa.py_buffer(data)).get_batch(0)
-    return [(Key(row[0], row[1]), Done(*row[2:])) for row in zip(*(c.to_pylist() for c in batch.columns), strict=True)]
+    rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    return [(Key(row[0], row[1]), Done(*row[2:])) for row in rows]
+
+
+def damage(directory: LocalDirectory, base: str, entry: FileEntry) -> CorruptionError | None:
+    """Return what is wrong with a file of ids, or None."""
+    try:
+        read(directory, base, entry)
+    except CorruptionError as error:
+        return error
+    return None
