@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, overload
+
+from vecdb.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -160,12 +163,14 @@ class SearchResult:
         """Return, for each hit of a search by words, the part of the text that has most of them, by field.
 
         Args:
-            length: characters of a part, about.
+            length: characters of a part, about; at least 1.
 
         """
-        from vecdb.arguments import whole_number
-
-        return self._rows.highlights(whole_number("length", length))
+        if isinstance(length, bool) or not isinstance(length, numbers.Integral) or length < 1:
+            raise InvalidInputError(
+                f"length is {length!r}, expected a whole number of at least 1", field="length", value=length
+            )
+        return self._rows.highlights(int(length))
 
     @cached_property
     def _ids(self) -> pa.Table:

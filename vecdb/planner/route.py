@@ -93,7 +93,7 @@ def _decided(
     for number, part in enumerate(state.parts):
         try:
             target = _target(part, column, effort)
-            allowed = None if target is None else allowed_rows(part, state.schema, where, column)
+            allowed = None if target is None else allowed_rows(part, state.schema, where, column, state.budget)
         except CorruptionError:
             if not allow_partial or part.uuid is None:
                 raise
@@ -135,19 +135,19 @@ def _planned(
     part, searcher = target.part, target.searcher
     matching = part.rows if allowed is None else allowed.count
     if matching == 0:
-        return PartPlan(part.uuid, part.rows, 0, SKIP, 0, reason="no row may be found"), None
+        return PartPlan(part.uuid, part.told, 0, SKIP, 0, reason="no row may be found"), None
     row_bytes = target.matrix.strides[0]
     if searcher is None:
         problem = None if effort.exact else target.problem
         reason = "asked to be exact" if effort.exact else "it has no index"
-        return PartPlan(part.uuid, part.rows, matching, SCAN, 0, problem, reason=reason, row_bytes=row_bytes), None
+        return PartPlan(part.uuid, part.told, matching, SCAN, 0, problem, reason=reason, row_bytes=row_bytes), None
     width, doubt = effort.width, ""
     if width is None:
         curve = tuned(state, column, searcher.curve)
         best = float(curve[:, 1].max()) if len(curve) else 1.0
         if effort.plan is None and best < min(POOR, effort.recall):
             reason = f"its index finds no more than {best:.0%} of the nearest rows"
-            return PartPlan(part.uuid, part.rows, matching, SCAN, 0, reason=reason, row_bytes=row_bytes), None
+            return PartPlan(part.uuid, part.told, matching, SCAN, 0, reason=reason, row_bytes=row_bytes), None
         if best < effort.recall - SHORT:
             doubt = f"; its index found no more than {best:.1%} of the nearest rows when it was measured"
         width = searcher.wider(width_for(curve, effort.recall), k)
@@ -156,7 +156,7 @@ def _planned(
         considered = searcher.considered(counted, k, width)
         plan = _chosen(considered) if doubt else considered[0]
         doubt = "" if considered[0].kind == SCAN else doubt
-        reason = _reason(part.rows, matching, [other for other in considered if other is not plan])
+        reason = _reason(part.told, matching, [other for other in considered if other is not plan])
     else:
         plan = searcher.plan(counted, k, width, effort.plan)
         here = f"this index has no such plan {'without' if counted is None else 'under'} a filter"
@@ -164,7 +164,7 @@ def _planned(
         doubt = "" if plan.kind == SCAN else doubt
     told = PartPlan(
         part.uuid,
-        part.rows,
+        part.told,
         matching,
         plan.kind,
         plan.ef,
