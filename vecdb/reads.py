@@ -173,7 +173,7 @@ class Snapshot(WiderReads):
     def explain(self, query: Query, analyze: bool = False) -> Explanation:
         """Tell how a query is carried out: by its plan, or with `analyze` by running it and measuring each step."""
         from vecdb.explanation import Explanation
-        from vecdb.planner.explain import planned
+        from vecdb.planner.explain import beside, planned
         from vecdb.planner.run import run
 
         bound = self._bound_query(query)
@@ -181,7 +181,8 @@ class Snapshot(WiderReads):
             return Explanation(query, self.count(), planned(self._state, bound), False)
         begun = time.perf_counter()
         answer = run(self._state, bound, self._pool)
-        return Explanation(query, self.count(), answer.steps, True, 1e3 * (time.perf_counter() - begun))
+        ms = 1e3 * (time.perf_counter() - begun)
+        return Explanation(query, self.count(), beside(planned(self._state, bound), answer.steps), True, ms)
 
     def _bound_query(self, query: Query) -> BoundQuery:
         from vecdb.planner.bound import bind_query
