@@ -20,7 +20,7 @@ from vecdb.results import RecallReport, SearchResult
 from vecdb.row_values import value_of
 from vecdb.schema.fields import Sparse, Vector
 from vecdb.schema.schema import Column, Schema
-from vecdb.text_search import TextSearch, plain_question, text_search
+from vecdb.text_search import TermSearch, TextSearch, plain_arguments, plain_question, text_search
 from vecdb.wider_reads import WiderReads
 
 if TYPE_CHECKING:
@@ -153,8 +153,13 @@ class Snapshot(WiderReads):
                 effort = effort_of(exact, recall, ef, plan, probes)
                 queries = query_matrix(cast("Column[Vector]", column), sought, 1)
                 return self._search(column, queries, k, where, fields, effort, allow_partial, asked)[0]
-            if column.field.kind == "text" and plain_question(sought, k, exact, allow_partial):
-                return self._search_words(text_search(column, sought), k, where, fields, exact, allow_partial, asked)
+            if plain_arguments(k, exact, allow_partial):
+                if column.field.kind == "text" and plain_question(sought):
+                    one = text_search(column, sought)
+                    return self._search_index(one, k, where, fields, exact, allow_partial, asked)
+                if column.field.kind == "sparse" and not isinstance(sought, str):
+                    one = TermSearch(column, sought)
+                    return self._search_index(one, k, where, fields, exact, allow_partial, asked)
         return self.run(asked())
 
     def run(self, query: Query) -> SearchResult:
@@ -283,9 +288,9 @@ class Snapshot(WiderReads):
         schema, metric = self.schema, column.field.metric
         return [SearchResult(FoundRows(schema, columns, one, asked), metric) for one in found]
 
-    def _search_words(
+    def _search_index(
         self,
-        one: TextSearch,
+        one: TextSearch | TermSearch,
         k: int,
         where: str | Expression | None,
         fields: Sequence[str] | None,
@@ -293,7 +298,7 @@ class Snapshot(WiderReads):
         allow_partial: bool,
         asked: Callable[[], Query],
     ) -> SearchResult:
-        """Return what `run` answers to a query with words in one field and nothing else, of which all was checked."""
+        """Return what `run` answers to a query with words, or terms, in one field and nothing else."""
         bound, columns, begun = self._bind(where), self._columns(fields), time.perf_counter()
         found = one.find(self._state, k, bound, exact, allow_partial)
         ms = 1e3 * (time.perf_counter() - begun)
