@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from vecdb.errors import DimensionMismatchError, InvalidInputError
 from vecdb.query.effort import RECALL, USUAL, Effort
 from vecdb.schema.blame import shown
-from vecdb.schema.fields import Vector
+from vecdb.schema.fields import Sparse, Vector
 from vecdb.schema.kinds import choice
 from vecdb.schema.schema import RESERVED, Column, Schema
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vecdb.encoders.attached import Attached
+    from vecdb.query.weights import Weights
 
 WIDEST = 10_000
 """The most candidates that a walk may be asked to keep, and the most lists that a search may be asked to read."""
@@ -294,3 +295,19 @@ def _effort(exact: bool, recall: float | None, ef: int | None, plan: str | None,
     if plan is not None:
         choice("plan", plan, KINDS)
     return Effort(flag("exact", exact), width, RECALL if recall is None else float(recall), cast("Any", plan))
+
+
+def check_terms(column: Column[Sparse], asked: Weights) -> None:
+    """Refuse a question with a term that no row of the column can have.
+
+    Raises:
+        InvalidInputError: there is one.
+
+    """
+    dimension = column.field.dimension
+    if dimension is not None and len(asked.terms) and int(asked.terms[-1]) >= dimension:
+        raise InvalidInputError(
+            f"the query for {column.name!r} has the term {int(asked.terms[-1])}, which is not from 0 to"
+            f" {dimension - 1}",
+            field=column.name,
+        )

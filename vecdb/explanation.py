@@ -12,6 +12,9 @@ from vecdb.query.query import Query
 if TYPE_CHECKING:
     from vecdb.planner.trace import Step
 
+POSTING_BYTES = 5
+"""What an index of words or terms keeps of a row that has one: the row, and how often or how much."""
+
 
 @dataclass(frozen=True)
 class Explanation:
@@ -83,7 +86,15 @@ def _part(part: Mapping[str, Any]) -> str:
         told += f", given up for {part['done']}"
     cost = f", about {part['cost']:,.0f} codes" if part.get("cost") else ""
     why = part.get("problem") or part.get("reason")
-    return told + cost + (f" ({why})" if why else "") + _work(part)
+    return told + cost + (f" ({why})" if why else "") + _postings(part) + _work(part)
+
+
+def _postings(part: Mapping[str, Any]) -> str:
+    """Return what a look into the lists of words or terms is expected to find, and to read at most."""
+    if not part.get("postings"):
+        return ""
+    read = f"{part['postings']:,} postings in {part['blocks']:,} blocks, {_size(POSTING_BYTES * part['postings'])}"
+    return f": {part['matches']:,} rows expected, at most {read}"
 
 
 def _work(part: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vecdb.row_values import listed, value_of, values
 from vecdb.schema.schema import Column, Schema
-from vecdb.text_search import TextSearch
+from vecdb.text_search import TermSearch, TextSearch
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -117,7 +117,7 @@ class FoundRows:
 
 
 class WordRows(FoundRows):
-    """The rows that one question by words found, which says of itself what a query of one such arm does."""
+    """The rows that one question by words, or by terms, found: it says of itself what a query of one such arm does."""
 
     __slots__ = ("_fetch", "_ms")
 
@@ -127,11 +127,11 @@ class WordRows(FoundRows):
         columns: Sequence[Column],
         found: Found,
         asked: Callable[[], Query],
-        texts: TextSearch,
+        one: TextSearch | TermSearch,
         fetch: int,
         ms: float,
     ) -> None:
-        super().__init__(schema, columns, found, asked, texts)
+        super().__init__(schema, columns, found, asked, one if isinstance(one, TextSearch) else None)
         self._fetch = fetch
         self._ms = ms
 

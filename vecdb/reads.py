@@ -22,7 +22,7 @@ from vecdb.row_values import value_of
 from vecdb.schema.blame import shown
 from vecdb.schema.fields import Sparse, Vector
 from vecdb.schema.schema import Column, Schema
-from vecdb.text_search import TextSearch, plain_question, text_search
+from vecdb.text_search import TermSearch, TextSearch, plain_arguments, plain_question, text_search
 from vecdb.wider_reads import WiderReads
 from vecdb_index.budget import Budget
 
@@ -179,9 +179,13 @@ class Snapshot(WiderReads):
                 effort = effort_of(exact, recall, ef, plan, probes)
                 queries = query_matrix(cast("Column[Vector]", column), question, 1)
                 return self._search(column, queries, k, where, fields, effort, allow_partial, asked)[0]
-            plain = recall is ef is probes is plan is None and plain_question(question, k, exact, allow_partial)
-            if column.field.kind == "text" and plain:
-                return self._search_words(text_search(column, question), k, where, fields, exact, allow_partial, asked)
+            if recall is ef is probes is plan is None and plain_arguments(k, exact, allow_partial):
+                if column.field.kind == "text" and plain_question(question):
+                    one = text_search(column, question)
+                    return self._search_index(one, k, where, fields, exact, allow_partial, asked)
+                if column.field.kind == "sparse" and not isinstance(question, str):
+                    one = TermSearch(column, question)
+                    return self._search_index(one, k, where, fields, exact, allow_partial, asked)
         return self.run(asked())
 
     def run(self, query: Query) -> SearchResult:
@@ -200,7 +204,7 @@ class Snapshot(WiderReads):
     def explain(self, query: Query, analyze: bool = False) -> Explanation:
         """Tell how a query is carried out: by its plan, or with `analyze` by running it and measuring each step."""
         from vecdb.explanation import Explanation
-        from vecdb.planner.explain import planned
+        from vecdb.planner.explain import beside, planned
         from vecdb.planner.run import run
 
         bound = self._bound_query(query)
@@ -208,7 +212,8 @@ class Snapshot(WiderReads):
             return Explanation(query, self.count(), planned(self._state, bound), False)
         begun = time.perf_counter()
         answer = run(self._state, bound, self._pool)
-        return Explanation(query, self.count(), answer.steps, True, 1e3 * (time.perf_counter() - begun))
+        ms = 1e3 * (time.perf_counter() - begun)
+        return Explanation(query, self.count(), beside(planned(self._state, bound), answer.steps), True, ms)
 
     def _bound_query(self, query: Query) -> BoundQuery:
         from vecdb.planner.bound import bind_query
@@ -309,9 +314,9 @@ class Snapshot(WiderReads):
         schema, metric = self.schema, column.field.metric
         return [SearchResult(FoundRows(schema, columns, one, asked), metric) for one in found]
 
-    def _search_words(
+    def _search_index(
         self,
-        one: TextSearch,
+        one: TextSearch | TermSearch,
         k: int,
         where: str | Expression | None,
         fields: Sequence[str] | None,
@@ -319,7 +324,7 @@ class Snapshot(WiderReads):
         allow_partial: bool,
         asked: Callable[[], Query],
     ) -> SearchResult:
-        """Return what `run` answers to a query with words in one field and nothing else, of which all was checked."""
+        """Return what `run` answers to a query with words, or terms, in one field and nothing else."""
         bound, columns, begun = self._bind(where), self._columns(fields), time.perf_counter()
         found = one.find(self._state, k, bound, exact, allow_partial)
         ms = 1e3 * (time.perf_counter() - begun)

@@ -1,13 +1,15 @@
-"""One question to one text field of a state, as `search` asks it: checked once, then asked for any number of rows."""
+"""One question to one text field, or field of terms, as `search` asks it: checked once, then asked of a state."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from vecdb.arguments import check_terms
 from vecdb.errors import InvalidInputError
 from vecdb.fulltext import LONGEST, text_query
 from vecdb.query.arms import FETCH
-from vecdb.schema.fields import Text
+from vecdb.query.weights import weights_of
+from vecdb.schema.fields import Sparse, Text
 from vecdb.schema.schema import Column, Schema
 
 if TYPE_CHECKING:
@@ -48,16 +50,40 @@ class TextSearch:
         return [{self.column.name: reader.highlight(text, length)} for text in texts]
 
 
-def plain_question(sought: Any, k: Any, exact: Any, allow_partial: Any) -> bool:
-    """Tell whether arguments of `search` need no further look: those of nearly all questions do not."""
-    return (
-        type(sought) is str
-        and len(sought) <= LONGEST
-        and type(k) is int
-        and 0 < k <= FETCH
-        and type(exact) is bool
-        and type(allow_partial) is bool
-    )
+class TermSearch:
+    """Terms and their weights, and the field of sparse vectors that they are looked for in."""
+
+    def __init__(self, column: Column[Sparse], sought: Any) -> None:
+        """Read the question.
+
+        Raises:
+            InvalidInputError: it is no sparse vector, or has a term that the field cannot have.
+
+        """
+        self.column = column
+        self.asked = weights_of(column.name, sought)
+        check_terms(column, self.asked)
+
+    def find(
+        self, state: State, k: int, where: BoundFilter | None, exact: bool = False, allow_partial: bool = False
+    ) -> Found:
+        """Return the k best rows; see `vecdb.planner.sparse.search`."""
+        from vecdb.planner.sparse import search
+
+        asked = self.asked
+        return search(
+            state, self.column, asked.terms, asked.weights, k, where, exact=exact, allow_partial=allow_partial
+        )
+
+
+def plain_question(sought: Any) -> bool:
+    """Tell whether what is sought in a text needs no further look: nearly all questions do not."""
+    return type(sought) is str and len(sought) <= LONGEST
+
+
+def plain_arguments(k: Any, exact: Any, allow_partial: Any) -> bool:
+    """Tell whether arguments of `search` need no further look."""
+    return type(k) is int and 0 < k <= FETCH and type(exact) is bool and type(allow_partial) is bool
 
 
 def text_search(column: Column, query: str) -> TextSearch:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from vecdb.arguments import effort_of, query_matrix
+from vecdb.arguments import check_terms, effort_of, query_matrix
 from vecdb.errors import InvalidInputError
 from vecdb.filters.evaluate import BoundFilter, bind
 from vecdb.filters.expression import Expression
@@ -259,13 +259,7 @@ def sparse_column(schema: Schema, name: str) -> Column[Sparse]:
 def _terms(column: Column[Sparse], asked: Weights | str, encode: Encode) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(asked, str):
         return encode(column, asked)
-    dimension = column.field.dimension
-    if dimension is not None and len(asked.terms) and int(asked.terms[-1]) >= dimension:
-        raise InvalidInputError(
-            f"the query for {column.name!r} has the term {int(asked.terms[-1])}, which is not from 0 to"
-            f" {dimension - 1}",
-            field=column.name,
-        )
+    check_terms(column, asked)
     return asked.terms, asked.weights
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any, cast
 
-from vecdb.planner import depth, paging
+from vecdb.planner import depth, estimates, paging
 from vecdb.planner.bound import BoundArm, BoundQuery
 from vecdb.planner.found import PartPlan
 from vecdb.planner.masks import filter_mask
 from vecdb.planner.route import route
 from vecdb.planner.trace import Step
-from vecdb.query.arms import Near
+from vecdb.query.arms import Match, Near, Terms
 from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import State
@@ -20,7 +20,8 @@ from vecdb.storage.snapshot import State
 def planned(state: State, bound: BoundQuery) -> tuple[Step, ...]:
     """Return the steps of a query with the rows expected after each; times are NaN.
 
-    Filters are evaluated, because plans are chosen from exact counts; nothing else is.
+    Filters are evaluated, and which rows have the words that must be there, because plans are chosen from exact counts;
+    nothing else is.
     """
     fetches = depth.of_page(bound, paging.read(bound.query))
     arms = [_arm(state, bound, arm, fetch) for arm, fetch in zip(bound.arms, fetches, strict=True)]
@@ -36,6 +37,20 @@ def planned(state: State, bound: BoundQuery) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+def beside(expected: tuple[Step, ...], done: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Return the steps that were done, with what had been expected of the arms of words and terms."""
+    out = []
+    for will, did in zip(expected, done, strict=True):
+        told = dict(did.told)
+        if did.told.get("kind") in (Match.kind, Terms.kind):
+            told["parts"] = [
+                part | {name: plan[name] for name in ("matches", "postings", "blocks")}
+                for plan, part in zip(will.told["parts"], did.told["parts"], strict=True)
+            ]
+        out.append(did._replace(told=told, steps=beside(will.steps, did.steps)))
+    return tuple(out)
+
+
 def _arm(state: State, bound: BoundQuery, arm: BoundArm, fetch: int) -> Step:
     told: dict[str, Any] = {"kind": arm.arm.kind}
     if arm.inner is not None:
@@ -44,16 +59,14 @@ def _arm(state: State, bound: BoundQuery, arm: BoundArm, fetch: int) -> Step:
     if isinstance(arm.arm, Near):
         column = cast("Column[Vector]", arm.columns[0])
         parts = route(state, column, fetch, arm.where, arm.effort, bound.query.allow_partial).plans
+    elif isinstance(arm.arm, Match | Terms):
+        parts = estimates.plans(state, arm, bound.query.allow_partial)
     else:
         parts = _counted(state, arm)
-    matching = sum(part.matching for part in parts)
-    return Step(
-        arm.label,
-        None,
-        min(fetch, matching),
-        math.nan,
-        told | {"fetch": fetch, "parts": [part._asdict() for part in parts]},
-    )
+    words = isinstance(arm.arm, Match | Terms)
+    found = sum(part.matches if words else part.matching for part in parts)
+    told |= {"fetch": fetch, "parts": [part._asdict() for part in parts]}
+    return Step(arm.label, None, min(fetch, found), math.nan, told)
 
 
 def _counted(state: State, arm: BoundArm) -> list[PartPlan]:

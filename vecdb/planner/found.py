@@ -44,6 +44,9 @@ class PartPlan(NamedTuple):
         codes: codes that it is supposed to compare; 0 where nobody estimated it.
         code_bytes: bytes of a row's code in the index; 0 without one.
         row_bytes: bytes of a row's vector.
+        matches: for words and terms, about how many of the matching rows have one; 0 where nobody estimated it.
+        postings: entries of the words' or terms' lists, the most that is read; 0 where nobody counted them.
+        blocks: the blocks of postings that they lie in.
 
     """
 
@@ -58,6 +61,9 @@ class PartPlan(NamedTuple):
     codes: int = 0
     code_bytes: int = 0
     row_bytes: int = 0
+    matches: int = 0
+    postings: int = 0
+    blocks: int = 0
 
     def told(self) -> dict[str, Any]:
         """Return what was planned, as plain values."""

@@ -13,7 +13,7 @@ from vecdb.filters.evaluate import BoundFilter
 from vecdb.planner.dense import HIT_BYTES
 from vecdb.planner.found import Candidates, Found, PartPlan, merged, of_one_part
 from vecdb.planner.passing import MISSING, passing_rows
-from vecdb.planner.words import Leg, share_of, words_of
+from vecdb.planner.words import Leg, PartWords, share_of, words_of
 from vecdb.schema.fields import Sparse
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import State
@@ -69,16 +69,35 @@ def search(
         if allowed == MISSING:
             missing += [part.uuid] if part.uuid is not None else []
             continue
-        count = part.rows if allowed is None else allowed.count
-        skipped = count == 0 or query is None or not leg.words.pieces
-        plan = SKIP if skipped else SCAN if exact else STORED if leg.words.stored else MEMORY
-        plans.append(PartPlan(part.uuid, part.told, count, plan, 0, leg.words.problem))
-        if not skipped and query is not None:
+        plan = _plan(leg, allowed, query is not None, exact)
+        plans.append(plan)
+        if plan.plan != SKIP and query is not None:
             gathered += _candidates(leg, query, allowed, k, exact)
     told = tuple(missing), tuple(plans), 0
     if len(state.parts) == 1 and len(gathered) == 1:
         return of_one_part(state.parts, gathered[0].rows, gathered[0].scores, k, *told)
     return merged(state.parts, gathered, k, *told)
+
+
+def asked_of_parts(
+    state: State, column: Column[Sparse], terms: np.ndarray, where: BoundFilter | None, exact: bool, allow_partial: bool
+) -> list[tuple[PartPlan, list[tuple[PartWords, list[bytes]]]]]:
+    """Return how `search` goes through each part, and the terms that it looks up there: none where it looks none up."""
+    passing, names, out = passing_rows(state, where, allow_partial), _names(terms), []
+    for leg in words_of(state, column, allow_partial).legs:
+        allowed = passing.of(leg.number, leg.words.part)
+        if allowed != MISSING:
+            plan = _plan(leg, allowed, len(names) > 0, exact)
+            out.append((plan, [(leg.words, names)] if plan.plan in (STORED, MEMORY) else []))
+    return out
+
+
+def _plan(leg: Leg, allowed: Allowed | None, asked: bool, exact: bool) -> PartPlan:
+    part = leg.words.part
+    count = part.rows if allowed is None else allowed.count
+    skipped = count == 0 or not asked or not leg.words.pieces
+    plan = SKIP if skipped else SCAN if exact else STORED if leg.words.stored else MEMORY
+    return PartPlan(part.uuid, part.told, count, plan, 0, leg.words.problem)
 
 
 def _candidates(leg: Leg, query: Query, allowed: Allowed | None, k: int, exact: bool) -> list[Candidates]:
@@ -104,7 +123,11 @@ def rarity(state: State, column: Column[Sparse], terms: np.ndarray) -> np.ndarra
     0 for terms that no row has.
     """
     words = words_of(state, column)
-    taken, starts = packed_dimensions(terms)
-    names = [taken[starts[at] : starts[at + 1]].tobytes() for at in range(len(terms))]
-    frequencies = np.array(words.frequencies(names), np.int64)
+    frequencies = np.array(words.frequencies(_names(terms)), np.int64)
     return np.where(frequencies > 0, idf(words.rows, frequencies), 0.0)
+
+
+def _names(terms: np.ndarray) -> list[bytes]:
+    """Return terms (t,) as indexes call them."""
+    taken, starts = packed_dimensions(terms)
+    return [taken[starts[at] : starts[at + 1]].tobytes() for at in range(len(terms))]

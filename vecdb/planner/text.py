@@ -20,7 +20,7 @@ from vecdb.planner.found import Candidates, Found, PartPlan, merged, of_one_part
 from vecdb.planner.matching import Reading, reading, required
 from vecdb.planner.passing import MISSING, passing_rows
 from vecdb.planner.terms import Terms, Weighted, spec_of, weighted
-from vecdb.planner.words import Leg, StateWords, share_of, words_of
+from vecdb.planner.words import Leg, PartWords, StateWords, share_of, words_of
 from vecdb.schema.fields import Text
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import Part, State
@@ -77,6 +77,30 @@ def search(
     if len(ranked) == 1:
         return _best(state, ranked[0], choice, k, exact)
     return _best_of_sums(state, ranked, choice, k, exact)
+
+
+def asked_of_parts(
+    state: State, fields: Fields, asked: TextQuery, where: BoundFilter | None, allow_partial: bool
+) -> list[tuple[PartPlan, list[tuple[PartWords, list[bytes]]]]]:
+    """Return how `search` goes through each part, and the terms that it looks up in each column.
+
+    `matches` is known where something must be there.
+    """
+    read = reading([column for column, _ in fields], asked)
+    ranked = [
+        _ranked(state, column, clauses, boost, allow_partial)
+        for (column, clauses), (_, boost) in zip(read, fields, strict=True)
+    ]
+    choice, out = _Choice(state, read, where, allow_partial), []
+    sure = any(one.clause.required and not one.empty for _, clauses in read for one in clauses)
+    for legs in zip(*(one.words.legs for one in ranked), strict=True):
+        allowed = choice.of(legs[0].number, legs[0].words.part)
+        if allowed == MISSING:
+            continue
+        plan = _plan(legs[0], allowed, ranked[0])
+        lists = [(leg.words, one.asked.terms) for leg, one in zip(legs, ranked, strict=True) if one.asked is not None]
+        out.append((plan._replace(matches=plan.matching) if sure else plan, lists))
+    return out
 
 
 def scores(state: State, fields: Fields, asked: TextQuery, part: np.ndarray, row: np.ndarray) -> np.ndarray:
@@ -143,16 +167,22 @@ def _best(state: State, ranked: _Ranked, choice: _Choice, k: int, exact: bool) -
         if allowed == MISSING:
             missing += [part.uuid] if part.uuid is not None else []
             continue
-        count = part.rows if allowed is None else allowed.count
-        skipped = count == 0 or ranked.asked is None or not leg.words.pieces
-        plan = SKIP if skipped else STORED if leg.words.stored else MEMORY
-        plans.append(PartPlan(part.uuid, part.told, count, plan, 0, leg.words.problem))
-        if not skipped and ranked.asked is not None:
+        plan = _plan(leg, allowed, ranked)
+        plans.append(plan)
+        if plan.plan != SKIP and ranked.asked is not None:
             gathered += _candidates(leg, ranked.asked, allowed, k, exact)
     told = tuple(missing), tuple(plans), 0
     if len(state.parts) == 1 and len(gathered) == 1:
         return of_one_part(state.parts, gathered[0].rows, gathered[0].scores, k, *told)
     return merged(state.parts, gathered, k, *told)
+
+
+def _plan(leg: Leg, allowed: Allowed | None, ranked: _Ranked) -> PartPlan:
+    part = leg.words.part
+    count = part.rows if allowed is None else allowed.count
+    skipped = count == 0 or ranked.asked is None or not leg.words.pieces
+    plan = SKIP if skipped else STORED if leg.words.stored else MEMORY
+    return PartPlan(part.uuid, part.told, count, plan, 0, leg.words.problem)
 
 
 def _candidates(leg: Leg, asked: Weighted, allowed: Allowed | None, k: int, exact: bool) -> list[Candidates]:
