@@ -183,7 +183,7 @@ def _whole(spec: IndexSpec, name: str, least: int, most: int) -> None:
         number = least - 1
     if isinstance(value, bool) or not least <= number <= most:
         raise InvalidInputError(
-            f"{name} of an {spec.kind} index is {value!r}, expected a whole number from {least} to {most}",
+            f"{name} of an index of kind {spec.kind!r} is {value!r}, expected a whole number from {least} to {most}",
             field=name,
             value=value,
         )
