@@ -156,7 +156,7 @@ def _guess_list(values: pa.Array, metric: str) -> Any:
 
 
 def _bits_of_each(values: pa.Array) -> int | None:
-    """Return how many bits a number of a list is, by its type, and where all that are seen are 0 or 1; None: not bits."""
+    """Return how many bits a number of a list is: 1 where all that are seen are 0 or 1; None: it may be no bits."""
     item = values.type.value_type
     if pt.is_boolean(item):
         return 1
