@@ -287,11 +287,15 @@ class RecallReport:
 
 @dataclass(frozen=True, slots=True)
 class TuneReport:
-    """What recall a search reaches at which width (ef, for 10 rows), measured with so many queries for k rows."""
+    """What recall a search reaches at which width (ef, for 10 rows), measured with so many queries for k rows.
+
+    `warnings` says in sentences why it may be worth little.
+    """
 
     k: int
     queries: int
     curve: tuple[tuple[int, float], ...]
+    warnings: tuple[str, ...] = ()
 
     def ef_for(self, recall: float) -> int | None:
         """Return the smallest measured width that reaches a recall; None when none did."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from vecdb.arguments import as_vectors, query_matrix
 from vecdb.errors import InvalidInputError
 from vecdb.planner import dense
 from vecdb.planner.route import any_searcher
-from vecdb.query.effort import Effort
+from vecdb.query.effort import RECALL, Effort
 from vecdb.results import RecallReport, TuneReport
 from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column, Schema
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 BATCH = 256
 """Questions that are answered exactly at once."""
+FEWEST = 30
+"""Questions of which fewer tell little."""
 DRAWN = 16
 """Rows that are drawn for one that a question is made of: many may be equal."""
 
@@ -171,13 +174,17 @@ def curve(trial: Trial) -> TuneReport:
     """Return the recall at growing widths of the search.
 
     Raises:
-        InvalidInputError: no segment has an index yet.
+        InvalidInputError: no segment has an index yet, or any search for k rows returns all that there are.
 
     """
     searcher = any_searcher(trial.state, trial.column)
     if searcher is None:
         raise InvalidInputError(f"{trial.column.name!r} has no index yet: every search of it is exact", field="field")
     true = trial.answers(Effort(exact=True))
+    least = min(len(best.row) for best in true)
+    if least < trial.k:
+        told = f"k is {trial.k}, but only {least} rows have a vector: every search finds all of them"
+        raise InvalidInputError(told, field="k", value=trial.k)
     points: list[tuple[int, float]] = []
     for width in searcher.widths:
         found = trial.answers(Effort(width=searcher.wider(width, trial.k)))
@@ -185,4 +192,13 @@ def curve(trial: Trial) -> TuneReport:
         points.append((width, max(reached, points[-1][1] if points else 0.0)))
         if reached >= calibrate.ENOUGH:
             break
-    return TuneReport(trial.k, len(true), tuple(points))
+    return TuneReport(trial.k, len(true), tuple(points), tuple(_warnings(len(true), points[-1][1])))
+
+
+def _warnings(asked: int, reached: float) -> Iterator[str]:
+    """Say why a curve may be worth little."""
+    if asked < FEWEST:
+        queries = "1 query" if asked == 1 else f"{asked} queries"
+        yield f"only {queries} asked: the recall of others may be quite another; a hundred or more tell it"
+    if reached < RECALL:
+        yield f"no width that was tried found more than {reached:.1%} of the nearest rows"

@@ -149,6 +149,18 @@ def test_a_damaged_index_is_built_again_in_the_background(way: str, museum: Muse
     assert not [problem for problem in vecdb.check(copy).problems if problem.severity == "derived"]
 
 
+@pytest.mark.parametrize("way", ["flip", "delete"])
+def test_nothing_is_noted_of_an_index_that_was_repaired(way: str, museum: Museum, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(museum[0], tmp_path / "copy"))
+    name = min(_in_force(copy))
+    Damage(way, name, "segment-index", 8 * ((copy / name).stat().st_size // 2)).apply(copy)
+
+    assert vecdb.repair(copy).rows_lost == 0
+
+    assert [problem for problem in vecdb.check(copy).problems if name in problem.path + problem.message] == []
+    assert not (copy / name).exists()
+
+
 def test_a_tag_survives_the_repair_of_an_index(museum: Museum, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(museum[0], tmp_path / "copy"))
     with vecdb.connect(copy, settings=SETTING) as database:

@@ -88,6 +88,27 @@ def test_a_search_uses_an_index_as_soon_as_it_is_built(docs: vecdb.Collection) -
     assert docs.stats()["indexes"]["v"]["rows"] == {"hnsw": ROWS}
 
 
+def test_auto_scans_a_small_segment_whatever_index_it_had(docs: vecdb.Collection) -> None:
+    docs.build_indexes()
+
+    docs.set_index("v", "auto")
+
+    (part,) = docs.search(v=query()).explain["parts"]
+    assert (part["plan"], part["reason"]) == ("scan", "it has no index")
+    assert docs.stats()["indexes"]["v"]["rows"] == {"flat": ROWS}
+    assert docs.build_indexes() == 0
+
+
+def test_stats_count_live_rows(docs: vecdb.Collection) -> None:
+    docs.delete(list(range(50)))
+
+    waiting = docs.stats()["indexes"]["v"]
+    docs.build_indexes()
+
+    assert (waiting["rows"], waiting["pending_rows"]) == ({"flat": ROWS - 50}, ROWS - 50)
+    assert docs.stats()["indexes"]["v"]["rows"] == {"hnsw": ROWS - 50}
+
+
 def test_rows_behind_the_index_are_found_too(docs: vecdb.Collection) -> None:
     docs.build_indexes()
     docs.upsert({"id": 1000, "n": 1, "v": query()})
@@ -274,6 +295,19 @@ def test_recall_measures_and_tune_remembers_until_it_is_reset(docs: vecdb.Collec
     assert docs.tune(reset=True) is None
     assert docs.snapshot()._state.located.manifest.tuning == {}
     assert docs.search(v=query()).explain["parts"][0]["ef"] == usual
+
+
+def test_a_tune_that_tells_little_says_so_and_one_that_tells_nothing_is_refused(docs: vecdb.Collection) -> None:
+    docs.build_indexes()
+
+    one, many = docs.tune(query()[None]), docs.tune(sample=100)
+
+    assert one is not None
+    assert many is not None
+    assert one.warnings[0].startswith("only 1 query asked: the recall of others may be quite another")
+    assert many.warnings == ()
+    with pytest.raises(InvalidInputError, match=f"k is {ROWS + 1}, but only {ROWS} rows have a vector"):
+        docs.tune(k=ROWS + 1)
 
 
 def test_what_was_tuned_is_there_after_reopening(path: Path) -> None:

@@ -18,8 +18,8 @@ from vecdb.planner.found import PartPlan
 from vecdb.planner.masks import allowed as allowed_rows
 from vecdb.planner.masks import remembered
 from vecdb.query.effort import USUAL, Effort
-from vecdb.schema.indexes import FLAT
 from vecdb.schema.schema import Column
+from vecdb.storage import index_kinds
 from vecdb.storage.snapshot import Part, SegmentView, State
 from vecdb_index import factory
 from vecdb_index.dense.allowed import Allowed
@@ -110,7 +110,8 @@ def _decided(
 
 def _target(part: Part, column: Column, effort: Effort) -> Target | None:
     """Return what there is to search in a part, None when no row can have a vector."""
-    if effort.exact or not isinstance(part, SegmentView) or column.field.spec.kind == FLAT:
+    # An index that the segment should not have any more may still be there: "auto" wants none where rows are few.
+    if effort.exact or not isinstance(part, SegmentView) or index_kinds.wanted(column, part.rows) is None:
         return _looked_up(part, column, None)
     try:
         return part.targets[column.id]

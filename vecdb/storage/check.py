@@ -136,8 +136,11 @@ def _check_collection(directory: LocalDirectory, base: str, audit: Audit) -> Non
             if entry.uuid not in good | bad:
                 (good if _check_segment(directory, base, entry, audit) else bad).add(entry.uuid)
             _check_deletes(directory, base, entry, audit)
-            # An older version does without: its rows are scanned, and nobody builds its index again.
-            _check_indexes(directory, base, entry, audit, DERIVED if version is located else NOTE)
+            if version is located:
+                _check_indexes(directory, base, entry, audit, DERIVED)
+            else:
+                # It does without: its rows are scanned, and nobody builds its index again.
+                _check_indexes(directory, base, _without_repaired(directory, base, entry, located), audit, NOTE)
         # Nobody writes to an older version, so nobody needs the request ids of its time.
         _check_requests(directory, base, version, audit, ERROR if version is located else NOTE)
     _check_log(directory, base, located, bad, audit)
@@ -212,6 +215,15 @@ def _check_indexes(directory: LocalDirectory, base: str, entry: SegmentEntry, au
         problem = index_damage(directory, base, entry, index)
         if problem is not None:
             audit.failed(problem, f"{base}/{names.SEGMENTS}/{entry.uuid}", severity)
+
+
+def _without_repaired(directory: LocalDirectory, base: str, entry: SegmentEntry, located: Located) -> SegmentEntry:
+    """Return a segment of an older version without the indexes that repair removed and built anew."""
+    present = {(now.uuid, index.field) for now in located.manifest.segments for index in now.indexes}
+    folder = f"{base}/{names.SEGMENTS}/{entry.uuid}"
+    held = set(directory.list(folder))
+    kept = [index for index in entry.indexes if index.file.name in held or (entry.uuid, index.field) not in present]
+    return replace(entry, indexes=tuple(kept))
 
 
 def _check_deletes(directory: LocalDirectory, base: str, entry: SegmentEntry, audit: Audit) -> None:

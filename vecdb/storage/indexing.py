@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 
 from vecdb.errors import CorruptionError, ResourceExhaustedError, UnavailableError
-from vecdb.schema.indexes import FLAT
 from vecdb.schema.schema import Column, Schema
 from vecdb.storage import format as names
 from vecdb.storage import index_file, index_kinds
@@ -215,7 +214,7 @@ def _holds(buffer: pa.Buffer, kind: str, arrays: dict[str, np.ndarray], settings
 
 
 def described(state: State) -> dict[str, Any]:
-    """Return what `stats` shows of each column: how many rows are searched in which way, and what is missing.
+    """Return what `stats` shows of each column: how many live rows are searched in which way, and what is missing.
 
     Rows that have no index yet are scanned for vectors; for words they have one in memory.
     """
@@ -227,14 +226,15 @@ def described(state: State) -> dict[str, Any]:
         problems, size = [], 0
         for view in state.segments:
             entry, problem = view.segment.index_entry(column.id), view.segment.index_problem(column.id)
-            used = entry.kind if entry is not None and problem is None and kind != FLAT else without
-            rows[used] = rows.get(used, 0) + view.rows
+            meant = index_kinds.wanted(column, view.rows) is not None
+            used = entry.kind if entry is not None and problem is None and meant else without
+            rows[used] = rows.get(used, 0) + view.live_rows
             size += 0 if entry is None else entry.file.bytes
             problems += [problem] if problem is not None else []
         told[column.name] = {
             "index": kind,
             "rows": {kind: count for kind, count in rows.items() if count},
-            "pending_rows": sum(each.rows for each in waiting if each.column is column),
+            "pending_rows": sum(each.view.live_rows for each in waiting if each.column is column),
             "bytes": size,
             "problems": problems,
         }

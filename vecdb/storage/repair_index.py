@@ -28,6 +28,7 @@ def repair_indexes(run: Repair, base: str, entry: SegmentEntry, schema: Schema) 
         name = names.index_name(column.id)
         built = index_kinds.made(segment, column, Wanted(index.kind, index.parameters), None, None)
         file = save(run.directory, segment.folder, name, index.kind, built)
+        run.directory.unlink(f"{segment.folder}/{index.file.name}")  # older versions do without it
         run.directory.sync_dir(segment.folder)
         entry = entry.with_index(replace(index, file=file))
         run.actions.append(f"built {segment.folder}/{name} again")

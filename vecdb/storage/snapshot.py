@@ -106,6 +106,11 @@ class SegmentView:
         self.words: dict[Any, Any] = {}
         """What is known of a text column's words in its live rows, remembered by the planner."""
 
+    @property
+    def live_rows(self) -> int:
+        """How many rows are alive."""
+        return self.rows - len(self.deleted)
+
     @cached_property
     def _live(self) -> np.ndarray | None:
         if not self.deleted:

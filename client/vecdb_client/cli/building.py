@@ -75,7 +75,8 @@ class _Watch:
             self._total = self._total or left  # merges that were due are over by the first call
             if left != self._left:
                 self._left, self._at_hand = left, work
-        rows = self._total - self._left + self._at_hand * done // max(work, 1)
+        # Deleted rows are built too, and are not among those that wait.
+        rows = min(self._total, self._total - self._left + self._at_hand * done // max(work, 1))
         self._bar.update(rows, time.monotonic() - self._begun, rows / max(self._total, 1))
 
     def rows(self) -> int:

@@ -135,7 +135,7 @@ def _guess_list(values: pa.Array, metric: str) -> Any:
     from vecdb.schema import Json, Keyword
 
     item = values.type.value_type
-    bits = {pa.uint8(): 8, pa.bool_(): 1}.get(item) if metric == BITS[1] else None
+    bits = _bits_of_each(values) if metric == BITS[1] else None
     if is_text(item) or pt.is_dictionary(item):
         return Keyword(many=True)
     if bits is None and not (pt.is_floating(item) or pt.is_integer(item)):
@@ -153,6 +153,19 @@ def _guess_list(values: pa.Array, metric: str) -> Any:
         return _vector(bits * lengths.pop(), metric, "binary")
     dtype = "float16" if pt.is_float16(item) else "int8" if pt.is_int8(item) else "float32"
     return _vector(lengths.pop(), metric, dtype)
+
+
+def _bits_of_each(values: pa.Array) -> int | None:
+    """Return how many bits a number of a list is: 1 where all that are seen are 0 or 1; None: it may be no bits."""
+    item = values.type.value_type
+    if pt.is_boolean(item):
+        return 1
+    if not (pt.is_integer(item) or pt.is_floating(item)):
+        return None
+    seen = set(values.flatten().unique().to_pylist())
+    if seen and seen <= {0, 1}:
+        return 1
+    return 8 if item == pa.uint8() else None
 
 
 def _vector(dimension: int, metric: str, dtype: Literal["float32", "float16", "int8", "binary"] = "float32") -> Any:

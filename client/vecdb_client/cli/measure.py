@@ -158,11 +158,14 @@ def _write_curve(report: "TuneReport", target: float, width: str, output: Plain)
     curve = [{width: at, "recall": reached} for at, reached in report.curve]
     if output is Plain.JSON:
         told = {"k": report.k, "queries": report.queries, "curve": curve, "target": target, width: best}
+        told["warnings"] = list(report.warnings)
         write_bytes(json_bytes(told) + b"\n")
     else:
         write_records(curve, Output.TABLE, [width, "recall"])
     reaches = f"no {width} that was tried reaches {target:g}" if best is None else f"{width} {best} reaches {target:g}"
     note(f"{reaches} (the {report.k} nearest, {report.queries:,} queries)")
+    for warning in report.warnings:
+        note(warning)
 
 
 def _check_plot(file: Path) -> None:

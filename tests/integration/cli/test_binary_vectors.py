@@ -93,7 +93,7 @@ def test_every_form_of_file_gives_the_same_rows(name: str, vecdb: Run, tmp_path:
         assert [record["code"].tolist() for record in found if record is not None] == BYTES.tolist()
 
 
-@pytest.mark.parametrize("matrix", [BYTES, np.array(LISTS, bool)])
+@pytest.mark.parametrize("matrix", [BYTES, *(np.array(LISTS, dtype) for dtype in (bool, np.uint8, np.int64))])
 def test_a_matrix_is_loaded_queried_measured_and_exported(matrix: np.ndarray, vecdb: Run, tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", matrix)
     np.save(tmp_path / "query.npy", matrix[7])
@@ -125,6 +125,8 @@ def test_a_matrix_is_loaded_queried_measured_and_exported(matrix: np.ndarray, ve
     [
         (pa.array(BYTES.tolist(), pa.list_(pa.uint8())), api.Vector(BITS, "binary")),
         (pa.array(np.array(LISTS, bool).tolist(), pa.list_(pa.bool_())), api.Vector(BITS, "binary")),
+        (pa.array(LISTS, pa.list_(pa.uint8())), api.Vector(BITS, "binary")),
+        (pa.array(LISTS, pa.list_(pa.int64())), api.Vector(BITS, "binary")),
         (pa.array([row.tobytes() for row in BYTES], pa.binary(BITS // 8)), api.Vector(BITS, "binary")),
     ],
 )
