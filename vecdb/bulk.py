@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
-from vecdb.arguments import whole_number
 from vecdb.errors import ConflictError
 from vecdb.results import WriteResult
+from vecdb.schema.given import whole_number
 from vecdb.schema.records import validated, validated_batch
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vecdb.arguments import flag, whole_number
 from vecdb.encoders.attached import Attached, space_for
 from vecdb.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from vecdb.latest import LatestReads
 from vecdb.reads import Snapshot
 from vecdb.results import TuneReport, WriteResult
 from vecdb.schema.fields import Field
+from vecdb.schema.given import flag, whole_number
 from vecdb.schema.records import validated, validated_batch
 from vecdb.schema.schema import Schema
 from vecdb.storage.background import Worker

@@ -163,7 +163,7 @@ class SearchResult:
             length: characters of a part, about.
 
         """
-        from vecdb.arguments import whole_number
+        from vecdb.schema.given import whole_number
 
         return self._rows.highlights(whole_number("length", length))
 

@@ -12,6 +12,7 @@ VecdbError
 ├── CorruptionError             the files contradict each other: stop, run `vecdb check`
 ├── ResourceExhaustedError      the disk or a configured limit is full: free some, then retry
 ├── EncoderError                a model or a function that makes vectors of texts failed: nothing was stored
+├── ScorerError                 a function that scores the candidates of a query failed; its error is the cause
 ├── UnavailableError            the outcome is unknown or the writer stopped: reopen, then retry
 └── MissingExtraError           an optional dependency is not installed
 """
@@ -114,6 +115,12 @@ class EncoderError(VecdbError):
     """
 
     code = "ENCODER"
+
+
+class ScorerError(VecdbError):
+    """A function that scores the candidates of a query failed. Its own error is chained as the cause."""
+
+    code = "SCORER"
 
 
 class UnavailableError(VecdbError):
