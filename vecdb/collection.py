@@ -13,7 +13,6 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from vecdb.arguments import flag, whole_number
 from vecdb.encoders.attached import Attached, space_for
 from vecdb.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from vecdb.latest import LatestReads
@@ -21,6 +20,7 @@ from vecdb.reads import Snapshot
 from vecdb.results import TuneReport, WriteResult
 from vecdb.row_writes import RequestId, RowWrites, request_key
 from vecdb.schema.fields import Field
+from vecdb.schema.given import flag, whole_number
 from vecdb.schema.schema import Schema
 from vecdb.storage.background import Worker
 from vecdb.view import View

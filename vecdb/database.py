@@ -16,13 +16,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
-from vecdb.arguments import flag
 from vecdb.collection import Collection
 from vecdb.config import Settings
 from vecdb.encoders.attached import One, Some
 from vecdb.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from vecdb.results import CheckReport, RepairReport
 from vecdb.schema.blame import shown
+from vecdb.schema.given import flag
 from vecdb.schema.schema import Schema
 from vecdb.storage import catalog as catalogs
 from vecdb.storage import format as names

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vecdb.arguments import listed, names
 from vecdb.errors import InvalidInputError
 from vecdb.schema.blame import shown
+from vecdb.schema.given import listed, names
 from vecdb.schema.schema import Column, Schema
 from vecdb.schema.timestamps import timestamp_micros
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vecdb.fulltext import TextQuery
     from vecdb.schema.fulltext import FullText
+    from vecdb_index.inverted.analysis import Analyzer
 
 LENGTH = 160
 """Characters of a fragment, about."""
@@ -48,17 +49,20 @@ class Highlighter:
         from vecdb.storage.text_index import analyzer_of
 
         clauses = [one for one in terms_of(spec, asked) if one.clause.occur != "not"]
-        self._analyzer = analyzer_of(spec)
-        self._terms = {term.decode("utf-8", "surrogatepass") for one in clauses for term in one.known}
-        self._terms |= {one.stem.decode("utf-8", "surrogatepass") for one in clauses if one.stem is not None}
-        self._prefixes = tuple(one.prefix.decode("utf-8", "surrogatepass") for one in clauses if one.prefix)
+        terms = {term.decode("utf-8", "surrogatepass") for one in clauses for term in one.known}
+        terms |= {one.stem.decode("utf-8", "surrogatepass") for one in clauses if one.stem is not None}
+        prefixes = tuple(one.prefix.decode("utf-8", "surrogatepass") for one in clauses if one.prefix)
+        self._asked = _Asked(analyzer_of(spec), terms, prefixes)
 
     def spans(self, text: str) -> list[tuple[int, int, str]]:
         """Return where the words stand that the question has, and their terms."""
-        found = []
-        for first, last, term in self._analyzer.spans(text):
-            if term is not None and (term in self._terms or (self._prefixes and term.startswith(self._prefixes))):
-                found.append((first, last, term))
+        from vecdb_index.inverted.analysis import typed_words
+
+        found, asked = [], self._asked
+        for word in typed_words(text):
+            term = asked[word[0]]
+            if term is not None:
+                found.append((word.start(), word.end(), term))
         return found
 
     def highlight(self, text: str | None, length: int = LENGTH) -> Highlight:
@@ -73,17 +77,37 @@ class Highlighter:
         return Highlight(f"{head}{text[first:last]}{tail}", spans)
 
 
+class _Asked(dict[str, "str | None"]):
+    """The term of each word that was met, None where nobody asked for it: texts have few different words."""
+
+    def __init__(self, analyzer: Analyzer, terms: set[str], prefixes: tuple[str, ...]) -> None:
+        super().__init__()
+        self._analyzer, self._terms, self._prefixes = analyzer, terms, prefixes
+
+    def __missing__(self, typed: str) -> str | None:
+        term = self._analyzer.first_term(typed)
+        if term is not None and term not in self._terms and not term.startswith(self._prefixes):
+            term = None
+        self[typed] = term
+        return term
+
+
 def _window(text: str, found: list[tuple[int, int, str]], length: int) -> tuple[int, int]:
     """Return where a fragment begins and ends: the one with the most different words, then the most words."""
     if len(text) <= length:
         return 0, len(text)
     best, stop = (0, 0, 0), 0
-    for at, (first, _, _) in enumerate(found):
+    inside: Counter[str] = Counter()
+    for at, (first, _, leaving) in enumerate(found):
         stop = max(stop, at)
         while stop < len(found) and found[stop][1] <= first + length:
+            inside[found[stop][2]] += 1
             stop += 1
-        inside: Collection[Any] = found[at:stop]
-        best = max(best, (len({term for *_, term in inside}), len(inside), -at))
+        best = max(best, (len(inside), stop - at, -at))
+        if stop > at:  # else it is longer than the fragment, and was never inside
+            inside[leaving] -= 1
+            if not inside[leaving]:
+                del inside[leaving]
     if best == (0, 0, 0):
         return 0, _cut_before(text, length)
     first = found[-best[2]][0]

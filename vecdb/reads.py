@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self, cast, overload
 
-from vecdb.arguments import as_vectors, effort_of, flag, names, query_matrix, sought, whole_number
+from vecdb.arguments import as_vectors, effort_of, query_matrix, sought
 from vecdb.config import Limits
 from vecdb.errors import InvalidInputError
 from vecdb.hits import FoundRows, WordRows
@@ -21,6 +21,7 @@ from vecdb.results import RecallReport, SearchResult
 from vecdb.row_values import value_of
 from vecdb.schema.blame import shown
 from vecdb.schema.fields import Sparse, Vector
+from vecdb.schema.given import flag, names, whole_number
 from vecdb.schema.schema import Column, Schema
 from vecdb.text_search import TermSearch, TextSearch, plain_arguments, plain_question, text_search
 from vecdb.wider_reads import WiderReads

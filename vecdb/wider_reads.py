@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from vecdb.arguments import effort_of, flag, listed, names, query_matrix, sought, texts_of, whole_number
+from vecdb.arguments import effort_of, query_matrix, sought, texts_of
 from vecdb.errors import InvalidInputError
 from vecdb.hits import AnswerRows, FoundRows
 from vecdb.results import SearchResult
 from vecdb.scans import Scan
 from vecdb.schema.fields import Text, Vector
+from vecdb.schema.given import flag, listed, names, whole_number
 from vecdb.schema.schema import Column, Schema
 from vecdb.text_search import TextSearch, text_column
 

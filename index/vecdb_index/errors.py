@@ -17,6 +17,7 @@ VecdbError
 ├── DeadlineExceededError       a call took longer than it may: ask for less, or allow more
 ├── CancelledError              whoever made the call gave it up
 ├── EncoderError                a model or a function that makes vectors of texts failed: nothing was stored
+├── ScorerError                 a function that scores the candidates of a query failed; its error is the cause
 ├── UnavailableError            the outcome is unknown or the writer stopped: reopen, then retry
 ├── UnauthenticatedError        the server does not know who calls: give a valid key or token
 └── MissingExtraError           an optional dependency is not installed
@@ -184,6 +185,12 @@ class EncoderError(VecdbError):
     """
 
     code = "ENCODER"
+
+
+class ScorerError(VecdbError):
+    """A function that scores the candidates of a query failed. Its own error is chained as the cause."""
+
+    code = "SCORER"
 
 
 class UnavailableError(VecdbError):

@@ -12,7 +12,7 @@ import vecdb
 from support.queried import RECORDS, WAYS, A, B, ranking, stored
 from vecdb import Collection, Query
 from vecdb import formula as f
-from vecdb.errors import InvalidInputError
+from vecdb.errors import InvalidInputError, NotFoundError, ScorerError
 
 
 @pytest.fixture(scope="module", params=WAYS)
@@ -99,11 +99,38 @@ def test_a_function_is_not_asked_again_when_its_time_is_over(docs: Collection):
 
 
 def test_a_function_that_returns_nonsense_is_told(docs: Collection):
-    for answer in ([1.0], None, "abc", [["x"]] * 100):
-        with pytest.raises(InvalidInputError, match="the scorer returned"):
+    for answer in ([1.0], None, "abc", [["x"]] * 100, [["x"], ["y", "z"]]):
+        with pytest.raises(InvalidInputError, match="score_by: the function '<lambda>' returned"):
             docs.run(Query().near("a", A).score_by(lambda _, answer=answer: answer))  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidInputError, match="JSON"):
         Query().near("a", A).score_by(len).to_json()  # pyright: ignore[reportArgumentType]
+
+
+def test_an_error_of_a_function_is_told_with_its_name_and_is_the_cause(docs: Collection):
+    def broken(records: list[dict[str, Any]]) -> list[float]:
+        return [1 / record["size"] for record in records]
+
+    class Model:
+        def __call__(self, records: Any) -> Any:
+            raise NotFoundError("no model here")
+
+    with pytest.raises(
+        ScorerError, match="score_by: the function 'broken' failed on 32 records: KeyError: 'size'"
+    ) as told:
+        docs.run(Query().near("a", A).score_by(broken))
+    with pytest.raises(NotFoundError, match="no model here"):
+        docs.run(Query().near("a", A).score_by(Model()))
+
+    assert isinstance(told.value.__cause__, KeyError)
+    assert not told.value.retryable
+
+
+def test_an_interrupt_in_a_function_is_not_wrapped(docs: Collection):
+    def stopped(_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        docs.run(Query().near("a", A).score_by(stopped))
 
 
 # -- scores are as precise as the numbers that they are made of -------------------------------------------------------

@@ -201,6 +201,37 @@ def test_phrases_without_positions_are_refused_and_words_are_found(path: Path) -
             docs.search(body='"chess engine"')
 
 
+LONG = "chess" * 40  # 200 letters, as a hash or a word of genetics may have
+LONGER = "engine" * 50
+
+
+@pytest.mark.parametrize("flushed", [False, True], ids=["in memory", "flushed"])
+def test_long_words_are_found_shown_and_stand_in_phrases(path: Path, flushed: bool) -> None:
+    database, docs = create(path)
+    with database:
+        docs.upsert([{"id": 50, "body": f"a {LONG} board"}, {"id": 51, "body": f"{LONGER} {LONG}x"}])
+        docs.upsert([{"id": 100 + at, "body": "a board"} for at in range(80)])
+        if flushed:
+            docs.flush()
+            docs.build_indexes()
+
+        assert docs.search(body=LONG).ids == [50]
+        assert docs.search(body=LONGER).ids == [51]
+        assert docs.search(body=f'"{LONG} board"').ids == [50]
+        assert docs.search(body=f'"board {LONG}"').ids == []
+        assert set(docs.search(body=f"+board -{LONG}", k=100).ids) == {1, *range(100, 180)}
+        assert docs.search(body=f"{LONG[:70]}*").ids == [50, 51]
+        assert docs.search(body=f"{LONGER[:290]}*").ids == [51]
+        (found,) = docs.search(body=LONG).highlights(300)
+        assert str(found["body"]) == f"a **{LONG}** board"
+        assert docs.search(body=LONGER).highlights(1000)[0]["body"].spans == ((0, len(LONGER)),)
+        where = "body matches '{}'".format
+        assert docs.search(body="board", where=where(LONG)).ids == [50]
+        assert docs.count(where(f'"{LONG} board"')) == 1
+        assert docs.count(where(f"{LONGER[:290]}*")) == 1
+        assert docs.count(where(f"board -{LONG}")) == 81
+
+
 def test_search_is_turned_on_changed_and_off_without_rewriting_rows(path: Path) -> None:
     database, docs = create(path, search=False, rows=100)
     with database:

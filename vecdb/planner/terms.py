@@ -14,7 +14,7 @@ from vecdb.schema.fields import Text
 from vecdb.schema.fulltext import FullText
 from vecdb.schema.schema import Column
 from vecdb.storage.text_index import analyzer_of
-from vecdb_index.inverted.analysis import words
+from vecdb_index.inverted.analysis import LONGEST, words
 from vecdb_index.inverted.query import MOST_TERMS, Query, by_words
 
 EXPANSIONS = 128
@@ -67,7 +67,8 @@ def terms_of(spec: FullText, asked: TextQuery) -> tuple[Terms, ...]:
     for clause in asked.clauses:
         terms = tuple([None if term is None else _bytes(term) for term in analyzer.terms(clause.text)])
         if clause.kind == "prefix" and terms:
-            found.append(Terms(clause, terms[:-1], _bytes(words(clause.text)[-1]), terms[-1]))
+            beginning = words(clause.text)[-1][:LONGEST]
+            found.append(Terms(clause, terms[:-1], _bytes(beginning), terms[-1]))
             continue
         placed = clause.kind == "phrase" and clause.occur != "should"
         if placed and not spec.positions and sum(term is not None for term in terms) > 1:

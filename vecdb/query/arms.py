@@ -13,12 +13,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from vecdb.arguments import effort_of, finite, whole_number
+from vecdb.arguments import effort_of
 from vecdb.errors import InvalidInputError
 from vecdb.query.value import Numbers, QueryPart, filter_of, shown
 from vecdb.query.value import numbers as numbers_of
 from vecdb.query.weights import Weights, weights_of
-from vecdb.schema.kinds import choice
+from vecdb.schema.given import choice, finite, whole_number
 
 if TYPE_CHECKING:
     from vecdb.filters import Expression

@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from vecdb.arguments import finite
 from vecdb.errors import InvalidInputError
 from vecdb.query.value import filter_of, shown
-from vecdb.schema.kinds import choice
+from vecdb.schema.given import choice, finite
 
 if TYPE_CHECKING:
     from vecdb.filters import Expression

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 
 from vecdb.errors import InvalidInputError
 from vecdb.schema.blame import shown
-from vecdb.schema.kinds import choice, kind_from, whole
+from vecdb.schema.given import choice
+from vecdb.schema.kinds import kind_from, whole
 
 K = 0, 100_000
 """The least and the greatest constant of RRF."""

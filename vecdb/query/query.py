@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
-from vecdb.arguments import flag, names, whole_number
 from vecdb.errors import InvalidInputError
 from vecdb.query import value as values
 from vecdb.query.arms import ARMS, FETCH, Arm, Like, Match, Near, Nested, Strategy, Terms
@@ -14,6 +13,7 @@ from vecdb.query.fusion import Fusion, fusion_from
 from vecdb.query.scorer import Scorer
 from vecdb.query.stages import STAGES, Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore, Stage
 from vecdb.schema.blame import closest
+from vecdb.schema.given import flag, names, whole_number
 
 if TYPE_CHECKING:
     from vecdb.filters import Expression

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, NoReturn
 
-from vecdb.arguments import finite, names, whole_number
 from vecdb.errors import InvalidInputError, MissingExtraError
 from vecdb.query.stages import Stage, top_of
 from vecdb.query.value import shown
+from vecdb.schema.given import finite, names, whole_number
 
 BUDGET = 100
 """Candidates that are scored, unless told otherwise: such a function often takes a millisecond for each, or more."""
@@ -25,6 +25,8 @@ Records = Sequence[Mapping[str, Any]]
 @dataclass(frozen=True, repr=False)
 class Scorer(Stage):
     """Scores the best `top` candidates by a function; all others are left out.
+
+    What the function raises comes as the cause of a `ScorerError`, but for errors of vecdb, which come as they are.
 
     Attributes:
         function: takes a list of records, each a dict of the id and `fields`, and returns a number for each; higher is
@@ -59,6 +61,12 @@ class Scorer(Stage):
                 raise InvalidInputError(
                     f"deadline is {self.deadline!r}, expected seconds above 0", field="deadline", value=self.deadline
                 )
+
+    @property
+    def called(self) -> str:
+        """What messages call the function."""
+        named = getattr(self.function, "__name__", None)
+        return f"the function {named!r}" if isinstance(named, str) else f"the {type(self.function).__name__}"
 
     def to_json(self) -> NoReturn:
         """Refuse.

@@ -12,12 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from vecdb.arguments import finite, listed, whole_number
 from vecdb.errors import InvalidInputError
 from vecdb.query.arms import FETCH
 from vecdb.query.formula import Formula, formula_of
 from vecdb.query.value import Numbers, QueryPart, shown
 from vecdb.query.value import numbers as numbers_of
+from vecdb.schema.given import finite, listed, whole_number
 
 KEYS = 16
 """The most fields to order by."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vecdb.arguments import effort_of, whole_number
+from vecdb.arguments import effort_of
 from vecdb.arguments import sought as field_of
 from vecdb.errors import InvalidInputError
 from vecdb.query.arms import Match, Near, Terms
 from vecdb.query.fusion import fusion_from
 from vecdb.query.query import Query
 from vecdb.query.stages import GroupBy, MinScore, OrderBy, Stage
+from vecdb.schema.given import whole_number
 from vecdb.schema.schema import Schema
 
 

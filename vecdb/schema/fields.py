@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, get_args
 
 from vecdb.errors import InvalidInputError
 from vecdb.schema.fulltext import FullText, fulltext_from
+from vecdb.schema.given import choice
 from vecdb.schema.indexes import Auto, Flat, IndexSpec, index_from
-from vecdb.schema.kinds import choice
 from vecdb.schema.space import Encoding, Space
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from vecdb.errors import InvalidInputError
-from vecdb.schema.kinds import choice, kind_from, whole
+from vecdb.schema.given import choice
+from vecdb.schema.kinds import kind_from, whole
 
 M = 4, 128
 """The least and the most links that a row of a graph may choose."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -46,18 +46,6 @@ def kind_from(what: str, value: Any, base: type[K], kinds: Mapping[str, type[K]]
             told = f"{what} {name!r} has no {shown(key)}: there are {', '.join(known) or 'no parameters'}"
             raise InvalidInputError(told + closest(key, known), field=what, value=value)
     return kinds[name](**given)
-
-
-def choice(name: str, value: Any, known: Collection[Any]) -> None:
-    """Refuse what is none of some values, by equality and type (1 is not True).
-
-    Raises:
-        InvalidInputError: it is none of them.
-
-    """
-    if not any(type(value) is type(one) and value == one for one in known):
-        among = ", ".join(map(repr, known))
-        raise InvalidInputError(f"{name} {shown(value)} is not one of {among}", field=name, value=value)
 
 
 def whole(what: str, one: Kind, name: str, least: int, most: int) -> None:

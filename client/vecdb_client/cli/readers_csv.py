@@ -37,7 +37,13 @@ class CsvSource:
         self._size = max(1, path.stat().st_size)
         self._rejected: list[Rejected] = []
         with self._open(0, {}) as reader:
-            self._names = reader.schema.names
+            try:
+                self._names = reader.schema.names
+            except UnicodeDecodeError as error:
+                told = f"{path}: the line with the names of the columns is not UTF-8: {error.object!r:.80}"
+                raise CommandError(
+                    told, hint="iconv -f latin1 -t utf-8 converts the file, if that is what it is in"
+                ) from None
         repeated = sorted({name for name in self._names if self._names.count(name) > 1})
         if repeated:
             raise CommandError(f"{path}: the header names {repeated[0]!r} twice")

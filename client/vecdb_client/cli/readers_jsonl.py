@@ -102,7 +102,16 @@ def _parse(line: bytes, row: int) -> dict[str, Any] | Rejected | None:
     try:
         record = orjson.loads(line.removeprefix(codecs.BOM_UTF8) if row == 0 else line)
     except orjson.JSONDecodeError as error:
-        return Rejected(row, f"not JSON: {error}", value=line[:80].decode("utf-8", "replace").rstrip())
+        return Rejected(row, _reason(line, error), value=line[:80].decode("utf-8", "replace").rstrip())
     if not isinstance(record, dict):
         return Rejected(row, f"expected a JSON object, found {type(record).__name__}", value=record)
     return record
+
+
+def _reason(line: bytes, error: orjson.JSONDecodeError) -> str:
+    """Say why a line cannot be read, and where in it; what is no UTF-8 was mostly written in another encoding."""
+    try:
+        line.decode()
+    except UnicodeDecodeError as bad:
+        return f"not UTF-8: byte 0x{line[bad.start]:02x} at column {bad.start + 1} (iconv converts other encodings)"
+    return f"not JSON: {error.msg}, at column {error.colno}"

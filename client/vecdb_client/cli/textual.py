@@ -139,8 +139,9 @@ def _located(convert: Callable[[pa.Array], pa.Array], values: pa.Array, name: st
     except InvalidInputError:
         found = first_bad(attempt, _Cells(values))
         row = found[0] if found else 0
-        value = _shown(values[row].as_py())
-        message = f"field {name!r}, row {row}: {value!r} is not {what}"
+        raw = values[row].as_py()
+        value = _shown(raw)
+        message = f"field {name!r}, row {row}: {raw!r} is not {what}"
         raise InvalidInputError(message, field=name, row=row, value=value) from None
 
 

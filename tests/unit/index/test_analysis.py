@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from vecdb_index.inverted.analysis import SKIPPED, Analyzer
+from vecdb_index.inverted.analysis import SKIPPED, Analyzer, words
 from vecdb_index.inverted.build import build
 from vecdb_index.inverted.check import problems
 from vecdb_index.inverted.index import packed
@@ -52,8 +52,14 @@ def test_stems_and_stop_words_go_by_language() -> None:
         Analyzer("klingon")
 
 
-def test_a_very_long_word_is_no_term() -> None:
-    assert PLAIN.terms("a" * 65 + " b") == [None, "b"]
+def test_a_very_long_word_is_known_by_its_beginning() -> None:
+    assert PLAIN.terms("a" * 255 + " b") == ["a" * 255, "b"]
+    assert PLAIN.terms("a" * 300 + " b") == ["a" * 255, "b"]
+    assert Analyzer().terms("ä" * 300 + "ing") == ["ä" * 255]
+
+
+def test_plain_letters_beside_others_are_one_word() -> None:
+    assert words("naïve’s e\u0301x x\u0903y ab日c x²y") == ["naïve", "s", "éx", "x\u0903y", "ab", "日", "c", "x2y"]
 
 
 @pytest.mark.parametrize("analyzer", [Analyzer(), PLAIN, Analyzer("french", frozenset({"le", "la"}), 2)])

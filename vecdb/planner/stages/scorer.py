@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from vecdb.errors import InvalidInputError
+from vecdb.errors import InvalidInputError, ScorerError, VecdbError
 from vecdb.planner.bound import BoundStage
 from vecdb.planner.candidates import Candidates
 from vecdb.planner.gather import Context
 from vecdb.query.scorer import Scorer
+from vecdb.query.value import shown
 from vecdb.row_values import value_of
 
 
@@ -20,6 +21,7 @@ def scorer(context: Context, bound: BoundStage, candidates: Candidates) -> Candi
 
     Raises:
         InvalidInputError: the function returns something else than a number for each record.
+        ScorerError: the function failed; errors of vecdb itself come as they are.
 
     """
     stage = bound.stage
@@ -43,14 +45,20 @@ def _asked(context: Context, bound: BoundStage, stage: Scorer, some: Candidates)
         {name: key} | {column.name: value_of(part, column, row) for column in bound.columns}
         for key, (part, row) in zip(found.ids(), found.places(), strict=True)
     ]
-    answer = stage.function(records)
+    try:
+        answer = stage.function(records)
+    except VecdbError:
+        raise
+    except Exception as error:
+        told = f"score_by: {stage.called} failed on {len(records)} records: {type(error).__name__}: {error}"
+        raise ScorerError(told) from error
     try:
         numbers = np.asarray(answer, np.float64)
     except (TypeError, ValueError):
         numbers = np.empty(0)
     if numbers.shape != (len(some),):
         raise InvalidInputError(
-            f"the scorer returned {type(answer).__name__} of shape {np.shape(answer)}, not {len(some)} numbers",
+            f"score_by: {stage.called} returned {shown(answer)}, not {len(some)} numbers",
             field="function",
         )
     return numbers
