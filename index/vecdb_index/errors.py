@@ -12,6 +12,7 @@ VecdbError
 ├── CorruptionError             the files contradict each other: stop, run `vecdb check`
 ├── ResourceExhaustedError      the disk or a configured limit is full: free some, then retry
 ├── EncoderError                a model or a function that makes vectors of texts failed: nothing was stored
+├── UnauthenticatedError        the server does not know who calls: give a valid API key or token
 ├── UnavailableError            the outcome is unknown or the writer stopped: reopen, then retry
 └── MissingExtraError           an optional dependency is not installed
 """
@@ -114,6 +115,12 @@ class EncoderError(VecdbError):
     """
 
     code = "ENCODER"
+
+
+class UnauthenticatedError(VecdbError):
+    """The server does not know who calls, or does not believe it; nothing was done."""
+
+    code = "UNAUTHENTICATED"
 
 
 class UnavailableError(VecdbError):
