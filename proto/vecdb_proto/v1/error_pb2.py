@@ -25,13 +25,17 @@ _sym_db = _symbol_database.Default()
 from vecdb_proto.v1 import values_pb2 as vecdb__proto_dot_v1_dot_values__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1avecdb_proto/v1/error.proto\x12\x08vecdb.v1\x1a\x1bvecdb_proto/v1/values.proto\"=\n\x0c\x45rrorContext\x12\x1e\n\x05value\x18\x01 \x01(\x0b\x32\x0f.vecdb.v1.Value\x12\r\n\x05notes\x18\x02 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1avecdb_proto/v1/error.proto\x12\x08vecdb.v1\x1a\x1bvecdb_proto/v1/values.proto\"\x9d\x01\n\x0c\x45rrorContext\x12:\n\nattributes\x18\x01 \x03(\x0b\x32&.vecdb.v1.ErrorContext.AttributesEntry\x12\r\n\x05notes\x18\x02 \x03(\t\x1a\x42\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1e\n\x05value\x18\x02 \x01(\x0b\x32\x0f.vecdb.v1.Value:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vecdb_proto.v1.error_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ERRORCONTEXT']._serialized_start=69
-  _globals['_ERRORCONTEXT']._serialized_end=130
+  _globals['_ERRORCONTEXT_ATTRIBUTESENTRY']._loaded_options = None
+  _globals['_ERRORCONTEXT_ATTRIBUTESENTRY']._serialized_options = b'8\001'
+  _globals['_ERRORCONTEXT']._serialized_start=70
+  _globals['_ERRORCONTEXT']._serialized_end=227
+  _globals['_ERRORCONTEXT_ATTRIBUTESENTRY']._serialized_start=161
+  _globals['_ERRORCONTEXT_ATTRIBUTESENTRY']._serialized_end=227
 # @@protoc_insertion_point(module_scope)

@@ -3,8 +3,7 @@
 isort:skip_file
 Errors. A failed call has a google.rpc.Status with these details:
 
-  google.rpc.ErrorInfo    `reason` is the stable code of the error's class, `domain` is "vecdb"; `metadata` has
-                          field, row, position and path where the error has them
+  google.rpc.ErrorInfo    `reason` is the stable code of the error's class, `domain` is "vecdb"
   google.rpc.BadRequest   the field that is wrong, where the request is
   vecdb.v1.ErrorContext   what the other two have no place for
 """
@@ -31,11 +30,32 @@ class ErrorContext(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    VALUE_FIELD_NUMBER: _builtins.int
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _values_pb2.Value: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _values_pb2.Value | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
     NOTES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def value(self) -> _values_pb2.Value:
-        """The value that is wrong, where it is a short scalar."""
+    def attributes(self) -> _containers.MessageMap[_builtins.str, _values_pb2.Value]:
+        """What the error says of the culprit, such as `field`, `row`, `position` and, where it is a short scalar, `value`."""
 
     @_builtins.property
     def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -44,12 +64,12 @@ class ErrorContext(_message.Message):
     def __init__(
         self,
         *,
-        value: _values_pb2.Value | None = ...,
+        attributes: _abc.Mapping[_builtins.str, _values_pb2.Value] | None = ...,
         notes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["notes", b"notes", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "notes", b"notes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -56,8 +56,7 @@ class SearchResult(_message.Message):
 
     ID_NAME_FIELD_NUMBER: _builtins.int
     IDS_FIELD_NUMBER: _builtins.int
-    SCORES_FLOAT32_FIELD_NUMBER: _builtins.int
-    SCORES_FLOAT64_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
     METRIC_FIELD_NUMBER: _builtins.int
     FIELDS_FIELD_NUMBER: _builtins.int
     ARMS_FIELD_NUMBER: _builtins.int
@@ -67,10 +66,8 @@ class SearchResult(_message.Message):
     EXPLAIN_FIELD_NUMBER: _builtins.int
     id_name: _builtins.str
     """The name of the id field."""
-    scores_float32: _builtins.bytes
-    """float32 each."""
-    scores_float64: _builtins.bytes
-    """float64 each."""
+    scores: _builtins.bytes
+    """float32 each, one for each hit."""
     metric: _builtins.str
     """The metric of the vector field whose score it is: "cosine", "dot", "l2" or "hamming"; empty where it is none."""
     cursor: _builtins.str
@@ -100,8 +97,7 @@ class SearchResult(_message.Message):
         *,
         id_name: _builtins.str = ...,
         ids: _values_pb2.Ids | None = ...,
-        scores_float32: _builtins.bytes = ...,
-        scores_float64: _builtins.bytes = ...,
+        scores: _builtins.bytes = ...,
         metric: _builtins.str = ...,
         fields: _values_pb2.Rows | None = ...,
         arms: _abc.Iterable[Global___ArmScores] | None = ...,
@@ -110,18 +106,13 @@ class SearchResult(_message.Message):
         missing: _abc.Iterable[_builtins.str] | None = ...,
         explain: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "cursor", b"cursor", "fields", b"fields", "groups", b"groups", "ids", b"ids", "scores", b"scores", "scores_float32", b"scores_float32", "scores_float64", b"scores_float64"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "cursor", b"cursor", "fields", b"fields", "groups", b"groups", "ids", b"ids"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "arms", b"arms", "cursor", b"cursor", "explain", b"explain", "fields", b"fields", "groups", b"groups", "id_name", b"id_name", "ids", b"ids", "metric", b"metric", "missing", b"missing", "scores", b"scores", "scores_float32", b"scores_float32", "scores_float64", b"scores_float64"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "arms", b"arms", "cursor", b"cursor", "explain", b"explain", "fields", b"fields", "groups", b"groups", "id_name", b"id_name", "ids", b"ids", "metric", b"metric", "missing", b"missing", "scores", b"scores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cursor: _TypeAlias = _typing.Literal["cursor"]  # noqa: Y015
     _WhichOneofArgType__cursor: _TypeAlias = _typing.Literal["_cursor", b"_cursor"]  # noqa: Y015
-    _WhichOneofReturnType_scores: _TypeAlias = _typing.Literal["scores_float32", "scores_float64"]  # noqa: Y015
-    _WhichOneofArgType_scores: _TypeAlias = _typing.Literal["scores", b"scores"]  # noqa: Y015
-    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor) -> _WhichOneofReturnType__cursor | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_scores) -> _WhichOneofReturnType_scores | None: ...
 
 Global___SearchResult: _TypeAlias = SearchResult  # noqa: Y015
 
