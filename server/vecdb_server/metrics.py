@@ -32,7 +32,10 @@ class Metrics:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         self._requests = Counter(
-            "vecdb_requests", "Requests that ended, by method and status code.", ("method", "code"), registry=self.registry
+            "vecdb_requests",
+            "Requests that ended, by method and status code.",
+            ("method", "code"),
+            registry=self.registry,
         )
         self._seconds = Histogram(
             "vecdb_request_seconds", "How long requests took.", ("method",), buckets=_SECONDS, registry=self.registry
@@ -40,11 +43,16 @@ class Metrics:
         self.running = Gauge("vecdb_requests_running", "Requests that run now.", registry=self.registry)
         self.threads = Gauge("vecdb_request_threads", "Threads that answer requests.", registry=self.registry)
         self.refused = Counter(
-            "vecdb_refused", "Requests without the right to what they asked, by reason.", ("reason",), registry=self.registry
+            "vecdb_refused",
+            "Requests without the right to what they asked, by reason.",
+            ("reason",),
+            registry=self.registry,
         )
         self.rows_written = Counter("vecdb_rows_written", "Rows that were acknowledged.", registry=self.registry)
         self.snapshots = Gauge("vecdb_snapshots_open", "Snapshots that clients hold.", registry=self.registry)
-        self.reserved = Gauge("vecdb_query_memory_bytes", "Memory that running queries reserved.", registry=self.registry)
+        self.reserved = Gauge(
+            "vecdb_query_memory_bytes", "Memory that running queries reserved.", registry=self.registry
+        )
         self._ended: dict[tuple[str, str], tuple[Any, Any]] = {}
 
     def ended(self, method: str, code: str, seconds: float) -> None:

@@ -71,23 +71,28 @@ class Workers(Executor):
     def _run(self, slot: _Slot) -> None:
         while (task := self._tasks.get()) is not None:
             future, function, args, kwargs = task
-            begun = slot.busy_since = time.monotonic()
+            slot.busy_since = time.monotonic()
             try:
                 future.set_result(function(*args, **kwargs))
             except BaseException as error:
                 future.set_exception(error)
             slot.busy_since = 0.0
             del task, future, function, args, kwargs  # a waiting thread holds no request
-            if time.monotonic() - begun > SLOW and self._surplus(slot):
+            if len(self._slots) > self._threads and self._surplus(slot):
                 return
 
     def _surplus(self, slot: _Slot) -> bool:
-        """Take the thread out when there are more than cores: it was replaced while it was slow."""
+        """Take the thread out when those that are left are enough: what it was started for has ended."""
         with self._guard:
-            if len(self._slots) <= self._threads or self._closed:
+            if len(self._slots) <= self._threads + self._slow() or self._closed:
                 return False
             self._slots = [other for other in self._slots if other is not slot]
             return True
+
+    def _slow(self) -> int:
+        """Return how many threads are at something that takes long."""
+        late = time.monotonic() - SLOW
+        return sum(0 < slot.busy_since < late for slot in self._slots)
 
     def _watch(self) -> None:
         while not self._closed:
@@ -100,7 +105,5 @@ class Workers(Executor):
             with self._guard:
                 if self._closed:
                     return
-                late = time.monotonic() - SLOW
-                slow = sum(0 < slot.busy_since < late for slot in self._slots)
-                if len(self._slots) < min(self._threads + slow, self._most):
+                if len(self._slots) < min(self._threads + self._slow(), self._most):
                     self._start()

@@ -67,11 +67,16 @@ class Principal:
         """Return whether the caller may know that a collection exists."""
         return any(grant.covers(collection) for grant in self.grants)
 
-    def has(self, permission: Permission, everywhere: bool = False) -> bool:
-        """Return whether a permission is given on any collection, or on all there will ever be."""
-        return any(
-            permission in grant.permissions and (not everywhere or grant.collections == "*") for grant in self.grants
-        )
+    def any(self, permission: Permission) -> Grant | None:
+        """Return a grant that gives a permission on some collections."""
+        return next((grant for grant in self.grants if permission in grant.permissions), None)
+
+    def general(self, permission: Permission) -> Grant | None:
+        """Return the grant that gives a permission on all collections there will ever be."""
+        for grant in self.grants:
+            if permission in grant.permissions and grant.collections == "*":
+                return grant
+        return None
 
 
 EVERYTHING = Grant(frozenset(Permission))

@@ -93,7 +93,9 @@ def seconds(text: str) -> float:
     """
     match = re.fullmatch(r"(\d+)([smhd])", text)
     if match is None:
-        raise InvalidInputError(f"{text!r} is no time: expected a number and one of s, m, h, d, such as 90d", value=text)
+        raise InvalidInputError(
+            f"{text!r} is no time: expected a number and one of s, m, h, d, such as 90d", value=text
+        )
     return int(match[1]) * _UNITS[match[2]]
 
 
