@@ -14,6 +14,7 @@ VecdbError
 ├── EncoderError                a model or a function that makes vectors of texts failed: nothing was stored
 ├── UnauthenticatedError        the server does not know who calls: give a valid API key or token
 ├── UnavailableError            the outcome is unknown or the writer stopped: reopen, then retry
+├── UnauthenticatedError        the server does not know who calls: give a valid key or token
 └── MissingExtraError           an optional dependency is not installed
 """
 
@@ -128,6 +129,12 @@ class UnavailableError(VecdbError):
 
     code = "UNAVAILABLE"
     retryable = True
+
+
+class UnauthenticatedError(VecdbError):
+    """The server does not know who calls: there is no key or token, or it is not valid; nothing was done."""
+
+    code = "UNAUTHENTICATED"
 
 
 class MissingExtraError(VecdbError):
