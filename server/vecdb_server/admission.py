@@ -6,7 +6,7 @@ A collection that the caller may not know of looks like one that does not exist:
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from vecdb.errors import NotFoundError, PermissionDeniedError
 from vecdb_server.access import Rule
@@ -17,7 +17,7 @@ from vecdb_server.config import LimitsSection
 from vecdb_server.memory import Memory, RequestBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     import grpc
 
@@ -44,7 +44,11 @@ class Admission:
             UnauthenticatedError: nobody that is known.
 
         """
-        peer = Peer.of(context.auth_context()) if self._identities.by_certificate else Peer()
+        peer = (
+            Peer.of(cast("Mapping[str, Iterable[bytes]]", context.auth_context()))
+            if self._identities.by_certificate
+            else Peer()
+        )
         return self._identities.identify(context.invocation_metadata(), peer)
 
     def admit(self, method: str, rule: Rule, principal: Principal, request: Any, context: grpc.ServicerContext) -> Call:

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from vecdb.filters.expression import MAX_DEPTH, MAX_NODES
+
 MIB = 1 << 20
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -22,7 +24,7 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Part of a configuration. A name that is none of its attributes is refused."""
 
 
-class ServerSection(Section):
+class ServerSection(Section, frozen=True):
     """Where the server listens and what it serves.
 
     Attributes:
@@ -53,7 +55,7 @@ class ServerSection(Section):
     connection_idle_seconds: Seconds = 1800.0
 
 
-class TlsSection(Section):
+class TlsSection(Section, frozen=True):
     """Certificates, as paths of PEM files. The files are read again when they change.
 
     Attributes:
@@ -68,7 +70,7 @@ class TlsSection(Section):
     client_ca: str = ""
 
 
-class GrantSection(Section):
+class GrantSection(Section, frozen=True):
     """What a role allows.
 
     Attributes:
@@ -83,7 +85,7 @@ class GrantSection(Section):
     where: str = ""
 
 
-class JwtSection(Section):
+class JwtSection(Section, frozen=True):
     """Whose tokens are believed.
 
     Attributes:
@@ -102,7 +104,7 @@ class JwtSection(Section):
     leeway_seconds: Annotated[float, Meta(ge=0, le=30)] = 10.0
 
 
-class AuthSection(Section):
+class AuthSection(Section, frozen=True):
     """Who may do what. Without keys, tokens and certificates everybody may do everything, on loopback only.
 
     Attributes:
@@ -120,27 +122,49 @@ class AuthSection(Section):
     roles: dict[str, list[GrantSection]] = {}
 
 
-class LimitsSection(Section):
-    """What one request may ask for; `GetLimits` tells clients."""
+class LimitsSection(Section, frozen=True):
+    """What one request may ask for; `GetLimits` tells clients.
+
+    Attributes:
+        message_in_bytes: of a message of a client.
+        message_out_bytes: of a message to a client.
+        metadata_bytes: of the headers of a request.
+        concurrent_streams: requests at once on one connection.
+        concurrent_requests: requests at once on all connections; more are refused.
+        rows_per_request: rows of an upsert, a patch or a chunk of a stream; ids of a get or a delete.
+        expanded_bytes: of rows when they are no longer compressed, and of an upload that is one write.
+        expansion_ratio: how many times as large compressed rows may become.
+        k: hits of a search.
+        ef: candidates that a walk through a graph keeps.
+        probes: lists that an inverted file reads.
+        queries_per_batch: queries of a batch.
+        filter_depth: levels of a filter.
+        filter_nodes: conditions and connectives of a filter.
+        deadline_seconds: how long a request may take whose client does not say.
+        longest_deadline_seconds: how long it may take whatever the client says; uploads, scans and upkeep apart.
+        query_memory_bytes: what one request may hold for rows, scores and masks.
+        server_memory_bytes: what all requests may hold together.
+        snapshot_seconds: how long a snapshot is kept that nobody reads.
+        snapshots: how many are kept at once.
+        stalled_seconds: how long a stream waits for a client that does not read.
+        idle_upload_seconds: how long an upload waits for the next chunk.
+
+    """
 
     message_in_bytes: Annotated[int, Meta(ge=64 << 10, le=1 << 30)] = 32 * MIB
     message_out_bytes: Annotated[int, Meta(ge=64 << 10, le=1 << 30)] = 64 * MIB
     metadata_bytes: Annotated[int, Meta(ge=4 << 10, le=MIB)] = 16 << 10
     concurrent_streams: Positive = 128
     concurrent_requests: Positive = 256
-    rows_per_upsert: Positive = 10_000
-    row_bytes: Positive = MIB
+    rows_per_request: Positive = 10_000
     expanded_bytes: Positive = 256 * MIB
     expansion_ratio: Positive = 200
-    dimension: Positive = 65_536
     k: Positive = 10_000
     ef: Positive = 10_000
     probes: Positive = 65_536
     queries_per_batch: Positive = 10_000
-    filter_depth: Positive = 32
-    filter_nodes: Positive = 1_024
-    in_list: Positive = 10_000
-    json_depth: Positive = 64
+    filter_depth: Annotated[int, Meta(ge=1, le=MAX_DEPTH)] = MAX_DEPTH
+    filter_nodes: Annotated[int, Meta(ge=1, le=MAX_NODES)] = MAX_NODES
     deadline_seconds: Seconds = 10.0
     longest_deadline_seconds: Seconds = 60.0
     query_memory_bytes: Positive = 256 * MIB
@@ -151,7 +175,7 @@ class LimitsSection(Section):
     idle_upload_seconds: Seconds = 600.0
 
 
-class MetricsSection(Section):
+class MetricsSection(Section, frozen=True):
     """Prometheus metrics, on a port of their own.
 
     Attributes:
@@ -164,7 +188,7 @@ class MetricsSection(Section):
     port: Port | None = None
 
 
-class LogSection(Section):
+class LogSection(Section, frozen=True):
     """The log, on stderr, one line an event.
 
     Attributes:
@@ -179,14 +203,14 @@ class LogSection(Section):
     requests: bool = True
 
 
-class TelemetrySection(Section):
+class TelemetrySection(Section, frozen=True):
     """OpenTelemetry spans; needs the extra 'otel'. The usual OTEL_ variables say where they go."""
 
     enabled: bool = False
     service_name: str = "vecdb"
 
 
-class Config(Section):
+class Config(Section, frozen=True):
     """All of it.
 
     Attributes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 
@@ -209,7 +209,7 @@ class _Record:
         self.collection: str | None = None
         method._guard.metrics.running.inc()
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> NoReturn:
         """End the request with an error; raises."""
         failure = Failure.of(error, self._method.name)
         self.code, self.reason = failure.code.name, failure.reason
@@ -253,6 +253,8 @@ def _refusing(method: str, handler: Any) -> grpc.RpcMethodHandler:
         return grpc.stream_stream_rpc_method_handler(refuse_all)
     if handler.request_streaming:
         return grpc.stream_unary_rpc_method_handler(refuse)
-    return grpc.unary_stream_rpc_method_handler(refuse_all) if handler.response_streaming else (
-        grpc.unary_unary_rpc_method_handler(refuse)
+    return (
+        grpc.unary_stream_rpc_method_handler(refuse_all)
+        if handler.response_streaming
+        else (grpc.unary_unary_rpc_method_handler(refuse))
     )

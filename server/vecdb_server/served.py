@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +14,20 @@ from vecdb_server.call import Call
 
 if TYPE_CHECKING:
     from vecdb.collection import Collection
-    from vecdb.encoders.attached import One
+    from vecdb.encoders.base import TextEncoder
+    from vecdb.encoders.lookup_sparse import LookupSparse
     from vecdb.reads import Snapshot
+    from vecdb.schema.schema import Column
+    from vecdb.schema.space import Space
     from vecdb.view import View
+
+    Encoder = TextEncoder | LookupSparse
 
 
 class Served:
     """An open database and the encoders that its operator configured, by name."""
 
-    def __init__(self, database: Database, encoders: Mapping[str, One]) -> None:
+    def __init__(self, database: Database, encoders: Mapping[str, Encoder]) -> None:
         self.database = database
         self.encoders = dict(encoders)
         self._open: dict[str, Collection] = {}
@@ -63,6 +68,21 @@ class Served:
         """Return a state as the caller sees it, for one call."""
         snapshot = snapshot.within(call.budget)
         return snapshot if call.rows is None else snapshot.restricted(call.rows)
+
+    def encoder_name(self, collection: Collection, column: Column) -> str | None:
+        """Return the operator's name of the encoder that a field has, if it has one of the operator's."""
+        attached = collection.encoders
+        held = attached._lookups.get(column.id) if column.field.kind == "sparse" else attached.get(column.name)
+        return next((name for name, encoder in self.encoders.items() if encoder is held), None)
+
+    def encoder_space(self, name: str) -> Space | None:
+        """Return the space of an encoder, as the fields that have it tell; None while no field has it."""
+        for collection in list(self._open.values()):
+            schema = collection.schema
+            for column in (*schema.vectors, *schema.sparse):
+                if self.encoder_name(collection, column) == name:
+                    return column.field.space
+        return None
 
     def create(self, name: str, schema: Any, exist_ok: bool) -> Collection:
         """Create a collection; see `Database.create_collection`."""

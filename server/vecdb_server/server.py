@@ -7,15 +7,19 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import grpc
+from grpc_health.v1 import health
+from grpc_reflection.v1alpha import reflection
 
 from vecdb.config import Settings
 from vecdb.database import Database
-from vecdb.encoders.attached import One
+from vecdb.encoders.base import TextEncoder
+from vecdb.encoders.lookup_sparse import LookupSparse
 from vecdb.encoders.sentence_transformer import SentenceTransformer
 from vecdb.errors import InvalidInputError, VecdbError
 from vecdb_server import addresses, services, tls
@@ -24,11 +28,14 @@ from vecdb_server.auth.identity import Identities
 from vecdb_server.config import Config
 from vecdb_server.guard import Guard
 from vecdb_server.health import Health
+from vecdb_server.housekeeping import Housekeeping
+from vecdb_server.leases import Leases
 from vecdb_server.log import logger
 from vecdb_server.memory import Memory
 from vecdb_server.metrics import Metrics
 from vecdb_server.options import channel_options
 from vecdb_server.served import Served
+from vecdb_server.services.shared import Shared
 from vecdb_server.stalls import Stalls
 from vecdb_server.telemetry import spans
 from vecdb_server.workers import Workers
@@ -55,7 +62,7 @@ class Address:
 class Server:
     """A database behind gRPC: `start` it, and `drain` it at the end."""
 
-    def __init__(self, config: Config, encoders: Mapping[str, One] | None = None) -> None:
+    def __init__(self, config: Config, encoders: Mapping[str, TextEncoder | LookupSparse] | None = None) -> None:
         """Open the database; nothing listens yet.
 
         Args:
@@ -80,7 +87,7 @@ class Server:
             self._build(encoders or {})
             failed.pop_all()
 
-    def _build(self, encoders: Mapping[str, One]) -> None:
+    def _build(self, encoders: Mapping[str, TextEncoder | LookupSparse]) -> None:
         config, limits = self.config, self.config.limits
         self.served = self._opened(encoders)
         memory = Memory(limits.server_memory_bytes)
@@ -88,22 +95,28 @@ class Server:
         self._workers = Workers(config.server.threads or _settings(config).thread_count, limits.concurrent_requests)
         self._ends.callback(self._workers.shutdown)
         self.metrics.threads.set_function(lambda: self._workers.threads)
-        stalls = Stalls()
-        self._ends.callback(stalls.close)
+        stalls, leases = Stalls(), Leases(limits.snapshots)
+        self.metrics.snapshots.set_function(lambda: len(leases))
+        self._ends.callback(Housekeeping(stalls.look, leases.expire).close)
         span, end_spans = spans(config.telemetry)
         self._ends.callback(end_spans)
         admission = Admission(self.identities, limits, memory, self.served.names)
         guard = Guard(admission, limits, self.metrics, stalls, config.log.requests, span)
         self._server = grpc.server(
-            self._workers,
-            interceptors=(guard,),
+            cast("ThreadPoolExecutor", self._workers),  # any executor will do
+            interceptors=[guard],
             options=channel_options(config),
             maximum_concurrent_rpcs=limits.concurrent_requests,
         )
-        self._health = Health(services.add_all(self._server, self.served, config, self.metrics))
+        services.add_all(self._server, Shared(self.served, config, leases, self.metrics))
+        self._health = Health(services.NAMES)
         self._health.add_to(self._server)
+        # Who may see it is in `access.RULES`.
+        reflection.enable_server_reflection(
+            (*services.NAMES, reflection.SERVICE_NAME, health.SERVICE_NAME), self._server
+        )
 
-    def _opened(self, encoders: Mapping[str, One]) -> Served:
+    def _opened(self, encoders: Mapping[str, TextEncoder | LookupSparse]) -> Served:
         config = self.config
         # What a client names is never loaded; what the operator names is a folder of this machine.
         local = {name: SentenceTransformer(path, local_files_only=True) for name, path in config.encoders.items()}
@@ -152,7 +165,9 @@ class Server:
         target, port = self._bound(tls.credentials(config.tls) if secure else None)
         self._server.start()
         if secure and port:
-            tls.refuse_older("localhost" if config.server.host in ("0.0.0.0", "[::]", "::") else config.server.host, port)
+            tls.refuse_older(
+                "localhost" if config.server.host in ("0.0.0.0", "[::]", "::") else config.server.host, port
+            )
         self._health.ready()
         logger.info("serving", extra={"address": target, "pid": os.getpid()})
         return Address(target, port, secure, metrics)

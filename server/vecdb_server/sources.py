@@ -111,7 +111,7 @@ def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def _value(origin: str, text: str) -> Any:
-    """Return a text as a list or table where it is written as one in JSON; scalars are converted where they are used."""
+    """Return a text as a list or table where it is written as one in JSON; the use of a scalar converts it."""
     if not text.startswith(("[", "{")):
         return text
     try:

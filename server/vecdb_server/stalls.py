@@ -1,4 +1,4 @@
-"""Clients that neither read nor write: a stream that waits for one too long is cancelled, so that it holds no thread."""
+"""Clients that neither read nor write: a stream that waits for one too long is cancelled, and its thread is free."""
 
 import threading
 import time
@@ -6,8 +6,6 @@ from collections.abc import Callable
 from math import inf
 
 from vecdb_server.log import logger
-
-INTERVAL = 0.5
 
 
 class Stall:
@@ -34,8 +32,6 @@ class Stalls:
     def __init__(self) -> None:
         self._watched: set[Stall] = set()
         self._guard = threading.Lock()
-        self._closed = threading.Event()
-        threading.Thread(target=self._watch, name="vecdb-stalls", daemon=True).start()
 
     def watch(self, cancel: Callable[[], object]) -> Stall:
         """Watch a request; `cancel` ends it."""
@@ -49,16 +45,12 @@ class Stalls:
         with self._guard:
             self._watched.discard(stall)
 
-    def close(self) -> None:
-        """End the thread."""
-        self._closed.set()
-
-    def _watch(self) -> None:
-        while not self._closed.wait(INTERVAL):
-            now = time.monotonic()
-            with self._guard:
-                late = [stall for stall in self._watched if stall.until < now]
-                self._watched.difference_update(late)
-            for stall in late:
-                logger.warning("cancelled: the client stalled")
-                stall.cancel()
+    def look(self) -> None:
+        """Cancel what has waited too long."""
+        now = time.monotonic()
+        with self._guard:
+            late = [stall for stall in self._watched if stall.until < now]
+            self._watched.difference_update(late)
+        for stall in late:
+            logger.warning("cancelled: the client stalled")
+            stall.cancel()

@@ -40,7 +40,7 @@ def spans(section: TelemetrySection) -> tuple[Span, Callable[[], None]]:
         from opentelemetry.trace import SpanKind
     except ImportError as error:
         raise MissingExtraError(
-            f"telemetry.enabled needs the extra 'otel' ({error.name} is not installed): pip install 'vecdb-engine[otel]'"
+            f"telemetry.enabled needs the extra 'otel', and {error.name} is not installed: `pip install -e '.[otel]'`"
         ) from None
     provider = TracerProvider(resource=Resource.create({"service.name": section.service_name}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

@@ -72,6 +72,8 @@ class Workers(Executor):
         while (task := self._tasks.get()) is not None:
             future, function, args, kwargs = task
             slot.busy_since = time.monotonic()
+            if not self._tasks.empty():
+                self._waiting.set()
             try:
                 future.set_result(function(*args, **kwargs))
             except BaseException as error:

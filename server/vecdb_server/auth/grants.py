@@ -95,7 +95,9 @@ class Roles:
                 whole collections.
 
         """
-        self._grants = {name: (Grant(permissions),) for name, permissions in ROLES.items()}
+        self._grants: dict[str, tuple[Grant, ...]] = {
+            name: (Grant(permissions),) for name, permissions in ROLES.items()
+        }
         for name, sections in configured.items():
             if name in ROLES:
                 raise InvalidInputError(f"auth.roles.{name}: this role exists, choose another name", field="auth.roles")

@@ -16,7 +16,9 @@ def test_these_addresses_are_local(host: str) -> None:
     refuse_open(Config(server=ServerSection(host=host)))
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "[::]", "10.0.0.1", "192.168.1.1", "example.org", "", "127.0.0.1.example.org"])
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "::", "[::]", "10.0.0.1", "192.168.1.1", "example.org", "", "127.0.0.1.example.org"]
+)
 def test_a_public_address_is_refused_without_tls_and_authentication(host: str) -> None:
     section = ServerSection(host=host)
 

@@ -80,5 +80,7 @@ def test_a_role_that_cannot_hold_is_refused(name: str, section: GrantSection, to
 
 
 def test_an_unknown_role_is_told_with_those_there_are() -> None:
-    with pytest.raises(InvalidInputError, match=r"there is no role 'boss' \(there are: admin, operator, reader, writer\)"):
+    with pytest.raises(
+        InvalidInputError, match=r"there is no role 'boss' \(there are: admin, operator, reader, writer\)"
+    ):
         Roles({}).known(["reader", "boss"])

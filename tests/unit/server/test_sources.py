@@ -34,7 +34,7 @@ def test_flags_win_over_the_environment_that_over_the_file_that_over_the_default
     loaded = load(file, {"VECDB__LIMITS__K": "7", "VECDB__SERVER__PORT": "1", "HOME": "/"}, {"server.port": 2})
 
     config = loaded.config
-    assert (config.server.port, config.limits.k, config.limits.ef, config.limits.json_depth) == (2, 7, 6, 64)
+    assert (config.server.port, config.limits.k, config.limits.ef, config.limits.probes) == (2, 7, 6, 65_536)
 
 
 def test_each_line_tells_who_said_it(file: Path) -> None:
@@ -75,9 +75,7 @@ def test_lists_and_tables_in_the_environment_are_json(file: Path) -> None:
         ({"VECDB__AUTH__ROLES": "{"}, "VECDB__AUTH__ROLES begins like JSON and is none"),
     ],
 )
-def test_a_wrong_value_is_refused_with_its_name_and_origin(
-    file: Path, environment: dict[str, str], told: str
-) -> None:
+def test_a_wrong_value_is_refused_with_its_name_and_origin(file: Path, environment: dict[str, str], told: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         load(file, environment)
 

@@ -163,7 +163,10 @@ def test_roles_may_be_words_of_a_text(tokens: Tokens) -> None:
         ('{"keys": [{"kty": "RSA", "kid": "a"}]}', "alg None"),
         ('{"keys": [{"kty": "oct", "kid": "a", "alg": "HS256", "k": "AAAA"}]}', "alg 'HS256'"),
         ('{"keys": [{"kty": "RSA", "alg": "RS256"}]}', "kid None"),
-        ('{"keys": [{"kty": "RSA", "alg": "RS256", "kid": "a", "n": "AQAB", "e": "AQAB", "d": "AA"}]}', "a private one"),
+        (
+            '{"keys": [{"kty": "RSA", "alg": "RS256", "kid": "a", "n": "AQAB", "e": "AQAB", "d": "AA"}]}',
+            "a private one",
+        ),
         ('{"keys": [{"kty": "RSA", "alg": "RS256", "kid": "a"}]}', "is not a JSON Web Key Set"),
     ],
 )
