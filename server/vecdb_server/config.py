@@ -194,13 +194,13 @@ class LogSection(Section, frozen=True):
     Attributes:
         level: the least level that is written.
         format: "json", or "text" for people.
-        requests: write a line for each request.
+        requests: write a line for each request, and not only for those that fail, are slow, or change what others see.
 
     """
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["json", "text"] = "json"
-    requests: bool = True
+    requests: bool = False
 
 
 class TelemetrySection(Section, frozen=True):
