@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from jwt.algorithms import OKPAlgorithm
 
 from integration.server.running import AUDIENCE, ISSUER, ROLES, Running, rows, schema
 from vecdb_server.auth.keys import Keys
@@ -29,7 +30,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     keys.write(folder / "keys.json")
     tokens["wrong"] = tokens["admin"][:-4] + ("AAAA" if not tokens["admin"].endswith("AAAA") else "BBBB")
     private = ed25519.Ed25519PrivateKey.generate()
-    entry = jwt.algorithms.OKPAlgorithm.to_jwk(private.public_key(), as_dict=True)
+    entry = OKPAlgorithm.to_jwk(private.public_key(), as_dict=True)
     (folder / "jwks.json").write_text(json.dumps({"keys": [{**entry, "kid": "a", "alg": "EdDSA"}]}))
     now = int(time.time())
     for name, change in {"jwt-reader-docs": {}, "jwt-expired": {"exp": now - 60}, "jwt-other": {"aud": "x"}}.items():

@@ -28,7 +28,7 @@ ANYBODY_KNOWN = {
     R,
     W,
     A,
-    O,
+    KEEPER,
     F,
     G,
     "reader",
@@ -104,7 +104,7 @@ def test_every_method_has_a_line_here_and_a_rule_in_the_server() -> None:
 
 def request_for(method: Any, collection: str) -> Any:
     """Return a request of a method that names a collection, if it has a place for one."""
-    request = GetMessageClass(method.input_type)()
+    request: Any = GetMessageClass(method.input_type)()
     names = {field.name for field in method.input_type.fields}
     if "collection" in names:
         request.collection = collection
@@ -132,7 +132,7 @@ def outcome(running: Running, name: str, method: Any, caller: str, collection: s
             else:
                 channel.unary_unary(name, kind[0].SerializeToString, kind[1].FromString)(request, metadata=headers)
         except grpc.RpcError as error:
-            return error.code().name, error.details()  # pyright: ignore[reportAttributeAccessIssue]
+            return error.code().name, error.details() or ""  # pyright: ignore[reportAttributeAccessIssue]
     return "OK", ""
 
 

@@ -12,6 +12,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
 
 from vecdb.errors import InvalidInputError, NotFoundError
 from vecdb_server.auth.tokens import Tokens
@@ -26,7 +27,7 @@ OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 def entry(algorithm: str, key: Any, kid: str) -> dict[str, Any]:
     """Return a public key as a key set has it."""
-    kind = jwt.algorithms.RSAAlgorithm if algorithm == "RS256" else jwt.algorithms.OKPAlgorithm
+    kind = RSAAlgorithm if algorithm == "RS256" else OKPAlgorithm
     told = kind.to_jwk(key.public_key(), as_dict=True)
     return {"kty": told["kty"], **told, "kid": kid, "alg": algorithm}
 
