@@ -211,14 +211,18 @@ class Collection(LatestReads):
         if self._merger is not None:
             self._merger.wake()
 
-    def bulk(self, rows_per_segment: int | None = None, progress: Progress = None) -> BulkLoad:
+    def bulk(
+        self, rows_per_segment: int | None = None, progress: Progress = None, *, request_id: RequestId | None = None
+    ) -> BulkLoad:
         """Return a bulk load: rows go straight to segments, not through the log. Use it in a `with` block.
 
-        Each segment that fills up is committed on its own; leaving the block commits the rest.
+        Each segment that fills up is committed on its own; leaving the block commits the rest. With a request id the
+        load can be broken off and made again: each `add` then gives the number of its chunk.
         """
         from vecdb.bulk import BulkLoad
 
-        return BulkLoad(self._writable(), rows_per_segment, partial(self.encoders.completed, progress=progress))
+        completed = partial(self.encoders.completed, progress=progress)
+        return BulkLoad(self._writable(), rows_per_segment, completed, request_id)
 
     # -- fields ----------------------------------------------------------------------------------------------------
 

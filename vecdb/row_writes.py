@@ -50,9 +50,20 @@ def request_key(request_id: RequestId | None, chunk: int | None = None) -> Key |
         return None
     from vecdb.storage.requests import WHOLE, Key
 
-    if chunk is not None and whole_number("chunk", chunk, 0) >= _CHUNKS:
+    return Key(_sixteen(request_id), WHOLE if chunk is None else chunk_number(chunk))
+
+
+def chunk_number(chunk: Any) -> int:
+    """Return the number of a chunk, from 0.
+
+    Raises:
+        InvalidInputError: it is none.
+
+    """
+    number = whole_number("chunk", chunk, 0)
+    if number >= _CHUNKS:
         raise InvalidInputError(f"chunk is {chunk}, expected less than {_CHUNKS}", field="chunk", value=chunk)
-    return Key(_sixteen(request_id), WHOLE if chunk is None else chunk)
+    return number
 
 
 def _sixteen(request_id: Any) -> bytes:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import google_crc32c
 import pyarrow as pa
@@ -82,9 +82,6 @@ class Requests:
         self._known: dict[Key, Done] = {}
         self._expected: dict[int, list[tuple[Logged, float]]] = {}
 
-    def __len__(self) -> int:
-        return len(self._known)
-
     def get(self, key: Key) -> Done | None:
         """Return what is remembered of an id; None when it is new, or older than SECONDS."""
         done = self._known.get(key)
@@ -105,12 +102,13 @@ class Requests:
     def chunks(self, request_id: bytes) -> list[int]:
         """Return the chunks of an upload that are stored, ascending."""
         oldest = self._clock() - SECONDS
-        known = list(self._known.items())
-        return sorted(key.chunk for key, done in known if key.id == request_id and done.at >= oldest)
+        found = [key.chunk for key, done in list(self._known.items()) if key.id == request_id and done.at >= oldest]
+        return sorted(chunk for chunk in found if chunk != WHOLE)
 
-    def oldest(self) -> float | None:
-        """Return when the oldest write that is remembered was made."""
-        return next((done.at for done in list(self._known.values())), None)
+    def statistics(self) -> dict[str, Any]:
+        """Return how many ids are remembered, how many were forgotten before their time, and when the oldest came."""
+        oldest = next((done.at for done in list(self._known.values())), None)
+        return {"remembered": len(self._known), "forgotten_early": self.dropped, "oldest_at": oldest}
 
     def add(self, key: Key, done: Done) -> None:
         """Remember a write; the oldest ones are forgotten when there are too many."""
@@ -215,7 +213,18 @@ def read(directory: LocalDirectory, base: str, entry: FileEntry) -> list[tuple[K
         data = directory.read(path)
     except FileNotFoundError:
         raise CorruptionError(f"{path} is missing", path=path) from None
-    if len(data) != entry.bytes or google_crc32c.value(data) != entry.crc32c:
+    sound = len(data) == entry.bytes and google_crc32c.value(data) == entry.crc32c
+    if not sound or xxhash.xxh3_128_hexdigest(data) != entry.xxh128:
         raise CorruptionError(f"{path} is damaged: its checksum does not match the manifest", path=path)
     batch = pa.ipc.open_file(pa.py_buffer(data)).get_batch(0)
-    return [(Key(row[0], row[1]), Done(*row[2:])) for row in zip(*(c.to_pylist() for c in batch.columns), strict=True)]
+    rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    return [(Key(row[0], row[1]), Done(*row[2:])) for row in rows]
+
+
+def damage(directory: LocalDirectory, base: str, entry: FileEntry) -> CorruptionError | None:
+    """Return what is wrong with a file of ids, or None."""
+    try:
+        read(directory, base, entry)
+    except CorruptionError as error:
+        return error
+    return None
