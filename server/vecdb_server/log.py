@@ -12,8 +12,7 @@ from typing import Literal, TextIO
 import msgspec
 
 FIELDS = (
-    "address", "caller", "code", "collection", "collections", "file", "key", "method", "ms", "peer", "permission",
-    "pid", "reason", "requests", "roles", "rows", "seconds", "setting", "version",
+    "address", "caller", "code", "collection", "file", "method", "metrics", "ms", "pid", "reason", "seconds",
 )  # fmt: skip
 
 logger = logging.getLogger("vecdb.server")

@@ -169,7 +169,8 @@ class Server:
                 "localhost" if config.server.host in ("0.0.0.0", "[::]", "::") else config.server.host, port
             )
         self._health.ready()
-        logger.info("serving", extra={"address": target, "pid": os.getpid()})
+        told = {} if metrics is None else {"metrics": metrics}
+        logger.info("serving", extra={"address": target, "pid": os.getpid(), **told})
         return Address(target, port, secure, metrics)
 
     def _bound(self, credentials: grpc.ServerCredentials | None) -> tuple[str, int]:

@@ -41,6 +41,7 @@ def load(
     file: str | os.PathLike[str] | None = None,
     environment: Mapping[str, str] | None = None,
     flags: Mapping[str, Any] | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> Loaded:
     """Read and check a configuration.
 
@@ -48,6 +49,7 @@ def load(
         file: a TOML file, or none.
         environment: variables; those that begin with VECDB__ count. By default those of the process.
         flags: values of flags by dotted name; None for a flag that was not given.
+        settings: values that were given with --set, by dotted name.
 
     Raises:
         NotFoundError: there is no such file.
@@ -66,6 +68,8 @@ def load(
         if value is not None:
             origin = f"--{name.rpartition('.')[2].replace('_', '-')}"
             _merge(merged, origins, [(name, _value(origin, value) if isinstance(value, str) else value)], origin)
+    for name, text in (settings or {}).items():
+        _merge(merged, origins, [(name, _value("--set", text))], "--set")
     try:
         config = msgspec.convert(merged, Config, strict=False)
     except msgspec.ValidationError as error:

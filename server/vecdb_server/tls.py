@@ -1,6 +1,5 @@
 """TLS 1.3, certificates that are read again when they change, and clients' certificates."""
 
-import os
 import socket
 import ssl
 from pathlib import Path
@@ -10,16 +9,7 @@ import grpc
 from vecdb.errors import InvalidInputError, NotFoundError
 from vecdb_server.auth.files import Watched
 from vecdb_server.config import TlsSection
-
-# gRPC for Python has no setting for the least version of TLS. Its list of cipher suites is about TLS 1.2 alone: with a
-# suite in it that needs a pre-shared key, which no peer has, TLS 1.2 finds no common suite and TLS 1.3 is what is left.
-_VARIABLE = "GRPC_SSL_CIPHER_SUITES"
-_NONE_OF_TLS_1_2 = "ECDHE-PSK-CHACHA20-POLY1305"
-
-
-def require_tls_1_3() -> None:
-    """Have gRPC speak TLS 1.3 only. Call it before anything of gRPC is used; `refuse_older` tells whether it worked."""
-    os.environ[_VARIABLE] = _NONE_OF_TLS_1_2
+from vecdb_server.tls_version import VARIABLE
 
 
 def refuse_older(host: str, port: int) -> None:
@@ -39,7 +29,7 @@ def refuse_older(host: str, port: int) -> None:
             pass
     except (ssl.SSLError, ConnectionError):
         return
-    raise InvalidInputError(f"the server accepts TLS 1.2: was {_VARIABLE} set too late?", field="tls")
+    raise InvalidInputError(f"the server accepts TLS 1.2: was {VARIABLE} set too late?", field="tls")
 
 
 def credentials(section: TlsSection) -> grpc.ServerCredentials:

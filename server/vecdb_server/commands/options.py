@@ -30,4 +30,4 @@ def loaded(file: str | None, given: list[str] | None, flags: dict[str, Any] | No
         if not equals or not name:
             raise InvalidInputError(f"--set {one!r}: expected name=value, such as limits.k=100", field="set", value=one)
         named[name.strip()] = value
-    return load(file, flags={**(flags or {}), **named})
+    return load(file, flags=flags or {}, settings=named)

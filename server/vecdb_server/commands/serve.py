@@ -1,11 +1,15 @@
 """`vecdb-server serve`: open a database and serve it until SIGTERM."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vecdb_server.commands.options import ConfigFile, Set, loaded
 from vecdb_server.config import Config
+from vecdb_server.tls_version import require_tls_1_3
+
+if TYPE_CHECKING:
+    from vecdb_server.server import Address
 
 
 def serve(
@@ -49,10 +53,8 @@ def serve(
 
 def run(config: Config) -> None:
     """Serve with a configuration, and print how to connect."""
-    from vecdb_server import log, tls
-
-    tls.require_tls_1_3()
-    from vecdb_server import server
+    require_tls_1_3()
+    from vecdb_server import log, server
 
     log.start(config.log.level, config.log.format)
 
@@ -63,11 +65,9 @@ def run(config: Config) -> None:
     server.run(config, started)
 
 
-def connect_lines(config: Config, address: "object", is_open: bool) -> list[str]:
+def connect_lines(config: Config, address: "Address", is_open: bool) -> list[str]:
     """Return how to reach the server from Python and from the shell."""
-    target, secure = address.target, address.secure  # pyright: ignore[reportAttributeAccessIssue]
-    metrics = address.metrics  # pyright: ignore[reportAttributeAccessIssue]
-    url = f"grpcs://{target}" if secure else f"grpc://{target}"
+    url = f"grpcs://{address.target}" if address.secure else f"grpc://{address.target}"
     key = "" if is_open else ', api_key="vdb_..."'
     shell = "" if is_open else "VECDB_API_KEY=vdb_... "
     lines = [
@@ -77,6 +77,6 @@ def connect_lines(config: Config, address: "object", is_open: bool) -> list[str]
     ]
     if is_open:
         lines.append("  everybody on this machine may do everything; `vecdb-server keys add` makes keys")
-    if metrics is not None:
-        lines.append(f"  metrics: {metrics}")
+    if address.metrics is not None:
+        lines.append(f"  metrics: {address.metrics}")
     return lines
