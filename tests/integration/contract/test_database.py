@@ -135,4 +135,4 @@ def test_a_backup_holds_the_rows_of_its_moment(docs: Any, database: Any, backup_
     vecdb.restore(folder, tmp_path / "restored")
     with vecdb.connect(tmp_path / "restored", read_only=True) as restored:
         assert restored.collection("docs").count() == contract.ROWS
-        assert restored.collection("docs").get("r01")["size"] == 10
+        assert restored.collection("docs").count("id = 'r01' and size = 10") == 1

@@ -28,7 +28,7 @@ def test_hits_are_listed_best_first(result: SearchResult) -> None:
     first = result[0]
     assert isinstance(first, Hit)
     assert first == Hit(result.ids[0], float(result.scores[0]), first.distance, first.fields)
-    assert first["size"] == int(first.id[1:]) * 10
+    assert first["size"] == int(str(first.id)[1:]) * 10
     assert [hit.id for hit in result[1:]] == result.ids[1:]
     assert repr(result).startswith("SearchResult(3 hits")
 

@@ -90,8 +90,8 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "search_batch with filters": lambda reads: reads.search_batch(
         embedding=MATRIX,
         k=4,
-        where=["size > 100", None, col("flag") == True],
-        fields=["size"],  # noqa: E712
+        where=["size > 100", None, col("size") > 20],
+        fields=["size"],
     ),
     "search_batch of words": lambda reads: reads.search_batch(body=["honey", "wax hive"], k=3),
     "search_batch of terms": lambda reads: reads.search_batch(terms=[{1: 1.0}, {7: 2.0}], k=3),

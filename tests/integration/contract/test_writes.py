@@ -168,9 +168,13 @@ def test_an_abandoned_bulk_load_stores_nothing(docs: Any) -> None:
 
 
 def test_an_error_inside_its_block_abandons_a_bulk_load(docs: Any) -> None:
-    with pytest.raises(KeyError), docs.bulk() as load:
-        load.add({"id": "a", "size": 1})
-        raise KeyError("the caller's own")
+    def fail() -> None:
+        with docs.bulk() as load:
+            load.add({"id": "a", "size": 1})
+            raise KeyError("the caller's own")
+
+    with pytest.raises(KeyError):
+        fail()
 
     assert docs.count() == contract.ROWS
 
