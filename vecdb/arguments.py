@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import numbers
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from vecdb.errors import DimensionMismatchError, InvalidInputError
 from vecdb.query.effort import RECALL, USUAL, Effort
 from vecdb.schema.blame import shown
-from vecdb.schema.fields import Vector
-from vecdb.schema.schema import Column
+from vecdb.schema.fields import Id, Vector
+from vecdb.schema.schema import Column, Schema
 
 if TYPE_CHECKING:
     import numpy as np
@@ -206,3 +206,109 @@ def _effort(exact: bool, recall: float | None, ef: int | None, plan: str | None,
     if plan is not None and plan not in KINDS:
         raise InvalidInputError(f"plan {plan!r} is not one of {', '.join(KINDS)}", field="plan", value=plan)
     return Effort(bool(exact), width, RECALL if recall is None else float(recall), cast("Any", plan))
+
+
+def vector_column(schema: Schema, name: str | None) -> Column[Vector]:
+    """Return the vector column of a name, or the only one.
+
+    Raises:
+        InvalidInputError: there is none, or several and no name.
+
+    """
+    if name is not None:
+        column = schema[name]
+        if not isinstance(column.field, Vector):
+            raise InvalidInputError(f"field {name!r} is {column.field.kind}, not a vector", field=name)
+        return column
+    if len(schema.vectors) != 1:
+        known = ", ".join(repr(column.name) for column in schema.vectors) or "none"
+        raise InvalidInputError(f"name the vector field (there are: {known})", field="field")
+    return schema.vectors[0]
+
+
+def one_vector(schema: Schema, given: Mapping[str, Any]) -> tuple[Column[Vector], Any]:
+    """Return the one vector column that a search names, and what is sought in it.
+
+    Raises:
+        InvalidInputError: it names another field, or several, or none.
+
+    """
+    known = ", ".join(repr(column.name) for column in schema.vectors) or "none"
+    if len(given) != 1:
+        named = ", ".join(map(repr, given)) or "none"
+        raise InvalidInputError(f"name one vector field and its query (there are: {known}), got {named}")
+    ((name, sought),) = given.items()
+    column = schema[name]
+    if column.field.kind == "vector":
+        return cast("Column[Vector]", column), sought
+    raise InvalidInputError(f"field {name!r} is {column.field.kind}, not a vector (there are: {known})", field=name)
+
+
+def filters_for(where: Any, queries: int) -> Sequence[Any]:
+    """Return a filter for each query of a batch: the one that is given, or one of a list each.
+
+    Raises:
+        InvalidInputError: there are not as many filters as queries, or one is none.
+
+    """
+    from vecdb.filters import Expression, resolve
+
+    if hasattr(where, "tolist"):
+        where = where.tolist()
+    if not isinstance(where, Sequence) or isinstance(where, str):
+        return [where if isinstance(where, str | Expression) else resolve(where)] * queries
+    listed = [one if isinstance(one, str | Expression) else resolve(one) for one in where]
+    if len(listed) != queries:
+        raise InvalidInputError(f"there are {len(listed)} filters for {queries} queries", field="where")
+    return listed
+
+
+def names_of(fields: Any) -> Sequence[str]:
+    """Return the names of fields to be returned, each once.
+
+    Raises:
+        InvalidInputError: it is no list of names.
+
+    """
+    if isinstance(fields, str):
+        raise InvalidInputError(f"fields is the string {fields!r}, expected a list of names", field="fields")
+    if not isinstance(fields, Iterable):
+        raise InvalidInputError(f"fields is {fields!r}, expected a list of names", field="fields")
+    return list(dict.fromkeys(fields))
+
+
+def ids_of(column: Column[Id], ids: Any, collection: str) -> tuple[list[str | int], bool]:
+    """Return ids as plain Python values, and whether it was one id and not many.
+
+    Anything with to_pylist() or tolist() is taken: NumPy and Arrow arrays, pandas and polars columns.
+
+    Raises:
+        InvalidInputError: an id is of another type than the collection's.
+
+    """
+    for unpack in ("to_pylist", "tolist"):
+        if hasattr(ids, unpack):
+            ids = getattr(ids, unpack)()
+    single = not isinstance(ids, Iterable) or isinstance(ids, str | bytes | dict)
+    listed = [ids] if single else list(ids)
+    return [_id(column, value, collection) for value in listed], single
+
+
+def _id(column: Column[Id], value: Any, collection: str) -> str | int:
+    if hasattr(value, "item"):
+        value = value.item()  # a NumPy scalar
+    expected = str if column.field.type == "string" else int
+    if not isinstance(value, expected) or isinstance(value, bool):
+        raise InvalidInputError(
+            f"id {value!r} is {type(value).__name__}, the ids of {collection!r} are {column.field.type}",
+            field=column.name,
+            value=value,
+        )
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        raise InvalidInputError(f"id {value} does not fit in 64 bits", field=column.name, value=value)
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidInputError(f"id {value!r} is not valid Unicode", field=column.name, value=value) from None
+    return value

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from vecdb.arguments import whole_number
+from vecdb.arguments import vector_column, whole_number
 from vecdb.encoders.attached import Attached, space_for
 from vecdb.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from vecdb.latest import LatestReads
@@ -465,7 +465,7 @@ class Collection(LatestReads):
 
         writer = self._writable()
         if reset:
-            keep_tuning(writer, tuning.vector_column(self.schema, field).id, None)
+            keep_tuning(writer, vector_column(self.schema, field).id, None)
             return None
         trial = self.snapshot().trial(queries, field, sample, k)
         report = tuning.curve(trial)
