@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vecdb.planner.found import Found
     from vecdb.planner.run import Answer
     from vecdb.query.query import Query
+    from vecdb.storage.snapshot import Part
 
 FEW = 64
 """Up to so many hits have their fields read one by one: Arrow's take costs as much as twenty values."""
@@ -64,7 +65,7 @@ class FoundRows:
             places = self._found.places()
             return [(column.name, [value_of(part, column, row) for part, row in places]) for column in self._columns]
         table = self.field_table()
-        return [(column.name, listed(column, table.column(column.name))) for column in self._columns]
+        return [(column.name, listed(column.field.kind, table.column(column.name))) for column in self._columns]
 
     def explain(self) -> dict[str, Any]:
         """Return how the rows were found."""
@@ -98,13 +99,21 @@ class FoundRows:
     def _table(self, columns: Sequence[Column]) -> pa.Table:
         import pyarrow as pa
 
-        if len(self.scores) == 0:
-            arrays = [pa.array([], column.field.arrow_type) for column in columns]
+        if len(self.scores) <= FEW:
+            places = self._found.places() if len(self.scores) else []
+            arrays = [self._few(column, places) for column in columns]
         else:
             arrays = [
                 self._found.take(lambda part, rows, column=column: values(part, column, rows)) for column in columns
             ]
         return pa.table(arrays, schema=pa.schema([column.arrow_field for column in columns]))
+
+    def _few(self, column: Column, places: Sequence[tuple[Part, int]]) -> pa.Array:
+        import pyarrow as pa
+
+        if column.field.kind == "vector" and places:
+            return self._found.take(lambda part, rows: values(part, column, rows))
+        return pa.array([part.value(column, row) for part, row in places], column.field.arrow_type)
 
 
 class WordRows(FoundRows):

@@ -37,15 +37,15 @@ def values(part: Part, column: Column, rows: np.ndarray) -> pa.Array:
     )
 
 
-def listed(column: Column, array: pa.ChunkedArray) -> list[Any]:
-    """Return values as Python objects."""
-    if column.field.kind == "json":
+def listed(kind: str, array: pa.ChunkedArray) -> list[Any]:
+    """Return values of a kind of field as Python objects."""
+    if kind == "json":
         from orjson import loads
 
         return [None if text is None else loads(text) for text in array.to_pylist()]
-    if column.field.kind == "sparse":
+    if kind == "sparse":
         return [_weights(value) for value in array.to_pylist()]
-    if column.field.kind != "vector":
+    if kind != "vector":
         return array.to_pylist()
     return [None if value.values is None else value.values.to_numpy() for value in array]
 

@@ -13,6 +13,7 @@ VecdbError
 ├── ResourceExhaustedError      the disk or a configured limit is full: free some, then retry
 ├── EncoderError                a model or a function that makes vectors of texts failed: nothing was stored
 ├── UnavailableError            the outcome is unknown or the writer stopped: reopen, then retry
+├── UnauthenticatedError        the server does not know who calls: give a valid key or token
 └── MissingExtraError           an optional dependency is not installed
 """
 
@@ -121,6 +122,12 @@ class UnavailableError(VecdbError):
 
     code = "UNAVAILABLE"
     retryable = True
+
+
+class UnauthenticatedError(VecdbError):
+    """The server does not know who calls: there is no key or token, or it is not valid; nothing was done."""
+
+    code = "UNAUTHENTICATED"
 
 
 class MissingExtraError(VecdbError):

@@ -9,6 +9,10 @@ HEAVY = {
     "vecdb": {"numpy", "pyarrow", "numba", "lark", "pandas", "polars", "typer", "rich"},
     "vecdb.demo": {"pyarrow", "numba"},
     "vecdb.encoders": {"numpy", "pyarrow", "numba", "torch", "sentence_transformers", "huggingface_hub"},
+    **{
+        f"vecdb.wire.{module}": {"pyarrow", "numba", "faiss", "lark", "grpc"}
+        for module in ("errors", "filters", "formulas", "queries", "reports", "results", "rows", "schemas", "values")
+    },
     "vecdb_client": {"numpy", "pyarrow", "numba", "faiss"},
     "vecdb_client.cli.main": {"numpy", "pyarrow", "numba", "faiss"},
     "vecdb_index": {"numba", "faiss"},

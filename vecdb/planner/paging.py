@@ -10,20 +10,25 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import orjson
 import pyarrow as pa
 
 from vecdb.errors import InvalidInputError
+from vecdb.filters.expression import Expression
 from vecdb.planner.bound import BoundQuery
 from vecdb.planner.candidates import Candidates
 from vecdb.query.query import Query
 from vecdb.query.stages import GroupBy, OrderBy
+from vecdb.query.value import Numbers, attributes
+from vecdb.query.weights import Weights
 from vecdb.schema.schema import Schema
 
-FORM = 1
+FORM = 2
+
+_OF_A_PAGE = frozenset(("k", "cursor", "fields", "allow_partial"))
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY
 
 
 class Cursor(NamedTuple):
@@ -42,9 +47,23 @@ class Cursor(NamedTuple):
 
 
 def digest(query: Query) -> str:
-    """Return what tells queries apart, whatever page is asked for and how much of it."""
-    told = replace(query, k=10, cursor=None, fields=None, allow_partial=False).to_json()
-    return hashlib.blake2b(orjson.dumps(told, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
+    """Return what tells queries apart, whatever page is asked for and how much of it.
+
+    It is taken of bytes and not of the query's JSON, because a server makes a cursor for every answer.
+    """
+    told = {name: value for name, value in attributes(query) if name not in _OF_A_PAGE}
+    return hashlib.blake2b(orjson.dumps(told, _told, _OPTIONS), digest_size=8).hexdigest()
+
+
+def _told(part: Any) -> Any:
+    """Return a part of a query as orjson knows it."""
+    if isinstance(part, Numbers):
+        return [part.array.dtype.str, part.array.tobytes().hex()]
+    if isinstance(part, Weights):
+        return [part.terms.tobytes().hex(), part.weights.tobytes().hex()]
+    if isinstance(part, Expression):
+        return str(part)
+    return [type(part).__name__, dict(attributes(part))]
 
 
 def written(query: Query, cursor: Cursor) -> str:

@@ -1,0 +1,337 @@
+"""Hits as messages, and results that are read from messages.
+
+A result is columns on both sides. The reader makes Python objects, and Arrow tables, of what is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vecdb.errors import InvalidInputError
+from vecdb.results import SearchResult, WriteResult
+from vecdb.row_values import listed
+from vecdb.wire import rows as wire_rows
+from vecdb.wire.values import (
+    ID_TYPES,
+    as_json,
+    from_json,
+    ids_from_message,
+    ids_to_message,
+    optional_to_message,
+    packed,
+    value_from_message,
+)
+from vecdb_proto.v1 import result_pb2 as pb
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from vecdb.highlights import Highlight
+    from vecdb.schema.schema import Schema
+
+METRICS = "cosine", "dot", "l2", "hamming"
+
+Highlighting = Callable[[list[Any], int], list[dict[str, "Highlight"]]]
+"""Returns what of the texts of some ids has the words that were asked for."""
+
+
+# -- one result --------------------------------------------------------------------------------------------------------
+
+
+def to_message(result: SearchResult, schema: Schema, *, fields: bool = True, explain: bool = False) -> pb.SearchResult:
+    """Return a result as a message.
+
+    Args:
+        result: the hits.
+        schema: of the state that they were found in.
+        fields: False where the query asked for no fields.
+        explain: whether the message says how the hits were found.
+
+    """
+    rows = result._rows
+    message = pb.SearchResult(
+        id_name=schema.id.name,
+        ids=ids_to_message(result.ids, schema.id.field.type),
+        scores=_packed_scores(result.scores),
+        metric=result._metric or "",
+        missing=result.missing,
+    )
+    if fields:
+        _write_fields(message, [rows.field_table()], schema)
+    for name, ranks, scores in rows.arms():
+        packed_ranks, packed_scores = np.array(ranks, "<i4").tobytes(), np.array(scores, "<f8").tobytes()
+        message.arms.append(pb.ArmScores(name=name, ranks=packed_ranks, scores=packed_scores))
+    groups = rows.groups()
+    if groups is not None:
+        message.groups.SetInParent()
+        for value, first, last in groups:
+            message.groups.groups.append(pb.Group(value=optional_to_message(value), first=first, last=last))
+    cursor = result.cursor
+    if cursor is not None:
+        message.cursor = cursor
+    if explain:
+        message.explain = as_json(result.explain)
+    return message
+
+
+def from_message(message: pb.SearchResult, highlighting: Highlighting | None = None) -> SearchResult:
+    """Return the result of a message.
+
+    Args:
+        message: the hits.
+        highlighting: how their highlights are found.
+
+    Raises:
+        InvalidInputError: it does not have as many scores as ids, or other numbers do not fit.
+
+    """
+    ids = ids_from_message(message.ids)
+    scores = _scores(message.scores, len(ids))
+    return SearchResult(ReceivedRows(message, ids, scores, highlighting), _metric(message))
+
+
+# -- many results ------------------------------------------------------------------------------------------------------
+
+
+def alike_to_message(
+    results: Sequence[SearchResult], schema: Schema, *, fields: bool = True, explain: bool = False
+) -> pb.SearchResults:
+    """Return the results of queries that are alike as one message: no arms, no groups, no cursors."""
+    ids: list[Any] = []
+    for result in results:
+        ids.extend(result.ids)
+    hits = pb.SearchResult(id_name=schema.id.name, ids=ids_to_message(ids, schema.id.field.type))
+    if results:
+        hits.scores = _packed_scores(np.concatenate([result.scores for result in results]))
+        hits.metric = results[0]._metric or ""
+        hits.missing.extend(dict.fromkeys(name for result in results for name in result.missing))
+        tables = [result._rows.field_table() for result in results] if fields else []
+        _write_fields(hits, tables, schema)
+    message = pb.SearchResults(counts=np.array(list(map(len, results)), "<u4").tobytes(), hits=hits)
+    if explain:
+        message.explains.extend(as_json(result.explain) for result in results)
+    return message
+
+
+def alike_from_message(
+    message: pb.SearchResults, highlightings: Sequence[Highlighting] | None = None
+) -> list[SearchResult]:
+    """Return the results of a message.
+
+    Args:
+        message: the hits.
+        highlightings: how the highlights of each are found.
+
+    Raises:
+        InvalidInputError: the counts are not those of the hits.
+
+    """
+    hits = message.hits
+    counts = packed(message.counts, "<u4", "the list of counts").astype(np.int64)
+    ids = ids_from_message(hits.ids)
+    scores = _scores(hits.scores, len(ids))
+    if counts.sum() != len(ids) or (message.explains and len(message.explains) != len(counts)):
+        raise InvalidInputError(f"{len(counts)} results have {counts.sum()} hits, found {len(ids)}")
+    whole = ReceivedRows(hits, ids, scores)
+    metric = _metric(hits)
+    ends = np.cumsum(counts).tolist()
+    explains = message.explains or [b""] * len(counts)
+    return [
+        SearchResult(SomeRows(whole, end - count, end, explain, highlighting), metric)
+        for count, end, explain, highlighting in zip(
+            counts.tolist(), ends, explains, highlightings or [None] * len(counts), strict=True
+        )
+    ]
+
+
+class ReceivedRows:
+    """The rows of a result that came as a message, as `vecdb.results.Rows`."""
+
+    __slots__ = ("_batch", "_highlighting", "_ids", "_kinds", "_message", "missing", "scores")
+
+    def __init__(
+        self, message: pb.SearchResult, ids: list[Any], scores: np.ndarray, highlighting: Highlighting | None = None
+    ) -> None:
+        self._message = message
+        self._ids = ids
+        self._highlighting = highlighting
+        self._batch: pa.RecordBatch | None = None
+        self._kinds: list[str] = []
+        self.scores = scores
+        self.missing = tuple(message.missing)
+
+    def ids(self) -> list[Any]:
+        """Return the ids."""
+        return self._ids
+
+    def id_table(self) -> pa.Table:
+        """Return the ids as a table of one column."""
+        import pyarrow as pa
+
+        kind = pa.string() if self._message.ids.type == ID_TYPES["string"] else pa.int64()
+        return pa.table({self._message.id_name: pa.array(self._ids, kind)})
+
+    def field_table(self) -> pa.Table:
+        """Return the fields that were asked for."""
+        import pyarrow as pa
+
+        batch = self.fields()[0]
+        return pa.table({}) if batch is None else pa.Table.from_batches([batch])
+
+    def field_values(self) -> list[tuple[str, list[Any]]]:
+        """Return the fields that were asked for, by name, as Python values."""
+        batch, kinds = self.fields()
+        return [] if batch is None else python_columns(batch, kinds)
+
+    def fields(self) -> tuple[pa.RecordBatch | None, list[str]]:
+        """Return the fields and their kinds, read when they are first looked at.
+
+        Raises:
+            InvalidInputError: they are damaged, or not as many as ids.
+
+        """
+        if self._batch is None and self._message.HasField("fields"):
+            batch = wire_rows.from_message(self._message.fields)
+            if batch.num_rows != len(self._ids):
+                raise InvalidInputError(f"a result has fields of {batch.num_rows} rows and {len(self._ids)} ids")
+            self._kinds = wire_rows.kinds_from_message(self._message.fields, batch.num_columns)
+            self._batch = batch
+        return self._batch, self._kinds
+
+    def highlights(self, length: int) -> list[dict[str, Highlight]]:
+        """Return what of the texts has the words, as they are now."""
+        return [{} for _ in self._ids] if self._highlighting is None else self._highlighting(self._ids, length)
+
+    def explain(self) -> dict[str, Any]:
+        """Return how the rows were found; nothing where it was not asked for."""
+        return from_json(self._message.explain)
+
+    def arms(self) -> list[tuple[str, list[int], list[float]]]:
+        """Return what each of several arms says."""
+        found = []
+        for arm in self._message.arms:
+            ranks, scores = packed(arm.ranks, "<i4", "ranks"), packed(arm.scores, "<f8", "scores")
+            if not len(ranks) == len(scores) == len(self._ids):
+                raise InvalidInputError(f"arm {arm.name!r} has {len(ranks)} ranks for {len(self._ids)} hits")
+            found.append((arm.name, ranks.tolist(), scores.tolist()))
+        return found
+
+    def groups(self) -> Sequence[tuple[Any, int, int]] | None:
+        """Return the groups, where there are any."""
+        if not self._message.HasField("groups"):
+            return None
+        return [
+            (value_from_message(one.value) if one.HasField("value") else None, one.first, one.last)
+            for one in self._message.groups.groups
+            if one.first <= one.last <= len(self._ids)
+        ]
+
+    def cursor(self) -> str | None:
+        """Return where the next page begins."""
+        return self._message.cursor if self._message.HasField("cursor") else None
+
+
+class SomeRows:
+    """The rows of one of many results that came together."""
+
+    __slots__ = ("_explain", "_first", "_highlighting", "_last", "_whole", "missing", "scores")
+
+    def __init__(
+        self, whole: ReceivedRows, first: int, last: int, explain: bytes, highlighting: Highlighting | None
+    ) -> None:
+        self._whole = whole
+        self._first, self._last = first, last
+        self._explain = explain
+        self._highlighting = highlighting
+        self.scores = whole.scores[first:last]
+        self.missing = whole.missing
+
+    def ids(self) -> list[Any]:
+        """Return the ids."""
+        return self._whole.ids()[self._first : self._last]
+
+    def id_table(self) -> pa.Table:
+        """Return the ids as a table of one column."""
+        return self._whole.id_table().slice(self._first, self._last - self._first)
+
+    def field_table(self) -> pa.Table:
+        """Return the fields that were asked for."""
+        return self._whole.field_table().slice(self._first, self._last - self._first)
+
+    def field_values(self) -> list[tuple[str, list[Any]]]:
+        """Return the fields that were asked for, by name, as Python values."""
+        batch, kinds = self._whole.fields()
+        return [] if batch is None else python_columns(batch.slice(self._first, self._last - self._first), kinds)
+
+    def highlights(self, length: int) -> list[dict[str, Highlight]]:
+        """Return what of the texts has the words, as they are now."""
+        return [{} for _ in self.scores] if self._highlighting is None else self._highlighting(self.ids(), length)
+
+    def explain(self) -> dict[str, Any]:
+        """Return how the rows were found; nothing where it was not asked for."""
+        return from_json(self._explain)
+
+    def arms(self) -> list[tuple[str, list[int], list[float]]]:
+        """Return what each of several arms says: there is one."""
+        return []
+
+    def groups(self) -> None:
+        """Return no groups."""
+        return
+
+    def cursor(self) -> None:
+        """Return no cursor."""
+        return
+
+
+def _packed_scores(scores: np.ndarray) -> bytes:
+    return scores.astype("<f4", copy=False).tobytes()
+
+
+def _scores(data: bytes, count: int) -> np.ndarray:
+    scores = packed(data, "<f4", "the list of scores")
+    if len(scores) != count:
+        raise InvalidInputError(f"a result has {len(scores)} scores and {count} ids")
+    return scores
+
+
+def _metric(message: pb.SearchResult) -> str | None:
+    if message.metric and message.metric not in METRICS:
+        raise InvalidInputError(f"the metric {message.metric!r:.80} is unknown: was it made by a newer vecdb?")
+    return message.metric or None
+
+
+def _write_fields(message: pb.SearchResult, tables: Sequence[pa.Table], schema: Schema) -> None:
+    """Write the fields of results, one behind the other, if there are any."""
+    if not tables or not tables[0].num_columns:
+        return
+    batch = wire_rows.one_batch(tables)
+    columns = [schema[name] for name in batch.schema.names]
+    message.fields.CopyFrom(wire_rows.to_message(batch, columns))
+
+
+# -- rows and writes ---------------------------------------------------------------------------------------------------
+
+
+def python_columns(batch: pa.RecordBatch, kinds: Sequence[str]) -> list[tuple[str, list[Any]]]:
+    """Return the columns of a batch by name, as Python values: vectors as arrays, JSON parsed."""
+    import pyarrow as pa
+
+    table = pa.Table.from_batches([batch])
+    return [
+        (name, listed(kind, column))
+        for name, kind, column in zip(table.column_names, kinds, table.columns, strict=True)
+    ]
+
+
+def write_to_message(result: WriteResult) -> pb.WriteResult:
+    """Return an acknowledged write as a message."""
+    return pb.WriteResult(lsn=result.lsn, rows=result.rows, durable=result.durable)
+
+
+def write_from_message(message: pb.WriteResult) -> WriteResult:
+    """Return the acknowledged write of a message."""
+    return WriteResult(message.lsn, message.rows, message.durable)
