@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import vecdb
+from vecdb.results import SearchResult
 
 ROWS = 48
 WORDS = ["honey", "bee", "hive", "wax", "clover", "nectar", "queen", "drone", "swarm", "pollen"]
@@ -118,9 +119,30 @@ class Loop:
 
 def waiting(loop: Loop, value: Any) -> Any:
     """Return a value, wrapped if it is an object of the asyncio client or iterated asynchronously."""
+    if isinstance(value, list):
+        return [waiting(loop, one) for one in value]
+    if isinstance(value, SearchResult):
+        return highlighted(loop, value)
     module = type(value).__module__
     asynchronous = module.startswith("vecdb_client.aio") or hasattr(value, "__anext__")
     return Waiting(loop, value) if asynchronous else value
+
+
+def highlighted(loop: Loop, result: SearchResult) -> SearchResult:
+    """Return a result that waits for its highlights: of the asyncio client they are awaited."""
+    rows: Any = result._rows
+    found = rows.highlights
+
+    class Rows(type(rows)):
+        __slots__ = ()
+
+        def highlights(self, length: int) -> Any:
+            return loop.wait(found(length))
+
+    rows = Rows.__new__(Rows)
+    for name in type(result._rows).__slots__:
+        setattr(rows, name, getattr(result._rows, name))
+    return SearchResult(rows, result._metric)
 
 
 class Waiting:
@@ -154,6 +176,8 @@ class Waiting:
     # What cannot be awaited has a method of the same meaning, by which the tests of both can read alike.
 
     def __len__(self) -> int:
+        if not hasattr(self.wrapped, "count"):
+            raise TypeError(f"{self.wrapped!r} has no length")
         return self._loop.call(self.wrapped.count)
 
     def __getitem__(self, name: str) -> Any:

@@ -37,6 +37,7 @@ UNCAUSED = {
     "MissingExtraError": "is about the installation",
     "ResourceExhaustedError": "a full disk has tests of its own",
     "SpaceMismatchError": "encoders have tests of their own",
+    "UnauthenticatedError": "is about servers, which have tests of their own",
 }
 
 

@@ -182,15 +182,25 @@ def plain(value: Any) -> Any:
     return (type(value).__name__, value)
 
 
+def same(found: Any, expected: Any) -> bool:
+    """Compare what values say. A server answers a search as a query, whose explanation has its steps as well."""
+    if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        return all(map(same, found, expected))
+    if isinstance(found, dict) and isinstance(expected, dict) and "explain" in expected:
+        explain = {name: part for name, part in found["explain"].items() if name in expected["explain"]}
+        found = {**found, "explain": explain}
+    return found == expected
+
+
 @pytest.mark.parametrize("call", CALLS)
 def test_a_collection_answers_like_the_embedded_one(kept: Any, reference: vecdb.Collection, call: str) -> None:
-    assert told(CALLS[call](kept)) == told(CALLS[call](reference))
+    assert same(told(CALLS[call](kept)), told(CALLS[call](reference)))
 
 
 @pytest.mark.parametrize("call", CALLS)
 def test_a_snapshot_answers_like_the_embedded_one(kept: Any, reference: vecdb.Collection, call: str) -> None:
     with kept.snapshot() as snapshot:
-        assert told(CALLS[call](snapshot)) == told(CALLS[call](reference.snapshot()))
+        assert same(told(CALLS[call](snapshot)), told(CALLS[call](reference.snapshot())))
 
 
 def test_indexed_rows_answer_like_the_embedded_ones(docs: Any, tmp_path: Path) -> None:
@@ -206,4 +216,4 @@ def test_indexed_rows_answer_like_the_embedded_ones(docs: Any, tmp_path: Path) -
 
         assert told(CALLS["search"](docs))["explain"]["parts"][0]["plan"] != ("str", "scan")
         for call in ("search", "search by both", "scan in order", "facets of several", "count some"):
-            assert told(CALLS[call](docs)) == told(CALLS[call](reference))
+            assert same(told(CALLS[call](docs)), told(CALLS[call](reference)))

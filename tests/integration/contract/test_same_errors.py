@@ -152,10 +152,10 @@ def caught(call: Callable[[Any], Any], target: Any) -> VecdbError:
 
 
 def described(error: VecdbError) -> dict[str, Any]:
-    """Return all that an error says; a value that is no plain one by its printed form."""
+    """Return all that an error says; of its value only what is a scalar, because no other is sent."""
     told = {name: getattr(error, name, None) for name in ATTRIBUTES}
     value = told["value"]
-    told["value"] = value if isinstance(value, str | int | float | bool | None) else repr(value)
+    told["value"] = value if isinstance(value, str | int | float | bool) else None
     notes = getattr(error, "__notes__", [])
     return {"class": type(error), "text": str(error), "code": error.code, "notes": notes, **told}
 
