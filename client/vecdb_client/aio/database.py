@@ -8,11 +8,12 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self
 
 import orjson
-from vecdb.wire import reports, schemas
 
+from vecdb.encoders.attached import Attached
 from vecdb.errors import ConflictError, InvalidInputError, UnavailableError
 from vecdb.results import CheckReport, RepairReport
 from vecdb.schema.schema import Schema
+from vecdb.wire import reports, schemas
 from vecdb_client import methods
 from vecdb_client.address import Address
 from vecdb_client.aio.collection import Collection
@@ -41,6 +42,7 @@ class Database:
         self._server_version = server.version
         self._encoders: Some = encoders if isinstance(encoders, str) else tuple(encoders)
         self._known = KnownSchemas()
+        self._attached: dict[str, Attached] = {}
 
     @property
     def path(self) -> str:
@@ -118,16 +120,20 @@ class Database:
     # blocking:     return name in self.collections()
     # blocking:
     def _opened(self, told: collections.Collection) -> Collection:
-        schema = self._known.keep(told.name, schemas.from_message(told.schema))
-        made = Collection(self._connection, told.name, self._known, self._read_only or told.read_only)
-        if self._encoders:
-            made.encoders.attach_fitting(schema, self._encoders)
-        return made
+        name, known = told.name, self._known
+        schema = known.keep(name, schemas.from_message(told.schema))
+        encoders = self._attached.get(name)
+        if encoders is None:
+            encoders = self._attached[name] = Attached(name, lambda: known[name])
+            encoders.attach_fitting(schema, self._encoders)
+        encoded = frozenset(one.field for one in told.encoders)
+        return Collection(self._connection, name, known, encoders, encoded, self._read_only or told.read_only)
 
     async def drop_collection(self, name: str) -> None:
         """Remove a collection and its files for good."""
         self._check_writable()
         await self._connection.call(methods.DROP_COLLECTION, collections.DropCollectionRequest(name=name))
+        self._attached.pop(name, None)
 
     # -- upkeep ----------------------------------------------------------------------------------------------------
 

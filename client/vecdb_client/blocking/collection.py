@@ -58,7 +58,14 @@ FEW = 64
 
 
 class Collection(Reads):
-    """Made by `Database.create_collection` and `Database.collection`."""
+    """Made by `Database.create_collection` and `Database.collection`.
+
+    Attributes:
+        name: its name.
+        encoders: the client's own encoders, by field.
+        server_encoders: fields for which the server has an encoder: texts may be written and asked instead of vectors.
+
+    """
 
     _view = None
 
@@ -67,12 +74,14 @@ class Collection(Reads):
         connection: Connection,
         name: str,
         known: KnownSchemas,
-        read_only: bool,
-        encoders: Attached | None = None,
+        encoders: Attached,
+        server_encoders: frozenset[str] = frozenset(),
+        read_only: bool = False,
         timeout: float | None = None,
     ) -> None:
         self.name = name
-        self.encoders = encoders or Attached(name, lambda: self.schema)
+        self.encoders = encoders
+        self.server_encoders = server_encoders
         self._connection = connection
         self._known = known
         self._read_only = read_only
@@ -88,7 +97,9 @@ class Collection(Reads):
 
         Uploads, and changes of fields, take the time that they take.
         """
-        return Collection(self._connection, self.name, self._known, self._read_only, self.encoders, seconds)
+        return Collection(
+            self._connection, self.name, self._known, self.encoders, self.server_encoders, self._read_only, seconds
+        )
 
     def refresh(self) -> None:
         """Ask the server what fields there are now."""

@@ -138,7 +138,6 @@ WRITES: dict[str, Callable[[Any], Any]] = {
     "at: long ago": lambda docs: docs.at(timestamp=datetime(1980, 1, 1).astimezone()),
     "at: no moment": lambda docs: docs.at(timestamp="yesterday"),
     "untag: unknown": lambda docs: docs.untag("nothing"),
-    "tag: name": lambda docs: docs.tag("no/slashes"),
     "tune: no index": lambda docs: docs.tune(field="embedding"),
     "tune: field": lambda docs: docs.tune(field="size"),
 }

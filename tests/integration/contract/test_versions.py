@@ -7,7 +7,7 @@ import pytest
 
 import vecdb
 from support import contract
-from vecdb.errors import NotFoundError
+from vecdb.errors import InvalidInputError, NotFoundError
 
 ASKED = contract.vector(777)
 
@@ -83,6 +83,12 @@ def test_a_version_is_reached_by_number_tag_and_moment(docs: Any) -> None:
         assert found.count() == contract.ROWS
         assert found.get("r40")["size"] == 400
     assert docs.count() == 10
+
+
+def test_a_malformed_tag_is_refused(docs: Any) -> None:
+    with pytest.raises(InvalidInputError, match="no/slashes"):
+        docs.tag("no/slashes")
+    assert docs.tags() == {}
 
 
 def test_versions_are_listed_oldest_first(docs: Any) -> None:
