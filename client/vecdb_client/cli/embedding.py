@@ -97,7 +97,7 @@ def _source(schema: "Schema", embed: Embed) -> str:
     return texts[0]
 
 
-def attach(path: Target, database: "Database", collection: "Collection", embeds: list[Embed], metric: str) -> None:
+def attach(path: Target, collection: "Collection", embeds: list[Embed], metric: str) -> None:
     """Give a collection the encoders that were asked for, making their fields, and those remembered.
 
     Raises:
