@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from vecdb import errors
 from vecdb.__about__ import __version__
-from vecdb.config import Settings
+from vecdb.config import Limits, Settings
 from vecdb.schema.fields import Bool, Float64, Geo, Id, Int64, Json, Keyword, Sparse, Text, Timestamp, Vector
 from vecdb.schema.fulltext import FullText
 from vecdb.schema.indexes import Auto, Binary, Flat, Funnel, Hnsw, Ivf
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from vecdb.reads import Snapshot
     from vecdb.results import Hit, SearchResult, WriteResult
     from vecdb.scans import Scan
+    from vecdb.view import View
 
 _LAZY = {
     "Rank": "vecdb.query.stages",
@@ -68,6 +69,7 @@ _LAZY = {
     "SentenceTransformer": "vecdb.encoders",
     "Snapshot": "vecdb.reads",
     "Space": "vecdb.encoders",
+    "View": "vecdb.view",
     "WriteResult": "vecdb.results",
     "check": "vecdb.database",
     "col": "vecdb.filters",
@@ -103,6 +105,7 @@ __all__ = [
     "Json",
     "Keyword",
     "Like",
+    "Limits",
     "LookupSparse",
     "Match",
     "MinScore",
@@ -126,6 +129,7 @@ __all__ = [
     "Text",
     "Timestamp",
     "Vector",
+    "View",
     "WeightedSum",
     "WriteResult",
     "__version__",

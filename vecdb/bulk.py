@@ -10,8 +10,9 @@ import sys
 from typing import TYPE_CHECKING, Any, Self
 
 from vecdb.arguments import whole_number
-from vecdb.errors import ConflictError
+from vecdb.errors import ConflictError, InvalidInputError
 from vecdb.results import WriteResult
+from vecdb.row_writes import chunk_number, request_key, request_of
 from vecdb.schema.records import validated, validated_batch
 
 if TYPE_CHECKING:
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from vecdb.row_writes import RequestId
     from vecdb.schema.schema import Schema
     from vecdb.storage.group_commit import Write
     from vecdb.storage.manifest import SegmentEntry
+    from vecdb.storage.requests import Key, Request
     from vecdb.storage.segment_writer import SegmentWriter
     from vecdb.storage.writer import Writer
 
@@ -71,17 +74,29 @@ class BulkLoad:
     """Collects rows into segments. Not for use from several threads at once.
 
     Every add() is validated whole before any of it is taken. When an id comes again its last row wins.
+
+    With a request id each add() is a numbered chunk of an upload that may be broken off and made again: chunks that are
+    stored already are left out. A chunk is committed whole, and remembered, with the segment that holds its last row.
     """
 
-    def __init__(self, writer: Writer, rows_per_segment: int | None, completed: Callable[..., pa.RecordBatch]) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        rows_per_segment: int | None,
+        completed: Callable[..., pa.RecordBatch],
+        request_id: RequestId | None = None,
+    ) -> None:
         if rows_per_segment is not None:
             rows_per_segment = whole_number("rows_per_segment", rows_per_segment)
         self.rows = 0
         self._writer = writer
         self._schema = writer.state.schema
-        self._rows_per_segment = rows_per_segment
+        self._most = rows_per_segment or sys.maxsize
         self._completed = completed
+        self._upload = request_key(request_id)
         self._builder: SegmentWriter | None = None
+        self._built: list[SegmentEntry] = []
+        self._requests: dict[Key, Request] = {}
         self._committed = 0
         self._lsn = writer.state.lsn
 
@@ -90,59 +105,129 @@ class BulkLoad:
         """Rows added that are committed; a crash from now on keeps them."""
         return self._committed
 
-    def add(self, data: Any) -> int:
+    @property
+    def pending_chunks(self) -> list[int]:
+        """The chunks that were added and are not committed yet, in the order in which they came."""
+        return [key.chunk for key in self._requests]
+
+    def add(self, data: Any, chunk: int | None = None) -> int:
         """Add rows and return how many; data is what `upsert` takes.
+
+        Args:
+            data: the rows.
+            chunk: its number in the upload, where the load has a request id. Of a chunk that is stored already, or was
+                added before, nothing is taken, and 0 returned.
 
         Raises:
             InvalidInputError: a value does not fit the schema; nothing of this call is taken (of a reader: nothing
                 from the bad chunk on), what was added before stays.
+            RequestMismatchError: the chunk was stored, or added, with other rows.
             EncoderError: an encoder failed; the same holds.
 
         """
         before = self.rows
         if type(data).__name__ == "RecordBatchReader":
+            if self._upload is not None:
+                raise InvalidInputError("the chunks of an upload are tables, not readers", field="data")
             for batch in validated(data, self._schema):
                 self._add(self._completed(batch, self._schema))
-        else:
-            self._add(self._completed(validated_batch(data, self._schema), self._schema))
+            return self.rows - before
+        batch = validated_batch(data, self._schema)
+        request = self._request(batch, chunk)
+        if request is not None and self._was_added(request):
+            return 0
+        self._add(self._completed(batch, self._schema), request)
         return self.rows - before
 
-    def _add(self, batch: pa.RecordBatch) -> None:
+    def _request(self, batch: pa.RecordBatch, chunk: int | None) -> Request | None:
+        if (self._upload is None) != (chunk is None):
+            told = "a load with a request_id needs the chunk's number" if chunk is None else "chunk needs a request_id"
+            raise InvalidInputError(f"{told}: give both or none", field="chunk")
+        if self._upload is None or chunk is None:
+            return None
+        key = self._upload._replace(chunk=chunk_number(chunk))
+        return request_of(key, "upsert", batch, batch.num_rows)
+
+    def _was_added(self, request: Request) -> bool:
+        from vecdb.storage.requests import mismatch
+
+        added = self._requests.get(request.key)
+        if added is not None and added.content != request.content:
+            raise mismatch(request.key)
+        return added is not None or self._writer.requests.made(request) is not None
+
+    def _add(self, batch: pa.RecordBatch, request: Request | None = None) -> None:
         from vecdb.storage.os_errors import typed_os_errors
 
-        settings = self._writer.settings
+        whole = self._writer.settings.segment_bytes
         self._writer.check_space(batch.nbytes)
-        most = self._rows_per_segment or sys.maxsize
-        for chunk in _chunks(self._schema, batch, most):
-            if self._builder is not None and self._builder.rows + chunk.num_rows > most:
-                self._seal()
+        if request is not None and self._builder is not None:
+            full = self._builder.bytes + batch.nbytes > whole or self._builder.rows + batch.num_rows > self._most
+            if full:
+                self._seal()  # a chunk that begins here would be cut, and its first half be a segment too small
+        for chunk in _chunks(self._schema, batch, self._most):
+            if self._builder is not None and self._builder.rows + chunk.num_rows > self._most:
+                self._close_segment(request)
             with typed_os_errors():
                 self._builder = self._builder or self._writer.segment_writer(self._schema)
                 self._builder.append(chunk)
             self.rows += chunk.num_rows
-            if self._builder.rows >= most or self._builder.bytes >= settings.segment_bytes:
+            if self._builder.rows >= self._most or self._builder.bytes >= whole:
+                self._close_segment(request)
+        if request is not None:
+            self._requests[request.key] = request
+            if self._built:
                 self._seal()
 
-    def _seal(self) -> None:
-        from vecdb.storage.group_commit import Stale
-        from vecdb.storage.writes import segments_write
-
-        builder, self._builder = self._builder, None
-        if builder is None:
+    def _close_segment(self, request: Request | None) -> None:
+        """Finish a segment; of an upload it is committed with the rest of the chunk that is being added."""
+        if request is None:
+            self._seal()
             return
+        builder, self._builder = self._builder, None
+        if builder is not None:
+            self._finish(builder)
+
+    def _finish(self, builder: SegmentWriter) -> None:
         try:
-            entry = _finished(self._writer, builder)
-            write = self._writer.submit(segments_write(self._schema, (entry,)))
-        except Stale:
-            self._writer.abandon(builder)
-            raise ConflictError(
-                f"the fields changed during a bulk load: {builder.rows} rows after {self._committed} are not stored"
-            ) from None
+            self._built.append(_finished(self._writer, builder))
         except BaseException:
             self._writer.abandon(builder)
+            self._drop_built()
             raise
-        self._committed += builder.rows
-        self._lsn = write.lsn
+
+    def _seal(self) -> None:
+        """Commit what was built."""
+        from vecdb.storage.group_commit import Stale
+        from vecdb.storage.writes import nothing_write, segments_write
+
+        builder, self._builder = self._builder, None
+        if builder is not None:
+            self._finish(builder)
+        if not self._built and not self._requests:
+            return
+        built, rows = tuple(self._built), sum(entry.rows for entry in self._built)
+        write = segments_write(self._schema, built) if built else nothing_write(self._schema)
+        write.requests = tuple(self._requests.values())
+        try:
+            done = self._writer.submit(write)
+        except Stale:
+            self._drop_built()
+            raise ConflictError(
+                f"the fields changed during a bulk load: {rows} rows after {self._committed} are not stored"
+            ) from None
+        except BaseException:
+            self._drop_built()
+            raise
+        self._built, self._requests = [], {}
+        self._committed += rows
+        self._lsn = done.lsn
+
+    def _drop_built(self) -> None:
+        """Forget segments that were built and not committed, and the chunks that they hold."""
+        for entry in self._built:
+            self._writer.release(entry.uuid)
+        self._built, self._requests = [], {}
 
     def commit(self) -> WriteResult:
         """Commit what was added so far and publish a version; `rows` counts all rows of this bulk load."""
@@ -154,8 +239,9 @@ class BulkLoad:
         """Drop the rows that are not committed yet."""
         if self._builder is not None:
             self._writer.abandon(self._builder)
-            self.rows -= self._builder.rows
             self._builder = None
+        self._drop_built()
+        self.rows = self._committed
 
     def __enter__(self) -> Self:
         return self

@@ -19,30 +19,26 @@ from vecdb.errors import ConflictError, InvalidInputError, NotFoundError, Unavai
 from vecdb.latest import LatestReads
 from vecdb.reads import Snapshot
 from vecdb.results import TuneReport, WriteResult
+from vecdb.row_writes import RequestId, RowWrites, request_key
 from vecdb.schema.fields import Field
-from vecdb.schema.records import validated, validated_batch
 from vecdb.schema.schema import Schema
 from vecdb.storage.background import Worker
+from vecdb.view import View
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from vecdb.bulk import BulkLoad
-    from vecdb.encoders.attached import Made
+    from vecdb.config import Limits
     from vecdb.encoders.base import TextEncoder
     from vecdb.encoders.lookup_sparse import LookupSparse
     from vecdb.encoders.progress import Progress
     from vecdb.filters import Expression
     from vecdb.schema.fulltext import FullText
     from vecdb.schema.indexes import IndexSpec
-    from vecdb.storage.group_commit import Write
     from vecdb.storage.indexing import Indexer
     from vecdb.storage.reader import Reader
     from vecdb.storage.snapshot import State
     from vecdb.storage.writer import Writer
-
-DIRECT_BYTES = 8 << 20
-"""A batch of more bytes is written as a segment at once and not through the log."""
+    from vecdb_index.budget import Budget
 
 
 class Collection(LatestReads):
@@ -143,7 +139,20 @@ class Collection(LatestReads):
 
     # -- writes ----------------------------------------------------------------------------------------------------
 
-    def upsert(self, data: Any, progress: Progress = None) -> WriteResult:
+    def restricted(self, where: str | Expression) -> View:
+        """Return a view of the rows that pass a filter, which no read or write through it can go around."""
+        return View(self, (where,))
+
+    def within(self, limits: Limits | Budget) -> View:
+        """Return a view whose calls may take so much time and memory.
+
+        With `Limits` each call has its own; with a `Budget` that has begun all calls share it, and it can be cancelled.
+        """
+        return View(self, (), limits)
+
+    def upsert(
+        self, data: Any, progress: Progress = None, *, request_id: RequestId | None = None, chunk: int | None = None
+    ) -> WriteResult:
         """Store records: new ids are added, the rows of known ids replaced as a whole.
 
         Where a vector has an encoder and a source, rows that have a text and no vector get its vector.
@@ -155,145 +164,65 @@ class Collection(LatestReads):
             data: a dict (one record, or one array per field), a list of dicts, an Arrow table, batch or reader,
                 a pandas or polars frame.
             progress: called with (texts encoded, texts); True draws a bar on a terminal when they are many.
+            request_id: names this write, so that it may be made again where its outcome is unknown: for 24 hours
+                the same id with the same data changes nothing and returns the first result. The chunks of a reader
+                are numbered by themselves. How many ids are remembered is `Settings.request_ids`.
+            chunk: the number of this part of an upload of many, which all have the same id; see `stored_chunks`.
 
         Raises:
             InvalidInputError: a value does not fit the schema: it names field, row and value. Nothing is stored.
+            RequestMismatchError: the request id was used for something else. Nothing is stored.
             EncoderError: an encoder failed. Nothing is stored.
             ResourceExhaustedError: the disk is full. Nothing is stored.
             UnavailableError: the writer stopped after a failure of the disk; the outcome is unknown.
 
         """
-        writer = self._writable()
-        if type(data).__name__ == "RecordBatchReader":
-            last = WriteResult(self._state().lsn, 0, writer.settings.durability == "sync")
-            rows = 0
-            for batch in validated(data, writer.state.schema):
-                last = self._upsert(writer, batch, progress, drop_unknown=True)
-                rows += last.rows
-            return WriteResult(last.lsn, rows, last.durable)
-        return self._upsert(writer, data, progress)
+        return RowWrites(self).upsert(data, progress, request_id, chunk)
 
-    def _upsert(self, writer: Writer, data: Any, progress: Progress, drop_unknown: bool = False) -> WriteResult:
-        from vecdb.storage.writes import upsert_write
+    def stored_chunks(self, request_id: RequestId) -> list[int]:
+        """Return which chunks of an upload are stored, ascending, so that it can go on behind them."""
+        key = request_key(request_id)
+        return [] if key is None else self._writable().requests.chunks(key.id)
 
-        made: Made = {}
-
-        def prepare() -> Write | None:
-            schema = writer.state.schema
-            batch = validated_batch(_without_empty(data, schema) if drop_unknown else data, schema)
-            batch = self.encoders.completed(batch, schema, progress, made)
-            if batch.num_rows == 0:
-                return None
-            if batch.num_rows > 1 and batch.nbytes > DIRECT_BYTES:
-                from vecdb.bulk import direct_write
-
-                return direct_write(writer, schema, batch)
-            return upsert_write(schema, batch)
-
-        return self._submit(writer, prepare)
-
-    def _submit(self, writer: Writer, prepare: Callable[[], Write | None]) -> WriteResult:
-        """Prepare and commit a write, again and again while what it was prepared from changes under it."""
-        from vecdb.storage.group_commit import Stale
-
-        durable = writer.settings.durability == "sync"
-        while True:
-            write = prepare()
-            if write is None:
-                return WriteResult(writer.state.lsn, 0, durable)
-            try:
-                done = writer.submit(write)
-            except Stale:
-                writer.forget(write)
-                continue
-            except BaseException:
-                writer.forget(write)
-                raise
-            if write.segments and self._merger is not None:
-                self._merger.wake()  # no flush is due for them that would have their indexes built
-            return WriteResult(done.lsn, done.rows, durable)
-
-    def delete(self, ids: Any = None, where: str | Expression | None = None) -> WriteResult:
+    def delete(
+        self, ids: Any = None, where: str | Expression | None = None, *, request_id: RequestId | None = None
+    ) -> WriteResult:
         """Delete rows by id (one or a list), or all that pass a filter; `rows` says how many there were.
 
-        With `where`, rows that change while the delete is under way are looked at again.
+        With `where`, rows that change while the delete is under way are looked at again. `request_id` as in `upsert`.
         """
-        writer = self._writable()
-        if (ids is None) == (where is None):
-            raise InvalidInputError("name either ids or where")
-        from vecdb.storage.writes import delete_write
+        return RowWrites(self).delete(ids, where, request_id)
 
-        def prepare() -> Write | None:
-            snapshot = self.snapshot()
-            if where is not None:
-                found = [value for batch in snapshot.scan(where, fields=[]) for value in batch.column(0).to_pylist()]
-                return delete_write(snapshot.schema, found, snapshot.lsn) if found else None
-            given = list(dict.fromkeys(snapshot.checked_ids(ids)[0]))
-            return delete_write(snapshot.schema, given, None) if given else None
-
-        return self._submit(writer, prepare)
-
-    def patch(self, data: Any, progress: Progress = None) -> WriteResult:
+    def patch(self, data: Any, progress: Progress = None, *, request_id: RequestId | None = None) -> WriteResult:
         """Change some fields of existing rows: data holds the id and the fields to change; null clears a field.
 
         Atomic, also against writes of other threads to the same rows. A text that is the source of a vector takes it
-        along: it is encoded again unless the vector is given too, and without text there is no vector.
+        along: it is encoded again unless the vector is given too, and without text there is no vector. `request_id` as
+        in `upsert`.
 
         Raises:
             NotFoundError: an id does not exist. Nothing is changed.
 
         """
-        from vecdb.storage.writes import upsert_write
+        return RowWrites(self).patch(data, progress, request_id)
 
-        writer = self._writable()
-        made: Made = {}
+    def _segments_came(self) -> None:
+        """Have segments merged and indexed that came past the log: no flush is due for them."""
+        if self._merger is not None:
+            self._merger.wake()
 
-        def prepare() -> Write | None:
-            snapshot = self.snapshot()
-            batch = validated_batch(data, snapshot.schema, partial=True)
-            batch = self.encoders.completed(batch, snapshot.schema, progress, made)
-            if batch.num_rows == 0:
-                return None
-            whole = self._completed(snapshot, batch)
-            return upsert_write(snapshot.schema, whole, unchanged_since=snapshot.lsn)
-
-        return self._submit(writer, prepare)
-
-    def _completed(self, snapshot: Snapshot, patch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return whole rows: the patch's fields, and the others as they are stored."""
-        import numpy as np
-        import pyarrow as pa
-
-        from vecdb.planner.found import take
-        from vecdb.row_values import values
-
-        state, schema = snapshot._state, snapshot.schema
-        parts = state.parts
-        numbers = {id(part): number for number, part in enumerate(parts)}
-        part, row = np.empty(patch.num_rows, np.int64), np.empty(patch.num_rows, np.int64)
-        ids = patch.column(schema.id.name).to_pylist()
-        for at, value in enumerate(ids):
-            place = state.find(value)
-            if place is None:
-                raise NotFoundError(f"cannot patch {value!r}: {self.name!r} has no such id")
-            part[at], row[at] = numbers[id(place[0])], place[1]
-        given = set(patch.schema.names)
-        arrays = [
-            patch.column(column.name)
-            if column.name in given
-            else take(parts, part, row, lambda owner, rows, column=column: values(owner, column, rows))
-            for column in schema.columns
-        ]
-        return pa.record_batch(arrays, schema=schema.arrow_schema())
-
-    def bulk(self, rows_per_segment: int | None = None, progress: Progress = None) -> BulkLoad:
+    def bulk(
+        self, rows_per_segment: int | None = None, progress: Progress = None, *, request_id: RequestId | None = None
+    ) -> BulkLoad:
         """Return a bulk load: rows go straight to segments, not through the log. Use it in a `with` block.
 
-        Each segment that fills up is committed on its own; leaving the block commits the rest.
+        Each segment that fills up is committed on its own; leaving the block commits the rest. With a request id the
+        load can be broken off and made again: each `add` then gives the number of its chunk.
         """
         from vecdb.bulk import BulkLoad
 
-        return BulkLoad(self._writable(), rows_per_segment, partial(self.encoders.completed, progress=progress))
+        completed = partial(self.encoders.completed, progress=progress)
+        return BulkLoad(self._writable(), rows_per_segment, completed, request_id)
 
     # -- fields ----------------------------------------------------------------------------------------------------
 
@@ -491,10 +420,3 @@ class Collection(LatestReads):
 
     def __repr__(self) -> str:
         return f"Collection({self.name!r}, {self.count()} rows)"
-
-
-def _without_empty(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
-    """Drop empty columns that validation added for fields which were dropped or renamed since."""
-    names = batch.schema.names
-    kept = [name for name in names if name in schema or batch.column(name).null_count < batch.num_rows]
-    return batch.select(kept)

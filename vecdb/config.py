@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from vecdb.errors import InvalidInputError
+from vecdb_index.budget import Budget
 
 MIB = 1 << 20
 
@@ -17,7 +18,14 @@ _CHOICES = {
     "background": (True, False),
     "indexing": (True, False),
 }
-_WHOLE = {"memtable_bytes": 1024, "segment_bytes": 1024, "retain_versions": 1, "merge_fan_in": 2, "free_bytes": 0}
+_WHOLE = {
+    "memtable_bytes": 1024,
+    "segment_bytes": 1024,
+    "retain_versions": 1,
+    "merge_fan_in": 2,
+    "free_bytes": 0,
+    "request_ids": 1,
+}
 _NUMBERS = ("retain_days", "refresh_interval")
 
 
@@ -40,6 +48,8 @@ class Settings:
         verify: when checksums of segment files are compared: at the first use of each file by this process,
             all of them at open, or never (sizes are always compared).
         merge_fan_in: how many segments of similar size are merged into one.
+        request_ids: how many request ids of writes are remembered, the latest ones, for 24 hours; each takes about 300
+            bytes of memory, and 64 in a file that is written at each flush.
         free_bytes: upserts are refused while the file system has less room than this; deletes and reads go on.
 
     """
@@ -56,6 +66,7 @@ class Settings:
     verify: Verify = "first_use"
     merge_fan_in: int = 4
     free_bytes: int = 64 * MIB
+    request_ids: int = 100_000
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -82,6 +93,33 @@ class Settings:
             return self.threads
         available = getattr(os, "sched_getaffinity", None)
         return len(available(0)) if available else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one call may take, as `Collection.within` has it.
+
+    Attributes:
+        seconds: after so many a call ends with DeadlineExceededError; it is looked at between segments and slices, so
+            within about a tenth of a second.
+        memory_bytes: a call that would hold more for its rows, scores and masks ends with BudgetExceededError. What
+            is counted are arrays that grow with rows; the mapped files and what the engine remembers are not.
+
+    """
+
+    seconds: float | None = None
+    memory_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, kinds in (("seconds", (int, float)), ("memory_bytes", (int,))):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or not value >= 0):
+                expected = "a number of at least 0, or None"
+                raise InvalidInputError(f"limit {name} is {value!r}, expected {expected}", field=name, value=value)
+
+    def begin(self) -> Budget:
+        """Return the budget of a call that begins now."""
+        return Budget(self.seconds, self.memory_bytes)
 
 
 SETTING_NAMES = tuple(field.name for field in fields(Settings))

@@ -1,8 +1,11 @@
 """Public home of the errors; they are defined at the bottom layer so that every package can raise them."""
 
 from vecdb_index.errors import (
+    BudgetExceededError,
+    CancelledError,
     ConflictError,
     CorruptionError,
+    DeadlineExceededError,
     DimensionMismatchError,
     DuplicateIdError,
     EncoderError,
@@ -10,6 +13,8 @@ from vecdb_index.errors import (
     InvalidInputError,
     MissingExtraError,
     NotFoundError,
+    PermissionDeniedError,
+    RequestMismatchError,
     ResourceExhaustedError,
     SpaceMismatchError,
     UnauthenticatedError,
@@ -19,8 +24,11 @@ from vecdb_index.errors import (
 )
 
 __all__ = [
+    "BudgetExceededError",
+    "CancelledError",
     "ConflictError",
     "CorruptionError",
+    "DeadlineExceededError",
     "DimensionMismatchError",
     "DuplicateIdError",
     "EncoderError",
@@ -28,6 +36,8 @@ __all__ = [
     "InvalidInputError",
     "MissingExtraError",
     "NotFoundError",
+    "PermissionDeniedError",
+    "RequestMismatchError",
     "ResourceExhaustedError",
     "SpaceMismatchError",
     "UnauthenticatedError",

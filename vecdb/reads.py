@@ -23,6 +23,7 @@ from vecdb.arguments import (
     vector_column,
     whole_number,
 )
+from vecdb.config import Limits
 from vecdb.errors import InvalidInputError
 from vecdb.hits import FoundRows, WordRows
 from vecdb.results import RecallReport, SearchResult
@@ -31,6 +32,7 @@ from vecdb.schema.fields import Sparse, Vector
 from vecdb.schema.schema import Column, Schema
 from vecdb.text_search import TextSearch, plain_question, text_search
 from vecdb.wider_reads import WiderReads
+from vecdb_index.budget import Budget
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,6 +80,28 @@ class Snapshot(WiderReads):
     def lsn(self) -> int:
         """The last write that this snapshot contains."""
         return self._state.lsn
+
+    def within(self, limits: Limits | Budget) -> Snapshot:
+        """Return the same rows for one call, or several, that together may take so much; the time runs from now.
+
+        What it answers is what this snapshot answers, or DeadlineExceededError, or BudgetExceededError. A `Budget` that
+        has begun may be given too, so that somebody else can cancel it.
+        """
+        from vecdb_index.slices import LimitedPool
+
+        budget = limits if isinstance(limits, Budget) else limits.begin()
+        pool = LimitedPool(self._pool, budget)
+        return Snapshot(self.name, self._state.within(budget), pool, self._on_damaged_index, self._encoders)
+
+    def restricted(self, where: str | Expression) -> Snapshot:
+        """Return this snapshot as it would be if the rows that do not pass a filter had been deleted."""
+        from vecdb.planner.restricted import restricted
+
+        bound = self._bind(where)
+        if bound is None:
+            raise InvalidInputError("a snapshot is restricted by a filter, found None", field="where")
+        seen = restricted(self._state, bound)
+        return Snapshot(self.name, seen, self._pool, self._on_damaged_index, self._encoders)
 
     def __enter__(self) -> Self:
         return self
@@ -341,6 +365,7 @@ class Snapshot(WiderReads):
         return found[0] if single else found
 
     def _get(self, value: str | int, columns: list[Column]) -> dict[str, Any] | None:
+        self._state.check("reading rows by id")
         place = self._state.find(value)
         if place is None:
             return None
@@ -373,7 +398,7 @@ class Snapshot(WiderReads):
         from vecdb.planner.masks import filter_mask
 
         for part in self._state.parts:
-            mask = filter_mask(part, self.schema, bound)
+            mask = filter_mask(part, self.schema, bound, self._state.budget)
             yield part, np.ones(part.rows, bool) if mask is None else mask
 
 

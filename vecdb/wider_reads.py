@@ -354,11 +354,12 @@ class WiderReads:
 
         asked, k = asked_fields(self.schema, fields), whole_number("k", k)
         if query is None:
-            return facets(rows_that_pass(self._state, self._bind(where)), asked, k)
+            return facets(rows_that_pass(self._state, self._bind(where)), asked, k, self._state.budget)
         if query.cursor is not None:
             raise InvalidInputError("facets count all candidates of a query: leave after() out", field="query")
         bound = self._bound_query(query if where is None else query.where(where))
-        return facets(candidates_of(Context(self._state, self._pool, query.allow_partial), bound), asked, k)
+        context = Context(self._state, self._pool, query.allow_partial)
+        return facets(candidates_of(context, bound), asked, k, self._state.budget)
 
     # -- all rows --------------------------------------------------------------------------------------------------
 

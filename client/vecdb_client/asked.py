@@ -10,8 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from vecdb.wire import filters, queries
-from vecdb.wire.values import ids_to_message, matrix_to_message, writable
 
 from vecdb.arguments import (
     as_vectors,
@@ -32,6 +30,8 @@ from vecdb.query.query import Query
 from vecdb.query.stages import Rescore
 from vecdb.query.sugar import query_of
 from vecdb.text_search import text_column
+from vecdb.wire import filters, queries
+from vecdb.wire.values import ids_to_message, matrix_to_message, writable
 from vecdb_proto.v1 import search_service_pb2 as searches
 from vecdb_proto.v1 import values_pb2 as values
 

@@ -7,8 +7,10 @@ slice of at most 8 MB, which even a cold disk delivers within 0.1 s.
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, TypeVar
+
+from vecdb_index.budget import Budget
 
 # The most that one call of a kernel reads, and computes (bytes read, times queries).
 SLICE_BYTES = 8 << 20
@@ -22,6 +24,25 @@ REPORT = 1 << 16
 Slice = tuple[int, int]
 Progress = Callable[[int, int], None]
 Done = TypeVar("Done")
+
+
+class LimitedPool(ThreadPoolExecutor):
+    """The threads of another pool, lent to one call; `shared` asks its budget before each slice."""
+
+    def __init__(self, pool: ThreadPoolExecutor | None, budget: Budget) -> None:
+        """Start no thread: all of them are the pool's. None: the calling thread works alone."""
+        self._lender = pool
+        self._max_workers = 1 if pool is None else pool._max_workers
+        self.budget = budget
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Have a thread of the pool do it."""
+        if self._lender is None:
+            raise RuntimeError("there is no pool to lend threads")
+        return self._lender.submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Leave the threads to their owner."""
 
 
 def slices(count: int, row_bytes: int, queries: int = 1) -> list[Slice]:
@@ -43,16 +64,20 @@ def shared(
         work: takes slices from its iterator; called once in each thread.
         todo: all slices.
         size: bytes to read, times queries.
-        pool: where helpers come from; None: the calling thread works alone.
+        pool: where helpers come from; None: the calling thread works alone. A `LimitedPool` is asked before each
+            slice whether the call may go on.
 
     Returns:
         What each call of work returned.
 
     """
     queue = deque(todo)
+    budget = pool.budget if isinstance(pool, LimitedPool) else None
 
     def taken() -> Iterator[Slice]:
         while True:
+            if budget is not None:
+                budget.check("a scan")
             try:
                 yield queue.popleft()
             except IndexError:

@@ -335,7 +335,7 @@ def test_whole_numbers_can_be_ids(database: vecdb.Database, value: int) -> None:
 def test_a_batch_above_the_direct_size_is_stored_at_once_and_outside_the_log(
     docs: vecdb.Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vecdb.collection.DIRECT_BYTES", 100)
+    monkeypatch.setattr("vecdb.row_writes.DIRECT_BYTES", 100)
     docs.upsert([{"id": "a", "size": -1}, {"id": "z", "size": -1}])
     rows = [{"id": f"r{number}", "size": number} for number in range(50)] + [{"id": "a", "size": 5}]
 

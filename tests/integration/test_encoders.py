@@ -137,7 +137,7 @@ def test_a_text_that_comes_twice_is_encoded_once_and_a_vector_that_is_given_neve
 def test_large_batches_that_go_straight_to_a_segment_are_encoded_too(
     docs: vecdb.Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vecdb.collection.DIRECT_BYTES", 100)
+    monkeypatch.setattr("vecdb.row_writes.DIRECT_BYTES", 100)
 
     docs.upsert(_frame())
 

@@ -6,10 +6,11 @@ background. Nothing is synced: what a power cut leaves is not the subject here, 
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,12 +23,24 @@ from support.graphs import small_graphs
 from support.model import ID, INTEGER_IDS, STRING_IDS, Model, Row, where_number
 from support.oracle import compare, compare_rows
 from support.unsynced import unsynced
-from vecdb.errors import InvalidInputError, NotFoundError
+from vecdb.errors import InvalidInputError, NotFoundError, RequestMismatchError
 from vecdb.schema.fields import Field, Vector
 from vecdb.storage.compaction import compact_once
 
 NAME = "docs"
 CHECK_EVERY = 8
+
+
+class Made(NamedTuple):
+    """A write that has a request id: the fields that there were, how it is made, and what came of it."""
+
+    request: str
+    columns: dict[str, Field]
+    make: Callable[[vecdb.Collection], vecdb.WriteResult]
+    result: vecdb.WriteResult
+
+    def fits(self, columns: dict[str, Field]) -> bool:
+        return all(columns.get(name) == field for name, field in self.columns.items())
 
 
 class CollectionMachine(RuleBasedStateMachine):
@@ -48,6 +61,8 @@ class CollectionMachine(RuleBasedStateMachine):
         self.versions: dict[int, Model] = {}
         self.version = 0
         self.lsn = 0
+        self.requests = 0
+        self.made: list[Made] = []
 
     # -- opening and closing ---------------------------------------------------------------------------------------
 
@@ -123,10 +138,38 @@ class CollectionMachine(RuleBasedStateMachine):
             self.versions[version] = content.frozen()
         self.version = version
 
+    def named(self, make: Callable[[vecdb.Collection, str | None], vecdb.WriteResult]) -> vecdb.WriteResult:
+        """Make a write, two of three with a request id of their own."""
+        self.requests += 1
+        request = f"request {self.requests}" if self.requests % 3 else None
+        result = make(self.collection, request)
+        if request is not None:
+            made = Made(request, dict(self.model.columns), lambda collection: make(collection, request), result)
+            self.made = [*self.made[-9:], made]
+        return result
+
+    @precondition(lambda self: self.made)
+    @rule(at=st.integers(0, 9))
+    def make_again(self, at: int) -> None:
+        made = self.made[at % len(self.made)]
+        if made.fits(self.model.columns):
+            assert made.make(self.collection) == made.result
+
+    @precondition(lambda self: self.made)
+    @rule(at=st.integers(0, 9))
+    def use_a_request_id_for_something_else(self, at: int) -> None:
+        request = self.made[at % len(self.made)].request
+        if not self.collection.stored_chunks(request):  # of a reader each chunk is a write
+            with pytest.raises(RequestMismatchError):
+                self.collection.delete(where=f"{ID} is null", request_id=request)
+
     @rule(pairs=draw.batches, form=draw.forms)
     def upsert(self, pairs: list[tuple[int, int]], form: str) -> None:
         before, rows = self.before_a_write(), self.rows_of(pairs)
-        result = self.collection.upsert(draw.as_input(rows, form, self.collection.schema))
+        schema = self.collection.schema
+        result = self.named(
+            lambda collection, request: collection.upsert(draw.as_input(rows, form, schema), request_id=request)
+        )
         assert result.rows == len(rows)
         self.model.upsert(rows)
         self.wrote(result, None if form == "reader" else before)
@@ -134,14 +177,14 @@ class CollectionMachine(RuleBasedStateMachine):
     @rule(numbers=draw.numbers)
     def delete_by_id(self, numbers: list[int]) -> None:
         before, ids = self.before_a_write(), [self.model.ids[number] for number in numbers]
-        result = self.collection.delete(ids)
+        result = self.named(lambda collection, request: collection.delete(ids, request_id=request))
         assert result.rows == self.model.delete(ids)
         self.wrote(result, before)
 
     @rule(number=st.integers(0, 99))
     def delete_where(self, number: int) -> None:
         before, where = self.before_a_write(), where_number(number, self.model.columns, self.model.ids)
-        result = self.collection.delete(where=where.text)
+        result = self.named(lambda collection, request: collection.delete(where=where.text, request_id=request))
         assert result.rows == self.model.delete([row[ID] for row in self.model.matching(where)])
         self.wrote(result, before)
 
@@ -156,7 +199,7 @@ class CollectionMachine(RuleBasedStateMachine):
         ]
         before = self.before_a_write()
         if rows:
-            result = self.collection.patch(rows)
+            result = self.named(lambda collection, request: collection.patch(rows, request_id=request))
             assert result.rows == len(rows)
             self.model.patch(rows)
             self.wrote(result, before)
@@ -357,6 +400,10 @@ class CollectionMachine(RuleBasedStateMachine):
         assert vecdb.restore(saved, restored).ok
         for folder in (saved, restored):
             with self.connect(folder) as database:
+                compare(database.collection(NAME), self.model, self.step)
+                for made in self.made:
+                    if made.fits(self.model.columns):
+                        assert made.make(database.collection(NAME)) == made.result
                 compare(database.collection(NAME), self.model, self.step)
             shutil.rmtree(folder)
 

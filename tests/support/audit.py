@@ -19,6 +19,8 @@ from support.rows import ANCHOR, Observation, State, Upkeep, key, observe, schem
 from support.workload import COLLECTION, SIDE
 
 SHOWN = 8
+AGAIN = 4
+"""Acknowledged writes of each writer that are made again."""
 
 
 @dataclass
@@ -63,7 +65,8 @@ def audit(
         scratch: folder for restored backups.
         created: whether the collection was acknowledged; if not it may be absent.
         again: whether to look a second time.
-        indexes: whether to build those that are missing, which writes, and look for files that nothing names.
+        indexes: whether to build those that are missing, and make writes again, which writes; and look for files that
+            nothing names.
 
     """
     found = Audit()
@@ -136,7 +139,34 @@ def _examine(database: Any, ledger: Ledger, found: Audit, created: bool, indexes
         if waiting:
             found.findings.append(f"{waiting} rows have no index although all were built")
         _compare_search(collection, seen, found)
+        seen = _made_again(database, ledger, seen, found)
     return seen
+
+
+def _made_again(database: Any, ledger: Ledger, seen: Observation, found: Audit) -> Observation:
+    """Make again, under their request ids, what was acknowledged last and what was in flight; return what is there.
+
+    The former must change nothing and tell what it told, the latter leave its rows as one that was not broken off.
+    """
+    collection = database.collection(COLLECTION)
+    for writer in ledger.writers():
+        for made, before in ledger.acknowledged_operations(writer)[-AGAIN:]:
+            if made.request is not None and made.kind != "bulk":  # a load that finds all chunks stored has no rows
+                rows, expected = made.run(collection).rows, made.affected(before)
+                if rows != expected:
+                    found.findings.append(f"{made.kind} made again reports {rows} rows, {expected} the first time")
+            elif made.request is not None:
+                made.run(collection)
+    after = observe_database(database)
+    for writer in ledger.writers():
+        if after.writers.get(writer, {}) != seen.writers.get(writer, {}):
+            found.findings.append(f"writer {writer}: what was acknowledged changed rows when it was made again")
+        following = ledger.next_operation(writer)
+        if following is not None and following.request is not None:
+            following.run(collection)
+            wanted = following.outcomes(ledger.state(writer))[-1]
+            _compare(writer, observe_database(database).writers.get(writer, {}), [wanted], found, "made again: ")
+    return observe_database(database)
 
 
 def _same_upkeep(left: Upkeep, right: Upkeep) -> bool:

@@ -108,6 +108,8 @@ def kind_of(name: str) -> str:
         return f"{temporary}{catalog}{'current' if last == 'CURRENT' else 'manifest'}"
     if last in ("FORMAT", "LOCK", "CLEAN"):
         return f"{temporary}{last.lower()}"
+    if last.startswith("requests-"):
+        return f"{temporary}requests"
     if last.endswith((".wal", ".roar")):
         return f"{temporary}{'wal' if last.endswith('.wal') else 'deletions'}"
     if last in _FOLDERS:

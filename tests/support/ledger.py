@@ -51,6 +51,7 @@ class Ledger:
 
     def __post_init__(self) -> None:
         self._history: dict[int, list[State]] = {}
+        self._done: dict[int, list[int]] = {}
         self._turns: dict[str, int] = {}
         self._upkeep: list[Upkeep] = [self.base.upkeep]
         self._open_backup: dict[int, int] | None = None
@@ -136,6 +137,11 @@ class Ledger:
                 states.extend(made.outcomes(state)[1:])
         return states
 
+    def acknowledged_operations(self, writer: int) -> list[tuple[Operation, State]]:
+        """Return the writer's operations that were acknowledged, in order, each with the state before it."""
+        made = [(self.operation_at(writer, turn), self.history(writer)[turn]) for turn in self._done.get(writer, [])]
+        return [(done, before) for done, before in made if done is not None]
+
     def operation_at(self, writer: int, turn: int) -> Operation | None:
         """Return an operation of the past or the one in flight."""
         kinds = None if self.script is None else self.script.get(str(writer), [])
@@ -165,6 +171,7 @@ class Ledger:
                 self.wrong.append(f"{done.kind} of {len(done.numbers)} rows reported {rows} rows, expected {expected}")
             self.rows += rows
             self.history(writer).append(done.outcomes(self.state(writer))[-1])
+            self._done.setdefault(writer, []).append(self.turn(actor))
         self._turns[actor] = self.turn(actor) + 1
 
     def _acknowledge_part(self, writer: int, rows: int) -> None:

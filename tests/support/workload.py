@@ -75,24 +75,29 @@ class Operation:
             return {number: row for number, row in state.items() if number not in self.numbers}
         return state | {number: fresh(number, self.stamp) for number in self.numbers}
 
+    @property
+    def request(self) -> str | None:
+        """The request id under which it may be made again; every third operation has none."""
+        return f"{self.writer}/{self.stamp}" if self.stamp % 3 else None
+
     def run(self, collection: Any) -> Any:
         """Carry it out and return the WriteResult."""
-        writer, stamp = self.writer, self.stamp
+        writer, stamp, request = self.writer, self.stamp, self.request
         ids = [key(writer, number) for number in self.numbers]
         if self.kind == "one":
-            return collection.upsert(record(writer, self.numbers[0], stamp))
+            return collection.upsert(record(writer, self.numbers[0], stamp), request_id=request)
         if self.kind == "upsert":
-            return collection.upsert(table(writer, self.numbers, stamp))
+            return collection.upsert(table(writer, self.numbers, stamp), request_id=request)
         if self.kind == "stream":
-            return collection.upsert(_reader(writer, self.numbers, stamp))
+            return collection.upsert(_reader(writer, self.numbers, stamp), request_id=request)
         if self.kind == "bulk":
-            return _bulk(collection, [table(writer, chunk, stamp) for chunk in _chunks(self.numbers)])
+            return _bulk(collection, [table(writer, chunk, stamp) for chunk in _chunks(self.numbers)], request)
         if self.kind == "delete":
-            return collection.delete(ids)
+            return collection.delete(ids, request_id=request)
         if self.kind == "sweep":
-            return collection.delete(where=f"writer = {writer} and number < {len(self.numbers)}")
+            return collection.delete(where=f"writer = {writer} and number < {len(self.numbers)}", request_id=request)
         if self.kind == "patch":
-            return collection.patch([{"id": id, "patched": stamp} for id in ids])
+            return collection.patch([{"id": id, "patched": stamp} for id in ids], request_id=request)
         vectors = [vector(writer, number, stamp).tolist() for number in self.numbers]
         return collection.patch(
             pa.table(
@@ -101,7 +106,8 @@ class Operation:
                     "drawn": pa.array([stamp] * len(ids), pa.int64()),
                     "embedding": pa.array(vectors, pa.list_(pa.float32(), DIMENSION)),
                 }
-            )
+            ),
+            request_id=request,
         )
 
     def affected(self, state: State) -> int:
@@ -119,11 +125,11 @@ class PartlyStoredError(Exception):
         self.rows = rows
 
 
-def _bulk(collection: Any, tables: list[pa.Table]) -> Any:
-    with collection.bulk(rows_per_segment=SEGMENT_ROWS) as load:
+def _bulk(collection: Any, tables: list[pa.Table], request: str | None) -> Any:
+    with collection.bulk(rows_per_segment=SEGMENT_ROWS, request_id=request) as load:
         try:
-            for chunk in tables:
-                load.add(chunk)
+            for number, chunk in enumerate(tables):
+                load.add(chunk, None if request is None else number)
             return load.commit()
         except (ConflictError, ResourceExhaustedError):
             load.abandon()

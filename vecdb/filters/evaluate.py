@@ -31,6 +31,8 @@ from vecdb.schema.schema import Schema
 _Rows: TypeAlias = "Callable[[_Batch], Any]"
 """From the rows to a pa.BooleanArray with nulls."""
 
+SLICE_ROWS = 1 << 14
+"""Rows of which a dear group is answered at once; between slices the call may be ended."""
 WHOLE = 4
 """With more rows left than one in so many, a dear group is answered for all rows, and remembered for other filters."""
 
@@ -197,14 +199,24 @@ def _narrow(matches: NDArray[np.bool_], group: _Compiled, source: Source, by_ind
             known = group.lookup(source)
         elif len(left) * WHOLE <= source.rows:
             taken = {name: source.take(name, left) for name in group.columns}
-            matches[left] = true_rows(group.answer(taken)) if len(left) else False
+            matches[left] = _by_slices(group, taken, len(left), source)
             return
         elif by_index:
             known = group.lookup(source)
         else:
-            known = true_rows(group.answer({name: source.column(name) for name in group.columns}))
+            known = _by_slices(group, {name: source.column(name) for name in group.columns}, source.rows, source)
         source.remember(group, known)
     matches &= known
+
+
+def _by_slices(group: _Compiled, columns: Mapping[str, pa.Array], rows: int, source: Source) -> NDArray[np.bool_]:
+    """Return for which rows a group is true, as one answer for all of them would."""
+    found = np.zeros(rows, np.bool_)
+    for first in range(0, rows, SLICE_ROWS):
+        source.check()
+        some = {name: values.slice(first, SLICE_ROWS) for name, values in columns.items()}
+        found[first : first + SLICE_ROWS] = true_rows(group.answer(some))
+    return found
 
 
 def _cost(node: Expression, schema: Schema) -> str:

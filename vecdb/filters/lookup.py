@@ -74,6 +74,10 @@ class Source(Protocol):
         """Say whether the index of a text column's words is at hand and need not be made."""
         ...
 
+    def check(self) -> None:
+        """Return when the call that filters may go on; asked between slices of rows. Else it raises."""
+        ...
+
     def remembered(self, asked: Asked) -> Mask | None:
         """Return the rows for which a filter, or a part of one, is true, not to be changed, if they are known."""
         ...

@@ -60,16 +60,16 @@ def _counted(state: State, arm: BoundArm) -> list[PartPlan]:
     """Return the parts of an arm whose plan is always the same, with the rows that may be found in each."""
     out = []
     for part in state.parts:
-        mask = filter_mask(part, state.schema, arm.where)
+        mask = filter_mask(part, state.schema, arm.where, state.budget)
         matching = part.rows if mask is None else int(mask.sum())
-        out.append(PartPlan(part.uuid, part.rows, matching, arm.arm.kind if matching else "skip", 0))
+        out.append(PartPlan(part.uuid, part.told, matching, arm.arm.kind if matching else "skip", 0))
     return out
 
 
 def _rows(state: State, bound: BoundQuery) -> Step:
     parts = []
     for part in state.parts:
-        mask = filter_mask(part, state.schema, bound.where)
+        mask = filter_mask(part, state.schema, bound.where, state.budget)
         matching = part.rows if mask is None else int(mask.sum())
-        parts.append(PartPlan(part.uuid, part.rows, matching, "scan" if matching else "skip", 0))
+        parts.append(PartPlan(part.uuid, part.told, matching, "scan" if matching else "skip", 0))
     return Step("rows", None, sum(part.matching for part in parts), math.nan, {"parts": [p._asdict() for p in parts]})

@@ -26,16 +26,18 @@ from vecdb.planner.run import staged
 from vecdb.schema.schema import Column
 from vecdb.schema.timestamps import EPOCH
 from vecdb.storage.snapshot import Part, State
+from vecdb_index.budget import Budget
 
 _compute: Any = pc  # pyarrow builds its functions at import, where no type checker sees them
 
+COUNTING = "counting the values of a field"
 Chosen = Sequence[tuple[Part, np.ndarray | None]]
 """Parts and which of their rows are counted; None: all."""
 
 
 def rows_that_pass(state: State, where: BoundFilter | None) -> Chosen:
     """Return the rows alive that pass a filter."""
-    masks = [(part, filter_mask(part, state.schema, where)) for part in state.parts]
+    masks = [(part, filter_mask(part, state.schema, where, state.budget)) for part in state.parts]
     return [(part, None if mask is None else np.flatnonzero(mask)) for part, mask in masks]
 
 
@@ -47,15 +49,18 @@ def candidates_of(context: Context, bound: BoundQuery) -> Chosen:
     return [(found.parts[number], rows[numbers == number]) for number in np.unique(numbers).tolist()]
 
 
-def facets(chosen: Chosen, asked: Sequence[Asked], k: int) -> Facets:
-    """Count the values of fields in some rows: the k most frequent ones of each, or those in ranges."""
+def facets(chosen: Chosen, asked: Sequence[Asked], k: int, budget: Budget | None = None) -> Facets:
+    """Count the values of fields in some rows: the k most frequent ones of each, or those in ranges.
+
+    A budget is asked before each part of a field, and counts the values that are taken from it.
+    """
     total = sum(part.rows if rows is None else len(rows) for part, rows in chosen)
-    return Facets(total, tuple(_facet(chosen, total, one, k) for one in asked))
+    return Facets(total, tuple(_facet(chosen, total, one, k, budget) for one in asked))
 
 
-def _facet(chosen: Chosen, rows: int, asked: Asked, k: int) -> Facet:
+def _facet(chosen: Chosen, rows: int, asked: Asked, k: int, budget: Budget | None) -> Facet:
     column = asked.column
-    held = [part.column(column) if at is None else part.take(column, at) for part, at in chosen]
+    held = [_values(part, column, at, budget) for part, at in chosen]
     nulls = sum(array.null_count for array in held)
     measured: dict[str, Any] = {}
     if column.field.kind in MEASURED:
@@ -84,6 +89,15 @@ def _most_frequent(column: Column, held: Sequence[pa.Array], k: int) -> tuple[tu
     best = table.take(order)
     counts = zip(best["value"].to_pylist(), best["n"].to_pylist(), strict=True)
     return tuple(Count(*one) for one in counts), table.num_rows
+
+
+def _values(part: Part, column: Column, rows: np.ndarray | None, budget: Budget | None) -> pa.Array:
+    if budget is not None:
+        budget.check(COUNTING)
+    values = part.column(column) if rows is None else part.take(column, rows)
+    if budget is not None:
+        budget.hold(COUNTING, values.nbytes)
+    return values
 
 
 def _counted(array: pa.Array) -> tuple[pa.Array, pa.Array]:

@@ -24,6 +24,8 @@ from vecdb.storage.snapshot import State
 
 Ready = Mapping[tuple[int, int], Found]
 """What arms gather, found before: by the identity of the `BoundArm` and the number of candidates."""
+ROW_BYTES = 40
+"""What a row takes while all of them are candidates: part, row and score, and once more in another order."""
 NOT_READY: Ready = MappingProxyType({})
 
 
@@ -80,9 +82,10 @@ def all_rows(state: State, where: BoundFilter | None) -> Found:
     """Return every row that passes, in storage order, with score 0."""
     numbers, rows, plans = [], [], []
     for number, part in enumerate(state.parts):
-        mask = filter_mask(part, state.schema, where)
+        mask = filter_mask(part, state.schema, where, state.budget)
+        state.hold("all rows", ROW_BYTES * (part.rows if mask is None else int(np.count_nonzero(mask))))
         matching = np.arange(part.rows) if mask is None else np.flatnonzero(mask)
-        plans.append(PartPlan(part.uuid, part.rows, len(matching), "scan" if len(matching) else "skip", 0))
+        plans.append(PartPlan(part.uuid, part.told, len(matching), "scan" if len(matching) else "skip", 0))
         numbers.append(np.full(len(matching), number, np.int64))
         rows.append(matching.astype(np.int64))
     part = np.concatenate(numbers) if numbers else np.empty(0, np.int64)

@@ -134,6 +134,7 @@ def _scored(context: Context, bound: BoundArm, near: np.ndarray, far: np.ndarray
     row = np.concatenate([pool.row for pool in pools])[first]
     score = np.full(len(keys), -np.inf, np.float32)
     pool = Candidates(context.state.parts, part, row, score)
+    context.state.hold("like", 4 * len(keys) * (len(near) + len(far)))
     for owner, at, rows in pool.by_part():
         held, may = owner.vectors(column), allowed(owner, context.state.schema, bound.where, column)
         if held is None:

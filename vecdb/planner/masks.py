@@ -16,41 +16,55 @@ from vecdb.planner.scalars import presence_of, scalars_of
 from vecdb.schema.fields import Text
 from vecdb.schema.schema import Column, Schema
 from vecdb.storage.snapshot import Part, SegmentView
+from vecdb_index.budget import Budget
 from vecdb_index.dense.allowed import Allowed
 
+FILTERING = "a filter"
+"""What a call is at, as errors of its budget say it."""
 REMEMBERED = 32
 """Filters that a segment, and a view of it, remember, a byte a row each; and ways through it that a state does."""
 
 
-def filter_mask(part: Part, schema: Schema, where: BoundFilter | None) -> np.ndarray | None:
-    """Return which rows are alive and pass the filter, as bool (rows,), not to be changed; None when all do."""
+def filter_mask(
+    part: Part, schema: Schema, where: BoundFilter | None, budget: Budget | None = None
+) -> np.ndarray | None:
+    """Return which rows are alive and pass the filter, as bool (rows,), not to be changed; None when all do.
+
+    A budget is asked before, and counts the mask.
+    """
+    if budget is not None:
+        budget.hold(FILTERING, part.rows)
     live = part.live()
     if where is None:
         return live
-    passing = _passing(part, schema, where)
+    passing = _passing(part, schema, where, budget)
     return passing if live is None else passing & live
 
 
-def allowed(part: Part, schema: Schema, where: BoundFilter | None, column: Column) -> Allowed | None:
+def allowed(
+    part: Part, schema: Schema, where: BoundFilter | None, column: Column, budget: Budget | None = None
+) -> Allowed | None:
     """Return which rows may be found by a vector column; None when all may."""
     if not isinstance(part, SegmentView):
-        return _allowed(part, schema, where, column)
+        return _allowed(part, schema, where, column, budget)
     key = (None if where is None else _key(where, schema), column.id)
     try:
         return part.allowed[key]
     except KeyError:
-        return remembered(part.allowed, key, _allowed(part, schema, where, column))
+        return remembered(part.allowed, key, _allowed(part, schema, where, column, budget))
 
 
-def _allowed(part: Part, schema: Schema, where: BoundFilter | None, column: Column) -> Allowed | None:
-    mask, present = filter_mask(part, schema, where), part.present(column)
+def _allowed(
+    part: Part, schema: Schema, where: BoundFilter | None, column: Column, budget: Budget | None
+) -> Allowed | None:
+    mask, present = filter_mask(part, schema, where, budget), part.present(column)
     if present is not None:
         mask = present if mask is None else mask & present
     return Allowed.of(mask)
 
 
-def _passing(part: Part, schema: Schema, where: BoundFilter) -> np.ndarray:
-    source = _Source(part, schema)
+def _passing(part: Part, schema: Schema, where: BoundFilter, budget: Budget | None) -> np.ndarray:
+    source = _Source(part, schema, budget)
     found = source.remembered(where)
     if found is None:
         found = where.rows(source)
@@ -61,8 +75,9 @@ def _passing(part: Part, schema: Schema, where: BoundFilter) -> np.ndarray:
 class _Source:
     """The rows of a part, as filters see them; see `vecdb.filters.lookup.Source`."""
 
-    def __init__(self, part: Part, schema: Schema) -> None:
+    def __init__(self, part: Part, schema: Schema, budget: Budget | None) -> None:
         self.rows = part.rows
+        self._budget = budget
         self._part = part
         self._schema = schema
         self._segment = part.segment if isinstance(part, SegmentView) else None
@@ -99,6 +114,10 @@ class _Source:
         if isinstance(column.field, Text) and column.field.fulltext is not None:
             return True
         return self._segment is not None and scalars_of(self._segment).held(self._schema[name]) is not None
+
+    def check(self) -> None:
+        if self._budget is not None:
+            self._budget.check(FILTERING)
 
     def remembered(self, asked: Asked) -> np.ndarray | None:
         return None if self._segment is None else self._segment.masks.get(_key(asked, self._schema))

@@ -8,6 +8,7 @@ from vecdb.errors import CorruptionError
 from vecdb.filters.evaluate import BoundFilter
 from vecdb.planner.masks import filter_mask, remembered
 from vecdb.storage.snapshot import Part, State
+from vecdb_index.budget import Budget
 from vecdb_index.dense.allowed import Allowed
 
 MISSING: Literal["missing"] = "missing"
@@ -20,14 +21,14 @@ class PassingRows:
         self._schema, self._where, self._allow_partial = state.schema, where, allow_partial
         self._known: dict[int, Allowed | Literal["missing"] | None] = {}
 
-    def of(self, number: int, part: Part) -> Allowed | Literal["missing"] | None:
+    def of(self, number: int, part: Part, budget: Budget | None = None) -> Allowed | Literal["missing"] | None:
         """Return the rows of a part, None for all; MISSING for a damaged part that is left out."""
         try:
             return self._known[number]
         except KeyError:
             pass
         try:
-            found = Allowed.of(filter_mask(part, self._schema, self._where))
+            found = Allowed.of(filter_mask(part, self._schema, self._where, budget))
         except CorruptionError:
             if not self._allow_partial or part.uuid is None:
                 raise

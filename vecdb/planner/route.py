@@ -87,7 +87,7 @@ def _decided(
     for number, part in enumerate(state.parts):
         try:
             target = _target(part, column, effort)
-            allowed = None if target is None else allowed_rows(part, state.schema, where, column)
+            allowed = None if target is None else allowed_rows(part, state.schema, where, column, state.budget)
         except CorruptionError:
             if not allow_partial or part.uuid is None:
                 raise
@@ -129,29 +129,29 @@ def _planned(
     part, searcher = target.part, target.searcher
     matching = part.rows if allowed is None else allowed.count
     if matching == 0:
-        return PartPlan(part.uuid, part.rows, 0, SKIP, 0, reason="no row may be found"), None
+        return PartPlan(part.uuid, part.told, 0, SKIP, 0, reason="no row may be found"), None
     row_bytes = target.matrix.strides[0]
     if searcher is None:
         problem = None if effort.exact else target.problem
         reason = "asked to be exact" if effort.exact else "it has no index"
-        return PartPlan(part.uuid, part.rows, matching, SCAN, 0, problem, reason=reason, row_bytes=row_bytes), None
+        return PartPlan(part.uuid, part.told, matching, SCAN, 0, problem, reason=reason, row_bytes=row_bytes), None
     width = effort.width
     if width is None:
         curve = tuned(state, column, searcher.curve)
         best = float(curve[:, 1].max()) if len(curve) else 1.0
         if effort.plan is None and best < min(POOR, effort.recall):
             reason = f"its index finds no more than {best:.0%} of the nearest rows"
-            return PartPlan(part.uuid, part.rows, matching, SCAN, 0, reason=reason, row_bytes=row_bytes), None
+            return PartPlan(part.uuid, part.told, matching, SCAN, 0, reason=reason, row_bytes=row_bytes), None
         width = searcher.wider(width_for(curve, effort.recall), k)
     counted = None if allowed is None else matching
     if effort.plan is None:
         considered = searcher.considered(counted, k, width)
-        plan, reason = considered[0], _reason(part.rows, matching, considered[1:])
+        plan, reason = considered[0], _reason(part.told, matching, considered[1:])
     else:
         plan, reason = searcher.plan(counted, k, width, effort.plan), "asked for"
     told = PartPlan(
         part.uuid,
-        part.rows,
+        part.told,
         matching,
         plan.kind,
         plan.ef,

@@ -34,6 +34,9 @@ from vecdb.query.fusion import Fusion
 from vecdb.query.stages import OrderBy
 from vecdb.storage.snapshot import State
 
+CANDIDATE_BYTES = 8
+"""What each arm says of a candidate of several arms: a rank and a score."""
+
 
 class Answer(NamedTuple):
     """The hits of a query, how they were found, and where the next page begins."""
@@ -89,6 +92,7 @@ def staged(context: Context, bound: BoundQuery, fetches: Fetches) -> Gathered:
     found = _gather(context, bound, fetches)
     candidates = found.candidates
     for stage in bound.stages:
+        context.state.check(stage.stage.kind)
         candidates = _apply(context, stage, candidates, found.steps)
     return found._replace(candidates=candidates)
 
@@ -106,6 +110,7 @@ def _gather(context: Context, bound: BoundQuery, fetches: Fetches) -> Gathered:
     missing: list[str] = []
     more = False
     for arm, fetch in zip(bound.arms, fetches, strict=True):
+        context.state.check(arm.label)
         begun = time.perf_counter()
         if arm.inner is not None:
             inner = run(context.state, arm.inner, context.pool, context.ready)
@@ -130,6 +135,7 @@ def _fused(
 ) -> Candidates:
     if len(pools) == 1:
         return pools[0]
+    context.state.hold("fuse", CANDIDATE_BYTES * len(pools) * sum(map(len, pools)))
     begun = time.perf_counter()
     # Without stages the best k are the answer, and one more tells whether there is another page.
     plain = not bound.stages and bound.query.cursor is None

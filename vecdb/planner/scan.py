@@ -23,6 +23,7 @@ from vecdb.row_values import values
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import State
 
+SCANNING = "a scan of rows"
 Batch = tuple[pa.RecordBatch, Callable[[], str | None]]
 """A batch, and what tells the cursor behind it."""
 
@@ -33,11 +34,15 @@ def stored_order(
     """Yield the rows as they lie; there is no cursor."""
     schema = pa.schema([column.arrow_field for column in columns])
     for part in state.parts:
-        mask = filter_mask(part, state.schema, where)
+        mask = filter_mask(part, state.schema, where, state.budget)
         rows = np.arange(part.rows) if mask is None else np.flatnonzero(mask)
         for start in range(0, len(rows), batch_rows):
+            state.check(SCANNING)
             chosen = rows[start : start + batch_rows]
-            yield pa.record_batch([values(part, column, chosen) for column in columns], schema=schema), lambda: None
+            batch = pa.record_batch([values(part, column, chosen) for column in columns], schema=schema)
+            state.hold(SCANNING, batch.nbytes)
+            yield batch, lambda: None
+            state.release(batch.nbytes)
 
 
 def in_order(
@@ -55,12 +60,16 @@ def in_order(
         found = paging.behind(bound, state.schema, found, cursor)
     seen = 0 if cursor is None else cursor.seen
     for start in range(0, len(found), batch_rows):
+        state.check(SCANNING)
         some = found.some(slice(start, start + batch_rows))
         arrays = [
             some.each(lambda part, rows, column=column: values(part, column, rows), column.field.arrow_type)
             for column in columns
         ]
-        yield pa.record_batch(arrays, schema=schema), partial(_behind, state, bound, some, seen + start + len(some))
+        batch = pa.record_batch(arrays, schema=schema)
+        state.hold(SCANNING, batch.nbytes)
+        yield batch, partial(_behind, state, bound, some, seen + start + len(some))
+        state.release(batch.nbytes)
 
 
 def _behind(state: State, bound: BoundQuery, some: Candidates, seen: int) -> str:

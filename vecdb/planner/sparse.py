@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from vecdb.filters.evaluate import BoundFilter
+from vecdb.planner.dense import HIT_BYTES
 from vecdb.planner.found import Candidates, Found, PartPlan, merged, of_one_part
 from vecdb.planner.passing import MISSING, passing_rows
 from vecdb.planner.words import Leg, share_of, words_of
@@ -22,6 +23,7 @@ from vecdb_index.inverted.query import Query, idf
 from vecdb_index.inverted.query import sparse as asked_for
 from vecdb_index.inverted.sparse import nearest, scanned
 
+SEARCHING = "a search by terms"
 SKIP, STORED, MEMORY, SCAN = "skip", "terms", "terms in memory", "scan"
 """What `explain` says of a part: no row can match; its index was asked; one in memory was; all vectors were read."""
 
@@ -55,20 +57,22 @@ def search(
     """
     words = words_of(state, column, allow_partial)
     passing = passing_rows(state, where, allow_partial)
+    state.hold(SEARCHING, HIT_BYTES * k)
     query = asked_for(terms, weights) if len(terms) else None
     gathered: list[Candidates] = []
     plans: list[PartPlan] = []
     missing = list(words.missing)
     for leg in words.legs:
         part = leg.words.part
-        allowed = passing.of(leg.number, part)
+        state.check(SEARCHING)
+        allowed = passing.of(leg.number, part, state.budget)
         if allowed == MISSING:
             missing += [part.uuid] if part.uuid is not None else []
             continue
         count = part.rows if allowed is None else allowed.count
         skipped = count == 0 or query is None or not leg.words.pieces
         plan = SKIP if skipped else SCAN if exact else STORED if leg.words.stored else MEMORY
-        plans.append(PartPlan(part.uuid, part.rows, count, plan, 0, leg.words.problem))
+        plans.append(PartPlan(part.uuid, part.told, count, plan, 0, leg.words.problem))
         if not skipped and query is not None:
             gathered += _candidates(leg, query, allowed, k, exact)
     told = tuple(missing), tuple(plans), 0

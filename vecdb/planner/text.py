@@ -15,6 +15,7 @@ import numpy as np
 
 from vecdb.filters.evaluate import BoundFilter
 from vecdb.fulltext import TextQuery
+from vecdb.planner.dense import HIT_BYTES
 from vecdb.planner.found import Candidates, Found, PartPlan, merged, of_one_part
 from vecdb.planner.matching import Reading, reading, required
 from vecdb.planner.passing import MISSING, passing_rows
@@ -31,6 +32,7 @@ from vecdb_index.inverted.search import search as search_index
 
 SKIP, STORED, MEMORY = "skip", "words", "words in memory"
 """What `explain` says of a part: no row can match; its index was asked; one in memory was, because it has no file."""
+SEARCHING = "a search by words"
 DEEPER = 4
 """How many times more rows are asked for, where so many were not enough."""
 SPARE, SPARE_OF = 2, 16
@@ -110,13 +112,14 @@ class _Choice:
 
     def __init__(self, state: State, read: Reading, where: BoundFilter | None, allow_partial: bool) -> None:
         self._filtered = passing_rows(state, where, allow_partial)
+        self._budget = state.budget
         asked = any(one.clause.required or one.clause.occur == "not" for one in read[0][1])
         self._read = read if asked else None
         self._known: dict[int, Allowed | None] = {}
 
     def of(self, number: int, part: Part) -> Allowed | Literal["missing"] | None:
         """Return the rows of a part, None for all; MISSING for a damaged part that is left out."""
-        passing = self._filtered.of(number, part)
+        passing = self._filtered.of(number, part, self._budget)
         if self._read is None or passing == MISSING:
             return passing
         if number not in self._known:
@@ -132,7 +135,9 @@ def _best(state: State, ranked: _Ranked, choice: _Choice, k: int, exact: bool) -
     gathered: list[Candidates] = []
     plans: list[PartPlan] = []
     missing = list(ranked.words.missing)
+    state.hold(SEARCHING, HIT_BYTES * k)
     for leg in ranked.words.legs:
+        state.check(SEARCHING)
         part = leg.words.part
         allowed = choice.of(leg.number, part)
         if allowed == MISSING:
@@ -141,7 +146,7 @@ def _best(state: State, ranked: _Ranked, choice: _Choice, k: int, exact: bool) -
         count = part.rows if allowed is None else allowed.count
         skipped = count == 0 or ranked.asked is None or not leg.words.pieces
         plan = SKIP if skipped else STORED if leg.words.stored else MEMORY
-        plans.append(PartPlan(part.uuid, part.rows, count, plan, 0, leg.words.problem))
+        plans.append(PartPlan(part.uuid, part.told, count, plan, 0, leg.words.problem))
         if not skipped and ranked.asked is not None:
             gathered += _candidates(leg, ranked.asked, allowed, k, exact)
     told = tuple(missing), tuple(plans), 0

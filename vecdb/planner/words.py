@@ -123,6 +123,7 @@ class StateWords:
         self.column = column
         legs, missing = [], []
         for number, part in enumerate(state.parts):
+            state.check("the words of all rows")
             try:
                 legs.append(Leg(number, part_words(part, column)))
             except CorruptionError:

@@ -4,6 +4,7 @@ Live is the writer's changing picture: segment views, the frozen memtable while 
 It is touched only under the commit mutex. Every id is alive in at most one place.
 """
 
+from collections.abc import Set
 from dataclasses import replace
 
 import google_crc32c
@@ -17,9 +18,11 @@ from vecdb.errors import CorruptionError
 from vecdb.schema.schema import Schema
 from vecdb.storage import tombstones, wal
 from vecdb.storage.directory import LocalDirectory
+from vecdb.storage.frames import Frame
 from vecdb.storage.keys import Id, keys_of
-from vecdb.storage.manifest import Located, Manifest, SegmentEntry
+from vecdb.storage.manifest import Located, Manifest, SegmentEntry, wall_clock
 from vecdb.storage.memtable import ALIVE, Memtable, Rows
+from vecdb.storage.requests import Requests
 from vecdb.storage.segment import Segment
 from vecdb.storage.snapshot import SegmentView, State
 
@@ -39,8 +42,12 @@ class Live:
         located: Located,
         verify: Verify,
         known: dict[str, SegmentView] | None = None,
+        requests: Requests | None = None,
     ) -> None:
-        """Open the segments of a manifest, at its floor; those that are known stay open and verified."""
+        """Open the segments of a manifest, at its floor; those that are known stay open and verified.
+
+        requests are those up to the floor; without them no request id is remembered.
+        """
         self.directory = directory
         self.base = base
         self.located = located
@@ -49,6 +56,7 @@ class Live:
         self.lsn = located.manifest.floor
         self.active = Memtable(self.schema)
         self.frozen: Memtable | None = None
+        self.requests = Requests(0, wall_clock) if requests is None else requests
         self._verify: Verify = verify
         self.views = open_views(directory, base, located.manifest, verify, known)
 
@@ -78,14 +86,19 @@ class Live:
             rest = [value for value in rest if not frozen.kill(value, lsn)]
         return len(ids) - len(rest) + self._delete_from_segments(rest)
 
-    def changed(self, ids: list[Id], since: int) -> bool:
-        """Tell whether a row of these ids was replaced or deleted after the write `since`, or may have been."""
+    def changed(self, ids: list[Id], since: int, absent: Set[Id] = frozenset()) -> bool:
+        """Tell whether a row of these ids was replaced or deleted after the write `since`, or may have been.
+
+        Ids that were absent then have changed if they are here now.
+        """
         if self.lsn == since:
             return False
         id_type = self.schema.id.field.arrow_type
-        return any(
-            self._row_lsn(value, int(key)) > since for value, key in zip(ids, keys_of(ids, id_type), strict=True)
-        )
+        for value, key in zip(ids, keys_of(ids, id_type), strict=True):
+            lsn = self._row_lsn(value, int(key))
+            if lsn > since and not (lsn == ALIVE and value in absent):
+                return True
+        return False
 
     def _row_lsn(self, value: Id, key: int) -> int:
         """Return the lsn of an id's live row: exact in memtables, the segment's last elsewhere, endless if gone."""
@@ -139,24 +152,49 @@ class Live:
         self.lsn = lsn
         return rows
 
+    def apply(self, frame: Frame) -> None:
+        """Apply a frame that was just logged, and tell its writes how many rows they had."""
+        if frame.kind == wal.REQUESTS:
+            self.lsn = frame.lsn
+            self.requests.expect(frame.payload, frame.lsn)
+            return
+        first = frame.writes[0]
+        if frame.kind == wal.UPSERT:
+            assert frame.upserted is not None
+            self.upsert(frame.upserted, frame.lsn)
+            for write in frame.writes:
+                write.rows = len(write.ids)
+        elif frame.kind == wal.DELETE:
+            first.rows = self.delete(first.ids, frame.lsn)
+        else:
+            first.rows = self.add_segments(first.segments, frame.lsn)
+        self.requests.settle(frame.lsn, first.rows)
+
     def replay(self, frame: wal.Frame, path: str) -> None:
         """Apply one frame of the log."""
+        if frame.type == wal.REQUESTS:
+            self.lsn = frame.lsn
+            self.requests.expect(frame.payload, frame.lsn)
+        else:
+            self.requests.settle(frame.lsn, self._replay(frame, path))
+
+    def _replay(self, frame: wal.Frame, path: str) -> int:
+        """Apply a write and return how many rows it had."""
         if frame.schema_id != self.schema_id:
             raise CorruptionError(f"{path}: write {frame.lsn} was made under another schema", path=path)
         if frame.type == wal.SEGMENTS:
             entries = tuple(SegmentEntry.from_json(entry) for entry in orjson.loads(bytes(frame.payload)))
-            self.add_segments(entries, frame.lsn)
-            return
+            return self.add_segments(entries, frame.lsn)
         schema = self.schema.storage_schema()
         if frame.type == wal.DELETE:
             schema = pa.schema([schema.field(self.schema.id.storage_name)])
         elif frame.type != wal.UPSERT:
             raise CorruptionError(f"{path}: write {frame.lsn} is of the unknown type {frame.type}", path=path)
         batch = pa.ipc.read_record_batch(pa.py_buffer(frame.payload), schema)
-        if frame.type == wal.UPSERT:
-            self.upsert(Rows.of(batch, self.schema, len(frame.payload)), frame.lsn)
-        else:
-            self.delete(batch.column(0).to_pylist(), frame.lsn)
+        if frame.type == wal.DELETE:
+            return self.delete(batch.column(0).to_pylist(), frame.lsn)
+        self.upsert(Rows.of(batch, self.schema, len(frame.payload)), frame.lsn)
+        return batch.num_rows
 
 
 def open_view(directory: LocalDirectory, base: str, entry: SegmentEntry, verify: Verify) -> SegmentView:

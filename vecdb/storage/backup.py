@@ -57,6 +57,8 @@ def pin(writer: Writer) -> "_Source":
         files: dict[str, pa.Buffer] = {}
         for entry in entries:
             files.update(_held(writer.directory, writer.base, entry, views[entry.uuid]))
+        if manifest.requests is not None:
+            files[manifest.requests.name] = writer.directory.map(f"{writer.base}/{manifest.requests.name}")
         return _Source(replace(manifest, segments=entries), files)
 
 
@@ -135,19 +137,28 @@ def _write_collection(target: LocalDirectory, uuid: str, source: _Source, before
             [FileEntry(entry.deletes.name, entry.deletes.bytes, entry.deletes.crc32c, "")] if entry.deletes else []
         )
         for file in (*entry.files, *deletes, *(index.file for index in entry.indexes)):
-            name = f"{folder}/{file.name}"
-            if before is None or not _link(target, f"{before}/{name}", f"{base}/{name}", file):
-                _copy(target, f"{base}/{name}", source.files[name], file)
-                done.copied += 1
-                done.bytes += file.bytes
-            else:
-                done.linked += 1
-            done.files += 1
+            _place(target, f"{folder}/{file.name}", source, base, before, file, done)
         target.sync_dir(f"{base}/{folder}")
+    if manifest.requests is not None:
+        _place(target, manifest.requests.name, source, base, before, manifest.requests, done)
+        target.sync_dir(base)
     first = manifest.floor + 1
     wal.LogWriter(target, f"{base}/{names.WAL}/{names.wal_name(1, first)}", uuid, 1, first).close()
     tags = {name: version for name, version in manifest.tags.items() if version == manifest.version}
     manifests.commit(target, base, replace(manifest, collection=uuid, history=(), tags=tags))
+
+
+def _place(
+    target: LocalDirectory, name: str, source: _Source, base: str, before: str | None, file: FileEntry, done: Copied
+) -> None:
+    """Put one file in its place: linked from the older backup if it is there, else copied."""
+    if before is not None and _link(target, f"{before}/{name}", f"{base}/{name}", file):
+        done.linked += 1
+    else:
+        _copy(target, f"{base}/{name}", source.files[name], file)
+        done.copied += 1
+        done.bytes += file.bytes
+    done.files += 1
 
 
 def _link(target: LocalDirectory, old: str, new: str, file: FileEntry) -> bool:
@@ -225,6 +236,8 @@ def _from_disk(origin: LocalDirectory, base: str) -> _Source:
         for name in listed:
             path = f"{names.SEGMENTS}/{entry.uuid}/{name}"
             files[path] = origin.map(f"{base}/{path}")
+    if manifest.requests is not None:
+        files[manifest.requests.name] = origin.map(f"{base}/{manifest.requests.name}")
     return _Source(replace(manifest, segments=entries), files)
 
 

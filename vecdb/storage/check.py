@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from vecdb.errors import CorruptionError, VecdbError
 from vecdb.results import CheckReport, Problem
-from vecdb.storage import arrow_file, keys, tombstones
+from vecdb.storage import arrow_file, keys, requests, tombstones
 from vecdb.storage import catalog as catalogs
 from vecdb.storage import format as names
 from vecdb.storage import manifest as manifests
@@ -138,6 +138,8 @@ def _check_collection(directory: LocalDirectory, base: str, audit: Audit) -> Non
             _check_deletes(directory, base, entry, audit)
             # An older version does without: its rows are scanned, and nobody builds its index again.
             _check_indexes(directory, base, entry, audit, DERIVED if version is located else NOTE)
+        # Nobody writes to an older version, so nobody needs the request ids of its time.
+        _check_requests(directory, base, version, audit, ERROR if version is located else NOTE)
     _check_log(directory, base, located, bad, audit)
 
 
@@ -225,6 +227,17 @@ def _check_deletes(directory: LocalDirectory, base: str, entry: SegmentEntry, au
         return
     if deleted and deleted.max() >= entry.rows:
         audit.note(f"{folder}/{entry.deletes.name}", f"row {deleted.max()} is deleted, there are {entry.rows} rows")
+
+
+def _check_requests(directory: LocalDirectory, base: str, version: Located, audit: Audit, severity: str) -> None:
+    entry = version.manifest.requests
+    if entry is None:
+        return
+    audit.files += 1
+    audit.bytes += entry.bytes
+    problem = requests.damage(directory, base, entry)
+    if problem is not None:
+        audit.failed(problem, f"{base}/{entry.name}", severity)
 
 
 def _check_log(directory: LocalDirectory, base: str, located: Located, bad: set[str], audit: Audit) -> None:

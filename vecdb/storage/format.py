@@ -8,6 +8,7 @@
         CURRENT                       sealed JSON: the manifest in force; the only file that is ever replaced
         CLEAN                         sealed JSON: where the log ended when the last writer closed
         manifests/<version>-<epoch>-<nonce>.json
+        requests-<lsn>-<nonce>.arrow  request ids that are remembered, see requests.py
         wal/<epoch>-<first lsn>.wal
         segments/<uuid>/              immutable files of rows, see segment_writer.py
         tmp/                          unpublished output, emptied when a writer opens
@@ -45,6 +46,7 @@ WAL_NAME = re.compile(r"(\d{10})-(\d{20})\.wal")
 UUID_NAME = re.compile(r"[0-9a-f]{32}")
 SEGMENT_FILE = re.compile(r"(ids|keys|data|text|(vec|norm|text|sparse)-\d+)\.arrow|del-\d{20}-[0-9a-f]{8}\.roar")
 INDEX_NAME = re.compile(r"index-(\d+)-[0-9a-f]{12}\.arrow")
+REQUESTS_NAME = re.compile(r"requests-(\d{20})-([0-9a-f]{8})\.arrow")
 DELETES_NAME = re.compile(r"del-(\d{20})-([0-9a-f]{8})\.roar")
 
 _DIGEST = 64
@@ -73,6 +75,11 @@ def index_name(field_id: int) -> str:
 def wal_name(epoch: int, first_lsn: int) -> str:
     """Return the file name of a log that starts at first_lsn."""
     return f"{epoch:010d}-{first_lsn:020d}.wal"
+
+
+def requests_name(lsn: int) -> str:
+    """Return the file name of the request ids of all writes up to one."""
+    return f"requests-{lsn:020d}-{nonce(4)}.arrow"
 
 
 def seal(content: dict[str, Any]) -> bytes:

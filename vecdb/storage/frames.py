@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from vecdb.schema.schema import Schema
-from vecdb.storage import wal
+from vecdb.storage import requests, wal
 from vecdb.storage.group_commit import Write
 from vecdb.storage.keys import Id
 from vecdb.storage.memtable import Rows
+from vecdb.storage.requests import COUNTED, Logged
 
 SHARED_BYTES = 1 << 20
 """Rows share a frame until it is about this large."""
@@ -30,10 +31,18 @@ class Frame:
     upserted: Rows | None = None
 
 
-def frames_of(writes: list[Write], schema: Schema, lsn: int) -> list[Frame]:
-    """Return the frames of accepted writes, in their order, numbered from behind lsn; the writes learn their number."""
+def frames_of(writes: list[Write], schema: Schema, lsn: int, now: float) -> list[Frame]:
+    """Return the frames of accepted writes, in their order, numbered from behind lsn; the writes learn their number.
+
+    Where some have request ids, a frame of these stands first; writes that change nothing share its number.
+    """
     frames: list[Frame] = []
-    for part in _parts(writes):
+    if any(write.requests for write in writes):
+        lsn += 1
+        frames.append(Frame(wal.REQUESTS, lsn, b"", [write for write in writes if write.kind == wal.REQUESTS]))
+        for write in frames[0].writes:
+            write.lsn = lsn
+    for part in _parts([write for write in writes if write.kind != wal.REQUESTS]):
         lsn += 1
         for write in part:
             write.lsn = lsn
@@ -43,7 +52,18 @@ def frames_of(writes: list[Write], schema: Schema, lsn: int) -> list[Frame]:
             batch = _joined([write.batch for write in part if write.batch is not None])
             payload = memoryview(batch.serialize())
             frames.append(Frame(wal.UPSERT, lsn, payload, part, Rows.of(batch, schema, len(payload))))
+    if frames and frames[0].kind == wal.REQUESTS:
+        frames[0].payload = requests.encode([one for write in writes for one in _logged(write)], now)
     return frames
+
+
+def _logged(write: Write) -> list[Logged]:
+    """Return a write's request ids with what is known of its rows before it is applied."""
+    known = {wal.UPSERT: len(write.ids), wal.REQUESTS: 0}.get(write.kind, COUNTED)
+    return [
+        Logged(request if request.rows != COUNTED else request._replace(rows=known), write.lsn)
+        for request in write.requests
+    ]
 
 
 def _parts(writes: list[Write]) -> list[list[Write]]:

@@ -22,6 +22,7 @@ from vecdb.schema.schema import Schema
 from vecdb.storage.keys import Id
 from vecdb.storage.manifest import SegmentEntry
 from vecdb.storage.memtable import Rows
+from vecdb.storage.requests import Request
 
 
 class Stale(Exception):  # noqa: N818 - a signal between layers, never seen by users
@@ -33,7 +34,9 @@ class Write:
     """One write on its way to the log; it is applied whole or not at all.
 
     An upsert of one row comes as a batch, and shares a frame with others of its group: see frames.py. Every other
-    write comes with its payload.
+    write comes with its payload. `unchanged_since` is the write after which none of its ids may have changed, and those
+    in `absent` not have come. `repeats` says that a write with the same request id was made before, perhaps as
+    `same_as` in the same group, and that lsn and rows are those of that one.
     """
 
     kind: int
@@ -44,6 +47,10 @@ class Write:
     upserted: Rows | None = None
     segments: tuple[SegmentEntry, ...] = ()
     unchanged_since: int | None = None
+    absent: frozenset[Id] = frozenset()
+    requests: tuple[Request, ...] = ()
+    same_as: "Write | None" = None
+    repeats: bool = False
     lsn: int = 0
     rows: int = 0
     error: BaseException | None = None

@@ -138,6 +138,7 @@ class Manifest:
     tags: dict[str, int] = field(default_factory=dict)
     parent: str = ""
     tuning: dict[str, list[list[float]]] = field(default_factory=dict)
+    requests: FileEntry | None = None
 
     @property
     def rows(self) -> int:
@@ -159,11 +160,15 @@ class Manifest:
             "tags": self.tags,
             "parent": self.parent,
             **({"tuning": self.tuning} if self.tuning else {}),
+            **({"requests": asdict(self.requests)} if self.requests else {}),
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Manifest":
-        """Return the manifest that to_json() wrote."""
+        """Return the manifest that to_json() wrote; a name that could lead elsewhere is refused."""
+        requests = data.get("requests")
+        if requests is not None and not names.REQUESTS_NAME.fullmatch(requests["name"]):
+            raise CorruptionError(f"a manifest names a file that vecdb never writes: {requests['name']!r}")
         return cls(
             collection=data["collection"],
             version=data["version"],
@@ -176,6 +181,7 @@ class Manifest:
             tags=dict(data["tags"]),
             parent=data["parent"],
             tuning=dict(data.get("tuning", {})),
+            requests=None if requests is None else FileEntry(**requests),
         )
 
 

@@ -239,9 +239,10 @@ class MemtableView:
 
     def __init__(self, memtable: Memtable, rows: int, lsn: int, dead: np.ndarray) -> None:
         self.memtable = memtable
-        self.rows = rows
+        self.rows = self.told = rows
         self._lsn = lsn
         self._dead = dead
+        self._passing: np.ndarray | None = None
         self._narrow: pa.RecordBatch | None = None
         self.copied_words: dict[Any, Inverted] = {}
         """Indexes of the words of the rows that were copied to a segment, for `Segment.words`."""
@@ -249,15 +250,28 @@ class MemtableView:
     def live(self) -> np.ndarray | None:
         """Return which rows are alive, as bool (rows,); None when all are."""
         mask = self._dead[: self.rows] > self._lsn
+        if self._passing is not None:
+            mask &= self._passing
         return None if mask.all() else mask
+
+    def restricted(self, passing: np.ndarray) -> "MemtableView":
+        """Return a view in which only the live rows that pass, bool (rows,), are alive."""
+        view = MemtableView(self.memtable, self.rows, self._lsn, self._dead)
+        view._passing = passing
+        view.told = int(np.count_nonzero(passing))
+        return view
 
     def find(self, value: Id, key: int) -> int:
         """Return the live row of an id, or -1."""
+        row = self._find(value)
+        return -1 if row >= 0 and self._passing is not None and not self._passing[row] else row
+
+    def _find(self, value: Id) -> int:
         row = self.memtable.index.get(value, -1)
         if 0 <= row < self.rows and self._dead[row] > self._lsn:
             return row
         # Replaced or deleted since this view was taken, or never here: only dead rows can still hold the id.
-        alive = np.flatnonzero(self._dead[: self.rows] > self._lsn)
+        alive = self.live_rows()
         died = alive[self.memtable.dead_now(alive)]
         ids = self.memtable.ids
         return next((row for row in died.tolist() if ids[row] == value), -1)

@@ -16,9 +16,10 @@ from vecdb.config import Verify
 from vecdb.errors import CorruptionError
 from vecdb.storage import format as names
 from vecdb.storage import manifest as manifests
-from vecdb.storage import wal
+from vecdb.storage import requests, wal
 from vecdb.storage.apply import Live
 from vecdb.storage.directory import TEMPORARY, LocalDirectory
+from vecdb.storage.requests import Requests
 from vecdb.storage.snapshot import SegmentView
 
 
@@ -60,8 +61,11 @@ def open_collection(
     verify: Verify,
     writer: bool,
     known: dict[str, SegmentView] | None = None,
+    remembered: Requests | None = None,
 ) -> Opened:
     """Load the manifest in force and replay the log behind it; known segments are not opened again.
+
+    remembered takes the request ids; who does not write needs none.
 
     Raises:
         CorruptionError: a file is damaged, missing, or contradicts another one.
@@ -69,7 +73,10 @@ def open_collection(
     """
     closed_at = read_clean(directory, base)
     located = manifests.load_current(directory, base)
-    live = Live(directory, base, located, verify, known)
+    if remembered is not None and located.manifest.requests is not None:
+        for key, done in requests.read(directory, base, located.manifest.requests):
+            remembered.add(key, done)
+    live = Live(directory, base, located, verify, known, remembered)
     report = OpenReport(version=located.manifest.version)
     logs = replay_log(directory, base, live, report)
     check_clean(f"{base}/{names.CLEAN}", closed_at, live, report, writer)
@@ -107,6 +114,7 @@ def replay_log(directory: LocalDirectory, base: str, live: Live, report: OpenRep
             if frame.lsn > floor:
                 live.replay(frame, path)
                 report.replayed_writes += 1
+        live.requests.end_of_log_file()
         logs.append(LogFile(path, found.first_lsn, last, found.end))
         report.wal_bytes += found.end
         # A later file that goes on with the next write proves that an earlier file's tail was torn: a crash before
@@ -169,7 +177,8 @@ def referenced(directory: LocalDirectory, base: str, live: Live, cache: dict[str
 
 
 def _files_of(manifest: manifests.Manifest) -> set[str]:
-    return set().union(*(_entry_files(entry) for entry in manifest.segments)) if manifest.segments else set()
+    files = {manifest.requests.name} if manifest.requests is not None else set[str]()
+    return files.union(*(_entry_files(entry) for entry in manifest.segments))
 
 
 def _entry_files(entry: manifests.SegmentEntry) -> set[str]:
@@ -193,7 +202,7 @@ def list_files(directory: LocalDirectory, base: str) -> list[str]:
     for name in directory.list(f"{base}/{names.MANIFESTS}"):
         if names.MANIFEST_NAME.fullmatch(name) or TEMPORARY in name:
             listed.append(f"{names.MANIFESTS}/{name}")
-    return listed + [name for name in directory.list(base) if TEMPORARY in name]
+    return listed + [name for name in directory.list(base) if TEMPORARY in name or names.REQUESTS_NAME.fullmatch(name)]
 
 
 def _is_sidecar(file: str) -> bool:

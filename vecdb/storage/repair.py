@@ -3,7 +3,7 @@
 Without loss: derived files (key indexes, norms, indexes) are rebuilt from the files they derive from, and a damaged
 CURRENT is written again, naming the newest manifest. With allow_loss also: a segment whose rows cannot be read is
 moved to lost+found/, a damaged deletion bitmap is taken as empty, an older version that cannot be read is forgotten,
-and the log is cut at its damage.
+the log is cut at its damage, and damaged request ids are forgotten.
 
 The repaired collection is published as a new version, so a crash during repair leaves the old state.
 """
@@ -15,7 +15,7 @@ from pyroaring import BitMap
 
 from vecdb.errors import CorruptionError
 from vecdb.results import RepairReport
-from vecdb.storage import arrow_file, keys, tombstones
+from vecdb.storage import arrow_file, keys, requests, tombstones
 from vecdb.storage import catalog as catalogs
 from vecdb.storage import format as names
 from vecdb.storage import manifest as manifests
@@ -87,7 +87,9 @@ def _repair_collection(run: Repair, name: str, base: str) -> None:
     kept = _without_replaced(run, base, [entry for entry in entries if entry is not None], lost_bitmaps)
     floor = repair_log(run, base, located)
     history = _intact_history(run, base, located)
-    if floor == located.manifest.floor and kept == located.manifest.segments and history == located.manifest.history:
+    remembered = _sound_requests(run, base, located)
+    now = located.manifest
+    if (floor, kept, history, remembered) == (now.floor, now.segments, now.history, now.requests):
         return
     if floor == located.manifest.floor and _rows_of(kept) == _rows_of(located.manifest.segments):
         history = (*history, located.past())  # it lacks an index, no row; and a tag may name it
@@ -102,6 +104,7 @@ def _repair_collection(run: Repair, name: str, base: str) -> None:
         history=history,
         tags={tag: version for tag, version in located.manifest.tags.items() if version in versions},
         parent=located.sha256,
+        requests=remembered,
     )
     manifests.commit(run.directory, base, manifest)
     run.actions.append(f"published version {manifest.version} of {name!r}")
@@ -153,6 +156,16 @@ def _set_aside_unnamed(directory: LocalDirectory, base: str, readable: list[Loca
     for uuid in directory.list(f"{base}/{names.SEGMENTS}"):
         if names.UUID_NAME.fullmatch(uuid) and uuid not in named:
             _set_aside(directory, base, f"{base}/{names.SEGMENTS}/{uuid}", uuid)
+
+
+def _sound_requests(run: Repair, base: str, located: Located) -> FileEntry | None:
+    """Return the file with the request ids that are remembered, None when there is none or it is damaged."""
+    entry = located.manifest.requests
+    error = None if entry is None else requests.damage(run.directory, base, entry)
+    if error is None:
+        return entry
+    run.lose(error, "the request ids of the last 24 hours are forgotten: a write that is made again is stored again")
+    return None
 
 
 def _intact_history(run: Repair, base: str, located: Located) -> tuple[Past, ...]:

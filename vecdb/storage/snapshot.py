@@ -6,7 +6,7 @@ unlinked, and the writer keeps folders that a live state of its own process uses
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -23,13 +23,18 @@ from vecdb.storage.segment import Segment, Vectors
 if TYPE_CHECKING:
     from vecdb.schema.fields import Sparse, Text
     from vecdb.storage.memtable_index import Piece
+    from vecdb_index.budget import Budget
     from vecdb_index.factory import Index
 
 
 class Part(Protocol):
-    """Rows 0 .. rows-1 of one segment or memtable."""
+    """Rows 0 .. rows-1 of one segment or memtable.
+
+    `told` is how many of them whoever asks may know of: all, but for a view that a filter restricts.
+    """
 
     rows: int
+    told: int
 
     @property
     def uuid(self) -> str | None:
@@ -88,10 +93,11 @@ class Part(Protocol):
 class SegmentView:
     """A segment and the rows deleted from it at one lsn."""
 
-    def __init__(self, segment: Segment, deleted: BitMap) -> None:
+    def __init__(self, segment: Segment, deleted: BitMap, told: int | None = None) -> None:
         self.segment = segment
         self.deleted = deleted
         self.rows = segment.rows
+        self.told = segment.rows if told is None else told
         self.uuid: str | None = segment.uuid
         self.allowed: dict[Any, Any] = {}
         """Which rows a search may find, remembered by the planner."""
@@ -184,13 +190,38 @@ class SegmentView:
 
 @dataclass(frozen=True)
 class State:
-    """One version of a collection, as seen by every read that starts now."""
+    """One version of a collection, as seen by every read that starts now.
+
+    `budget` is what the call may take that reads it; what is remembered is the same for all calls.
+    """
 
     lsn: int
     schema: Schema
     located: Located
     segments: tuple[SegmentView, ...]
     memtables: tuple[MemtableView, ...]
+    budget: "Budget | None" = None
+
+    def within(self, budget: "Budget | None") -> "State":
+        """Return the same state for a call with a budget."""
+        limited = replace(self, budget=budget)
+        limited.__dict__.update(parts=self.parts, routes=self.routes)
+        return limited
+
+    def check(self, stage: str) -> None:
+        """Return when the call that reads may go on; else its budget raises."""
+        if self.budget is not None:
+            self.budget.check(stage)
+
+    def hold(self, stage: str, size: int) -> None:
+        """Count memory that the call is about to take, in bytes."""
+        if self.budget is not None:
+            self.budget.hold(stage, size)
+
+    def release(self, size: int) -> None:
+        """Say that the call has given memory back."""
+        if self.budget is not None:
+            self.budget.release(size)
 
     @cached_property
     def parts(self) -> Sequence[Part]:

@@ -36,6 +36,7 @@ def statistics(
         "indexes": indexing.described(state),
         "indexing": None if indexed is None else {"rows_done": indexed[0], "rows": indexed[1]},
         "writer": "none" if isinstance(store, Reader) else store.stopped or "running",
+        "request_ids": store.requests.statistics() if isinstance(store, Writer) else None,
         "background": {name: asdict(worker.statistics()) for name, worker in workers.items() if worker is not None},
         "open_report": asdict(store.report),
     }

@@ -2,7 +2,7 @@
 
     file  = frame*, then zeros or nothing; the first frame is a FILE frame
     frame = magic u32 | length u32 | lsn u64 | type u8 | pad 1 | unsynced u16 | schema id u32 | request id 16 B
-            | crc32c u32 | payload | zeros to a multiple of 8
+            | crc32c u32 | payload | zeros to a multiple of 8   (the request id is zeros: frames of type 4 have them)
 
 The crc covers the header before it, and the payload. A frame's lsn is its predecessor's plus one; the FILE frame
 carries the lsn before the first. `unsynced` counts the frames before this one that were appended since the last sync:
@@ -36,6 +36,7 @@ FILE = 0
 UPSERT = 1  # payload: one Arrow record batch message in the storage schema
 DELETE = 2  # payload: one Arrow record batch message with the id column
 SEGMENTS = 3  # payload: JSON list of segment entries whose files are already durable
+REQUESTS = 4  # payload: the request ids of writes behind it, see requests.py
 
 NO_REQUEST = bytes(16)
 UNSYNCED_MOST = 0xFFFF

@@ -24,15 +24,17 @@ from vecdb.errors import CorruptionError, ResourceExhaustedError, UnavailableErr
 from vecdb.schema.schema import Schema
 from vecdb.storage import format as names
 from vecdb.storage import manifest as manifests
-from vecdb.storage import tombstones, wal
+from vecdb.storage import requests, tombstones, wal
+from vecdb.storage.accept import accept
 from vecdb.storage.apply import open_view, open_views, schema_id
 from vecdb.storage.directory import LocalDirectory
-from vecdb.storage.frames import Frame, frames_of
-from vecdb.storage.group_commit import GroupCommit, Stale, Write
-from vecdb.storage.manifest import Clock, IndexEntry, Located, SegmentEntry, wall_clock
+from vecdb.storage.frames import frames_of
+from vecdb.storage.group_commit import GroupCommit, Write
+from vecdb.storage.manifest import Clock, FileEntry, IndexEntry, Located, SegmentEntry, wall_clock
 from vecdb.storage.memtable import Memtable
 from vecdb.storage.os_errors import typed_os_errors
 from vecdb.storage.recovery import LogFile, empty_tmp, list_files, open_collection, referenced, remove
+from vecdb.storage.requests import Requests
 from vecdb.storage.segment_writer import SegmentWriter
 from vecdb.storage.snapshot import SegmentView, State
 
@@ -49,7 +51,8 @@ class Writer:
 
     def __init__(self, directory: LocalDirectory, base: str, settings: Settings, clock: Clock = wall_clock) -> None:
         """Recover the collection and remove what a crash left."""
-        opened = open_collection(directory, base, settings.verify, writer=True)
+        self.requests = Requests(settings.request_ids, clock)
+        opened = open_collection(directory, base, settings.verify, writer=True, remembered=self.requests)
         self.directory = directory
         self.base = base
         self.settings = settings
@@ -99,10 +102,11 @@ class Writer:
 
     def _commit(self, group: list[Write]) -> None:
         self.check_running()
-        accepted = self._accept(group)
+        no_space = self._no_space() if self.directory.free() < self.settings.free_bytes else None
+        accepted = accept(group, self._live, no_space)
         if not accepted:
             return
-        frames = frames_of(accepted, self._live.schema, self._live.lsn)
+        frames = frames_of(accepted, self._live.schema, self._live.lsn, self._clock())
         log = self._log or self._start_log()
         number = self._live.schema_id
         encoded = [
@@ -115,7 +119,7 @@ class Writer:
             if self.settings.durability == "sync":
                 log.sync()
             for frame in frames:
-                self._apply(frame)
+                self._live.apply(frame)
         except BaseException as error:
             self._stop(f"writing the log failed: {error!r}")
             if not isinstance(error, Exception):
@@ -123,41 +127,12 @@ class Writer:
             raise UnavailableError(
                 f"writing the log failed ({error}); whether this write is kept is unknown: reopen the database"
             ) from error
-        self.state = self._live.state()
-
-    def _accept(self, group: list[Write]) -> list[Write]:
-        """Return the writes that can be made now, and refuse the others."""
-        accepted: list[Write] = []
-        full = self.directory.free() < self.settings.free_bytes
-        touched: set[object] = set()
-        bulk = False
+        for write in accepted:
+            self.forget(write)  # what it has prepared is named by the log now
         for write in group:
-            if full and write.kind != wal.DELETE:
-                write.error = self._no_space()
-            elif write.schema is not self._live.schema or (
-                write.unchanged_since is not None
-                and (bulk or not touched.isdisjoint(write.ids) or self._live.changed(write.ids, write.unchanged_since))
-            ):
-                write.error = Stale()
-            else:
-                touched.update(write.ids)
-                bulk = bulk or write.kind == wal.SEGMENTS
-                accepted.append(write)
-        return accepted
-
-    def _apply(self, frame: Frame) -> None:
-        first = frame.writes[0]
-        if frame.kind == wal.UPSERT:
-            assert frame.upserted is not None
-            self._live.upsert(frame.upserted, frame.lsn)
-            for write in frame.writes:
-                write.rows = len(write.ids)
-        elif frame.kind == wal.DELETE:
-            first.rows = self._live.delete(first.ids, frame.lsn)
-        else:
-            first.rows = self._live.add_segments(first.segments, frame.lsn)
-            for entry in first.segments:
-                self.release(entry.uuid)
+            if write.same_as is not None:
+                write.lsn, write.rows = write.same_as.lsn, write.same_as.rows
+        self.state = self._live.state()
 
     def forget(self, write: Write) -> None:
         """Drop what a write that was not committed has prepared on disk."""
@@ -265,7 +240,7 @@ class Writer:
                     raise
         entries = [self._persist_deletes(view, lsn) for view in pinned.segments]
         entries += [] if added is None else [added]
-        located = self._commit_manifest(floor=lsn, segments=tuple(entries))
+        located = self._commit_manifest(floor=lsn, segments=tuple(entries), requests=self._persist_requests(lsn))
         with self.mutex:
             live = self._live
             if added is not None and frozen is not None and rows is not None:
@@ -280,6 +255,17 @@ class Writer:
                 self.release(added.uuid)
         self._collect(lsn)
         self.on_flushed()
+
+    def _persist_requests(self, lsn: int) -> FileEntry | None:
+        """Return the file with the request ids of all writes up to one: as it is, where no write with an id came."""
+        with self.mutex:
+            kept = self.requests.until(lsn)
+        held = self._live.located.manifest.requests
+        if not kept:
+            return None
+        if held is not None and kept[-1][1].lsn <= requests.floor_of(held):
+            return held
+        return requests.publish(self.directory, self.base, kept, lsn)
 
     def _persist_deletes(self, view: SegmentView, lsn: int) -> SegmentEntry:
         """Return the segment's entry with its deletions on disk."""

@@ -29,6 +29,11 @@ def delete_write(schema: Schema, ids: list[Id], unchanged_since: int | None) -> 
     return Write(wal.DELETE, schema, memoryview(batch.serialize()), ids, unchanged_since=unchanged_since)
 
 
+def nothing_write(schema: Schema) -> Write:
+    """Return the write that changes no row: it is made for its request id."""
+    return Write(wal.REQUESTS, schema)
+
+
 def segments_write(schema: Schema, entries: tuple[SegmentEntry, ...]) -> Write:
     """Return the write that adds segments whose files are durable already."""
     payload = orjson.dumps([entry.to_json() for entry in entries])

@@ -5,9 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from vecdb.wire import schemas
-
 from vecdb.errors import NotFoundError
+from vecdb.wire import schemas
 from vecdb_client import methods
 from vecdb_client.aio.reads import Reads
 from vecdb_client.aio.transport import Connection

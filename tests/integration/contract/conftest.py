@@ -8,13 +8,19 @@ import pytest
 
 import vecdb
 from support import contract
-from support.ways import WAYS, opened
+from support.ways import BACKUPS, WAYS, opened
 
 
 @pytest.fixture(params=WAYS)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+def way(request: pytest.FixtureRequest) -> str:
+    """The way at hand."""
+    return request.param
+
+
+@pytest.fixture
+def database(way: str, tmp_path: Path) -> Iterator[Any]:
     """An empty database; nothing happens in it that no test asked for."""
-    with opened(request.param, tmp_path / "database") as database:
+    with opened(way, tmp_path / "database") as database:
         yield database
 
 
@@ -52,6 +58,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[vecdb.Collec
 
 
 @pytest.fixture
-def backup_folder(tmp_path: Path) -> tuple[str, Path]:
-    """What `backup` is told, and the folder that it means: the same here, a name below the server's folder there."""
-    return str(tmp_path / "backup"), tmp_path / "backup"
+def backup_folder(way: str, tmp_path: Path) -> tuple[str, Path]:
+    """What `backup` is told, and the folder that it means: a path, or a name below the server's folder of backups."""
+    folder = tmp_path / BACKUPS / "monday"
+    return (str(folder) if way == "embedded" else folder.name), folder

@@ -118,7 +118,7 @@ def test_rows_of_a_bulk_load_that_only_the_log_names_get_an_index(path: Path) ->
 def test_a_direct_write_is_indexed_in_the_background_without_a_flush(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vecdb.collection.DIRECT_BYTES", 100)
+    monkeypatch.setattr("vecdb.row_writes.DIRECT_BYTES", 100)
     database, docs = create(path, settings=vecdb.Settings(free_bytes=0))
     with database:
         docs.upsert(rows(0, 50))

@@ -111,7 +111,7 @@ class _Evaluation:
         bound = bound_filter(where, schema)
         passing = np.zeros(len(self._candidates), bool)
         for part, at, rows in self._candidates.by_part():
-            mask = filter_mask(part, schema, bound)
+            mask = filter_mask(part, schema, bound, self._context.state.budget)
             passing[at] = True if mask is None else mask[rows]
         return passing
 

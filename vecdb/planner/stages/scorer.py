@@ -30,6 +30,7 @@ def scorer(context: Context, bound: BoundStage, candidates: Candidates) -> Candi
     for first in range(0, len(chosen), stage.batch):
         if stop is not None and time.monotonic() >= stop:
             break
+        context.state.check(stage.kind)
         some = chosen.some(slice(first, first + stage.batch))
         scores[first : first + stage.batch] = _asked(context, bound, stage, some)
     scored = np.flatnonzero(np.isfinite(scores))

@@ -1,0 +1,112 @@
+"""The database behind the services: collections by name, as each caller may see them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from vecdb.database import Database
+from vecdb.errors import ConflictError, NotFoundError
+from vecdb_server.admission import missing
+from vecdb_server.call import Call
+
+if TYPE_CHECKING:
+    from vecdb.collection import Collection
+    from vecdb.encoders.base import TextEncoder
+    from vecdb.encoders.lookup_sparse import LookupSparse
+    from vecdb.reads import Snapshot
+    from vecdb.schema.schema import Column
+    from vecdb.schema.space import Space
+    from vecdb.view import View
+
+    Encoder = TextEncoder | LookupSparse
+
+
+class Served:
+    """An open database and the encoders that its operator configured, by name."""
+
+    def __init__(self, database: Database, encoders: Mapping[str, Encoder]) -> None:
+        self.database = database
+        self.encoders = dict(encoders)
+        self._open: dict[str, Collection] = {}
+        self._guard = Lock()
+
+    def names(self) -> list[str]:
+        """Return the names of all collections, sorted."""
+        return self.database.collections()
+
+    def collection(self, name: str, call: Call) -> Collection:
+        """Return a collection.
+
+        Raises:
+            NotFoundError: there is none; the message names those that the caller may know of.
+
+        """
+        found = self._open.get(name)
+        if found is not None:
+            return found
+        try:
+            return self.open(name)
+        except NotFoundError:
+            raise missing(name, call.principal, self.names()) from None
+
+    def open(self, name: str) -> Collection:
+        """Open a collection; see `Database.collection`."""
+        with self._guard:
+            found = self._open[name] = self.database.collection(name)
+            return found
+
+    def view(self, name: str, call: Call) -> View:
+        """Return a collection as the caller sees it, for one call."""
+        collection = self.collection(name, call)
+        view = collection.within(call.budget)
+        return view if call.rows is None else view.restricted(call.rows)
+
+    def seen(self, snapshot: Snapshot, call: Call) -> Snapshot:
+        """Return a state as the caller sees it, for one call."""
+        snapshot = snapshot.within(call.budget)
+        return snapshot if call.rows is None else snapshot.restricted(call.rows)
+
+    def encoder_name(self, collection: Collection, column: Column) -> str | None:
+        """Return the operator's name of the encoder that a field has, if it has one of the operator's."""
+        attached = collection.encoders
+        held = attached._lookups.get(column.id) if column.field.kind == "sparse" else attached.get(column.name)
+        return next((name for name, encoder in self.encoders.items() if encoder is held), None)
+
+    def encoder_space(self, name: str) -> Space | None:
+        """Return the space of an encoder, as the fields that have it tell; None while no field has it."""
+        for collection in list(self._open.values()):
+            schema = collection.schema
+            for column in (*schema.vectors, *schema.sparse):
+                if self.encoder_name(collection, column) == name:
+                    return column.field.space
+        return None
+
+    def create(self, name: str, schema: Any, exist_ok: bool) -> Collection:
+        """Create a collection; see `Database.create_collection`."""
+        with self._guard:
+            made = self._open[name] = self.database.create_collection(name, schema, exist_ok)
+            return made
+
+    def drop(self, name: str, call: Call) -> None:
+        """Remove a collection and its files for good."""
+        with self._guard:
+            self._open.pop(name, None)
+            try:
+                self.database.drop_collection(name)
+            except NotFoundError:
+                raise missing(name, call.principal, self.names()) from None
+
+    def stats(self) -> dict[str, dict[str, Any]]:
+        """Return the statistics of the collections that are in use."""
+        found: dict[str, dict[str, Any]] = {}
+        for name, collection in list(self._open.items()):
+            with contextlib.suppress(NotFoundError, ConflictError):
+                found[name] = collection.stats()
+        return found
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()

@@ -1,0 +1,191 @@
+"""SearchService: queries, many queries, pages, and what is measured of them.
+
+`Search` is what clients call most. Of a query with one vector and nothing else it reads the message itself; making a
+`Query` of it would take as long as the search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from vecdb.errors import InvalidInputError
+from vecdb.query.arms import Near, Nested
+from vecdb.query.value import Numbers
+from vecdb.wire import filters, queries, reports, results, values
+from vecdb_proto.v1 import search_service_pb2 as pb
+from vecdb_server.call import Call
+from vecdb_server.services.batches import answers
+from vecdb_server.services.highlights import highlights
+from vecdb_server.services.shared import Shared, fields_of, given, is_argument
+
+if TYPE_CHECKING:
+    from vecdb.query.query import Query
+    from vecdb.reads import Snapshot
+    from vecdb.results import SearchResult
+    from vecdb.schema.schema import Schema
+
+_EFFORT = "recall", "ef", "probes", "plan"
+
+
+class SearchService:
+    """Answers queries."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+
+    def Search(self, request: pb.SearchRequest, call: Call) -> pb.SearchResponse:  # noqa: N802
+        """Answer one query."""
+        snapshot = self._shared.snapshot(request, call)
+        message = request.query
+        if not request.explain and self._is_plain(snapshot.schema, message):
+            found = self._plain(snapshot, message)
+        else:
+            found = snapshot.run(self.query(message))
+        return pb.SearchResponse(result=self._message(snapshot, found, message, request.explain))
+
+    def SearchBatch(self, request: pb.SearchBatchRequest, call: Call) -> Iterator[pb.SearchBatchResponse]:  # noqa: N802
+        """Answer many queries."""
+        snapshot = self._shared.snapshot(request, call)
+        yield from answers(self._shared, snapshot, request, self.query)
+
+    def SearchStream(self, request: pb.SearchStreamRequest, call: Call) -> Iterator[pb.SearchStreamResponse]:  # noqa: N802
+        """Answer one query page by page."""
+        snapshot = self._shared.snapshot(request, call)
+        message = request.query
+        for found in self._pages(snapshot, message, request.exhaustive):
+            result = self._message(snapshot, found, message, request.explain)
+            yield pb.SearchStreamResponse(result=result)
+
+    def Explain(self, request: pb.ExplainRequest, call: Call) -> pb.ExplainResponse:  # noqa: N802
+        """Tell how a query is carried out."""
+        snapshot = self._shared.snapshot(request, call)
+        told = snapshot.explain(self.query(request.query), request.analyze)
+        return pb.ExplainResponse(explanation=reports.explanation_to_message(told))
+
+    def Highlight(self, request: pb.HighlightRequest, call: Call) -> pb.HighlightResponse:  # noqa: N802
+        """Show the words of a query in the texts of some rows."""
+        snapshot = self._shared.snapshot(request, call)
+        ids = values.ids_from_message(request.ids)
+        self._shared.check_most("ids", len(ids), self._shared.config.limits.k)
+        response = pb.HighlightResponse()
+        for row in highlights(snapshot, self.query(request.query), ids, request.length):
+            told = response.rows.add()
+            for name, highlight in row.items():
+                told.fields[name].CopyFrom(reports.highlight_to_message(highlight))
+        return response
+
+    def Facets(self, request: pb.FacetsRequest, call: Call) -> pb.FacetsResponse:  # noqa: N802
+        """Count the values of fields."""
+        snapshot = self._shared.snapshot(request, call)
+        self._shared.check_most("k", request.k, self._shared.config.limits.k)
+        fields = reports.facet_fields_from_message(request.fields)
+        asked = self.query(request.query) if request.HasField("query") else None
+        found = snapshot.facets(fields, self._shared.where(request), request.k, query=asked)
+        return pb.FacetsResponse(facets=reports.facets_to_message(found))
+
+    def Recall(self, request: pb.RecallRequest, call: Call) -> pb.RecallResponse:  # noqa: N802
+        """Compare searches with exact ones."""
+        snapshot = self._shared.snapshot(request, call)
+        limits = self._shared.config.limits
+        self._shared.check_most("k", request.k, limits.k)
+        self._shared.check_most("sample", request.sample, limits.queries_per_batch)
+        report = snapshot.recall(
+            questions(request, limits.queries_per_batch),
+            sample=request.sample,
+            k=request.k,
+            where=self._shared.where(request),
+            **given(request, "field", *_EFFORT),
+        )
+        return pb.RecallResponse(report=reports.recall_to_message(report))
+
+    # -- queries ---------------------------------------------------------------------------------------------------
+
+    def query(self, message: Any) -> Query:
+        """Return the query of a message, held to the limits of the server."""
+        found = queries.from_message(message)
+        self._check(found)
+        return found
+
+    def _check(self, query: Query) -> None:
+        shared, limits = self._shared, self._shared.config.limits
+        shared.check_most("k", query.k, limits.k)
+        for where in (query.filter, *(arm.where for arm in query.arms)):
+            if where is not None:
+                shared.check_filter(where)
+        for arm in query.arms:
+            if isinstance(arm, Nested):
+                self._check(arm.query)
+            else:
+                shared.check_most("ef", getattr(arm, "ef", None) or 0, limits.ef)
+                shared.check_most("probes", getattr(arm, "probes", None) or 0, limits.probes)
+
+    @staticmethod
+    def _is_plain(schema: Schema, query: Any) -> bool:
+        """Tell whether a message asks for one vector and nothing else, as `Snapshot.search` does."""
+        arms = query.arms
+        if len(arms) != 1 or query.stages or query.HasField("fusion") or query.HasField("cursor"):
+            return False
+        (arm,) = arms
+        return (
+            arm.WhichOneof("kind") == "near"
+            and arm.near.WhichOneof("query") == "vector"
+            and is_argument(schema, arm.near.field)
+            and not (arm.HasField("fetch") or arm.HasField("where") or arm.HasField("name"))
+        )
+
+    def _plain(self, snapshot: Snapshot, query: Any) -> SearchResult:
+        near, limits, shared = query.arms[0].near, self._shared.config.limits, self._shared
+        shared.check_most("k", query.k, limits.k)
+        shared.check_most("ef", near.ef, limits.ef)
+        shared.check_most("probes", near.probes, limits.probes)
+        where = None
+        if query.HasField("filter"):
+            where = filters.from_message(query.filter)
+            shared.check_filter(where)
+        sought: dict[str, Any] = {near.field: values.vector_from_message(near.vector, near.field)}
+        return snapshot.search(
+            query.k,
+            where,
+            fields_of(query),
+            exact=query.exact,
+            allow_partial=query.allow_partial,
+            **given(near, *_EFFORT),
+            **sought,
+        )
+
+    def _pages(self, snapshot: Snapshot, message: Any, exhaustive: bool) -> Iterator[SearchResult]:
+        if not exhaustive:
+            return snapshot.run_iter(self.query(message))
+        if not self._is_plain(snapshot.schema, message):
+            raise InvalidInputError("exhaustive pages are those of one vector and nothing else", field="exhaustive")
+        query = self.query(message)
+        (arm,) = query.arms
+        assert isinstance(arm, Near)
+        assert isinstance(arm.vector, Numbers)
+        sought: dict[str, Any] = {arm.field: arm.vector.array}
+        return snapshot.search_iter(
+            query.k,
+            query.filter,
+            query.fields,
+            exact=query.exact,
+            recall=arm.recall,
+            **sought,
+        )
+
+    @staticmethod
+    def _message(snapshot: Snapshot, found: SearchResult, query: Any, explain: bool) -> Any:
+        wanted = not (query.HasField("fields") and not query.fields.names)
+        return results.to_message(found, snapshot.schema, fields=wanted, explain=explain)
+
+
+def questions(request: Any, most: int) -> Any:
+    """Return what `recall` and `tune` are asked to ask: a matrix, texts, or None for rows of the collection."""
+    kind = request.WhichOneof("queries")
+    if kind is None:
+        return None
+    count = request.vectors.rows if kind == "vectors" else len(request.texts.values)
+    if count > most:
+        raise InvalidInputError(f"there are {count} queries, the server takes at most {most}", field="queries")
+    name = request.field if request.HasField("field") else "queries"
+    return values.matrix_from_message(request.vectors, name) if kind == "vectors" else list(request.texts.values)

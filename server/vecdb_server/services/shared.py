@@ -1,0 +1,101 @@
+"""What the services share: the database, the snapshots that clients hold, and the limits that requests are held to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vecdb.errors import InvalidInputError
+from vecdb.schema.schema import RESERVED, Schema
+from vecdb.wire import filters
+from vecdb.wire.rows import Bounds
+from vecdb_server.call import Call
+from vecdb_server.config import Config
+from vecdb_server.leases import Leases
+from vecdb_server.metrics import Metrics
+from vecdb_server.served import Served
+
+if TYPE_CHECKING:
+    from vecdb.filters import Expression
+    from vecdb.reads import Snapshot
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Everything that a service needs."""
+
+    served: Served
+    config: Config
+    leases: Leases
+    metrics: Metrics
+
+    @property
+    def bounds(self) -> Bounds:
+        """How much one message of rows may hold."""
+        limits = self.config.limits
+        return Bounds(limits.rows_per_request, limits.expanded_bytes, limits.expansion_ratio)
+
+    def snapshot(self, request: Any, call: Call) -> Snapshot:
+        """Return the state that a request reads, as its caller may see it.
+
+        Raises:
+            NotFoundError: there is no such collection, version, tag or open snapshot.
+
+        """
+        return self.served.seen(self.state(request.collection, request, call), call)
+
+    def state(self, name: str, request: Any, call: Call) -> Snapshot:
+        """Return the state that a request reads, whole."""
+        collection = self.served.collection(name, call)
+        if not request.HasField("view"):
+            return collection.snapshot()
+        view = request.view
+        kind = view.WhichOneof("at")
+        if kind is None:
+            return collection.snapshot()
+        if kind == "snapshot":
+            return self.leases.read(view.snapshot, name, call.principal.name)
+        return collection.at(**{kind: getattr(view, kind)})
+
+    def where(self, message: Any, name: str = "where") -> Expression | None:
+        """Return the filter of a message that may have one.
+
+        Raises:
+            InvalidInputError: it is none, or larger than the server takes.
+
+        """
+        if not message.HasField(name):
+            return None
+        found = filters.from_message(getattr(message, name))
+        self.check_filter(found)
+        return found
+
+    def check_filter(self, found: Expression) -> None:
+        """Refuse a filter that is larger than the server takes."""
+        limits = self.config.limits
+        if found.depth > limits.filter_depth or found.nodes > limits.filter_nodes:
+            raise InvalidInputError(
+                f"the filter has {found.nodes} nodes in {found.depth} levels, the server takes {limits.filter_nodes} "
+                f"in {limits.filter_depth}",
+                field="where",
+            )
+
+    def check_most(self, name: str, value: int, most: int) -> None:
+        """Refuse a number that is larger than the server takes."""
+        if value > most:
+            raise InvalidInputError(f"{name} is {value}, the server takes at most {most}", field=name, value=value)
+
+
+def fields_of(message: Any) -> tuple[str, ...] | None:
+    """Return the names of the fields that are asked for, None for the usual ones."""
+    return tuple(message.fields.names) if message.HasField("fields") else None
+
+
+def given(message: Any, *names: str) -> dict[str, Any]:
+    """Return optional attributes of a message by name, None for those that are not there."""
+    return {name: getattr(message, name) if message.HasField(name) else None for name in names}
+
+
+def is_argument(schema: Schema, name: str) -> bool:
+    """Tell whether a name that a client sent is a field, and none of the other arguments of searches."""
+    return name in schema and name not in RESERVED

@@ -1,0 +1,356 @@
+"""Writing rows: what a collection, and a view of it, do with records until the log has them.
+
+A write is prepared from a snapshot, and prepared again when what it was prepared from has changed meanwhile.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from vecdb.arguments import whole_number
+from vecdb.errors import InvalidInputError, NotFoundError, PermissionDeniedError
+from vecdb.results import WriteResult
+from vecdb.schema.records import validated, validated_batch
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from vecdb.collection import Collection
+    from vecdb.encoders.attached import Made
+    from vecdb.encoders.progress import Progress
+    from vecdb.filters import Expression
+    from vecdb.reads import Snapshot
+    from vecdb.schema.schema import Schema
+    from vecdb.storage.group_commit import Write
+    from vecdb.storage.requests import Key, Request
+    from vecdb_index.budget import Budget
+
+RequestId: TypeAlias = bytes | uuid.UUID | str
+"""16 bytes, a UUID, its text, or any other text of at most 200 characters."""
+
+DIRECT_BYTES = 8 << 20
+"""A batch of more bytes is written as a segment at once and not through the log."""
+_LONGEST = 200
+_CHUNKS = 1 << 62
+
+
+def request_key(request_id: RequestId | None, chunk: int | None = None) -> Key | None:
+    """Return what is remembered of a request's name; None without one.
+
+    Raises:
+        InvalidInputError: it is none, or there is a chunk and no request id.
+
+    """
+    if request_id is None:
+        if chunk is not None:
+            raise InvalidInputError(f"chunk {chunk!r} belongs to an upload: give its request_id too", field="chunk")
+        return None
+    from vecdb.storage.requests import WHOLE, Key
+
+    return Key(_sixteen(request_id), WHOLE if chunk is None else chunk_number(chunk))
+
+
+def chunk_number(chunk: Any) -> int:
+    """Return the number of a chunk, from 0.
+
+    Raises:
+        InvalidInputError: it is none.
+
+    """
+    number = whole_number("chunk", chunk, 0)
+    if number >= _CHUNKS:
+        raise InvalidInputError(f"chunk is {chunk}, expected less than {_CHUNKS}", field="chunk", value=chunk)
+    return number
+
+
+def _sixteen(request_id: Any) -> bytes:
+    if isinstance(request_id, uuid.UUID):
+        return request_id.bytes
+    if isinstance(request_id, bytes) and len(request_id) == 16 and any(request_id):
+        return request_id
+    if isinstance(request_id, str) and 0 < len(request_id) <= _LONGEST:
+        try:
+            return uuid.UUID(request_id).bytes
+        except ValueError:
+            return blake2b(request_id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    raise InvalidInputError(
+        f"request_id is {request_id!r:.80}, expected 16 bytes that are not all zero, a UUID, or a text of at most"
+        f" {_LONGEST} characters",
+        field="request_id",
+        value=request_id,
+    )
+
+
+def request_of(key: Key, kind: str, content: pa.RecordBatch | str, rows: int | None = None) -> Request:
+    """Return a request with a hash of what it asks for.
+
+    Of a batch, columns without a value count as little as absent ones, and the order of columns does not count.
+    """
+    import xxhash
+
+    from vecdb.storage.requests import COUNTED, Request
+
+    digest = xxhash.xxh3_128(kind.encode())
+    if isinstance(content, str):
+        digest.update(content.encode())
+    else:
+        used = [name for name in sorted(content.schema.names) if content.column(name).null_count < content.num_rows]
+        kept = content.select(used)
+        digest.update(repr([(field.name, str(field.type)) for field in kept.schema]).encode())
+        digest.update(kept.serialize())
+    return Request(key, digest.digest(), COUNTED if rows is None else rows)
+
+
+class RowWrites:
+    """The writes of one call.
+
+    Args:
+        collection: whose rows.
+        narrow: shows a snapshot as the caller sees it; None: all of it.
+        filters: what every row must pass that the caller writes.
+        budget: what the call may take; looked at until the write goes to the log.
+
+    """
+
+    def __init__(
+        self,
+        collection: Collection,
+        narrow: Callable[[Snapshot], Snapshot] | None = None,
+        filters: tuple[str | Expression, ...] = (),
+        budget: Budget | None = None,
+    ) -> None:
+        self._collection = collection
+        self._writer = collection._writable()
+        self._narrow = narrow
+        self._filters = filters
+        self._budget = budget
+
+    def _snapshot(self) -> Snapshot:
+        snapshot = self._collection.snapshot()
+        return snapshot if self._narrow is None else self._narrow(snapshot)
+
+    def upsert(self, data: Any, progress: Progress, request_id: RequestId | None, chunk: int | None) -> WriteResult:
+        """Store records; see `Collection.upsert`."""
+        key = request_key(request_id, chunk)
+        if type(data).__name__ != "RecordBatchReader":
+            return self._upsert(data, progress, key)
+        if chunk is not None:
+            raise InvalidInputError("a reader is stored in chunks of its own: leave chunk out", field="chunk")
+        last, rows = self._result(self._writer.state.lsn, 0), 0
+        for number, batch in enumerate(validated(data, self._writer.state.schema)):
+            part = None if key is None else key._replace(chunk=number)
+            last = self._upsert(batch, progress, part, drop_unknown=True)
+            rows += last.rows
+        return WriteResult(last.lsn, rows, last.durable)
+
+    def _upsert(self, data: Any, progress: Progress, key: Key | None, drop_unknown: bool = False) -> WriteResult:
+        from vecdb.storage.writes import nothing_write
+
+        made: Made = {}
+
+        def prepare() -> Write | WriteResult:
+            schema = self._writer.state.schema
+            batch = validated_batch(_without_empty(data, schema) if drop_unknown else data, schema)
+            request = None if key is None else request_of(key, "upsert", batch)
+            known = self._known(request)
+            if known is not None:
+                return known
+            batch = self._collection.encoders.completed(batch, schema, progress, made)
+            if batch.num_rows == 0:
+                return _named(nothing_write(schema), request)
+            return _named(self._upsert_write(schema, batch), request)
+
+        return self._submit(prepare)
+
+    def _upsert_write(self, schema: Schema, batch: pa.RecordBatch) -> Write:
+        from vecdb.storage.writes import upsert_write
+
+        absent, since = frozenset[str | int](), None
+        if self._filters:
+            absent, since = self._absent(schema, batch)
+        if batch.num_rows == 1 or batch.nbytes <= DIRECT_BYTES:
+            write = upsert_write(schema, batch, unchanged_since=since)
+        else:
+            from vecdb.bulk import direct_write
+
+            write = direct_write(self._writer, schema, batch)
+            write.unchanged_since = since
+            if since is not None:
+                write.ids = batch.column(schema.id.name).to_pylist()
+        write.absent = absent
+        return write
+
+    def patch(self, data: Any, progress: Progress, request_id: RequestId | None) -> WriteResult:
+        """Change some fields of existing rows; see `Collection.patch`."""
+        from vecdb.storage.writes import nothing_write, upsert_write
+
+        key = request_key(request_id)
+        made: Made = {}
+
+        def prepare() -> Write | WriteResult:
+            snapshot = self._snapshot()
+            schema = snapshot.schema
+            batch = validated_batch(data, schema, partial=True)
+            request = None if key is None else request_of(key, "patch", batch)
+            known = self._known(request)
+            if known is not None:
+                return known
+            batch = self._collection.encoders.completed(batch, schema, progress, made)
+            if batch.num_rows == 0:
+                return _named(nothing_write(schema), request)
+            whole = self._completed(snapshot, batch)
+            self._refuse_outside(schema, whole)
+            return _named(upsert_write(schema, whole, unchanged_since=snapshot.lsn), request)
+
+        return self._submit(prepare)
+
+    def _completed(self, snapshot: Snapshot, patch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return whole rows: the patch's fields, and the others as they are stored."""
+        import numpy as np
+        import pyarrow as pa
+
+        from vecdb.planner.found import take
+        from vecdb.row_values import values
+
+        state, schema = snapshot._state, snapshot.schema
+        parts = state.parts
+        numbers = {id(part): number for number, part in enumerate(parts)}
+        part, row = np.empty(patch.num_rows, np.int64), np.empty(patch.num_rows, np.int64)
+        for at, value in enumerate(patch.column(schema.id.name).to_pylist()):
+            place = state.find(value)
+            if place is None:
+                raise NotFoundError(f"cannot patch {value!r}: {snapshot.name!r} has no such id")
+            part[at], row[at] = numbers[id(place[0])], place[1]
+        given = set(patch.schema.names)
+        arrays = [
+            patch.column(column.name)
+            if column.name in given
+            else take(parts, part, row, lambda owner, rows, column=column: values(owner, column, rows))
+            for column in schema.columns
+        ]
+        return pa.record_batch(arrays, schema=schema.arrow_schema())
+
+    def delete(self, ids: Any, where: str | Expression | None, request_id: RequestId | None) -> WriteResult:
+        """Delete rows by id, or all that pass a filter; see `Collection.delete`."""
+        if (ids is None) == (where is None):
+            raise InvalidInputError("name either ids or where")
+        from vecdb.storage.writes import delete_write, nothing_write
+
+        key = request_key(request_id)
+
+        def prepare() -> Write | WriteResult:
+            snapshot = self._snapshot()
+            given = [] if ids is None else list(dict.fromkeys(snapshot.checked_ids(ids)[0]))
+            request = None
+            if key is not None:
+                bound = snapshot._bind(where)
+                request = request_of(key, "delete", f"ids {given!r}" if bound is None else f"where {bound.key}")
+            known = self._known(request)
+            if known is not None:
+                return known
+            since = snapshot.lsn
+            if where is not None:
+                given = [value for batch in snapshot.scan(where, fields=[]) for value in batch.column(0).to_pylist()]
+            elif self._filters:
+                given = [value for value in given if snapshot._state.find(value) is not None]
+            else:
+                since = None
+            write = delete_write(snapshot.schema, given, since) if given else nothing_write(snapshot.schema)
+            return _named(write, request)
+
+        return self._submit(prepare)
+
+    # -- what they share -------------------------------------------------------------------------------------------
+
+    def _submit(self, prepare: Callable[[], Write | WriteResult]) -> WriteResult:
+        """Prepare and commit a write, again and again while what it was prepared from changes under it."""
+        from vecdb.storage import wal
+        from vecdb.storage.group_commit import Stale
+
+        writer = self._writer
+        while True:
+            write = prepare()
+            if isinstance(write, WriteResult):
+                return write
+            if write.kind == wal.REQUESTS and not write.requests:
+                return self._result(writer.state.lsn, 0)
+            try:
+                if self._budget is not None:
+                    self._budget.check("a write")
+                done = writer.submit(write)
+            except Stale:
+                writer.forget(write)
+                continue
+            except BaseException:
+                writer.forget(write)
+                raise
+            if done.repeats:
+                writer.forget(write)
+            elif write.segments:
+                self._collection._segments_came()
+            return self._result(done.lsn, done.rows)
+
+    def _result(self, lsn: int, rows: int) -> WriteResult:
+        return WriteResult(lsn, rows, self._writer.settings.durability == "sync")
+
+    def _known(self, request: Request | None) -> WriteResult | None:
+        """Return the result of a request that was made before."""
+        done = None if request is None else self._writer.requests.made(request)
+        return None if done is None else self._result(done.lsn, done.rows)
+
+    def _absent(self, schema: Schema, batch: pa.RecordBatch) -> tuple[frozenset[str | int], int]:
+        """Return which ids no row has, and the write up to which that is so; refuse what the caller may not store.
+
+        Raises:
+            PermissionDeniedError: a record does not pass a filter, or a row that the caller does not see has its id.
+
+        """
+        self._refuse_outside(schema, batch)
+        everything = self._collection.snapshot()
+        seen = everything if self._narrow is None else self._narrow(everything)
+        absent = {value for value in batch.column(schema.id.name).to_pylist() if seen._state.find(value) is None}
+        for value in absent:
+            if everything._state.find(value) is not None:
+                raise PermissionDeniedError(f"the id {value!r} may not be used: nothing was stored")
+        return frozenset(absent), everything.lsn
+
+    def _refuse_outside(self, schema: Schema, batch: pa.RecordBatch) -> None:
+        """Refuse records that the caller could not see."""
+        if not self._filters:
+            return
+        import numpy as np
+
+        from vecdb.filters import bind, parse, resolve
+
+        for where in self._filters:
+            expression = parse(where) if isinstance(where, str) else resolve(where)
+            if expression is None:
+                continue
+            bound = bind(expression, schema)
+            columns = {
+                name: batch.column(name).is_valid() if schema[name].field.kind == "vector" else batch.column(name)
+                for name in bound.columns
+            }
+            outside = np.flatnonzero(~bound.mask(columns, batch.num_rows))
+            if len(outside):
+                value = batch.column(schema.id.name)[int(outside[0])].as_py()
+                raise PermissionDeniedError(
+                    f"record {int(outside[0])}, id {value!r}, is not among the rows that may be written: nothing was"
+                    " stored"
+                )
+
+
+def _named(write: Write, request: Request | None) -> Write:
+    if request is not None:
+        write.requests = (request,)
+    return write
+
+
+def _without_empty(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
+    """Drop empty columns that validation added for fields which were dropped or renamed since."""
+    names = batch.schema.names
+    kept = [name for name in names if name in schema or batch.column(name).null_count < batch.num_rows]
+    return batch.select(kept)
