@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from vecdb.errors import DimensionMismatchError, InvalidInputError
 from vecdb.query.effort import RECALL, USUAL, Effort
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
     from vecdb.encoders.attached import Attached
 
+RequestId: TypeAlias = bytes | uuid.UUID | str
+"""16 bytes, a UUID, its text, or any other text of at most 200 characters."""
+LONGEST_REQUEST_ID = 200
 WIDEST = 10_000
 """The most candidates that a walk may be asked to keep, and the most lists that a search may be asked to read."""
 
@@ -312,3 +317,27 @@ def _id(column: Column[Id], value: Any, collection: str) -> str | int:
         except UnicodeEncodeError:
             raise InvalidInputError(f"id {value!r} is not valid Unicode", field=column.name, value=value) from None
     return value
+
+
+def request_bytes(request_id: Any) -> bytes:
+    """Return the 16 bytes by which a write is known.
+
+    Raises:
+        InvalidInputError: what was given is no request id.
+
+    """
+    if isinstance(request_id, uuid.UUID):
+        return request_id.bytes
+    if isinstance(request_id, bytes) and len(request_id) == 16 and any(request_id):
+        return request_id
+    if isinstance(request_id, str) and 0 < len(request_id) <= LONGEST_REQUEST_ID:
+        try:
+            return uuid.UUID(request_id).bytes
+        except ValueError:
+            return blake2b(request_id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    raise InvalidInputError(
+        f"request_id is {request_id!r:.80}, expected 16 bytes that are not all zero, a UUID, or a text of at most"
+        f" {LONGEST_REQUEST_ID} characters",
+        field="request_id",
+        value=request_id,
+    )

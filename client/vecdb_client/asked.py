@@ -23,6 +23,7 @@ from vecdb.arguments import (
     vector_column,
     whole_number,
 )
+from vecdb.config import Limits
 from vecdb.errors import InvalidInputError
 from vecdb.fulltext import text_query
 from vecdb.query.arms import Like, Match, Near, Nested
@@ -59,6 +60,20 @@ class Place:
         self.schema = schema
         self.view = view
         self.encoders = encoders
+
+
+def seconds_of(limits: Limits) -> float | None:
+    """Return the seconds that calls may take.
+
+    Raises:
+        InvalidInputError: the limits are none, or about memory.
+
+    """
+    if not isinstance(limits, Limits):
+        raise InvalidInputError(f"limits is {limits!r}, expected vecdb.config.Limits", field="limits")
+    if limits.memory_bytes is not None:
+        raise InvalidInputError("how much memory a call may take is a limit of the server's", field="memory_bytes")
+    return limits.seconds
 
 
 def filter_of(where: Any) -> filter_pb2.Filter | None:

@@ -9,6 +9,8 @@ The file is `vecdb/client.toml` in $XDG_CONFIG_HOME (~/.config), or what VECDB_C
     ca = "~/.config/vecdb/ca.pem"
 
 A key is looked for in the argument, in VECDB_API_KEY, in VECDB_API_KEY_FILE, in the server's entry, and at the top.
+Certificates likewise: in the argument, in VECDB_TLS_CA, VECDB_TLS_CERTIFICATE, VECDB_TLS_KEY and VECDB_TLS_SERVER_NAME,
+and in the entry.
 """
 
 from __future__ import annotations
@@ -61,8 +63,13 @@ def tls_of(address: Address, given: Tls | None) -> Tls:
         if not address.tls:
             raise InvalidInputError(f"tls is given and {address} is not encrypted: grpcs:// is", field="tls")
         return given
-    entry = _entry(address)
-    return Tls(**{name: entry[name] for name in _TLS if name in entry}) if address.tls else Tls()
+    if not address.tls:
+        return Tls()
+    told = {name: value for name, value in _entry(address).items() if name in _TLS}
+    told |= {
+        name: os.environ[f"VECDB_TLS_{name.upper()}"] for name in _TLS if os.environ.get(f"VECDB_TLS_{name.upper()}")
+    }
+    return Tls(**told)
 
 
 def _given(given: str | None) -> str | None:

@@ -9,7 +9,7 @@ import inspect
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -140,7 +140,7 @@ def highlighted(loop: Loop, result: SearchResult) -> SearchResult:
             return loop.wait(found(length))
 
     rows = Rows.__new__(Rows)
-    for name in type(result._rows).__slots__:
+    for name in cast(Any, type(result._rows)).__slots__:
         setattr(rows, name, getattr(result._rows, name))
     return SearchResult(rows, result._metric)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 from google.protobuf.message import Message
 
-from vecdb.arguments import vector_column, whole_number
+from vecdb.arguments import RequestId, request_bytes, vector_column, whole_number
 from vecdb.encoders.attached import Attached, space_for
 from vecdb.errors import ConflictError, InvalidInputError
 from vecdb.results import TuneReport, WriteResult
@@ -38,6 +38,7 @@ from vecdb_proto.v1 import values_pb2
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from vecdb.config import Limits
     from vecdb.encoders.base import TextEncoder
     from vecdb.encoders.lookup_sparse import LookupSparse
     from vecdb.encoders.progress import Progress
@@ -89,14 +90,17 @@ class Collection(Reads):
         """The fields, as the client last heard of them; `refresh` asks the server."""
         return self._known[self.name]
 
-    def with_timeout(self, seconds: float | None) -> Collection:
-        """Return the same collection whose calls may take so many seconds each; None: as the settings say.
+    def within(self, limits: Limits) -> Collection:
+        """Return the same collection whose calls may take so many seconds each; uploads take the time that they take.
 
-        Uploads, and changes of fields, take the time that they take.
+        Raises:
+            InvalidInputError: the limits are about memory, which is the server's.
+
         """
         return Collection(
-            self._connection, self.name, self._known, self.encoders, self.server_encoders, self._read_only, seconds
-        )
+            self._connection, self.name, self._known, self.encoders, self.server_encoders, self._read_only,
+            asked.seconds_of(limits),
+        )  # fmt: skip
 
     async def refresh(self) -> None:
         """Ask the server what fields there are now."""
@@ -121,52 +125,54 @@ class Collection(Reads):
 
     # -- writes ----------------------------------------------------------------------------------------------------
 
-    async def upsert(self, data: Any, progress: Progress = None) -> WriteResult:
+    async def upsert(self, data: Any, progress: Progress = None, *, request_id: RequestId | None = None) -> WriteResult:
         """Store records: new ids are added, the rows of known ids replaced as a whole; see `vecdb.Collection.upsert`.
 
-        The records are checked here, and again by the server. A call whose answer is lost is made again and has its
-        effect once.
+        The records are checked here, and again by the server. Every write has a request id, a random one by default: a
+        call whose answer is lost is made again and has its effect once.
         """
         self._check_writable()
+        key = _request_id(request_id)
         if type(data).__name__ == "RecordBatchReader":
-            return await self._chunk_by_chunk(data, progress)
+            return await self._chunk_by_chunk(data, progress, key)
 
         async def batch() -> pa.RecordBatch:
             return await self._checked(data, False, progress)
 
         schema = self.schema
         try:
-            return await self._stored(await batch())
+            return await self._stored(await batch(), key)
         except InvalidInputError:
             if not await self._changed(schema):
                 raise
-        return await self._stored(await batch())
+        return await self._stored(await batch(), key)
 
-    async def _stored(self, batch: pa.RecordBatch) -> WriteResult:
+    async def _stored(self, batch: pa.RecordBatch, key: bytes) -> WriteResult:
         if batch.num_rows > UNARY_ROWS or batch.nbytes > UNARY_BYTES:
-            upload = Upload(self._connection, self.name, records.UPSERT_MODE_ATOMIC)
+            upload = Upload(self._connection, self.name, records.UPSERT_MODE_ATOMIC, key)
             await upload.send(batch)
             return await upload.finish()
-        request = records.UpsertRequest(
-            collection=self.name, request_id=os.urandom(16), rows=wire_rows.to_message(batch)
-        )
+        request = records.UpsertRequest(collection=self.name, request_id=key, rows=wire_rows.to_message(batch))
         return results.write_from_message((await self._connection.call(methods.UPSERT, request, self._timeout)).result)
 
-    async def _chunk_by_chunk(self, data: Any, progress: Progress) -> WriteResult:
-        upload = Upload(self._connection, self.name, records.UPSERT_MODE_CHUNKS)
+    async def _chunk_by_chunk(self, data: Any, progress: Progress, key: bytes) -> WriteResult:
+        upload = Upload(self._connection, self.name, records.UPSERT_MODE_CHUNKS, key)
         async for batch in self._batches(data, progress):
             await upload.send(batch)
         done = await upload.finish()
         return WriteResult(done.lsn, upload.rows_committed, done.durable)
 
-    async def delete(self, ids: Any = None, where: str | Expression | None = None) -> WriteResult:
+    async def delete(
+        self, ids: Any = None, where: str | Expression | None = None, *, request_id: RequestId | None = None
+    ) -> WriteResult:
         """Delete rows by id (one or a list), or all that pass a filter; see `vecdb.Collection.delete`."""
         self._check_writable()
+        key = _request_id(request_id)
         if (ids is None) == (where is None):
             raise InvalidInputError("name either ids or where")
 
         def make(place: Place) -> Message:
-            request = records.DeleteRequest(collection=self.name, request_id=os.urandom(16))
+            request = records.DeleteRequest(collection=self.name, request_id=key)
             if where is None:
                 given = list(dict.fromkeys(self.checked_ids(ids)[0]))
                 request.ids.CopyFrom(ids_to_message(given, place.schema.id.field.type))
@@ -176,15 +182,14 @@ class Collection(Reads):
 
         return results.write_from_message((await self._call(methods.DELETE, make)).result)
 
-    async def patch(self, data: Any, progress: Progress = None) -> WriteResult:
+    async def patch(self, data: Any, progress: Progress = None, *, request_id: RequestId | None = None) -> WriteResult:
         """Change some fields of existing rows; see `vecdb.Collection.patch`."""
         self._check_writable()
+        key = _request_id(request_id)
 
         async def patched() -> WriteResult:
             batch = await self._checked(data, True, progress)
-            request = records.PatchRequest(
-                collection=self.name, request_id=os.urandom(16), rows=wire_rows.to_message(batch)
-            )
+            request = records.PatchRequest(collection=self.name, request_id=key, rows=wire_rows.to_message(batch))
             response = await self._connection.call(methods.PATCH, request, self._timeout)
             return results.write_from_message(response.result)
 
@@ -417,3 +422,7 @@ class Collection(Reads):
 
     def __repr__(self) -> str:
         return f"Collection({self.name!r}, at {self._connection.address})"
+
+
+def _request_id(given: RequestId | None) -> bytes:
+    return os.urandom(16) if given is None else request_bytes(given)

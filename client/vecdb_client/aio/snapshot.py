@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Self
 
 from vecdb.errors import NotFoundError
 from vecdb.wire import schemas
-from vecdb_client import methods
+from vecdb_client import asked, methods
 from vecdb_client.aio.reads import Reads
 from vecdb_client.aio.transport import Connection
 from vecdb_proto.v1 import snapshot_service_pb2 as snapshots
 from vecdb_proto.v1 import values_pb2
 
 if TYPE_CHECKING:
+    from vecdb.config import Limits
     from vecdb.encoders.attached import Attached
     from vecdb.schema.schema import Schema
 
@@ -38,6 +39,7 @@ class Snapshot(Reads):
         self.version: int = opened.version
         self.lsn: int = opened.lsn
         self.lease: float = opened.lease_seconds
+        self._opened = opened
         self._schema = schemas.from_message(opened.schema)
         self._connection = connection
         self._view = values_pb2.View(snapshot=opened.snapshot)
@@ -50,6 +52,10 @@ class Snapshot(Reads):
 
     async def _changed(self, schema: Schema) -> bool:
         return False
+
+    def within(self, limits: Limits) -> Snapshot:
+        """Return the same snapshot whose calls may take so many seconds each."""
+        return Snapshot(self._connection, self.name, self._opened, self.encoders, asked.seconds_of(limits))
 
     async def close(self) -> None:
         """Let the server forget it; reading it afterwards fails."""

@@ -59,7 +59,7 @@ class Connection:
                 takes too long.
 
         """
-        limit = timeout or (self.settings.timeout if method.timed else None)
+        limit = (self.settings.timeout if method.timed else None) if timeout is None else timeout
         end = None if limit is None else time.monotonic() + limit
         attempt = 0
         while True:
@@ -80,7 +80,7 @@ class Connection:
         self, method: Method[R], request: Message, timeout: float | None = None
     ) -> AsyncGenerator[R, None]:
         """Yield the answers to one request; those of a repeatable method are asked for again until the first came."""
-        limit = timeout or (self.settings.timeout if method.timed else None)
+        limit = (self.settings.timeout if method.timed else None) if timeout is None else timeout
         end = None if limit is None else time.monotonic() + limit
         attempt, begun = 0, False
         while True:

@@ -33,7 +33,7 @@ class BulkLoad:
     ) -> None:
         if rows_per_segment is not None:
             rows_per_segment = whole_number("rows_per_segment", rows_per_segment)
-        self._upload = Upload(connection, collection, records.UPSERT_MODE_BULK, rows_per_segment)
+        self._upload = Upload(connection, collection, records.UPSERT_MODE_BULK, None, rows_per_segment)
         self._checked = checked
 
     @property

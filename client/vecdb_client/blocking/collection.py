@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 from google.protobuf.message import Message
 
-from vecdb.arguments import vector_column, whole_number
+from vecdb.arguments import RequestId, request_bytes, vector_column, whole_number
 from vecdb.encoders.attached import Attached, space_for
 from vecdb.errors import ConflictError, InvalidInputError
 from vecdb.results import TuneReport, WriteResult
@@ -41,6 +41,7 @@ from vecdb_proto.v1 import values_pb2
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from vecdb.config import Limits
     from vecdb.encoders.base import TextEncoder
     from vecdb.encoders.lookup_sparse import LookupSparse
     from vecdb.encoders.progress import Progress
@@ -92,14 +93,17 @@ class Collection(Reads):
         """The fields, as the client last heard of them; `refresh` asks the server."""
         return self._known[self.name]
 
-    def with_timeout(self, seconds: float | None) -> Collection:
-        """Return the same collection whose calls may take so many seconds each; None: as the settings say.
+    def within(self, limits: Limits) -> Collection:
+        """Return the same collection whose calls may take so many seconds each; uploads take the time that they take.
 
-        Uploads, and changes of fields, take the time that they take.
+        Raises:
+            InvalidInputError: the limits are about memory, which is the server's.
+
         """
         return Collection(
-            self._connection, self.name, self._known, self.encoders, self.server_encoders, self._read_only, seconds
-        )
+            self._connection, self.name, self._known, self.encoders, self.server_encoders, self._read_only,
+            asked.seconds_of(limits),
+        )  # fmt: skip
 
     def refresh(self) -> None:
         """Ask the server what fields there are now."""
@@ -124,52 +128,54 @@ class Collection(Reads):
 
     # -- writes ----------------------------------------------------------------------------------------------------
 
-    def upsert(self, data: Any, progress: Progress = None) -> WriteResult:
+    def upsert(self, data: Any, progress: Progress = None, *, request_id: RequestId | None = None) -> WriteResult:
         """Store records: new ids are added, the rows of known ids replaced as a whole; see `vecdb.Collection.upsert`.
 
-        The records are checked here, and again by the server. A call whose answer is lost is made again and has its
-        effect once.
+        The records are checked here, and again by the server. Every write has a request id, a random one by default: a
+        call whose answer is lost is made again and has its effect once.
         """
         self._check_writable()
+        key = _request_id(request_id)
         if type(data).__name__ == "RecordBatchReader":
-            return self._chunk_by_chunk(data, progress)
+            return self._chunk_by_chunk(data, progress, key)
 
         def batch() -> pa.RecordBatch:
             return self._checked(data, False, progress)
 
         schema = self.schema
         try:
-            return self._stored(batch())
+            return self._stored(batch(), key)
         except InvalidInputError:
             if not self._changed(schema):
                 raise
-        return self._stored(batch())
+        return self._stored(batch(), key)
 
-    def _stored(self, batch: pa.RecordBatch) -> WriteResult:
+    def _stored(self, batch: pa.RecordBatch, key: bytes) -> WriteResult:
         if batch.num_rows > UNARY_ROWS or batch.nbytes > UNARY_BYTES:
-            upload = Upload(self._connection, self.name, records.UPSERT_MODE_ATOMIC)
+            upload = Upload(self._connection, self.name, records.UPSERT_MODE_ATOMIC, key)
             upload.send(batch)
             return upload.finish()
-        request = records.UpsertRequest(
-            collection=self.name, request_id=os.urandom(16), rows=wire_rows.to_message(batch)
-        )
+        request = records.UpsertRequest(collection=self.name, request_id=key, rows=wire_rows.to_message(batch))
         return results.write_from_message((self._connection.call(methods.UPSERT, request, self._timeout)).result)
 
-    def _chunk_by_chunk(self, data: Any, progress: Progress) -> WriteResult:
-        upload = Upload(self._connection, self.name, records.UPSERT_MODE_CHUNKS)
+    def _chunk_by_chunk(self, data: Any, progress: Progress, key: bytes) -> WriteResult:
+        upload = Upload(self._connection, self.name, records.UPSERT_MODE_CHUNKS, key)
         for batch in self._batches(data, progress):
             upload.send(batch)
         done = upload.finish()
         return WriteResult(done.lsn, upload.rows_committed, done.durable)
 
-    def delete(self, ids: Any = None, where: str | Expression | None = None) -> WriteResult:
+    def delete(
+        self, ids: Any = None, where: str | Expression | None = None, *, request_id: RequestId | None = None
+    ) -> WriteResult:
         """Delete rows by id (one or a list), or all that pass a filter; see `vecdb.Collection.delete`."""
         self._check_writable()
+        key = _request_id(request_id)
         if (ids is None) == (where is None):
             raise InvalidInputError("name either ids or where")
 
         def make(place: Place) -> Message:
-            request = records.DeleteRequest(collection=self.name, request_id=os.urandom(16))
+            request = records.DeleteRequest(collection=self.name, request_id=key)
             if where is None:
                 given = list(dict.fromkeys(self.checked_ids(ids)[0]))
                 request.ids.CopyFrom(ids_to_message(given, place.schema.id.field.type))
@@ -179,15 +185,14 @@ class Collection(Reads):
 
         return results.write_from_message((self._call(methods.DELETE, make)).result)
 
-    def patch(self, data: Any, progress: Progress = None) -> WriteResult:
+    def patch(self, data: Any, progress: Progress = None, *, request_id: RequestId | None = None) -> WriteResult:
         """Change some fields of existing rows; see `vecdb.Collection.patch`."""
         self._check_writable()
+        key = _request_id(request_id)
 
         def patched() -> WriteResult:
             batch = self._checked(data, True, progress)
-            request = records.PatchRequest(
-                collection=self.name, request_id=os.urandom(16), rows=wire_rows.to_message(batch)
-            )
+            request = records.PatchRequest(collection=self.name, request_id=key, rows=wire_rows.to_message(batch))
             response = self._connection.call(methods.PATCH, request, self._timeout)
             return results.write_from_message(response.result)
 
@@ -418,3 +423,7 @@ class Collection(Reads):
 
     def __repr__(self) -> str:
         return f"Collection({self.name!r}, at {self._connection.address})"
+
+
+def _request_id(given: RequestId | None) -> bytes:
+    return os.urandom(16) if given is None else request_bytes(given)

@@ -49,6 +49,7 @@ class Upload:
         connection: Connection,
         collection: str,
         mode: records.UpsertMode.ValueType,
+        request_id: bytes | None = None,
         rows_per_segment: int | None = None,
     ) -> None:
         self.rows = 0
@@ -56,7 +57,7 @@ class Upload:
         self.last: WriteResult | None = None
         self._connection = connection
         self._opening = Message.Open(collection=collection, mode=mode, rows_per_segment=rows_per_segment)
-        self._finishing = Message.Finish(request_id=os.urandom(16))
+        self._finishing = Message.Finish(request_id=request_id or os.urandom(16))
         self._kept: deque[Chunk] = deque()
         self._exchange: Exchange | None = None
         self._sent = self._acknowledged = self._forgotten = 0

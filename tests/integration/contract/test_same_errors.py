@@ -1,7 +1,6 @@
 """Every mistake gives, over each way, the error of the embedded collection: class, sentence, code and attributes."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -132,10 +131,8 @@ WRITES: dict[str, Callable[[Any], Any]] = {
     "set_index: field": lambda docs: docs.set_index("size", "flat"),
     "at: nothing named": lambda docs: docs.at(),
     "at: two": lambda docs: docs.at(version=1, tag="x"),
-    "at: version": lambda docs: docs.at(version=10_000),
     "at: no version": lambda docs: docs.at(version="one"),
     "at: tag": lambda docs: docs.at(tag="nothing"),
-    "at: long ago": lambda docs: docs.at(timestamp=datetime(1980, 1, 1).astimezone()),
     "at: no moment": lambda docs: docs.at(timestamp="yesterday"),
     "untag: unknown": lambda docs: docs.untag("nothing"),
     "tune: no index": lambda docs: docs.tune(field="embedding"),

@@ -1,5 +1,6 @@
 """What is written is there, whole, for every read that starts afterwards."""
 
+import uuid
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 import vecdb
 from support import contract
-from vecdb.errors import NotFoundError, UnknownFieldError
+from vecdb.errors import InvalidInputError, NotFoundError, RequestMismatchError, UnknownFieldError
 from vecdb.results import WriteResult
 
 NEW = [{"id": f"n{number}", "size": number, "embedding": contract.vector(number)} for number in range(5)]
@@ -59,6 +60,35 @@ def test_later_writes_have_greater_numbers(docs: Any) -> None:
     first, second = docs.upsert({"id": "a"}), docs.upsert({"id": "b"})
 
     assert second.lsn > first.lsn
+
+
+@pytest.mark.parametrize("request_id", [b"0123456789abcdef", "load 7, row 3", uuid.UUID(int=7)], ids=str)
+def test_a_write_that_is_made_again_under_its_id_happens_once(docs: Any, request_id: Any) -> None:
+    first = docs.upsert({"id": "a", "size": 1}, request_id=request_id)
+    docs.upsert({"id": "a", "size": 2})
+
+    again = docs.upsert({"id": "a", "size": 1}, request_id=request_id)
+
+    assert (again.lsn, again.rows) == (first.lsn, first.rows)
+    assert docs.get("a")["size"] == 2
+    with pytest.raises(RequestMismatchError):
+        docs.upsert({"id": "b"}, request_id=request_id)
+
+
+def test_deletes_and_patches_have_request_ids_too(docs: Any) -> None:
+    patched = docs.patch({"id": "r01", "size": 5}, request_id="patch")
+    deleted = docs.delete(where="size = 20", request_id="delete")
+    docs.upsert([{"id": "r01", "size": 6}, {"id": "r02", "size": 20}])
+
+    assert docs.patch({"id": "r01", "size": 5}, request_id="patch").lsn == patched.lsn
+    assert docs.delete(where="size = 20", request_id="delete").rows == deleted.rows == 1
+    assert (docs.get("r01")["size"], docs.get("r02")["size"]) == (6, 20)
+
+
+def test_what_is_no_request_id_is_refused(docs: Any) -> None:
+    for wrong in (b"short", bytes(16), "", 7):
+        with pytest.raises(InvalidInputError, match="request_id is"):
+            docs.upsert({"id": "a"}, request_id=wrong)
 
 
 def test_no_rows_are_stored_as_none(docs: Any) -> None:
