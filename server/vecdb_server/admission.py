@@ -13,6 +13,7 @@ from vecdb_server.access import Rule
 from vecdb_server.auth.grants import Grant, Principal
 from vecdb_server.auth.identity import Identities, Peer
 from vecdb_server.call import Call
+from vecdb_server.callers import Callers
 from vecdb_server.config import LimitsSection
 from vecdb_server.memory import Memory, RequestBudget
 
@@ -36,6 +37,8 @@ class Admission:
         self._limits = limits
         self._memory = memory
         self._names = names
+        # Where nobody is told apart, the server's own limit has to do.
+        self._callers = Callers(limits.concurrent_requests if identities.open else limits.requests_per_caller)
 
     def identify(self, context: grpc.ServicerContext) -> Principal:
         """Return who calls.
@@ -57,15 +60,22 @@ class Admission:
         Raises:
             PermissionDeniedError: the caller may not do it.
             NotFoundError: the caller may not know of the collection.
+            ResourceExhaustedError: too many requests of the caller are running.
 
         """
         grant = self.check(method, rule, principal, request)
+        self._callers.begin(principal.name)
         remaining = context.time_remaining()
         if rule.timed:
             allowed = self._limits.deadline_seconds if remaining is None else remaining
             remaining = min(allowed, self._limits.longest_deadline_seconds)
         budget = RequestBudget(remaining, self._limits.query_memory_bytes, self._memory)
         return Call(principal, grant, budget, context)
+
+    def dismiss(self, call: Call) -> None:
+        """Give back what a call held."""
+        call.budget.end()
+        self._callers.end(call.principal.name)
 
     def check(self, method: str, rule: Rule, principal: Principal, request: Any) -> Grant | None:
         """Return the grant that counts, None where a method needs none; raises as `admit` does."""

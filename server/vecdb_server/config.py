@@ -131,6 +131,7 @@ class LimitsSection(Section, frozen=True):
         metadata_bytes: of the headers of a request.
         concurrent_streams: requests at once on one connection.
         concurrent_requests: requests at once on all connections; more are refused.
+        requests_per_caller: requests at once of one key, token or certificate; more are refused.
         rows_per_request: rows of an upsert, a patch or a chunk of a stream; ids of a get or a delete.
         expanded_bytes: of rows when they are no longer compressed, and of an upload that is one write.
         expansion_ratio: how many times as large compressed rows may become.
@@ -156,6 +157,7 @@ class LimitsSection(Section, frozen=True):
     metadata_bytes: Annotated[int, Meta(ge=4 << 10, le=MIB)] = 16 << 10
     concurrent_streams: Positive = 128
     concurrent_requests: Positive = 256
+    requests_per_caller: Positive = 192
     rows_per_request: Positive = 10_000
     expanded_bytes: Positive = 256 * MIB
     expansion_ratio: Positive = 200

@@ -102,7 +102,7 @@ class _Method:
                 try:
                     answer = self._serialized(self._serve(request, call))
                 finally:
-                    call.budget.end()
+                    self._guard.admission.dismiss(call)
             if len(answer) > LARGE:
                 self._watch_reading(context)
             return answer
@@ -157,7 +157,7 @@ class _Method:
         finally:
             guard.stalls.forget(stall)
             if call is not None:
-                call.budget.end()
+                guard.admission.dismiss(call)
             record.end()
 
     def _next(self, data: Iterator[bytes], stall: Any) -> Any:

@@ -1,7 +1,7 @@
 """The threads that answer requests: as many as cores, and one more for each request that takes long.
 
-With more running threads than cores, Python's lock makes every request slower: 16 connections are served half as fast
-again by two threads as by eight. But a long query, or a stream that waits for its client, must not keep others waiting.
+With more running threads than cores, Python's lock is handed round more often than work is done, and every request is
+slower. But a long query, or a stream that waits for its client, must not keep others waiting.
 So a request that has run longer than `SLOW` no longer counts, and another thread is started when requests wait.
 """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from vecdb.errors import InvalidInputError
@@ -64,10 +65,16 @@ class QueryPart:
 
 def attributes(part: Any) -> Iterator[tuple[str, Any]]:
     """Yield the attributes of a dataclass that differ from their defaults."""
-    for attribute in fields(part):
-        value = getattr(part, attribute.name)
-        if attribute.default is MISSING or type(value) is not type(attribute.default) or value != attribute.default:
-            yield attribute.name, value
+    for name, default in _defaults(type(part)):
+        value = getattr(part, name)
+        if default is MISSING or type(value) is not type(default) or value != default:
+            yield name, value
+
+
+@cache
+def _defaults(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
+    """Return the attributes of a class and their defaults; asked for each cursor, so it is remembered."""
+    return tuple((attribute.name, attribute.default) for attribute in fields(kind))
 
 
 class Numbers:

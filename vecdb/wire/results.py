@@ -317,14 +317,22 @@ def _write_fields(message: pb.SearchResult, tables: Sequence[pa.Table], schema: 
 
 
 def python_columns(batch: pa.RecordBatch, kinds: Sequence[str]) -> list[tuple[str, list[Any]]]:
-    """Return the columns of a batch by name, as Python values: vectors as arrays, JSON parsed."""
+    """Return the columns of a batch by name, as Python values: vectors as arrays, JSON parsed.
+
+    Raises:
+        InvalidInputError: a value is not what its kind says, or a moment that Python does not have.
+
+    """
     import pyarrow as pa
 
     table = pa.Table.from_batches([batch])
-    return [
-        (name, listed(kind, column))
-        for name, kind, column in zip(table.column_names, kinds, table.columns, strict=True)
-    ]
+    try:
+        return [
+            (name, listed(kind, column))
+            for name, kind, column in zip(table.column_names, kinds, table.columns, strict=True)
+        ]
+    except (OverflowError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise InvalidInputError(f"the rows have a value that cannot be read: {error}") from None
 
 
 def write_to_message(result: WriteResult) -> pb.WriteResult:

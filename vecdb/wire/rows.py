@@ -28,6 +28,11 @@ KINDS: dict[str, pb.ColumnKind.ValueType] = {
 _KINDS: dict[pb.ColumnKind.ValueType, str] = {number: kind for kind, number in KINDS.items()}
 PLAIN = "plain"
 
+_DAMAGED = ValueError, TypeError, LookupError, OSError, EOFError, OverflowError
+"""What Arrow raises besides its own errors where a message is damaged."""
+
+_SMALL = 1 << 20
+
 COLUMNS = 4_096
 """The most columns of a message; more than any schema has."""
 
@@ -42,7 +47,7 @@ class Bounds:
     Attributes:
         rows: of the batch.
         bytes: of all its buffers, once they are decompressed.
-        ratio: how many times as large buffers may be as they are when compressed.
+        ratio: how many times as large buffers may be as they are when compressed; up to a megabyte is always taken.
 
     """
 
@@ -103,7 +108,7 @@ def from_message(message: pb.Rows, schema: pa.Schema | None = None, bounds: Boun
         _check_size(sealed, bounds)
         batch = pa.ipc.read_record_batch(sealed, schema)
         batch.validate(full=True)
-    except (pa.ArrowException, struct.error, ValueError, TypeError, KeyError, IndexError, OSError) as error:
+    except (pa.ArrowException, struct.error, *_DAMAGED) as error:
         raise InvalidInputError(f"the rows are no valid Arrow record batch: {error}") from None
     if batch.num_rows > bounds.rows:
         raise _too_many(batch.num_rows, bounds)
@@ -121,11 +126,21 @@ def schema_from_message(message: pb.Rows) -> pa.Schema:
 
     try:
         schema = pa.ipc.read_schema(pa.py_buffer(message.schema))
-    except (pa.ArrowException, ValueError, TypeError, KeyError, OSError) as error:
+        _check_names(schema)
+    except (pa.ArrowException, *_DAMAGED) as error:
         raise InvalidInputError(f"the rows have no valid Arrow schema: {error}") from None
     if len(schema) > COLUMNS:
         raise InvalidInputError(f"the rows have {len(schema)} columns, at most {COLUMNS}")
     return schema
+
+
+def _check_names(fields: Iterable[pa.Field]) -> None:
+    """Look at every name, which Arrow does not: one that is no UTF-8 would be an error somewhere else."""
+    for field in fields:
+        _ = field.name
+        type_ = field.type
+        if type_.num_fields:
+            _check_names(type_.field(at) for at in range(type_.num_fields))
 
 
 def kinds_from_message(message: pb.Rows, columns: int) -> list[str]:
@@ -174,13 +189,13 @@ def _check_size(sealed: pa.Message, bounds: Bounds) -> None:
         raise _too_many(rows, bounds)
     if not batch(3):  # not compressed
         return
-    held = 0
+    held, most = 0, min(bounds.bytes, max(bounds.ratio * len(body), _SMALL))
     for offset, length in _buffers(head, batch):
         if length == 0:
             continue
         told = struct.unpack_from("<q", body, offset)[0]
         held += length if told == -1 else told
-        if told < -1 or held > min(bounds.bytes, bounds.ratio * len(body)):
+        if told < -1 or held > most:
             raise InvalidInputError(
                 f"the rows are compressed to {len(body)} bytes and hold more than {bounds.bytes}, or more than"
                 f" {bounds.ratio} times as many"

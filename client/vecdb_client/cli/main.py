@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from vecdb_client.cli import admin, facets, index, load, measure, query, records, safety, start
+from vecdb_client.cli import admin, facets, index, load, measure, query, records, safety, serve, start
 from vecdb_client.cli.errors import EXIT_CODES, guarded, usage_error
 from vecdb_client.cli.export import export
 
@@ -49,6 +49,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     safety.repair,
     safety.backup,
     safety.restore,
+    serve.serve,
     start.warmup,
     start.completion,
 )

@@ -1,0 +1,39 @@
+"""`vecdb serve`: becomes `vecdb-server serve`, which has more options."""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vecdb_client.cli.errors import UNAVAILABLE, CommandError
+from vecdb_client.cli.options import example
+
+
+@example(
+    "vecdb serve ./library --port 7700",
+    "vecdb serve ./library --config vecdb.toml",
+)
+def serve(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The database directory.", show_default=False)],
+    port: Annotated[int, typer.Option("--port", "-p", metavar="N", help="The port; 0 takes a free one.")] = 7700,
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="ADDRESS", help="The address to listen on; else 127.0.0.1.")
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option("--config", "-c", metavar="FILE", help="A TOML file with everything else.")
+    ] = None,
+) -> None:
+    """Serve a database to other programs and machines, until Ctrl-C.
+
+    On 127.0.0.1 everybody on this machine may do everything. Other addresses need TLS and keys: see `vecdb-server`.
+    """
+    if importlib.util.find_spec("vecdb_server") is None:
+        raise CommandError("this installation comes without the server", UNAVAILABLE)
+    line = [sys.executable, "-m", "vecdb_server.main", "serve", str(path), "--port", str(port)]
+    line += [] if host is None else ["--host", host]
+    line += [] if config is None else ["--config", config]
+    sys.stdout.flush()
+    os.execv(sys.executable, line)  # the signals that end it reach the server itself
