@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import numbers
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from vecdb.errors import DimensionMismatchError, InvalidInputError
 from vecdb.query.effort import RECALL, USUAL, Effort
 from vecdb.schema.blame import shown
-from vecdb.schema.fields import Sparse, Vector
-from vecdb.schema.given import choice, flag, listed, whole_number
+from vecdb.schema.fields import Id, Sparse, Vector
+from vecdb.schema.given import choice, flag, listed, names, whole_number
 from vecdb.schema.schema import RESERVED, Column, Schema
 
 if TYPE_CHECKING:
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from vecdb.encoders.attached import Attached
     from vecdb.query.weights import Weights
 
+RequestId: TypeAlias = bytes | uuid.UUID | str
+"""16 bytes, a UUID, its text, or any other text of at most 200 characters."""
+LONGEST_REQUEST_ID = 200
 WIDEST = 10_000
 """The most candidates that a walk may be asked to keep, and the most lists that a search may be asked to read."""
 
@@ -231,3 +237,129 @@ def check_terms(column: Column[Sparse], asked: Weights) -> None:
             f" {dimension - 1}",
             field=column.name,
         )
+
+
+def vector_column(schema: Schema, name: str | None) -> Column[Vector]:
+    """Return the vector column of a name, or the only one.
+
+    Raises:
+        InvalidInputError: there is none, or several and no name.
+
+    """
+    if name is not None:
+        column = schema[name]
+        if not isinstance(column.field, Vector):
+            raise InvalidInputError(f"field {name!r} is {column.field.kind}, not a vector", field=name)
+        return column
+    if len(schema.vectors) != 1:
+        known = ", ".join(repr(column.name) for column in schema.vectors) or "none"
+        raise InvalidInputError(f"name the vector field (there are: {known})", field="field")
+    return schema.vectors[0]
+
+
+def one_vector(schema: Schema, given: Mapping[str, Any]) -> tuple[Column[Vector], Any]:
+    """Return the one vector column that a search names, and what is sought in it.
+
+    Raises:
+        InvalidInputError: it names another field, or several, or none.
+
+    """
+    known = ", ".join(repr(column.name) for column in schema.vectors) or "none"
+    if len(given) != 1:
+        named = ", ".join(map(repr, given)) or "none"
+        raise InvalidInputError(f"name one vector field and its query (there are: {known}), got {named}")
+    ((name, query),) = given.items()
+    column = sought(schema, name)
+    if column.field.kind == "vector":
+        return cast("Column[Vector]", column), query
+    raise InvalidInputError(f"field {name!r} is {column.field.kind}, not a vector (there are: {known})", field=name)
+
+
+def filters_for(where: Any, queries: int) -> Sequence[Any]:
+    """Return a filter for each query of a batch: the one that is given, or one of a list each.
+
+    Raises:
+        InvalidInputError: there are not as many filters as queries, or one is none.
+
+    """
+    from vecdb.filters import Expression, resolve
+
+    if hasattr(where, "tolist"):
+        where = where.tolist()
+    if not isinstance(where, Sequence) or isinstance(where, str):
+        return [where if isinstance(where, str | Expression) else resolve(where)] * queries
+    given = [one if isinstance(one, str | Expression) else resolve(one) for one in where]
+    if len(given) != queries:
+        raise InvalidInputError(f"there are {len(given)} filters for {queries} queries", field="where")
+    return given
+
+
+def names_of(fields: Any) -> Sequence[str]:
+    """Return the names of fields to be returned, each once.
+
+    Raises:
+        InvalidInputError: it is no list of names.
+
+    """
+    return list(dict.fromkeys(names("fields", fields)))
+
+
+def ids_of(column: Column[Id], ids: Any, collection: str) -> tuple[list[str | int], bool]:
+    """Return ids as plain Python values, and whether it was one id and not many.
+
+    Anything with to_pylist() or tolist() is taken: NumPy and Arrow arrays, pandas and polars columns.
+
+    Raises:
+        InvalidInputError: an id is of another type than the collection's.
+
+    """
+    for unpack in ("to_pylist", "tolist"):
+        if hasattr(ids, unpack):
+            ids = getattr(ids, unpack)()
+    single = not isinstance(ids, Iterable) or isinstance(ids, str | bytes | dict)
+    given = [ids] if single else list(ids)
+    return [_id(column, value, collection) for value in given], single
+
+
+def _id(column: Column[Id], value: Any, collection: str) -> str | int:
+    if getattr(value, "shape", None) == ():
+        value = value.item()  # a NumPy scalar
+    expected = str if column.field.type == "string" else int
+    if not isinstance(value, expected) or isinstance(value, bool):
+        raise InvalidInputError(
+            f"id {shown(value)} is {type(value).__name__}, the ids of {collection!r} are {column.field.type}",
+            field=column.name,
+            value=value,
+        )
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        raise InvalidInputError(f"id {value} does not fit in 64 bits", field=column.name, value=value)
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidInputError(f"id {value!r} is not valid Unicode", field=column.name, value=value) from None
+    return value
+
+
+def request_bytes(request_id: Any) -> bytes:
+    """Return the 16 bytes by which a write is known.
+
+    Raises:
+        InvalidInputError: what was given is no request id.
+
+    """
+    if isinstance(request_id, uuid.UUID):
+        return request_id.bytes
+    if isinstance(request_id, bytes) and len(request_id) == 16 and any(request_id):
+        return request_id
+    if isinstance(request_id, str) and 0 < len(request_id) <= LONGEST_REQUEST_ID:
+        try:
+            return uuid.UUID(request_id).bytes
+        except ValueError:
+            return blake2b(request_id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    raise InvalidInputError(
+        f"request_id is {request_id!r:.80}, expected 16 bytes that are not all zero, a UUID, or a text of at most"
+        f" {LONGEST_REQUEST_ID} characters",
+        field="request_id",
+        value=request_id,
+    )

@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from vecdb.arguments import vector_column
 from vecdb.encoders.attached import Attached, space_for
 from vecdb.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from vecdb.latest import LatestReads
@@ -392,7 +393,7 @@ class Collection(LatestReads):
 
         writer = self._writable()
         if flag("reset", reset):
-            keep_tuning(writer, tuning.vector_column(self.schema, field).id, None)
+            keep_tuning(writer, vector_column(self.schema, field).id, None)
             return None
         trial = self.snapshot().trial(queries, field, sample, k)
         report = tuning.curve(trial)

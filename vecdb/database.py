@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import shutil
 import tempfile
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from vecdb.collection import Collection
 from vecdb.config import Settings
@@ -31,6 +32,10 @@ from vecdb.storage.directory import LocalDirectory, Lock
 from vecdb.storage.os_errors import typed_os_errors
 from vecdb.storage.reader import Reader
 from vecdb.storage.writer import Writer
+
+if TYPE_CHECKING:
+    from vecdb_client.settings import Settings as ClientSettings
+    from vecdb_client.settings import Tls
 
 MEMORY = ":memory:"
 
@@ -275,23 +280,34 @@ def connect(
     *,
     read_only: bool = False,
     create: bool = True,
-    settings: Settings | None = None,
+    settings: Settings | ClientSettings | None = None,
     encoders: Some = (),
+    api_key: str | None = None,
+    tls: Tls | None = None,
     directory_class: Callable[[str | os.PathLike[str]], LocalDirectory] = LocalDirectory,
 ) -> Database:
-    """Open a database, creating it when the folder is new or empty.
+    """Open a database, creating it when the folder is new or empty, or connect to a server that has one open.
 
     Args:
-        path: a folder, or ":memory:" for a database in a temporary folder that is removed on close.
-        read_only: read beside a writer in another process; new data shows after `refresh_interval` seconds.
+        path: a folder; ":memory:" for a database in a temporary folder that is removed on close; or the address of a
+            server: "grpc://host:port", "grpcs://host:port" for TLS, "unix:/path/of/socket". What comes back then is a
+            `vecdb_client.Database`, which has the same methods.
+        read_only: read beside a writer in another process; new data shows after `refresh_interval` seconds. Of a
+            server: refuse to write.
         create: False raises NotFoundError instead of creating.
-        settings: see `vecdb.Settings`.
+        settings: see `vecdb.Settings`; for a server, `vecdb_client.Settings`.
         encoders: what makes vectors of texts, for whichever fields hold vectors of their spaces: `vecdb.Encoder`,
             `vecdb.SentenceTransformer`, or the folder or name of a model. "local" takes the models that the fields
             name where sentence-transformers keeps them on this machine, and downloads nothing.
+        api_key: for a server; by default VECDB_API_KEY, the file that VECDB_API_KEY_FILE names, or what
+            `vecdb/client.toml` in the user's configuration says.
+        tls: certificates for a server; see `vecdb_client.Tls`.
         directory_class: how files are reached; for tests that inject faults.
 
     Raises:
+        InvalidInputError: the address is none, or the API key would be sent unencrypted to another machine.
+        UnavailableError: the server cannot be reached.
+        UnauthenticatedError: the server does not know the key.
         ConflictError: another process has the database open for writing.
         NotFoundError: there is no database and create is False, or read_only is True.
         CorruptionError: files are damaged: see `vecdb.check` and `vecdb.repair`.
@@ -300,10 +316,12 @@ def connect(
     if not isinstance(path, str | os.PathLike):
         raise InvalidInputError(f"path is {path!r}, expected a string or a path", field="path", value=path)
     text = os.fspath(path)
-    if "://" in text:
-        raise InvalidInputError(
-            f"cannot connect to {text!r}: this version opens folders only", field="path", value=text
-        )
+    if "://" in text or text.startswith("unix:"):
+        return _remote(text, read_only, settings, encoders, api_key, tls)
+    if api_key is not None or tls is not None:
+        raise InvalidInputError(f"{text!r} is a folder: api_key and tls are for servers", field="api_key")
+    if settings is not None and not isinstance(settings, Settings):
+        raise InvalidInputError(f"settings is {settings!r}, expected vecdb.Settings", field="settings")
     if text != MEMORY:
         return Database.open(
             Path(text).expanduser(),
@@ -321,6 +339,21 @@ def connect(
     database = Database.open(folder, settings=settings, encoders=encoders, directory_class=directory_class)
     database._temporary = folder
     return database
+
+
+def _remote(
+    address: str,
+    read_only: bool,
+    settings: Settings | ClientSettings | None,
+    encoders: Some,
+    api_key: str | None,
+    tls: Tls | None,
+) -> Database:
+    if isinstance(settings, Settings):
+        raise InvalidInputError(f"{address!r} is a server: settings are vecdb_client.Settings", field="settings")
+    # By name, because the client depends on vecdb and not the other way round.
+    client: Any = importlib.import_module("vecdb_client")
+    return client.connect(address, api_key=api_key, tls=tls, read_only=read_only, settings=settings, encoders=encoders)
 
 
 def check(path: str | os.PathLike[str], progress: Callable[[str, int, int], None] | None = None) -> CheckReport:

@@ -7,21 +7,29 @@ that it maps stay readable although they may have been removed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self, cast, overload
 
-from vecdb.arguments import as_vectors, effort_of, query_matrix, sought
+from vecdb.arguments import (
+    as_vectors,
+    effort_of,
+    ids_of,
+    names_of,
+    one_vector,
+    query_matrix,
+    sought,
+    vector_column,
+)
 from vecdb.config import Limits
 from vecdb.errors import InvalidInputError
 from vecdb.hits import FoundRows, WordRows
 from vecdb.results import RecallReport, SearchResult
 from vecdb.row_values import value_of
-from vecdb.schema.blame import shown
 from vecdb.schema.fields import Sparse, Vector
-from vecdb.schema.given import flag, names, whole_number
+from vecdb.schema.given import flag, whole_number
 from vecdb.schema.schema import Column, Schema
 from vecdb.text_search import TermSearch, TextSearch, plain_arguments, plain_question, text_search
 from vecdb.wider_reads import WiderReads
@@ -276,24 +284,13 @@ class Snapshot(WiderReads):
         """Return questions to this state, checked."""
         from vecdb import tuning
 
-        column = tuning.vector_column(self.schema, field)
+        column = vector_column(self.schema, field)
         asked = tuning.questions(self._state, column, queries, whole_number("sample", sample), self._encoders)
         return tuning.Trial(self._state, column, asked, whole_number("k", k), self._bind(where), self._pool)
 
     def _query(self, vectors: dict[str, Any]) -> tuple[Column[Vector], Any]:
-        if len(vectors) == 1:
-            for name, value in vectors.items():
-                column = cast("Column[Vector]", sought(self.schema, name))
-                if column.field.kind == "vector":
-                    return column, as_vectors(column, value, self._encoders)
-        known = ", ".join(repr(column.name) for column in self.schema.vectors) or "none"
-        if len(vectors) != 1:
-            given = ", ".join(map(repr, vectors)) or "none"
-            raise InvalidInputError(f"name one vector field and its query (there are: {known}), got {given}")
-        (name,) = vectors
-        raise InvalidInputError(
-            f"field {name!r} is {self.schema[name].field.kind}, not a vector (there are: {known})", field=name
-        )
+        column, value = one_vector(self.schema, vectors)
+        return column, as_vectors(column, value, self._encoders)
 
     def _search(
         self,
@@ -348,7 +345,7 @@ class Snapshot(WiderReads):
     def _columns(self, fields: Sequence[str] | None) -> list[Column]:
         if fields is None:
             return list(self.schema.shown)
-        wanted = [self.schema[name] for name in dict.fromkeys(names("fields", fields))]
+        wanted = [self.schema[name] for name in names_of(fields)]
         return [column for column in wanted if column.field.kind != "id"]
 
     @overload  # a str is a sequence of str too: the first overload decides
@@ -390,32 +387,7 @@ class Snapshot(WiderReads):
             InvalidInputError: an id is of another type than the collection's.
 
         """
-        for unpack in ("to_pylist", "tolist"):
-            if hasattr(ids, unpack):
-                ids = getattr(ids, unpack)()
-        single = not isinstance(ids, Iterable) or isinstance(ids, str | bytes | dict)
-        listed = [ids] if single else list(ids)
-        return [self._checked_id(value) for value in listed], single
-
-    def _checked_id(self, value: Any) -> str | int:
-        column = self.schema.id
-        if getattr(value, "shape", None) == ():
-            value = value.item()  # a NumPy scalar
-        expected = str if column.field.type == "string" else int
-        if not isinstance(value, expected) or isinstance(value, bool):
-            raise InvalidInputError(
-                f"id {shown(value)} is {type(value).__name__}, the ids of {self.name!r} are {column.field.type}",
-                field=column.name,
-                value=value,
-            )
-        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
-            raise InvalidInputError(f"id {value} does not fit in 64 bits", field=column.name, value=value)
-        if isinstance(value, str) and not value.isascii():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                raise InvalidInputError(f"id {value!r} is not valid Unicode", field=column.name, value=value) from None
-        return value
+        return ids_of(self.schema.id, ids, self.name)
 
     def count(self, where: str | Expression | None = None) -> int:
         """Return how many rows there are, or how many pass a filter."""

@@ -5,12 +5,10 @@ A write is prepared from a snapshot, and prepared again when what it was prepare
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from vecdb.arguments import whole_number
+from vecdb.arguments import RequestId, request_bytes, whole_number
 from vecdb.errors import InvalidInputError, NotFoundError, PermissionDeniedError
 from vecdb.results import WriteResult
 from vecdb.schema.records import validated, validated_batch
@@ -28,12 +26,8 @@ if TYPE_CHECKING:
     from vecdb.storage.requests import Key, Request
     from vecdb_index.budget import Budget
 
-RequestId: TypeAlias = bytes | uuid.UUID | str
-"""16 bytes, a UUID, its text, or any other text of at most 200 characters."""
-
 DIRECT_BYTES = 8 << 20
 """A batch of more bytes is written as a segment at once and not through the log."""
-_LONGEST = 200
 _CHUNKS = 1 << 62
 
 
@@ -50,7 +44,7 @@ def request_key(request_id: RequestId | None, chunk: int | None = None) -> Key |
         return None
     from vecdb.storage.requests import WHOLE, Key
 
-    return Key(_sixteen(request_id), WHOLE if chunk is None else chunk_number(chunk))
+    return Key(request_bytes(request_id), WHOLE if chunk is None else chunk_number(chunk))
 
 
 def chunk_number(chunk: Any) -> int:
@@ -64,24 +58,6 @@ def chunk_number(chunk: Any) -> int:
     if number >= _CHUNKS:
         raise InvalidInputError(f"chunk is {chunk}, expected less than {_CHUNKS}", field="chunk", value=chunk)
     return number
-
-
-def _sixteen(request_id: Any) -> bytes:
-    if isinstance(request_id, uuid.UUID):
-        return request_id.bytes
-    if isinstance(request_id, bytes) and len(request_id) == 16 and any(request_id):
-        return request_id
-    if isinstance(request_id, str) and 0 < len(request_id) <= _LONGEST:
-        try:
-            return uuid.UUID(request_id).bytes
-        except ValueError:
-            return blake2b(request_id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-    raise InvalidInputError(
-        f"request_id is {request_id!r:.80}, expected 16 bytes that are not all zero, a UUID, or a text of at most"
-        f" {_LONGEST} characters",
-        field="request_id",
-        value=request_id,
-    )
 
 
 def request_of(key: Key, kind: str, content: pa.RecordBatch | str, rows: int | None = None) -> Request:

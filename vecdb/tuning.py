@@ -16,7 +16,7 @@ from vecdb.planner.route import any_searcher
 from vecdb.query.effort import RECALL, Effort
 from vecdb.results import RecallReport, TuneReport
 from vecdb.schema.fields import Vector
-from vecdb.schema.schema import Column, Schema
+from vecdb.schema.schema import Column
 from vecdb_index.dense import calibrate
 
 if TYPE_CHECKING:
@@ -64,24 +64,6 @@ class Trial:
             )
             took[at] = 1e3 * (time.perf_counter() - begun)
         return found, took
-
-
-def vector_column(schema: Schema, name: str | None) -> Column[Vector]:
-    """Return the vector column of a name, or the only one.
-
-    Raises:
-        InvalidInputError: there is none, or several and no name.
-
-    """
-    if name is not None:
-        column = schema[name]
-        if not isinstance(column.field, Vector):
-            raise InvalidInputError(f"field {name!r} is {column.field.kind}, not a vector", field=name)
-        return column
-    if len(schema.vectors) != 1:
-        known = ", ".join(repr(column.name) for column in schema.vectors) or "none"
-        raise InvalidInputError(f"name the vector field (there are: {known})", field="field")
-    return schema.vectors[0]
 
 
 def questions(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from vecdb.arguments import effort_of, query_matrix, sought, texts_of
+from vecdb.arguments import effort_of, filters_for, query_matrix, sought, texts_of, vector_column
 from vecdb.errors import InvalidInputError
 from vecdb.hits import AnswerRows, FoundRows
 from vecdb.results import SearchResult
@@ -114,7 +114,7 @@ class WiderReads:
         column, given = self._query(vectors)
         k = whole_number("k", k)
         queries, columns = query_matrix(column, given, 2), self._columns(fields)
-        filters = _filters(where, len(queries))
+        filters = filters_for(where, len(queries))
         asks = {id(one): Ask(column, self._bind(one), k, effort, allow_partial) for one in _distinct(filters)}
         found = search_each(self._state, [asks[id(one)] for one in filters], queries, self._pool)
         for plans in {id(one.plans): one.plans for one in found}.values():
@@ -138,7 +138,7 @@ class WiderReads:
         asked = [TextSearch(column, query) for query in texts_of(queries, column.name)]
         found = [
             one.find(self._state, k, self._bind(passing), exact, allow_partial)
-            for one, passing in zip(asked, _filters(where, len(asked)), strict=True)
+            for one, passing in zip(asked, filters_for(where, len(asked)), strict=True)
         ]
         if any(plan.problem for one in found for plan in one.plans):
             self._damaged()
@@ -164,7 +164,7 @@ class WiderReads:
         rows = listed(f"the queries for {name!r}", rows, "sparse vectors")
         shown = None if fields is None else names("fields", fields)
         queries = [Query(k, fields=shown, exact=exact, allow_partial=allow_partial).terms(name, one) for one in rows]
-        filters = _filters(where, len(queries))
+        filters = filters_for(where, len(queries))
         pairs = zip(queries, filters, strict=True)
         return self.run_batch([one if passing is None else one.where(passing) for one, passing in pairs])
 
@@ -317,7 +317,6 @@ class WiderReads:
         """
         from vecdb.query.arms import Like
         from vecdb.query.query import Query
-        from vecdb.tuning import vector_column
 
         like, unlike = (tuple(self.checked_ids(given)[0]) for given in (ids, not_like))
         arm = Like(vector_column(self.schema, field).name, like, unlike, strategy, recall)
@@ -422,20 +421,6 @@ class WiderReads:
         """Have damaged indexes built again."""
         if self._on_damaged_index is not None:
             self._on_damaged_index()
-
-
-def _filters(where: Any, queries: int) -> Sequence[Any]:
-    """Return a filter for each query."""
-    from vecdb.filters import Expression, resolve
-
-    if hasattr(where, "tolist"):
-        where = where.tolist()
-    if not isinstance(where, Sequence) or isinstance(where, str):
-        return [where if isinstance(where, str | Expression) else resolve(where)] * queries
-    listed = [one if isinstance(one, str | Expression) else resolve(one) for one in where]
-    if len(listed) != queries:
-        raise InvalidInputError(f"there are {len(listed)} filters for {queries} queries", field="where")
-    return listed
 
 
 def _distinct(filters: Sequence[Any]) -> list[Any]:

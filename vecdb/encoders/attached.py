@@ -144,6 +144,9 @@ class Attached:
         schema = self._schema()
         return self._by_column.get(schema[field].id) if field in schema else None
 
+    def __bool__(self) -> bool:
+        return bool(self._by_column or self._lookups)
+
     def __contains__(self, field: object) -> bool:
         return isinstance(field, str) and self.get(field) is not None
 

@@ -106,7 +106,7 @@ def drop(path: options.DatabasePath, collection: options.CollectionName, yes: op
         rows = database.collection(collection).count()
         options.confirmed(f"Drop {collection!r} with {rows:,} rows?", yes)
         database.drop_collection(collection)
-        Checkpoints(path).forget(collection)
+        Checkpoints(path.memory).forget(collection)
     print(f"dropped {collection} ({rows:,} rows)")
 
 

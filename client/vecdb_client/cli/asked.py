@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from vecdb_client.cli.errors import NOT_FOUND, CommandError
+from vecdb_client.cli.target import Target
 from vecdb_client.cli.vectors import read_vector
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _allowed() -> frozenset[str]:
     return frozenset("query" if name == "json" else name for name in _BESIDE_JSON)
 
 
-def query_of(path: Path, target: "Collection", asked: Options, given: "np.ndarray | bytes | None") -> "Query":
+def query_of(path: Target, target: "Collection", asked: Options, given: "np.ndarray | bytes | None") -> "Query":
     """Return the query that the options mean; `given` is what `Options.read` returned.
 
     Raises:
@@ -158,7 +159,7 @@ def query_of(path: Path, target: "Collection", asked: Options, given: "np.ndarra
     return _with_stages(asked, query).after(asked.after)
 
 
-def _with_vectors(path: Path, target: "Collection", asked: Options, sought: Any, query: "Query") -> "Query":
+def _with_vectors(path: Target, target: "Collection", asked: Options, sought: Any, query: "Query") -> "Query":
     from vecdb_client.cli.session import parse_ids, vector_field
 
     if asked.vector is None and asked.text is None and asked.near is None and not asked.like:

@@ -5,18 +5,18 @@ Rows are stored and durable before any of this begins; an index that is not fini
 
 import shlex
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vecdb_client.cli.errors import Stopped, note
 from vecdb_client.cli.interrupts import Interrupts
 from vecdb_client.cli.progress import LoadProgress
+from vecdb_client.cli.target import Target
 
 if TYPE_CHECKING:
     from vecdb.collection import Collection
 
 
-def build_indexes(collection: "Collection", path: Path) -> None:
+def build_indexes(collection: "Collection", path: Target) -> None:
     """Build what indexes are missing; say on stderr what was built.
 
     Raises:
@@ -38,7 +38,7 @@ def build_indexes(collection: "Collection", path: Path) -> None:
         note(f"{collection.name}: {watch.rows():,} rows indexed in {time.monotonic() - begun:.1f} s")
 
 
-def say_what_is_missing(collection: "Collection", path: Path) -> None:
+def say_what_is_missing(collection: "Collection", path: Target) -> None:
     """Tell on stderr how many rows have no index yet, if any that should have one."""
     rows = pending_rows(collection)
     if rows:
@@ -51,7 +51,7 @@ def pending_rows(collection: "Collection", field: str | None = None) -> int:
     return sum(entry["pending_rows"] for name, entry in told.items() if field in (None, name))
 
 
-def command(collection: "Collection", path: Path) -> str:
+def command(collection: "Collection", path: Target) -> str:
     """Return the command that builds what is missing."""
     return shlex.join(["vecdb", "index", str(path), collection.name])
 

@@ -1,4 +1,4 @@
-"""How far a file has been loaded, kept in `<database>/loads/` so that the next run continues there.
+"""How far a file has been loaded, kept beside the database (`Target.memory`) so that the next run continues there.
 
 A record is replaced atomically (temporary file, fsync, rename, fsync of the folder) and only after the rows that it
 speaks of were committed. A crash in between repeats one chunk, and repeating an upsert changes nothing.
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vecdb.collection import Collection
 
-FOLDER = "loads"
 VERSION = 1
 
 
@@ -67,9 +66,9 @@ class Record:
 class Checkpoints:
     """The records of one database."""
 
-    def __init__(self, database: Path) -> None:
-        """Name the folder; it is made with the first record."""
-        self._folder = database / FOLDER
+    def __init__(self, folder: Path) -> None:
+        """Name the folder (`Target.memory`); it is made with the first record."""
+        self._folder = folder
 
     def load(self, fresh: Record) -> Record | None:
         """Return the stored record of the same file and collection, None when there is none or it is unreadable."""
@@ -87,7 +86,9 @@ class Checkpoints:
         if found is None:
             return None, None
         gone = found.last_id is not None and collection.get(found.last_id, fields=[]) is None
-        if gone or found.lsn > collection.stats()["lsn"]:
+        with collection.snapshot() as snapshot:
+            gone = gone or found.lsn > snapshot.lsn
+        if gone:
             return None, "rows that were loaded are no longer there"
         if found.options != fresh.options:
             return None, "the file was loaded with another mapping or schema"
@@ -95,7 +96,7 @@ class Checkpoints:
 
     def save(self, record: Record) -> None:
         """Replace the record; on return it survives a power cut."""
-        self._folder.mkdir(exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
         content = json.dumps({"version": VERSION, **asdict(record)}).encode("utf-8", "surrogatepass")
         descriptor, temporary = tempfile.mkstemp(dir=self._folder, suffix=".tmp")
         try:

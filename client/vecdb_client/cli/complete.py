@@ -69,8 +69,16 @@ def _fields(context: typer.Context, incomplete: str, wanted: "Callable[[Column],
 @contextmanager
 def _database(context: typer.Context) -> Iterator[Any]:
     import vecdb
+    from vecdb_client.cli.target import Target
+    from vecdb_client.settings import Settings
 
-    with vecdb.connect(_argument(context, "path", 0), read_only=True, create=False) as database:
+    target = Target.parse(_argument(context, "path", 0))
+    if target.remote:
+        hurried = Settings(timeout=1.0, attempts=1)  # somebody waits in the middle of a line
+        with vecdb.connect(target.text, read_only=True, settings=hurried) as database:
+            yield database
+        return
+    with vecdb.connect(target.text, read_only=True, create=False) as database:
         yield database
 
 

@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from vecdb_client.cli.checkpoint import FOLDER
 from vecdb_client.cli.errors import CommandError, note
+from vecdb_client.cli.target import Target
 
 if TYPE_CHECKING:
     from vecdb.collection import Collection
-    from vecdb.database import Database
     from vecdb.schema import Schema
 
 _EMBED = re.compile(r"(?P<field>[A-Za-z_]\w*)=(?P<model>.+?)(?::(?P<source>[A-Za-z_]\w*))?")
@@ -98,7 +97,7 @@ def _source(schema: "Schema", embed: Embed) -> str:
     return texts[0]
 
 
-def attach(database: "Database", collection: "Collection", embeds: list[Embed], metric: str) -> None:
+def attach(path: Target, collection: "Collection", embeds: list[Embed], metric: str) -> None:
     """Give a collection the encoders that were asked for, making their fields, and those remembered.
 
     Raises:
@@ -128,12 +127,12 @@ def attach(database: "Database", collection: "Collection", embeds: list[Embed], 
         elif embed.source not in (None, held.source):
             raise CommandError(f"{embed.field!r} is made of {held.source!r}, not of {embed.source!r}")
         elif embed.field not in collection.encoders:
-            database.collection(collection.name, encoders={embed.field: embed.model})
-    attach_remembered(database.path, collection)
-    remember(database.path, collection)
+            collection.encoders.attach(collection.schema, {embed.field: embed.model})
+    attach_remembered(path, collection)
+    remember(path, collection)
 
 
-def attach_remembered(path: Path, collection: "Collection") -> None:
+def attach_remembered(path: Target, collection: "Collection") -> None:
     """Give a collection the models that are known to lie on this machine, for fields that have none."""
     from vecdb.errors import VecdbError
 
@@ -150,7 +149,7 @@ def attach_remembered(path: Path, collection: "Collection") -> None:
     collection.encoders.attach_fitting(schema, "local")
 
 
-def remember(path: Path, collection: "Collection") -> None:
+def remember(path: Target, collection: "Collection") -> None:
     """Write down where the models of a collection lie."""
     from vecdb.encoders import SentenceTransformer
 
@@ -162,22 +161,22 @@ def remember(path: Path, collection: "Collection") -> None:
             folder = Path(encoder.model).expanduser()
             known[space.weights] = str(folder.resolve()) if folder.is_dir() else encoder.model
     if known != before:
-        (path / FOLDER).mkdir(exist_ok=True)
-        temporary = path / FOLDER / f"{MODELS}.{os.getpid()}"
+        path.memory.mkdir(parents=True, exist_ok=True)
+        temporary = path.memory / f"{MODELS}.{os.getpid()}"
         temporary.write_text(json.dumps(known, indent=1), "utf-8")
-        temporary.replace(path / FOLDER / MODELS)
+        temporary.replace(path.memory / MODELS)
 
 
-def _known(path: Path) -> dict[str, str]:
+def _known(path: Target) -> dict[str, str]:
     try:
-        content = json.loads((path / FOLDER / MODELS).read_bytes())
+        content = json.loads((path.memory / MODELS).read_bytes())
     except (OSError, ValueError):
         return {}
     pairs = content.items() if isinstance(content, dict) else ()
     return {name: model for name, model in pairs if isinstance(name, str) and isinstance(model, str)}
 
 
-def question(path: Path, collection: "Collection", field: str, text: str, model: str | None) -> Any:
+def question(path: Target, collection: "Collection", field: str, text: str, model: str | None) -> Any:
     """Return what to search a vector field for, given a text: the text, if the field has its encoder, or its vector.
 
     Raises:
@@ -202,7 +201,7 @@ def question(path: Path, collection: "Collection", field: str, text: str, model:
         collection.encoders.attach(collection.schema, {field: model})
     else:
         attach_remembered(path, collection)
-        if field not in collection.encoders:
+        if field not in collection.encoders and field not in getattr(collection, "server_encoders", ()):
             raise CommandError(
                 f"{field!r} needs its model to encode a text, and this machine does not know where it is: {space}",
                 hint="--model FOLDER_OR_NAME says it",

@@ -10,6 +10,7 @@ import typer
 
 from vecdb_client.cli import options
 from vecdb_client.cli.errors import CommandError, Stopped, note
+from vecdb_client.cli.target import Target
 
 if TYPE_CHECKING:
     from vecdb.collection import Collection
@@ -92,19 +93,21 @@ def load(
     schema = _existing_schema(path, collection)
     if schema is None:
         schema = with_encoders(_inferred(files[0], format, entries, id_column, metric, collection), embeds, metric)
-    request = _Request(entries, id_column, format, resume, commit_rows)
+    request = _Request(entries, id_column, format, resume, commit_rows, path.remote)
     settings = vecdb.Settings(indexing=False)  # flushes and merges go on meanwhile; an index before them is for nothing
     with opened_database(path, write=True, create=True, settings=settings) as database:
-        known = collection in database.collections()
+        known = collection in database
         target = database.collection(collection) if known else database.create_collection(collection, schema)
-        attach(database, target, embeds, metric)
-        checkpoints = Checkpoints(path)
+        attach(path, target, embeds, metric)
+        checkpoints = Checkpoints(path.memory)
         with Interrupts() as interrupts:
             for number, file in enumerate(files):
                 reported = (report or Path(f"{file.name}.rejected.jsonl")) if on_error is OnError.SKIP else None
                 _load_file(request, target, file, checkpoints, interrupts, reported, append=bool(report and number))
                 if interrupts.requested and number + 1 < len(files):
                     raise Stopped(f"stopped before {files[number + 1]}; the same command goes on with it")
+        if path.remote:
+            return  # the server builds what is missing
         if no_index or interrupts.requested:
             say_what_is_missing(target, path)
         else:
@@ -121,7 +124,9 @@ class _Request:
         format: str | None,
         resume: bool,
         commit_rows: int | None,
+        remote: bool,
     ) -> None:
+        self.remote = remote
         self.entries = entries
         self.id_column = id_column
         self.format = format
@@ -129,7 +134,7 @@ class _Request:
         self.commit_rows = commit_rows
 
 
-def _existing_schema(path: Path, name: str) -> "Schema | None":
+def _existing_schema(path: Target, name: str) -> "Schema | None":
     from vecdb.errors import NotFoundError
     from vecdb_client.cli.session import opened_collection
 
@@ -211,8 +216,9 @@ def _load_file(
         progress = stack.enter_context(LoadProgress(file.name))
         plan = replace(plan, first_id=record.first_id)
         loader = Loader(
-            collection, plan, source, checkpoints, record, progress, interrupts, output, request.commit_rows
-        )
+            collection, plan, source, checkpoints, record, progress, interrupts, output, request.commit_rows,
+            request.remote,
+        )  # fmt: skip
         before = collection.count()
         try:
             done = loader.run()

@@ -52,6 +52,7 @@ class Loader:
     interrupts: Interrupts
     report: IO[bytes] | None = None
     commit_rows: int | None = None
+    remote: bool = False
 
     def run(self) -> Record:
         """Load from the record's next row to the end of the file and return the final record.
@@ -81,7 +82,8 @@ class Loader:
                 self._commit()
                 raise Stopped
         self._commit(done=True)
-        self.collection.flush()
+        if not self.remote:
+            self.collection.flush()  # a server does it when it is due
         return self.record
 
     def _check(self, rows: Placed) -> "pa.RecordBatch":
@@ -128,7 +130,9 @@ class Loader:
     def _add(self, batch: "pa.RecordBatch | None", next_row: int, skipped: int = 0) -> None:
         if batch is not None and batch.num_rows:
             # Here and not in the commit, so that what it costs counts as time since the last one.
-            self._pending.append(self.collection.encoders.completed(batch, self.collection.schema))
+            # What has no vector here gets it from the server, if that has an encoder.
+            encoders, schema = self.collection.encoders, self.collection.schema
+            self._pending.append(batch if self.remote else encoders.completed(batch, schema))
         self._reached = replace(
             self._reached,
             next_row=next_row,

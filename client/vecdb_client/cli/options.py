@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
 from vecdb_client.cli import complete
+from vecdb_client.cli.target import Target
 
 
 class Output(StrEnum):
@@ -26,7 +26,15 @@ class Plain(StrEnum):
     JSON = "json"
 
 
-DatabasePath = Annotated[Path, typer.Argument(metavar="PATH", help="The database directory.", show_default=False)]
+DatabasePath = Annotated[
+    Target,
+    typer.Argument(
+        metavar="PATH",
+        help="The database: a directory, or a server such as grpc://localhost:7700.",
+        show_default=False,
+        parser=Target.parse,
+    ),
+]
 CollectionName = Annotated[
     str,
     typer.Argument(

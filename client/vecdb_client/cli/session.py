@@ -1,15 +1,15 @@
-"""Opening a database for the time of one command.
+"""Opening a database for the time of one command: one in a folder, or one that a server has.
 
-Commands that only read open read-only, so they work beside a process that writes. Those that write start nothing in
-the background that the end of the command would throw away.
+Commands that only read open a folder read-only, so they work beside a process that writes. Those that write start
+nothing in the background that the end of the command would throw away. A server does what it does anyway.
 """
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vecdb_client.cli.errors import CommandError
+from vecdb_client.cli.target import Target
 
 if TYPE_CHECKING:
     from vecdb.collection import Collection
@@ -19,29 +19,31 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def opened_database(
-    path: Path, *, write: bool = False, create: bool = False, settings: "Settings | None" = None
+    target: Target, *, write: bool = False, create: bool = False, settings: "Settings | None" = None
 ) -> Iterator["Database"]:
-    """Open the database at path and close it afterwards; without settings nothing goes on in the background.
+    """Open a database and close it afterwards; without settings nothing goes on in the background.
 
     Raises:
-        CommandError: the path means a database in memory.
         NotFoundError: there is none and create is False.
         ConflictError: write is asked for and another process writes.
+        UnavailableError: the server cannot be reached.
 
     """
     import vecdb
 
-    if str(path) == ":memory:":
-        raise CommandError("a database in memory ends with its process; give a directory")
+    if target.remote:
+        with vecdb.connect(target.text, read_only=not write) as database:
+            yield database
+        return
     settings = settings or vecdb.Settings(background=False)
-    with vecdb.connect(path, read_only=not write, create=create, settings=settings) as database:
+    with vecdb.connect(target.text, read_only=not write, create=create, settings=settings) as database:
         yield database
 
 
 @contextlib.contextmanager
-def opened_collection(path: Path, name: str, *, write: bool = False) -> Iterator["Collection"]:
-    """Open one collection of the database at path."""
-    with opened_database(path, write=write) as database:
+def opened_collection(target: Target, name: str, *, write: bool = False) -> Iterator["Collection"]:
+    """Open one collection of a database."""
+    with opened_database(target, write=write) as database:
         yield database.collection(name)
 
 

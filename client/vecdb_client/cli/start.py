@@ -1,13 +1,13 @@
 """`vecdb demo`, `warmup` and `completion`: first steps on a machine."""
 
 import importlib.util
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vecdb_client.cli.errors import UNAVAILABLE, CommandError, note
 from vecdb_client.cli.options import example
+from vecdb_client.cli.target import Target
 
 SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
 
@@ -17,9 +17,10 @@ SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
     'vecdb demo ./demo --ask "what do young horses eat"',
 )
 def demo(
-    path: Annotated[Path, typer.Argument(metavar="[PATH]", help="Where the example database is made.")] = Path(
-        "vecdb-demo"
-    ),
+    path: Annotated[
+        Target,
+        typer.Argument(metavar="[PATH]", help="Where the example database is made.", parser=Target.parse),
+    ] = "vecdb-demo",  # pyright: ignore[reportArgumentType]  # Typer parses it
     ask: Annotated[
         str | None, typer.Option("--ask", metavar="TEXT", help="Ask this instead; needs the extra 'embed'.")
     ] = None,
@@ -31,14 +32,15 @@ def demo(
     """Make an example database and search it."""
     if importlib.util.find_spec("vecdb.demo") is None:
         raise CommandError("this installation comes without the demo", UNAVAILABLE)
+    folder = path.folder("demo", "make it in a directory, and start a server on it: vecdb serve vecdb-demo")
     from rich.console import Console
 
     from vecdb import demo as shipped
 
     if ask is None:
-        shipped.run(path, Console())
+        shipped.run(folder, Console())
     else:
-        shipped.ask(ask, path, model, Console())
+        shipped.ask(ask, folder, model, Console())
 
 
 @example(

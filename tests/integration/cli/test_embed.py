@@ -14,6 +14,7 @@ from vecdb_client.cli.embedding import Embed, parse_embed, remember
 from vecdb_client.cli.errors import CommandError
 from vecdb_client.cli.loading import pieces
 from vecdb_client.cli.readers import Chunk, Rejected
+from vecdb_client.cli.target import Target
 
 WITHOUT_EXTRA = pytest.mark.skipif(
     importlib.util.find_spec("sentence_transformers") is not None, reason="the extra `embed` is installed"
@@ -133,6 +134,6 @@ def test_vectors_of_an_export_keep_their_space_and_are_refused_elsewhere(
 
 def test_only_models_are_remembered(library: Path) -> None:
     with db.connect(library, encoders=[encoder()]) as database:
-        remember(library, database["docs"])
+        remember(Target(str(library)), database["docs"])
 
     assert not (library / "loads").exists()

@@ -38,7 +38,7 @@ def clusters(rows: int = ROWS, dtype: str = "float32") -> np.ndarray:
 def searcher_of(kind: str, matrix: np.ndarray, metric: Metric, pool: Any = None) -> ShortlistSearcher:
     norms = flat.norms(matrix)
     index = factory.build(WANTED[kind], matrix, metric, norms, pool=pool)
-    assert factory.problems(index) == []
+    assert factory.problems(WANTED[kind].kind, index) == []
     found = factory.searcher(index, matrix, metric, norms)
     assert isinstance(found, ShortlistSearcher)
     return found
@@ -141,7 +141,7 @@ def test_whatever_passes_the_check_is_searched_without_harm(kind: str, metric: M
         if name in ("centre", "axes"):
             arrays[name] = np.nan_to_num(noise)
     again: Any = factory.of(WANTED[kind].kind, arrays, {**index.settings(), "scale": scale})
-    assert factory.problems(again) == []
+    assert factory.problems(WANTED[kind].kind, again) == []
     every = flat.search(matrix, matrix[5], ROWS, metric, norms=norms)
     scores = dict(zip(every.rows.tolist(), every.scores.tolist(), strict=True))
 

@@ -1,0 +1,385 @@
+"""Requests to read, made of arguments as users pass them, and checked as the embedded classes check them.
+
+Nothing here knows of connections: arguments and the fields of a collection go in, a message comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from vecdb.arguments import (
+    as_vectors,
+    effort_of,
+    filters_for,
+    ids_of,
+    names_of,
+    one_vector,
+    query_matrix,
+    texts_of,
+    vector_column,
+    whole_number,
+)
+from vecdb.config import Limits
+from vecdb.errors import InvalidInputError
+from vecdb.fulltext import text_query
+from vecdb.query.arms import Like, Match, Near, Nested
+from vecdb.query.query import Query
+from vecdb.query.stages import Rescore
+from vecdb.query.sugar import query_of
+from vecdb.text_search import text_column
+from vecdb.wire import filters, queries
+from vecdb.wire.values import ids_to_message, matrix_to_message, writable
+from vecdb_proto.v1 import search_service_pb2 as searches
+from vecdb_proto.v1 import values_pb2 as values
+
+if TYPE_CHECKING:
+    from vecdb.encoders.attached import Attached
+    from vecdb.schema.schema import Column, Schema
+    from vecdb_proto.v1 import filter_pb2
+
+
+class Place:
+    """What a request is about: a collection, its fields as they are known, and the state that is read.
+
+    Attributes:
+        name: the collection.
+        schema: its fields.
+        view: the state; None: the latest.
+        encoders: the client's own.
+
+    """
+
+    __slots__ = ("encoders", "name", "schema", "view")
+
+    def __init__(self, name: str, schema: Schema, view: values.View | None, encoders: Attached) -> None:
+        self.name = name
+        self.schema = schema
+        self.view = view
+        self.encoders = encoders
+
+
+def seconds_of(limits: Limits) -> float | None:
+    """Return the seconds that calls may take.
+
+    Raises:
+        InvalidInputError: the limits are none, or about memory.
+
+    """
+    if not isinstance(limits, Limits):
+        raise InvalidInputError(f"limits is {limits!r}, expected vecdb.config.Limits", field="limits")
+    if limits.memory_bytes is not None:
+        raise InvalidInputError("how much memory a call may take is a limit of the server's", field="memory_bytes")
+    return limits.seconds
+
+
+def filter_of(where: Any) -> filter_pb2.Filter | None:
+    """Return a filter, given as text or as a tree, as a message.
+
+    Raises:
+        FilterSyntaxError: the text is no filter.
+        InvalidInputError: it is neither.
+
+    """
+    from vecdb.filters import resolve
+
+    if where is None:
+        return None
+    return filters.optional_to_message(resolve(where))
+
+
+def columns_of(place: Place, fields: Any) -> list[str] | None:
+    """Return the names of the fields to be returned; None: the usual ones.
+
+    Raises:
+        UnknownFieldError: there is none of a name.
+
+    """
+    if fields is None:
+        return None
+    return [place.schema[name].name for name in names_of(fields)]
+
+
+# -- searches ----------------------------------------------------------------------------------------------------------
+
+
+def query(place: Place, arms: dict[str, Any], **options: Any) -> Query:
+    """Return the query that the arguments of `search` mean.
+
+    Raises:
+        InvalidInputError: an argument is wrong.
+
+    """
+    plain = all(options[name] is None for name in ("fetch", "fusion", "min_score", "group_by", "order_by", "after"))
+    if len(arms) == 1 and plain:
+        ((name, sought),) = arms.items()
+        column = place.schema[name]
+        if column.field.kind == "vector" and not isinstance(sought, str):
+            effort_of(*(options[name] for name in ("exact", "recall", "ef", "plan", "probes")))
+            arms = {name: query_matrix(cast(Any, column), sought, 1)[0]}
+    return query_of(place.schema, arms, **options)
+
+
+def checked(given: Any) -> Query:
+    """Return a query that a user passed.
+
+    Raises:
+        InvalidInputError: it is none.
+
+    """
+    if not isinstance(given, Query):
+        told = f"expected a vecdb.Query, found {type(given).__name__}"
+        raise InvalidInputError(f"{told}; vecdb.Query.from_json reads a dict or a text", field="query")
+    return given
+
+
+def encoded(place: Place, asked: Query) -> Query:
+    """Return a query whose texts are vectors where the client has the encoder of their field."""
+    if not place.encoders:
+        return asked
+
+    def arm(one: Any) -> Any:
+        if isinstance(one, Nested):
+            return replace(one, query=encoded(place, one.query))
+        return part(one) if isinstance(one, Near) else one
+
+    def part(one: Any) -> Any:
+        if isinstance(one, Near | Rescore) and isinstance(one.vector, str) and one.field in place.encoders:
+            column = cast(Any, place.schema[one.field])
+            return replace(one, vector=as_vectors(column, one.vector, place.encoders))
+        return one
+
+    return replace(asked, arms=tuple(map(arm, asked.arms)), stages=tuple(map(part, asked.stages)))
+
+
+def search(place: Place, asked: Query, explain: bool) -> searches.SearchRequest:
+    """Return the request to answer a query."""
+    message = queries.to_message(encoded(place, asked))
+    return searches.SearchRequest(collection=place.name, view=place.view, query=message, explain=explain)
+
+
+def stream(place: Place, asked: Query, exhaustive: bool, explain: bool) -> searches.SearchStreamRequest:
+    """Return the request to answer a query page by page."""
+    message = queries.to_message(encoded(place, asked))
+    return searches.SearchStreamRequest(
+        collection=place.name, view=place.view, query=message, exhaustive=exhaustive, explain=explain
+    )
+
+
+def batch(place: Place, asked: Sequence[Query], explain: bool) -> searches.SearchBatchRequest:
+    """Return the request to answer several queries."""
+    messages = [queries.to_message(encoded(place, checked(one))) for one in asked]
+    listed = searches.SearchBatchRequest.Queries(queries=messages)
+    return searches.SearchBatchRequest(collection=place.name, view=place.view, queries=listed, explain=explain)
+
+
+def alike(
+    place: Place,
+    vectors: dict[str, Any],
+    where: Any,
+    explain: bool,
+    *,
+    k: int,
+    fields: Any,
+    exact: bool,
+    recall: float | None,
+    ef: int | None,
+    probes: int | None,
+    plan: str | None,
+    allow_partial: bool,
+) -> searches.SearchBatchRequest:
+    """Return the request for `search_batch`.
+
+    Raises:
+        InvalidInputError: an argument is wrong, or there are not as many filters as queries.
+
+    """
+    text = text_column(place.schema, vectors)
+    terms = None if text is not None else _sparse(place.schema, vectors)
+    if terms is not None:
+        shown = None if fields is None else tuple(columns_of(place, fields) or ())
+        whole = Query(k, fields=shown, exact=exact, allow_partial=allow_partial)
+        return batch(place, _of_terms(terms, vectors[terms], where, whole), explain)
+    if text is not None:
+        asked = [text_query(one, text.name) and one for one in texts_of(vectors[text.name], text.name)]
+        with writable():
+            message = searches.AlikeQueries(field=text.name, texts=values.Texts(values=asked))
+        count = len(asked)
+    else:
+        column, given = one_vector(place.schema, vectors)
+        effort_of(exact, recall, ef, plan, probes)
+        if column.name in place.encoders:
+            given = as_vectors(column, given, place.encoders)
+        message = searches.AlikeQueries(field=column.name)
+        count = _sought(column, given, message)
+        _write_effort(message, recall, ef, probes, plan)
+    message.k = whole_number("k", k)
+    message.exact, message.allow_partial = bool(exact), bool(allow_partial)
+    _write_filters(message, filters_for(where, count))
+    names = columns_of(place, fields)
+    if names is not None:
+        message.fields.CopyFrom(values.Fields(names=names))
+    return searches.SearchBatchRequest(collection=place.name, view=place.view, alike=message, explain=explain)
+
+
+def _sparse(schema: Schema, vectors: Mapping[str, Any]) -> str | None:
+    return next((name for name in vectors if schema[name].field.kind == "sparse"), None) if len(vectors) == 1 else None
+
+
+def _of_terms(name: str, asked: Any, where: Any, whole: Query) -> list[Query]:
+    from vecdb.schema.sparse import rows_of_scipy
+
+    rows = rows_of_scipy(asked) if hasattr(asked, "tocsr") else asked
+    if not isinstance(rows, list | tuple):
+        raise InvalidInputError(f"the queries for {name!r} are {asked!r:.80}, expected a list of them", field=name)
+    pairs = zip((whole.terms(name, one) for one in rows), filters_for(where, len(rows)), strict=True)
+    return [one if passing is None else one.where(passing) for one, passing in pairs]
+
+
+def _sought(column: Column[Any], given: Any, message: Any) -> int:
+    """Write what is sought in a vector field, a matrix or texts, and return of how many queries."""
+    if isinstance(given, list | tuple) and given and all(isinstance(one, str) for one in given):
+        with writable():
+            message.texts.CopyFrom(values.Texts(values=given))
+        return len(given)
+    matrix = query_matrix(column, given, 2)
+    message.vectors.CopyFrom(matrix_to_message(matrix))
+    return len(matrix)
+
+
+def _write_effort(message: Any, recall: float | None, ef: int | None, probes: int | None, plan: str | None) -> None:
+    for name, value in (("recall", recall), ("ef", ef), ("probes", probes), ("plan", plan)):
+        if value is not None:
+            setattr(message, name, value)
+
+
+def _write_filters(message: searches.AlikeQueries, asked: Sequence[Any]) -> None:
+    """Write each filter once, however many queries have it."""
+    numbers: dict[int, int] = {}
+    of = np.zeros(len(asked), "<u4")
+    for at, one in enumerate(asked):
+        if one is None:
+            continue
+        if id(one) not in numbers:
+            numbers[id(one)] = len(numbers) + 1
+            message.filters.append(cast(Any, filter_of(one)))
+        of[at] = numbers[id(one)]
+    if len(numbers) > 1 or (len(numbers) == 1 and not of.all()):
+        message.filter_of = of.tobytes()
+
+
+def pages(place: Place, k: int, where: Any, fields: Any, exact: bool, recall: float | None, arms: Any) -> Query:
+    """Return the query of `search_iter`."""
+    return query(
+        place, arms, k=k, where=where, fields=fields, exact=exact, recall=recall, ef=None, probes=None, plan=None,
+        fetch=None, fusion=None, min_score=None, group_by=None, per_group=1, order_by=None, after=None,
+        allow_partial=False,
+    )  # fmt: skip
+
+
+def goes_on(schema: Schema, asked: Query) -> bool:
+    """Return whether the pages of `search_iter` end only with the last row: those for one vector do."""
+    return (
+        len(asked.arms) == 1 and isinstance(asked.arms[0], Near) and schema[asked.arms[0].field].field.kind == "vector"
+    )
+
+
+def like(
+    place: Place,
+    ids: Any,
+    not_like: Any,
+    strategy: Any,
+    *,
+    field: str | None,
+    k: int,
+    where: Any,
+    fields: Any,
+    exact: bool,
+    recall: float | None,
+    after: str | None,
+) -> Query:
+    """Return the query of `similar_to`.
+
+    Raises:
+        InvalidInputError: an argument is wrong.
+
+    """
+    near, far = (tuple(ids_of(place.schema.id, given, place.name)[0]) for given in (ids, not_like))
+    arm = Like(vector_column(place.schema, field).name, near, far, strategy, recall)
+    names = columns_of(place, fields)
+    shown = None if names is None else tuple(name for name in names if name != place.schema.id.name)
+    return Query(k, (arm,), filter=where, fields=shown, exact=exact, cursor=after)
+
+
+def explain(place: Place, asked: Query, analyze: bool) -> searches.ExplainRequest:
+    """Return the request to tell how a query is carried out."""
+    message = queries.to_message(encoded(place, asked))
+    return searches.ExplainRequest(collection=place.name, view=place.view, query=message, analyze=bool(analyze))
+
+
+def matches_words(asked: Query) -> bool:
+    """Return whether a query looks for words, so that there may be highlights."""
+    return any(isinstance(one, Match) or (isinstance(one, Nested) and matches_words(one.query)) for one in asked.arms)
+
+
+def highlight(place: Place, asked: Query, ids: Sequence[Any], length: int) -> searches.HighlightRequest:
+    """Return the request for the words that a query finds in some rows."""
+    return searches.HighlightRequest(
+        collection=place.name,
+        view=place.view,
+        query=queries.to_message(asked),
+        ids=ids_to_message(ids, place.schema.id.field.type),
+        length=whole_number("length", length),
+    )
+
+
+def recall(
+    place: Place,
+    asked: Any,
+    *,
+    field: str | None,
+    sample: int,
+    k: int,
+    where: Any,
+    recall: float | None,
+    ef: int | None,
+    probes: int | None,
+    plan: str | None,
+) -> searches.RecallRequest:
+    """Return the request to measure searches.
+
+    Raises:
+        InvalidInputError: an argument is wrong.
+
+    """
+    column = vector_column(place.schema, field)
+    request = searches.RecallRequest(
+        collection=place.name,
+        view=place.view,
+        field=column.name,
+        sample=whole_number("sample", sample),
+        where=filter_of(where),
+    )
+    questions(place, column, asked, request)
+    request.k = whole_number("k", k)
+    effort_of(False, recall, ef, plan, probes)
+    _write_effort(request, recall, ef, probes, plan)
+    return request
+
+
+def questions(place: Place, column: Column[Any], asked: Any, request: Any) -> None:
+    """Write the queries that something is measured with into a request, where there are any.
+
+    Raises:
+        InvalidInputError: they are no queries of this field.
+
+    """
+    if asked is None:
+        return
+    if column.name in place.encoders:
+        asked = as_vectors(column, asked, place.encoders)
+    if _sought(column, asked, request) == 0:
+        raise InvalidInputError("queries is empty: give at least one, or none at all for rows of the collection")

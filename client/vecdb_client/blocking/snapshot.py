@@ -1,0 +1,78 @@
+"""One version of a collection, pinned by the server.
+
+Made of `vecdb_client/aio/snapshot.py` by `client/generate.py`: change that, and run it.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+from vecdb.errors import NotFoundError
+from vecdb.wire import schemas
+from vecdb_client import asked, methods
+from vecdb_client.blocking.reads import Reads
+from vecdb_client.blocking.transport import Connection
+from vecdb_proto.v1 import snapshot_service_pb2 as snapshots
+from vecdb_proto.v1 import values_pb2
+
+if TYPE_CHECKING:
+    from vecdb.config import Limits
+    from vecdb.encoders.attached import Attached
+    from vecdb.schema.schema import Schema
+
+
+class Snapshot(Reads):
+    """One version of a collection; see `vecdb.Snapshot`.
+
+    The server keeps it until it is closed, or until nobody has read it for `lease` seconds. Use it as a
+    context manager.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        name: str,
+        opened: snapshots.OpenSnapshotResponse,
+        encoders: Attached,
+        timeout: float | None,
+    ) -> None:
+        self.name = name
+        self.encoders = encoders
+        self.version: int = opened.version
+        self.lsn: int = opened.lsn
+        self.lease: float = opened.lease_seconds
+        self._opened = opened
+        self._schema = schemas.from_message(opened.schema)
+        self._connection = connection
+        self._view = values_pb2.View(snapshot=opened.snapshot)
+        self._timeout = timeout
+
+    @property
+    def schema(self) -> Schema:
+        """The fields at this version."""
+        return self._schema
+
+    def _changed(self, schema: Schema) -> bool:
+        return False
+
+    def within(self, limits: Limits) -> Snapshot:
+        """Return the same snapshot whose calls may take so many seconds each."""
+        return Snapshot(self._connection, self.name, self._opened, self.encoders, asked.seconds_of(limits))
+
+    def close(self) -> None:
+        """Let the server forget it; reading it afterwards fails."""
+        assert self._view is not None
+        request = snapshots.CloseSnapshotRequest(collection=self.name, snapshot=self._view.snapshot)
+        with suppress(NotFoundError):  # its lease may be over
+            self._connection.call(methods.CLOSE_SNAPSHOT, request)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._connection.closed:
+            self.close()
+
+    def __repr__(self) -> str:
+        return f"Snapshot({self.name!r}, version {self.version}, at {self._connection.address})"

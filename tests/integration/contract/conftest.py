@@ -1,0 +1,64 @@
+"""Databases of the contract suite: every test runs over each way to one, and nothing in it knows which."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vecdb
+from support import contract
+from support.ways import BACKUPS, WAYS, opened
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> str:
+    """The way at hand."""
+    return request.param
+
+
+@pytest.fixture
+def database(way: str, tmp_path: Path) -> Iterator[Any]:
+    """An empty database; nothing happens in it that no test asked for."""
+    with opened(way, tmp_path / "database") as database:
+        yield database
+
+
+@pytest.fixture
+def docs(database: Any) -> Any:
+    """A collection with a field of each kind, of `contract.ROWS` rows in a segment and in memory."""
+    made = database.create_collection("docs", contract.schema())
+    contract.fill(made)
+    return made
+
+
+@pytest.fixture
+def snapshot(docs: Any) -> Iterator[Any]:
+    """A snapshot of `docs`."""
+    with docs.snapshot() as taken:
+        yield taken
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A collection like `docs` that tests only read: one for all tests of a file."""
+    with opened(request.param, tmp_path_factory.mktemp("kept") / "database") as database:
+        made = database.create_collection("docs", contract.schema())
+        contract.fill(made)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[vecdb.Collection]:
+    """The embedded collection with the rows of `kept`: what every way is compared with."""
+    with opened("embedded", tmp_path_factory.mktemp("reference") / "database") as database:
+        made = database.create_collection("docs", contract.schema())
+        contract.fill(made)
+        yield made
+
+
+@pytest.fixture
+def backup_folder(way: str, tmp_path: Path) -> tuple[str, Path]:
+    """What `backup` is told, and the folder that it means: a path, or a name below the server's folder of backups."""
+    folder = tmp_path / BACKUPS / "monday"
+    return (str(folder) if way == "embedded" else folder.name), folder

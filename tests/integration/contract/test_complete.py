@@ -1,0 +1,86 @@
+"""The contract suite has a test for every public method and every error that a caller can cause."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import vecdb
+from vecdb import errors
+from vecdb.bulk import BulkLoad
+from vecdb.explanation import Explanation
+
+CALLED = {
+    "database": vecdb.Database,
+    "docs": vecdb.Collection,
+    "kept": vecdb.Collection,
+    "reads": vecdb.Snapshot,
+    "snapshot": vecdb.Snapshot,
+    "load": BulkLoad,
+    "result": vecdb.SearchResult,
+    "found": vecdb.SearchResult,
+    "scan": vecdb.Scan,
+    "planned": Explanation,
+    "run": Explanation,
+}
+"""What the tests call things, and what these are."""
+NOT_REMOTE = {
+    "Database.open": "opens a folder; a server's database is opened by the server",
+    "Database.repair": "needs the files alone",
+    "Collection.encoders": "encoders have tests of their own",
+    "Collection.set_encoder": "encoders have tests of their own",
+    "Snapshot.trial": "what recall and tune share",
+    "Collection.restricted": "what a server restricts its callers with",
+    "Snapshot.restricted": "what a server restricts its callers with",
+    "Collection.stored_chunks": "what a server resumes uploads with",
+    "BulkLoad.pending_chunks": "what a server resumes uploads with",
+}
+UNCAUSED = {
+    "BudgetExceededError": "limits have tests of their own",
+    "CancelledError": "limits have tests of their own",
+    "PermissionDeniedError": "is about servers, which have tests of their own",
+    "CorruptionError": "damage has tests of its own",
+    "EncoderError": "encoders have tests of their own",
+    "MissingExtraError": "is about the installation",
+    "ResourceExhaustedError": "a full disk has tests of its own",
+    "SpaceMismatchError": "encoders have tests of their own",
+    "UnauthenticatedError": "is about servers, which have tests of their own",
+}
+
+
+def sources() -> list[ast.Module]:
+    """Return the tests of this folder, this file left out."""
+    here = Path(__file__)
+    return [ast.parse(path.read_text("utf-8")) for path in sorted(here.parent.glob("*.py")) if path != here]
+
+
+def used() -> set[tuple[type, str]]:
+    """Return what is used of objects whose names say what they are."""
+    return {
+        (CALLED[node.value.id], node.attr)
+        for tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in CALLED
+    }
+
+
+@pytest.mark.parametrize("kind", list(dict.fromkeys(CALLED.values())), ids=lambda kind: kind.__name__)
+def test_every_public_method_has_a_contract_test(kind: type) -> None:
+    public = {name for name in dir(kind) if not name.startswith("_")}
+    public |= set(getattr(kind, "__dataclass_fields__", ()))
+    left_out = {name.partition(".")[2] for name in NOT_REMOTE if name.startswith(f"{kind.__name__}.")}
+    reads = vecdb.Snapshot
+    tested = {name for owner, name in used() if owner is kind or (owner is reads and kind is vecdb.Collection)}
+
+    assert public - tested - left_out == set()
+
+
+def test_every_error_has_a_contract_test() -> None:
+    raised = {
+        node.id if isinstance(node, ast.Name) else node.attr
+        for tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name | ast.Attribute)
+    }
+
+    assert set(errors.__all__) - raised - set(UNCAUSED) == set()

@@ -1,0 +1,51 @@
+"""The ways to a database that the contract suite runs over: embedded, and through a server by each kind of client."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import vecdb
+from support.contract import Loop
+
+WAYS = ("embedded", "blocking", "asyncio")
+QUIET: dict[str, Any] = {"background": False, "free_bytes": 0}
+"""Nothing happens in the background, so that what a test sees is what it asked for."""
+BACKUPS = "backups"
+"""The folder beside the database in which the server makes backups."""
+
+
+@contextmanager
+def opened(way: str, folder: Path) -> Iterator[Any]:
+    """Open a new database in a folder, by one of the ways, and close it."""
+    with ExitStack() as stack:
+        if way == "embedded":
+            yield stack.enter_context(vecdb.connect(folder, settings=vecdb.Settings(**QUIET)))
+            return
+        address = stack.enter_context(served(folder))
+        if way == "blocking":
+            yield stack.enter_context(vecdb.connect(address))
+            return
+        from vecdb_client import aio
+
+        loop = Loop()
+        stack.callback(loop.close)
+        database = loop.call(aio.connect, address)
+        stack.callback(database.close)
+        yield database
+
+
+@contextmanager
+def served(folder: Path, **sections: Any) -> Iterator[str]:
+    """Serve a database to this machine, and yield the address; sections are those of the server's configuration."""
+    from vecdb_server.config import Config, ServerSection
+    from vecdb_server.server import Server
+
+    (folder.parent / BACKUPS).mkdir(exist_ok=True)
+    place = ServerSection(path=str(folder), port=0, backups=str(folder.parent / BACKUPS), drain_seconds=1.0)
+    server = Server(Config(server=place, database=QUIET, **sections))
+    address = server.start()
+    try:
+        yield f"grpcs://{address.target}" if address.secure else f"grpc://{address.target}"
+    finally:
+        server.stop()
