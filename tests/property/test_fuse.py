@@ -62,7 +62,8 @@ def of_one_arm(arm: Ranking, fusion: Fusion) -> tuple[np.ndarray, float]:
     fallen = sum(scores[at] - lowest for at in behind)
     if fallen == 0:
         return (scores - lowest) / (scores[0] - lowest) * math.log(n), 0.0
-    return (scores - lowest) / fallen * sum(math.log(n / (at + 1)) for at in behind), 0.0
+    unit = sum(math.log(n / (at + 1)) for at in behind) / fallen
+    return (scores - lowest) * min(unit, 1e6 / (scores[0] - lowest)), 0.0
 
 
 def twin(arms: list[Ranking], fusion: Fusion, weights: tuple[float, ...]) -> dict[int, tuple[float, int]]:

@@ -17,6 +17,8 @@ FIRST = 10
 """So many scores of a list are taken for finds rather than chance where it is measured how fast chance falls off."""
 FULL = 50
 """A list of all that match is measured as if it had at least so many rows, the missing ones at its floor."""
+STEEPEST = 1e6
+"""The best row of a list stands at most so many times above the last as scores fall off by chance."""
 _LARGEST = float(np.finfo(np.float32).max)
 
 _START, _WORTH = types.int64, types.float64
@@ -71,7 +73,7 @@ def _scaled(scores: Any, first: Any, last: Any, how: Any) -> Any:
     if how == MINMAX:
         return 1 / (highest - lowest), lowest, 0.0
     if how == CALIBRATED:
-        return 1 / _fall(scores, first, last), lowest, 0.0
+        return 1 / max(_fall(scores, first, last), (highest - lowest) / STEEPEST), lowest, 0.0
     mean, deviation = _spread(scores, first, last, 0, lowest)
     return 1 / deviation, mean, (lowest - mean) / deviation
 
