@@ -203,7 +203,7 @@ def asked_fields(schema: Schema, fields: Any) -> list[Asked]:
     if isinstance(fields, str):
         fields = (fields,)
     if not isinstance(fields, Mapping):
-        fields = dict.fromkeys(names("fields", fields))
+        fields = dict.fromkeys(names("fields", listed("fields", fields, "fields, or a dict with edges")))
     if not fields:
         raise InvalidInputError("facets of no fields: name at least one", field="fields")
     asked = []

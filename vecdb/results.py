@@ -121,8 +121,9 @@ class SearchResult:
     """The hits of one query, best first.
 
     `score`: higher is better: cosine, dot product, or minus the squared Euclidean or the Hamming distance, or
-    BM25 of words. `distance` keeps the metric's own direction: 1 - cosine, minus the dot product, the squared Euclidean
-    or the Hamming distance; None where the score is not that of one vector field, as with words, or several arms.
+    BM25 of words. Scores are float32, those that a formula or a function made float64. `distance` keeps the metric's
+    own direction: 1 - cosine, minus the dot product, the squared Euclidean or the Hamming distance; None where the
+    score is not that of one vector field, as with words, or several arms.
     """
 
     def __init__(self, rows: Rows, metric: str | None) -> None:

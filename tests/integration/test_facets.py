@@ -104,7 +104,7 @@ def test_no_rows_have_facets_too(docs: Collection):
     ("fields", "said"),
     [
         ([], "at least one"),
-        (7, "expected fields"),
+        (7, "expected a list of fields, or a dict with edges"),
         ("a", "cannot count field 'a', which is vector"),
         ("id", "which is id"),
         ({"section": [1, 2]}, "ranges are of numbers"),

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import vecdb
-from support.queried import RECORDS, ROWS, SCHEMA, WAYS, A, B, ranking, rows, score, stored
+from support.queried import RECORDS, ROWS, SCHEMA, A, B, ranking, rows, score, stored
+from support.spread import WAYS
 from vecdb import Collection, Query
 from vecdb import formula as f
 from vecdb.errors import InvalidInputError, NotFoundError, UnknownFieldError

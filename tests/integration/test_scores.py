@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import vecdb
-from support.queried import RECORDS, WAYS, A, B, ranking, stored
+from support.queried import RECORDS, A, B, ranking, stored
+from support.spread import WAYS
 from vecdb import Collection, Query
 from vecdb import formula as f
 from vecdb.errors import InvalidInputError, NotFoundError, ScorerError

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import vecdb
 from support.graphs import small_graphs
+from support.splits import WAYS
 from support.unsynced import unsynced
 
 SETTINGS = vecdb.Settings(background=False, free_bytes=0)
@@ -71,86 +72,7 @@ def told(docs: Any, k: int) -> list[Any]:
 # -- ten ways to split the same rows -----------------------------------------------------------------------------------
 
 
-def all_in_memory(docs: Any, rows: list[dict[str, Any]]) -> None:
-    docs.upsert(rows)
-
-
-def one_by_one_in_memory_and_asked_between(docs: Any, rows: list[dict[str, Any]]) -> None:
-    for row in rows:
-        docs.upsert(row)
-        docs.search(terms={0: 1})
-
-
-def one_segment(docs: Any, rows: list[dict[str, Any]]) -> None:
-    docs.upsert(rows)
-    docs.flush()
-
-
-def one_segment_with_its_index(docs: Any, rows: list[dict[str, Any]]) -> None:
-    one_segment(docs, rows)
-    assert docs.build_indexes() == 1
-
-
-def many_segments(docs: Any, rows: list[dict[str, Any]]) -> None:
-    for start in range(0, len(rows), 37):
-        docs.upsert(rows[start : start + 37])
-        docs.flush()
-
-
-def segments_and_memory(docs: Any, rows: list[dict[str, Any]]) -> None:
-    many_segments(docs, rows[: len(rows) // 2])
-    docs.build_indexes()
-    docs.upsert(rows[len(rows) // 2 :])
-
-
-def backwards_in_bulk(docs: Any, rows: list[dict[str, Any]]) -> None:
-    with docs.bulk(rows_per_segment=50) as load:
-        load.add(rows[::-1])
-
-
-def with_others_that_were_deleted(docs: Any, rows: list[dict[str, Any]]) -> None:
-    others = [{"id": row["id"] + 10_000, "terms": {0: 1000.0, 1: 1000.0}} for row in rows[::3]]
-    docs.upsert([*others, *rows[::2]])
-    docs.flush()
-    docs.build_indexes()
-    docs.upsert(rows[1::2])
-    docs.delete([row["id"] for row in others])
-
-
-def replaced_again_and_again(docs: Any, rows: list[dict[str, Any]]) -> None:
-    docs.upsert([{**row, "terms": {0: 9.0}} for row in rows])
-    docs.flush()
-    docs.build_indexes()
-    docs.upsert([{**row, "terms": None} for row in rows[::2]])
-    docs.search(terms={0: 1})
-    docs.upsert(rows)
-    docs.delete([row["id"] for row in rows[:20]])
-    docs.upsert(rows[:20])
-
-
-def merged_from_indexes(docs: Any, rows: list[dict[str, Any]]) -> None:
-    half = len(rows) // 2
-    for part in (rows[:half], rows[half:]):
-        docs.upsert([{**row, "terms": {5: 77.0}} for row in part[:10]])
-        docs.upsert(part)
-        docs.flush()
-        docs.build_indexes()
-    docs.upsert(rows[:5])
-    docs.compact()
-
-
-WAYS = [
-    all_in_memory,
-    one_by_one_in_memory_and_asked_between,
-    one_segment,
-    one_segment_with_its_index,
-    many_segments,
-    segments_and_memory,
-    backwards_in_bulk,
-    with_others_that_were_deleted,
-    replaced_again_and_again,
-    merged_from_indexes,
-]
+OTHER: dict[str, Any] = {"terms": {0: 1000.0, 1: 1000.0, 5: 77.0}}
 
 
 @pytest.mark.parametrize("k", [3, 40])
@@ -161,7 +83,7 @@ def test_the_same_rows_split_in_ten_ways_give_the_same_ids_and_the_same_bits(tmp
     for way in WAYS:
         database, docs = made(tmp_path / way.__name__)
         with database:
-            way(docs, rows)
+            way(docs, rows, OTHER, lambda docs: docs.search(terms={0: 1}))
             answers[way.__name__] = told(docs, k)
 
     first = answers.pop(WAYS[0].__name__)

@@ -1,4 +1,4 @@
-"""Rows to query, stored in four ways, and what NumPy says of their scores."""
+"""Rows to query, and what NumPy says of their scores."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import vecdb
+from support.spread import spread
 from vecdb import Collection
 
 ROWS = 400
@@ -21,7 +22,6 @@ SCHEMA = vecdb.Schema(
     a=vecdb.Vector(16),
     b=vecdb.Vector(8, metric="l2"),
 )
-WAYS = ("one segment", "many segments", "in memory", "with deleted rows")
 
 
 def rows() -> list[dict[str, Any]]:
@@ -44,23 +44,8 @@ def rows() -> list[dict[str, Any]]:
 
 
 def stored(path: Path, way: str) -> Iterator[Collection]:
-    with vecdb.connect(path, settings=vecdb.Settings(background=False)) as db:
-        docs = db.create_collection("docs", SCHEMA)
-        records = rows()
-        if way == "with deleted rows":
-            docs.upsert([record | {"size": 1, "section": "old"} for record in records[:300]])
-            docs.flush()
-            docs.upsert([record | {"id": f"x{record['id']}"} for record in records[:100]])
-            docs.upsert(records[:250])
-            docs.flush()
-            docs.delete(where="id startswith 'x'")
-            docs.upsert(records[250:])
-        step = ROWS if way != "many segments" else 90
-        for start in range(0, ROWS, step):
-            docs.upsert(records[start : start + step])
-            if way in ("one segment", "many segments"):
-                docs.flush()
-        yield docs
+    """Yield a collection that holds the rows in one of the ways of `support.spread`."""
+    yield from spread(path, way, SCHEMA, rows())
 
 
 RECORDS = {record["id"]: record for record in rows()}

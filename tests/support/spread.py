@@ -45,21 +45,25 @@ def rows() -> list[dict[str, Any]]:
     ]
 
 
-def spread(path: Path, way: str, schema: vecdb.Schema = SCHEMA) -> Iterator[Collection]:
-    """Yield a collection that holds the rows in one of `WAYS`."""
+def spread(
+    path: Path, way: str, schema: vecdb.Schema = SCHEMA, records: list[dict[str, Any]] | None = None
+) -> Iterator[Collection]:
+    """Yield a collection that holds the rows, or others with a `size` and a `section`, in one of `WAYS`."""
+    records = rows() if records is None else records
+    count = len(records)
+    half = count // 2
     with vecdb.connect(path, settings=vecdb.Settings(background=False)) as db:
         docs = db.create_collection("docs", schema)
-        records = rows()
         if way == "with deleted rows":
-            docs.upsert([record | {"size": 1, "section": "old"} for record in records[:200]])
+            docs.upsert([record | {"size": 1, "section": "old"} for record in records[: half + 50]])
             docs.flush()
-            docs.upsert([record | {"id": f"x{record['id']}"} for record in records[:80]])
-            docs.upsert(records[:150])
+            docs.upsert([record | {"id": f"x{record['id']}"} for record in records[: count // 4]])
+            docs.upsert(records[:half])
             docs.flush()
             docs.delete(where="id startswith 'x'")
-            docs.upsert(records[150:])
-        step = ROWS if way != "many segments" else 70
-        for start in range(0, ROWS, step):
+            docs.upsert(records[half:])
+        step = count if way != "many segments" else 70
+        for start in range(0, count, step):
             docs.upsert(records[start : start + step])
             if way in ("one segment", "many segments"):
                 docs.flush()

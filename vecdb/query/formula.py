@@ -13,7 +13,7 @@ from __future__ import annotations
 import numbers
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -364,12 +364,22 @@ def _from_lists(part: Any, depth: int) -> Formula:
             return when(where, _from_lists(then, depth + 1), _from_lists(otherwise, depth + 1))
         if name in _LEAVES:
             return _LEAVES[name](*rest)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"{shown(part)} is no formula: {error}", field="formula") from error
+    except (TypeError, ValueError):
+        told = f"{shown(part)} is no formula: {name!r} is followed by {_expected(str(name))}"
+        raise InvalidInputError(told, field="formula", value=part) from None
     raise InvalidInputError(f"{shown(name)} begins no formula", field="formula", value=name)
 
 
 _LEAVES: dict[Any, type[Formula]] = {"value": Value, "arm": Arm, "decay": Decay, "away": Away}
+
+
+def _expected(name: str) -> str:
+    """Return what follows the name of a part in nested lists."""
+    if name == "when":
+        return "a filter and two formulas"
+    if name not in _LEAVES:
+        return "one formula"
+    return ", ".join(one.name if one.default is MISSING else f"{one.name} (or not)" for one in fields(_LEAVES[name]))
 
 
 def _count(formula: Formula, parts: Sequence[Formula]) -> None:

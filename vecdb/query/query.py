@@ -145,7 +145,7 @@ class Query:
     def score_by(
         self, function: Callable[[list[dict[str, Any]]], Sequence[float]], fields: Sequence[str] = (), **options: Any
     ) -> Self:
-        """Score the best candidates by a Python function or a `CrossEncoder`; options are those of `Scorer`."""
+        """Score the best `top` candidates, by default 100, by a function or a `CrossEncoder`; see `Scorer`."""
         return self.then(_made(Scorer, options, function, fields))
 
     def rescore(self, field: str, vector: Any, top: int | None = None) -> Self:

@@ -32,7 +32,7 @@ class Scorer(Stage):
         function: takes a list of records, each a dict of the id and `fields`, and returns a number for each; higher is
             better. Candidates for which it returns NaN or infinity are left out.
         fields: the fields that the records have.
-        top: how many candidates.
+        top: how many candidates; the answer has no more.
         batch: how many records the function gets at once.
         deadline: seconds; when they are over, no further batch is begun, and candidates that have no score yet are left
             out. `explain` says how many were scored.

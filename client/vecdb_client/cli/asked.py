@@ -1,7 +1,7 @@
 """What `vecdb query` was asked, as a `vecdb.Query`: its options, or a whole query as JSON.
 
 Several ways to search at once are the arms of one query: words beside a vector make a hybrid search. Stages follow in
-the order in which `Collection.search` has them: least score, collapse, order, groups.
+the order in which `Collection.search` has them: formula, least score, collapse, order, groups.
 """
 
 import sys
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from vecdb_client.cli.errors import NOT_FOUND, CommandError
 from vecdb_client.cli.target import Target
-from vecdb_client.cli.vectors import read_vector
+from vecdb_client.cli.vectors import read_terms, read_vector
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +41,8 @@ class Options:
     field: str | None
     match: str | None
     match_field: tuple[str, ...]
+    terms: str | None
+    terms_field: str | None
     like: tuple[str, ...]
     unlike: tuple[str, ...]
     strategy: str | None
@@ -53,11 +55,13 @@ class Options:
     recall: float | None
     ef: int | None
     probes: int | None
+    rank: str | None
     min_score: float | None
     collapse: str | None
     order_by: tuple[str, ...]
     group_by: str | None
     per_group: int | None
+    allow_partial: bool
     after: str | None
     json: str | None
 
@@ -83,10 +87,18 @@ class Options:
             return
         ways = [name for name in ("vector", "text", "near", "like") if getattr(self, name) not in (None, ())]
         if len(ways) > 1:
-            raise CommandError("give one of --vector, --text, --id and --like", hint="--match may stand beside it")
-        if not ways and self.match is None and not self.order_by:
             raise CommandError(
-                "say what to look for: --vector, --text, --id, --like or --match",
+                "give one of --vector, --text, --id and --like", hint="--match and --terms may stand beside it"
+            )
+        if not self.like and (self.unlike or self.strategy is not None):
+            option = "--unlike" if self.unlike else "--strategy"
+            raise CommandError(
+                f"{option} needs --like: rows that are unlike some are sought among those that are like others",
+                hint="--like ID may be given several times",
+            )
+        if not ways and self.match is self.terms is None and not self.order_by:
+            raise CommandError(
+                "say what to look for: --vector, --text, --id, --like, --match or --terms",
                 hint="--order-by FIELD lists all rows that match --where; --query takes a whole query",
             )
         self._check_company(ways)
@@ -96,16 +108,21 @@ class Options:
         if self.exact and effort:
             raise CommandError("--exact misses nothing: give it without --recall, --ef and --probes")
         if effort and not ways:
-            raise CommandError("--recall, --ef and --probes are about vectors: a search by words misses nothing")
+            raise CommandError(
+                "--recall, --ef and --probes are about vectors: a search by words or terms misses nothing"
+            )
+        if self.vector == self.terms == "-":
+            raise CommandError("stdin has one of --vector and --terms: give the other as @FILE")
+        asked = bool(ways) + (self.match is not None) + (self.terms is not None)
         if self.field is not None and not ways and self.match_field:
             raise CommandError("--field and --match-field name the same here: give one of them")
         needs: list[tuple[bool, str, str]] = [
             (self.model is not None and self.text is None, "--model", "--text"),
             (self.field is not None and not ways and not self.match, "--field", "something to search for"),
             (bool(self.match_field) and self.match is None, "--match-field", "--match"),
-            ((bool(self.unlike) or self.strategy is not None) and not self.like, "--unlike and --strategy", "--like"),
-            (self.fusion is not None and not (ways and self.match is not None), "--fusion", "--match and a vector"),
-            (self.fetch is not None and not (ways or self.match), "--fetch", "something to search for"),
+            (self.terms_field is not None and self.terms is None, "--terms-field", "--terms"),
+            (self.fusion is not None and asked < 2, "--fusion", "two of --match, --terms and a vector"),
+            (self.fetch is not None and not asked, "--fetch", "something to search for"),
             (self.per_group is not None and self.group_by is None, "--per-group", "--group-by"),
         ]
         for wrong, option, other in needs:
@@ -148,12 +165,21 @@ def query_of(path: Target, target: "Collection", asked: Options, given: "np.ndar
         attach_remembered(path, target)
         query = Query.from_json(given)
         return query if asked.after is None else query.after(asked.after)
-    query = Query(DEFAULT_K if asked.k is None else asked.k, fields=asked.fields, exact=asked.exact)
+    query = Query(
+        DEFAULT_K if asked.k is None else asked.k,
+        fields=asked.fields,
+        exact=asked.exact,
+        allow_partial=asked.allow_partial,
+    )
     if asked.where is not None:
         query = query.where(asked.where)
     query = _with_vectors(path, target, asked, given, query)
     if asked.match is not None:
         query = query.match(_match_fields(target, asked), asked.match, fetch=asked.fetch)
+    if asked.terms is not None:
+        from vecdb_client.cli.session import sparse_field
+
+        query = query.terms(sparse_field(target, asked.terms_field), read_terms(asked.terms), fetch=asked.fetch)
     if asked.fusion is not None:
         query = query.fuse(asked.fusion)
     return _with_stages(asked, query).after(asked.after)
@@ -184,6 +210,8 @@ def _with_vectors(path: Target, target: "Collection", asked: Options, sought: An
 
 
 def _with_stages(asked: Options, query: "Query") -> "Query":
+    if asked.rank is not None:
+        query = query.rank(_formula(asked.rank))
     if asked.min_score is not None:
         query = query.min_score(asked.min_score)
     if asked.collapse is not None:
@@ -222,6 +250,18 @@ def _match_fields(target: "Collection", asked: Options) -> str | Mapping[str, fl
             raise CommandError(f"--match-field names {name!r} twice")
         boosts[name] = _number("--match-field", entry, boost) if boost or entry.endswith("^") else 1.0
     return next(iter(boosts)) if len(boosts) == 1 and set(boosts.values()) == {1.0} else boosts
+
+
+def _formula(text: str) -> Any:
+    """Return the nested lists of --rank; `score` alone may stand without its quotes."""
+    import orjson
+
+    try:
+        return orjson.loads(text.encode("utf-8", "surrogateescape"))
+    except orjson.JSONDecodeError as error:
+        raise CommandError(
+            f"--rank {text!r} is not JSON: {error.msg}", hint="""write it as '["*", "score", ["value", "stars"]]'"""
+        ) from None
 
 
 def _collapse(text: str) -> "Collapse":

@@ -51,6 +51,11 @@ def texts(context: typer.Context, incomplete: str) -> list[str]:
     return _fields(context, incomplete, _by_words)
 
 
+def sparse(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the fields of sparse vectors."""
+    return _fields(context, incomplete, lambda column: column.field.kind == "sparse")
+
+
 def _by_words(column: "Column") -> bool:
     return getattr(column.field, "fulltext", None) is not None
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     "vecdb query ./library papers --id W2741809807 --k 5",
     "vecdb query ./library papers --like W1 --like W2 --unlike W7 --collapse embedding:0.95",
     'vecdb query ./library papers --match "+hash table*" --group-by section --per-group 2 --analyze',
+    'vecdb query ./library papers --terms @question.json --match "hash tables" --fusion auto',
     "encode-question | vecdb query ./library papers --vector - --output jsonl",
     "vecdb query ./library papers --query asked.json --output json",
 )
@@ -57,6 +58,19 @@ def query(
             autocompletion=complete.texts,
         ),
     ] = None,
+    terms: Annotated[
+        str | None,
+        typer.Option("--terms", metavar="TERMS", help="""A sparse vector: '{"12": 0.5, ...}', @file.json or -."""),
+    ] = None,
+    terms_field: Annotated[
+        str | None,
+        typer.Option(
+            "--terms-field",
+            metavar="FIELD",
+            help="With --terms: which field, when there are several.",
+            autocompletion=complete.sparse,
+        ),
+    ] = None,
     like: Annotated[
         list[str] | None,
         typer.Option("--like", metavar="ID", help="Search for rows like this one; several are given one by one."),
@@ -78,7 +92,7 @@ def query(
         typer.Option(
             "--fusion",
             metavar="KIND",
-            help="How words and vectors become one ranking: rrf, auto, interleave or weighted [rrf].",
+            help="How words, terms and vectors become one ranking: rrf, auto, interleave or weighted [rrf].",
             autocompletion=complete.fusions,
         ),
     ] = None,
@@ -91,6 +105,14 @@ def query(
     ] = None,
     field: options.VectorField = None,
     show: options.Show = None,
+    rank: Annotated[
+        str | None,
+        typer.Option(
+            "--rank",
+            metavar="FORMULA",
+            help="""Score by a formula as JSON, e.g. '["+", "score", ["value", "stars"]]'.""",
+        ),
+    ] = None,
     min_score: Annotated[
         float | None, typer.Option("--min-score", metavar="SCORE", help="Leave out rows that score lower.")
     ] = None,
@@ -124,6 +146,9 @@ def query(
     per_group: Annotated[
         int | None, typer.Option("--per-group", metavar="N", min=1, help="With --group-by: how many rows of each [1].")
     ] = None,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Answer although a damaged segment cannot be read.")
+    ] = False,
     after: Annotated[
         str | None, typer.Option("--after", metavar="CURSOR", help="The next page: what the one before told on stderr.")
     ] = None,
@@ -159,10 +184,11 @@ def query(
     shown = options.field_list(show)
     asked = Options(
         vector=vector, text=text, near=near, model=model, field=field, match=match,
-        match_field=tuple(match_field or ()), like=tuple(like or ()), unlike=tuple(unlike or ()), strategy=strategy,
-        fusion=fusion, fetch=fetch, where=where, k=k, fields=None if shown is None else tuple(shown), exact=exact,
-        recall=recall, ef=ef, probes=probes, min_score=min_score, collapse=collapse, order_by=tuple(order_by or ()),
-        group_by=group_by, per_group=per_group, after=after, json=json,
+        match_field=tuple(match_field or ()), terms=terms, terms_field=terms_field, like=tuple(like or ()),
+        unlike=tuple(unlike or ()), strategy=strategy, fusion=fusion, fetch=fetch, where=where, k=k,
+        fields=None if shown is None else tuple(shown), exact=exact, recall=recall, ef=ef, probes=probes, rank=rank,
+        min_score=min_score, collapse=collapse, order_by=tuple(order_by or ()), group_by=group_by,
+        per_group=per_group, allow_partial=allow_partial, after=after, json=json,
     )  # fmt: skip
     asked.check()
     given = asked.read()

@@ -88,6 +88,26 @@ def text_field(collection: "Collection", field: str | None, option: str = "--fie
     raise CommandError(f"{collection.name!r} has several texts: {', '.join(names)}", hint=f"{option} NAME chooses one")
 
 
+def sparse_field(collection: "Collection", field: str | None) -> str:
+    """Return the field of sparse vectors that the user named, or the only one.
+
+    Raises:
+        CommandError: it is none, or there is none, or there are several and none is named.
+
+    """
+    names = [column.name for column in collection.schema.sparse]
+    if field is not None:
+        if field not in names:
+            raise CommandError(f"{field!r} is {collection.schema[field].field.kind}, not sparse")
+        return field
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise CommandError(f"{collection.name!r} has no field of sparse vectors")
+    told = f"{collection.name!r} has several fields of sparse vectors: {', '.join(names)}"
+    raise CommandError(told, hint="--terms-field NAME chooses one")
+
+
 def parse_ids(collection: "Collection", texts: Sequence[str]) -> list[str] | list[int]:
     """Give ids from the command line the type of the collection's ids."""
     if collection.schema.id.field.type != "int64":

@@ -1,4 +1,4 @@
-"""A query vector on the command line: JSON text, @file.npy, @file.json, or - for one of these on stdin."""
+"""A query vector, or a sparse one, on the command line: JSON, @file.npy, @file.json, or - for one of these on stdin."""
 
 import sys
 from pathlib import Path
@@ -17,15 +17,40 @@ def read_vector(text: str) -> "np.ndarray":
         CommandError: the file does not exist, or the content is not one vector of numbers.
 
     """
+    return _parsed(*_content(text, "--vector"))
+
+
+def read_terms(text: str) -> dict[str, float]:
+    """Read a sparse query vector: a JSON object of terms and weights.
+
+    Raises:
+        CommandError: the file does not exist, or the content is no JSON object.
+
+    """
+    import json
+
+    content, where = _content(text, "--terms")
+    hint = """write it as '{"12": 0.5, "907": 1.25}'"""
+    try:
+        terms = json.loads(content)
+    except ValueError as error:
+        raise CommandError(f"{where} does not hold terms and weights: {error}", hint=hint) from None
+    if not isinstance(terms, dict):
+        raise CommandError(f"{where} does not hold terms and weights, but {type(terms).__name__}", hint=hint)
+    return terms
+
+
+def _content(text: str, option: str) -> tuple[bytes, str]:
+    """Return what an option gives: itself, a file, or stdin; and where that was."""
     if text == "-":
-        return _parsed(sys.stdin.buffer.read(), "stdin")
+        return sys.stdin.buffer.read(), "stdin"
     if text.startswith("@"):
         file = Path(text[1:])
         try:
-            return _parsed(file.read_bytes(), str(file))
+            return file.read_bytes(), str(file)
         except FileNotFoundError:
             raise CommandError(f"no such file: {file}", NOT_FOUND) from None
-    return _parsed(text.encode("utf-8", "surrogateescape"), "--vector")
+    return text.encode("utf-8", "surrogateescape"), option
 
 
 def _parsed(content: bytes, where: str) -> "np.ndarray":

@@ -22,6 +22,7 @@ SCHEMA = api.Schema(
     section=api.Keyword(),
     size=api.Int64(),
     embedding=api.Vector(8),
+    terms=api.Sparse(),
 )
 
 
@@ -37,6 +38,7 @@ def collection(vecdb: Run, tmp_path: Path) -> None:
                     "section": f"s{n % 3}",
                     "size": n * 37 % 100,
                     "embedding": MATRIX[n],
+                    "terms": {n % 7: 1.0, n % 11 + 10: 0.5},
                 }
                 for n in range(ROWS)
             ]
@@ -69,6 +71,19 @@ SAME: list[tuple[list[str], api.Query]] = [
     (
         ["--like", "d1", "--like", "d2", "--unlike", "d9", "--strategy", "sum", "--exact"],
         api.Query().like("embedding", ["d1", "d2"], ["d9"], "sum").exactly(),
+    ),
+    (["--terms", '{"3": 2, "12": 0.25}'], api.Query().terms("terms", {3: 2, 12: 0.25})),
+    (
+        ["--terms", '{"3": 2}', "--terms-field", "terms", "--match", "ship", "--match-field", "title"],
+        api.Query().match("title", "ship").terms("terms", {3: 2}),
+    ),
+    (
+        ["--vector", VECTOR, "--terms", '{"3": 2}', "--fusion", "weighted", "--fetch", "20", "--allow-partial"],
+        api.Query().near("embedding", MATRIX[3], fetch=20).terms("terms", {3: 2}, fetch=20).fuse("weighted").partial(),
+    ),
+    (
+        ["--vector", VECTOR, "--rank", '["+", ["*", "score", 100], ["value", "size"]]', "--min-score", "50"],
+        NEAR.rank(api.formula.score * 100 + api.formula.value("size")).min_score(50),
     ),
 ]
 
@@ -106,6 +121,24 @@ def test_a_whole_query_comes_as_json_as_a_file_and_on_stdin(vecdb: Run, tmp_path
         expected = database.collection("docs").run(meant)
     assert [json.loads(line)["id"] for line in found[0].splitlines()] == expected.ids
     assert len(set(found)) == 1
+
+
+def test_terms_come_as_a_file_and_on_stdin(vecdb: Run, tmp_path: Path) -> None:
+    (tmp_path / "terms.json").write_text('{"3": 2}')
+
+    expected = ids(vecdb, "--terms", '{"3": 2}')
+    piped = vecdb("query", "db", "docs", "--terms", "-", "-o", "jsonl", stdin=b'{"3": 2}').stdout
+
+    assert expected
+    assert ids(vecdb, "--terms", "@terms.json") == expected
+    assert [json.loads(line)["id"] for line in piped.splitlines()] == expected
+
+
+@pytest.mark.parametrize("option", ["--unlike", "--strategy"])
+def test_what_is_not_sought_alone_is_told_what_it_needs(option: str, vecdb: Run) -> None:
+    done = vecdb("query", "db", "docs", option, "best", code=2)
+
+    assert done.stderr.decode().splitlines()[0].startswith(f"error: {option} needs --like: ")
 
 
 @pytest.mark.parametrize("options", [["--vector", VECTOR], ["--order-by", "size"], ["--id", "d3"]])
@@ -169,6 +202,16 @@ WRONG = [
     "--id d1 --fetch 0",
     "--unlike d1",
     "--like d1 --strategy worst",
+    "--terms 3",
+    "--terms {",
+    "--terms @nowhere.json --vector -",
+    "--terms - --vector -",
+    '--terms {"x":1}',
+    '--terms {"3":1} --terms-field body',
+    '--terms {"3":1} --fusion auto',
+    "--terms-field terms --id d1",
+    "--id d1 --rank {",
+    '--id d1 --rank ["value"]',
     "--like d1 --ef 5",
     "--query {",
     "--query []",
