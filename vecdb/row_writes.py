@@ -63,7 +63,7 @@ def chunk_number(chunk: Any) -> int:
 def request_of(key: Key, kind: str, content: pa.RecordBatch | str, rows: int | None = None) -> Request:
     """Return a request with a hash of what it asks for.
 
-    Of a batch, columns without a value count as little as absent ones, and the order of columns does not count.
+    Of a batch, columns without a value count as little as absent ones: fields may be added between two attempts.
     """
     import xxhash
 
@@ -73,10 +73,10 @@ def request_of(key: Key, kind: str, content: pa.RecordBatch | str, rows: int | N
     if isinstance(content, str):
         digest.update(content.encode())
     else:
-        used = [name for name in sorted(content.schema.names) if content.column(name).null_count < content.num_rows]
-        kept = content.select(used)
-        digest.update(repr([(field.name, str(field.type)) for field in kept.schema]).encode())
-        digest.update(kept.serialize())
+        rows, names = content.num_rows, content.schema.names
+        used = [name for name, column in zip(names, content.columns, strict=True) if column.null_count < rows]
+        digest.update("\0".join(used).encode())
+        digest.update((content if len(used) == len(names) else content.select(used)).serialize())
     return Request(key, digest.digest(), COUNTED if rows is None else rows)
 
 

@@ -17,7 +17,6 @@ VecdbError
 ├── DeadlineExceededError       a call took longer than it may: ask for less, or allow more
 ├── CancelledError              whoever made the call gave it up
 ├── EncoderError                a model or a function that makes vectors of texts failed: nothing was stored
-├── UnauthenticatedError        the server does not know who calls: give a valid API key or token
 ├── UnavailableError            the outcome is unknown or the writer stopped: reopen, then retry
 ├── UnauthenticatedError        the server does not know who calls: give a valid key or token
 └── MissingExtraError           an optional dependency is not installed
@@ -185,12 +184,6 @@ class EncoderError(VecdbError):
     """
 
     code = "ENCODER"
-
-
-class UnauthenticatedError(VecdbError):
-    """The server does not know who calls, or does not believe it; nothing was done."""
-
-    code = "UNAUTHENTICATED"
 
 
 class UnavailableError(VecdbError):

@@ -30,6 +30,8 @@ class ServerSection(Section, frozen=True):
     Attributes:
         path: the folder of the database.
         create: make the database when the folder is new or empty.
+        warmup: search each field once before the first client can, which loads and compiles what that takes and
+            compares the checksums of the files that it reads.
         host: the address to listen on.
         port: its port; 0 takes a free one.
         socket: a Unix socket to listen on instead, readable by the server's own user alone.
@@ -45,6 +47,7 @@ class ServerSection(Section, frozen=True):
 
     path: str = ""
     create: bool = True
+    warmup: bool = True
     host: str = "127.0.0.1"
     port: Port = 7700
     socket: str = ""

@@ -86,7 +86,7 @@ class _Method:
         self._serialize = handler.response_serializer
         self._serve = handler.unary_unary or handler.unary_stream or handler.stream_stream
         self._guard = guard
-        self.audited = bool(_AUDITED.intersection(rule.permissions))
+        self.audited = bool(rule.permissions) and _AUDITED.issuperset(rule.permissions)
 
     # -- one answer ------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from vecdb.database import Database
-from vecdb.errors import ConflictError, NotFoundError
+from vecdb.errors import ConflictError, NotFoundError, VecdbError
+from vecdb.schema.fields import Text
 from vecdb_server.admission import missing
 from vecdb_server.call import Call
 
@@ -98,6 +99,22 @@ class Served:
                 self.database.drop_collection(name)
             except NotFoundError:
                 raise missing(name, call.principal, self.names()) from None
+
+    def warm_up(self) -> None:
+        """Search each field once, so that no client waits for what the first search loads."""
+        from vecdb.query.query import Query
+
+        for collection in list(self._open.values()):
+            schema = collection.schema
+            queries = [Query(1).near(column.name, [1] * column.field.dimension) for column in schema.vectors]
+            queries += [
+                Query(1).match(column.name, "a")
+                for column in schema.columns
+                if isinstance(column.field, Text) and column.field.fulltext is not None
+            ]
+            for query in queries:
+                with contextlib.suppress(VecdbError):  # whoever asks is told what is wrong
+                    collection.run(query)
 
     def stats(self) -> dict[str, dict[str, Any]]:
         """Return the statistics of the collections that are in use."""

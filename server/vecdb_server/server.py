@@ -152,6 +152,8 @@ class Server:
 
     def _started(self) -> Address:
         config = self.config
+        if config.server.warmup:
+            self.served.warm_up()
         metrics = None
         if config.metrics.port is not None:
             try:

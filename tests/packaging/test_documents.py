@@ -259,6 +259,23 @@ def test_no_document_tells_to_install_the_package_of_somebody_else(tracked: list
     assert wrong.search("pip install -U vecdb")
 
 
+def test_the_examples_of_the_document_on_many_callers_run_as_they_stand(
+    root: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    examples = blocks((root / "docs" / "callers.md").read_text("utf-8"), "python")
+
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "\n".join(examples)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+    assert run.returncode == 0, run.stderr
+    assert "[0, 1, 2, 3]\n" in run.stdout
+
+
 def test_the_lines_of_the_encoders_document_run_as_they_stand(
     root: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:

@@ -57,6 +57,9 @@ class Part:
     def has_words(self, name: str) -> bool:
         return name in self._indexes
 
+    def check(self) -> None:
+        return
+
     def remembered(self, asked: Asked) -> np.ndarray | None:
         return self._known.get(asked.key)
 

@@ -87,7 +87,7 @@ def build(folder: Path) -> tuple[Path, list[Path]]:
 
     with vecdb.connect(path, settings=SETTING) as database:
         items = database.create_collection("items", schema())
-        items.upsert(records(0, ROWS))
+        items.upsert(records(0, ROWS), request_id="first")
         items.flush()
         items.build_indexes()
         items.tag("first")
@@ -106,12 +106,12 @@ def build(folder: Path) -> tuple[Path, list[Path]]:
         others.flush()
         remember()
         items.upsert(records(ROWS - 20, 60))
-        items.delete(["item-00100", "item-00101", "item-00300"])
+        items.delete(["item-00100", "item-00101", "item-00300"], request_id="gone")
         items.flush()
         items.upsert(records(2 * ROWS, 25))
         remember()
         items.delete(["item-00481", "item-00200"])
-        items.patch([{"id": "item-00482", "size": -1}])
+        items.patch([{"id": "item-00482", "size": -1}], request_id="patched")
         items.upsert(records(2 * ROWS + 25, 5))
     return path, moments
 

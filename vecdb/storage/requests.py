@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import google_crc32c
+import numpy as np
 import pyarrow as pa
 import xxhash
 
@@ -177,13 +178,13 @@ def publish(directory: LocalDirectory, base: str, kept: list[tuple[Key, Done]], 
     """Write what is remembered up to a write beside the manifests; durable on return."""
     from vecdb.storage.manifest import FileEntry
 
-    columns: dict[str, pa.Array] = {
-        "id": pa.array([key.id for key, _ in kept], pa.binary(16)),
-        "chunk": pa.array([key.chunk for key, _ in kept], pa.int64()),
-        "content": pa.array([done.content for _, done in kept], pa.binary(16)),
-        "lsn": pa.array([done.lsn for _, done in kept], pa.int64()),
-        "rows": pa.array([done.rows for _, done in kept], pa.int64()),
-        "at": pa.array([done.at for _, done in kept], pa.float64()),
+    columns = {
+        "id": _bytes([key.id for key, _ in kept]),
+        "chunk": pa.array(np.array([key.chunk for key, _ in kept], np.int64)),
+        "content": _bytes([done.content for _, done in kept]),
+        "lsn": pa.array(np.array([done.lsn for _, done in kept], np.int64)),
+        "rows": pa.array(np.array([done.rows for _, done in kept], np.int64)),
+        "at": pa.array(np.array([done.at for _, done in kept], np.float64)),
     }
     batch = pa.record_batch(list(columns.values()), names=list(columns))
     sink = pa.BufferOutputStream()
@@ -217,8 +218,20 @@ def read(directory: LocalDirectory, base: str, entry: FileEntry) -> list[tuple[K
     if not sound or xxhash.xxh3_128_hexdigest(data) != entry.xxh128:
         raise CorruptionError(f"{path} is damaged: its checksum does not match the manifest", path=path)
     batch = pa.ipc.open_file(pa.py_buffer(data)).get_batch(0)
-    rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-    return [(Key(row[0], row[1]), Done(*row[2:])) for row in rows]
+    ids, contents = (_cut(batch.column(name)) for name in ("id", "content"))
+    chunks, lsns, rows, at = (batch.column(name).to_numpy().tolist() for name in ("chunk", "lsn", "rows", "at"))
+    return list(zip(map(Key, ids, chunks), map(Done, contents, lsns, rows, at), strict=True))
+
+
+def _bytes(values: list[bytes]) -> pa.Array:
+    """Return values of 16 bytes as an array."""
+    return pa.Array.from_buffers(pa.binary(16), len(values), [None, pa.py_buffer(b"".join(values))])
+
+
+def _cut(values: pa.Array) -> list[bytes]:
+    """Return an array's values of 16 bytes."""
+    data = values.buffers()[1].to_pybytes()
+    return [data[start : start + 16] for start in range(0, 16 * len(values), 16)]
 
 
 def damage(directory: LocalDirectory, base: str, entry: FileEntry) -> CorruptionError | None:

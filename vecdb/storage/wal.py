@@ -1,8 +1,8 @@
 """Write-ahead log: bytes on disk, appending, and reading back.
 
     file  = frame*, then zeros or nothing; the first frame is a FILE frame
-    frame = magic u32 | length u32 | lsn u64 | type u8 | pad 1 | unsynced u16 | schema id u32 | request id 16 B
-            | crc32c u32 | payload | zeros to a multiple of 8   (the request id is zeros: frames of type 4 have them)
+    frame = magic u32 | length u32 | lsn u64 | type u8 | pad 1 | unsynced u16 | schema id u32 | reserved 16 B
+            | crc32c u32 | payload | zeros to a multiple of 8
 
 The crc covers the header before it, and the payload. A frame's lsn is its predecessor's plus one; the FILE frame
 carries the lsn before the first. `unsynced` counts the frames before this one that were appended since the last sync:
@@ -38,7 +38,7 @@ DELETE = 2  # payload: one Arrow record batch message with the id column
 SEGMENTS = 3  # payload: JSON list of segment entries whose files are already durable
 REQUESTS = 4  # payload: the request ids of writes behind it, see requests.py
 
-NO_REQUEST = bytes(16)
+_RESERVED = bytes(16)
 UNSYNCED_MOST = 0xFFFF
 EXTEND = 1 << 20
 
@@ -60,10 +60,9 @@ def encode(
     schema_id: int,
     payload: bytes | memoryview,
     unsynced: int = 0,
-    request_id: bytes = NO_REQUEST,
 ) -> bytes:
     """Return a frame's bytes, padded to a multiple of 8; unsynced frames stand before it since the last sync."""
-    header = HEADER.pack(MAGIC, len(payload), lsn, kind, min(unsynced, UNSYNCED_MOST), schema_id, request_id)
+    header = HEADER.pack(MAGIC, len(payload), lsn, kind, min(unsynced, UNSYNCED_MOST), schema_id, _RESERVED)
     crc = google_crc32c.extend(google_crc32c.value(header), bytes(payload))
     padding = -(PREFIX + len(payload)) % 8
     return b"".join((header, CRC.pack(crc), payload, bytes(padding)))

@@ -11,7 +11,7 @@ from vecdb.wire.values import micros, moment, value_from_message, value_to_messa
 from vecdb_proto.v1 import filter_pb2 as pb
 
 MAX_VALUES = 100_000
-"""The most values of all lists of one filter together."""
+"""The most values of all lists of one query's filters together."""
 
 OPERATORS: dict[Operator, pb.Operator.ValueType] = {
     "=": pb.OPERATOR_EQUAL,
@@ -59,13 +59,46 @@ def from_message(message: pb.Filter) -> Expression:
         InvalidInputError: it is none, or larger than filters may be; FilterSyntaxError is a kind of it.
 
     """
-    return _Reading().filter(message) if message.ByteSize() > _CACHED else _cached(message.SerializeToString())
+    return Reading().read(message)
+
+
+class Reading:
+    """The filters of one request being read, whose lists may be only so long together."""
+
+    __slots__ = ("values",)
+
+    def __init__(self) -> None:
+        self.values = MAX_VALUES
+
+    def read(self, message: pb.Filter) -> Expression:
+        """Return the filter of a message.
+
+        Raises:
+            InvalidInputError: it is none, or larger than filters may be.
+
+        """
+        small = message.ByteSize() <= _CACHED
+        tree, values = _cached(message.SerializeToString()) if small else _read(message, self.values)
+        self.values -= values
+        if self.values < 0:
+            raise _too_many_values()
+        return tree
 
 
 @lru_cache(512)
-def _cached(data: bytes) -> Expression:
+def _cached(data: bytes) -> tuple[Expression, int]:
     """Return a small filter. The same one comes again and again, and reading it takes longer than a look here."""
-    return _Reading().filter(pb.Filter.FromString(data))
+    return _read(pb.Filter.FromString(data), MAX_VALUES)
+
+
+def _read(message: pb.Filter, most: int) -> tuple[Expression, int]:
+    """Return a filter and how many values it has, at most so many."""
+    tree = _Tree(most)
+    return tree.filter(message), most - tree.values
+
+
+def _too_many_values() -> InvalidInputError:
+    return InvalidInputError(f"the lists of all filters of a request have more than {MAX_VALUES} values together")
 
 
 def optional_to_message(expression: Expression | None) -> pb.Filter | None:
@@ -112,12 +145,12 @@ def _write_condition(condition: Condition, message: pb.Condition) -> None:
         message.mixed.extend(map(value_to_message, values))
 
 
-class _Reading:
+class _Tree:
     """A filter being read. What it may hold is counted down before parts are looked at."""
 
-    def __init__(self) -> None:
+    def __init__(self, values: int) -> None:
         self.nodes = MAX_NODES
-        self.values = MAX_VALUES
+        self.values = values
 
     def filter(self, message: pb.Filter) -> Expression:
         """Read one level."""
@@ -126,7 +159,7 @@ class _Reading:
             condition = _condition(message)
             self.values -= len(condition.values)
             if self.values < 0:
-                raise InvalidInputError(f"the lists of the filter have more than {MAX_VALUES} values together")
+                raise _too_many_values()
             return condition
         if message.HasField("condition"):
             raise InvalidInputError("a filter is both a condition and a connective of parts")

@@ -52,14 +52,18 @@ def to_message(formula: Formula) -> pb.Formula:
     return message
 
 
-def from_message(message: pb.Formula) -> Formula:
+def from_message(message: pb.Formula, reading: filters.Reading | None = None) -> Formula:
     """Return the formula of a message.
+
+    Args:
+        message: the formula.
+        reading: of the request that it is a part of, which counts the values of filters.
 
     Raises:
         InvalidInputError: it is none, or larger than formulas may be.
 
     """
-    return _Reading().formula(message)
+    return _Reading(reading or filters.Reading()).formula(message)
 
 
 def _write(formula: Formula, message: pb.Formula) -> None:
@@ -111,8 +115,9 @@ def _write_decay(formula: Decay, message: pb.DecayLeaf) -> None:
 class _Reading:
     """A formula being read. Its parts are counted before they are looked at."""
 
-    def __init__(self) -> None:
+    def __init__(self, reading: filters.Reading) -> None:
         self.left = NODES
+        self.filters = reading
 
     def formula(self, message: pb.Formula) -> Formula:
         """Read one level."""
@@ -125,7 +130,7 @@ class _Reading:
         if kind == "when":
             self.expect(message, 2, "when")
             then, otherwise = map(self.formula, message.parts)
-            return When(filters.from_message(message.when), then, otherwise)
+            return When(self.filters.read(message.when), then, otherwise)
         self.expect(message, 0, kind or "nothing")
         if kind == "constant":
             return Constant(finite("a number of a formula", message.constant))

@@ -258,23 +258,23 @@ def _rescore(message: pb.Rescore) -> Rescore:
     return Rescore(message.field, sought, message.top if message.HasField("top") else None)
 
 
-_STAGES: dict[str | None, Callable[[pb.Stage], Stage]] = {
-    "min_score": lambda message: MinScore(message.min_score.score),
-    "collapse": lambda message: Collapse(message.collapse.field, message.collapse.similarity),
-    "group_by": lambda message: GroupBy(message.group_by.field, message.group_by.per_group),
-    "order_by": lambda message: sort_keys_from_message(message.order_by.keys),
-    "rank": lambda message: Rank(
-        formulas.from_message(message.rank.formula), message.rank.top if message.rank.HasField("top") else None
+_STAGES: dict[str | None, Callable[[pb.Stage, filters.Reading], Stage]] = {
+    "min_score": lambda message, _: MinScore(message.min_score.score),
+    "collapse": lambda message, _: Collapse(message.collapse.field, message.collapse.similarity),
+    "group_by": lambda message, _: GroupBy(message.group_by.field, message.group_by.per_group),
+    "order_by": lambda message, _: sort_keys_from_message(message.order_by.keys),
+    "rank": lambda message, reading: Rank(
+        formulas.from_message(message.rank.formula, reading), message.rank.top if message.rank.HasField("top") else None
     ),
-    "rescore": lambda message: _rescore(message.rescore),
+    "rescore": lambda message, _: _rescore(message.rescore),
 }
 
 
-def _stage(message: pb.Stage) -> Stage:
+def _stage(message: pb.Stage, reading: filters.Reading) -> Stage:
     read = _STAGES.get(message.WhichOneof("kind"))
     if read is None:
         raise InvalidInputError("a stage is of no known kind: was the query made by a newer vecdb?", field="stages")
-    return read(message)
+    return read(message, reading)
 
 
 class _Reading:
@@ -282,6 +282,7 @@ class _Reading:
 
     def __init__(self) -> None:
         self.left = MAX_ARMS
+        self.filters = filters.Reading()
 
     def query(self, message: pb.Query, depth: int) -> Query:
         """Read a query that lies so deep in others."""
@@ -298,8 +299,8 @@ class _Reading:
             message.k,
             tuple([self.arm(arm, depth) for arm in arms]),
             _fusion(message.fusion) if message.HasField("fusion") else None,
-            filters.from_message(message.filter) if message.HasField("filter") else None,
-            tuple(map(_stage, stages)) if stages else (),
+            self.filters.read(message.filter) if message.HasField("filter") else None,
+            tuple([_stage(stage, self.filters) for stage in stages]),
             tuple(message.fields.names) if message.HasField("fields") else None,
             message.exact,
             message.cursor if message.HasField("cursor") else None,
@@ -310,7 +311,7 @@ class _Reading:
         """Read an arm."""
         kind = message.WhichOneof("kind")
         fetch = message.fetch if message.HasField("fetch") else None
-        where = filters.from_message(message.where) if message.HasField("where") else None
+        where = self.filters.read(message.where) if message.HasField("where") else None
         name = message.name if message.HasField("name") else None
         if kind == "near":
             return _near(message.near, fetch, where, name)

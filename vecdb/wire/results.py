@@ -244,11 +244,12 @@ class ReceivedRows:
         """Return the groups, where there are any."""
         if not self._message.HasField("groups"):
             return None
-        return [
-            (value_from_message(one.value) if one.HasField("value") else None, one.first, one.last)
-            for one in self._message.groups.groups
-            if one.first <= one.last <= len(self._ids)
-        ]
+        found = []
+        for one in self._message.groups.groups:
+            if not one.first <= one.last <= len(self._ids):
+                raise InvalidInputError(f"a group lies outside the {len(self._ids)} hits of its result")
+            found.append((value_from_message(one.value) if one.HasField("value") else None, one.first, one.last))
+        return found
 
     def cursor(self) -> str | None:
         """Return where the next page begins."""

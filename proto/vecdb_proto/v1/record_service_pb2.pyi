@@ -112,20 +112,24 @@ class UpsertStreamRequest(_message.Message):
         COLLECTION_FIELD_NUMBER: _builtins.int
         MODE_FIELD_NUMBER: _builtins.int
         ROWS_PER_SEGMENT_FIELD_NUMBER: _builtins.int
+        REQUEST_ID_FIELD_NUMBER: _builtins.int
         collection: _builtins.str
         mode: Global___UpsertMode.ValueType
         rows_per_segment: _builtins.int
         """Of a bulk load: the most rows of a segment."""
+        request_id: _builtins.bytes
+        """Of a bulk load: 16 bytes; the same when it is taken up again on another stream."""
         def __init__(
             self,
             *,
             collection: _builtins.str = ...,
             mode: Global___UpsertMode.ValueType = ...,
             rows_per_segment: _builtins.int | None = ...,
+            request_id: _builtins.bytes = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["_rows_per_segment", b"_rows_per_segment", "rows_per_segment", b"rows_per_segment"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["_rows_per_segment", b"_rows_per_segment", "collection", b"collection", "mode", b"mode", "rows_per_segment", b"rows_per_segment"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_rows_per_segment", b"_rows_per_segment", "collection", b"collection", "mode", b"mode", "request_id", b"request_id", "rows_per_segment", b"rows_per_segment"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         _WhichOneofReturnType__rows_per_segment: _TypeAlias = _typing.Literal["rows_per_segment"]  # noqa: Y015
         _WhichOneofArgType__rows_per_segment: _TypeAlias = _typing.Literal["_rows_per_segment", b"_rows_per_segment"]  # noqa: Y015
@@ -141,7 +145,7 @@ class UpsertStreamRequest(_message.Message):
         REQUEST_ID_FIELD_NUMBER: _builtins.int
         ROWS_FIELD_NUMBER: _builtins.int
         sequence: _builtins.int
-        """From 1, each one more than the last."""
+        """From 1, each one more than the last; of a bulk load that is taken up again, those that are stored are left out."""
         request_id: _builtins.bytes
         """16 bytes; the same when the chunk is sent again on another stream."""
         @_builtins.property
@@ -239,22 +243,28 @@ class UpsertStreamResponse(_message.Message):
         WINDOW_CHUNKS_FIELD_NUMBER: _builtins.int
         MESSAGE_BYTES_FIELD_NUMBER: _builtins.int
         CHUNK_ROWS_FIELD_NUMBER: _builtins.int
+        STORED_FIELD_NUMBER: _builtins.int
         window_chunks: _builtins.int
         """Chunks that are sent and not acknowledged; a client waits before it sends more."""
         message_bytes: _builtins.int
         """The most bytes of a message."""
         chunk_rows: _builtins.int
         """The most rows of a chunk."""
+        @_builtins.property
+        def stored(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+            """Of a bulk load with a request id: chunks that are stored already, by their numbers. They need not be sent again."""
+
         def __init__(
             self,
             *,
             window_chunks: _builtins.int = ...,
             message_bytes: _builtins.int = ...,
             chunk_rows: _builtins.int = ...,
+            stored: _abc.Iterable[_builtins.int] | None = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_rows", b"chunk_rows", "message_bytes", b"message_bytes", "window_chunks", b"window_chunks"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_rows", b"chunk_rows", "message_bytes", b"message_bytes", "stored", b"stored", "window_chunks", b"window_chunks"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

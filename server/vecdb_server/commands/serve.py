@@ -1,9 +1,12 @@
 """`vecdb-server serve`: open a database and serve it until SIGTERM."""
 
+import os
+from socket import gethostname
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vecdb_server.addresses import written
 from vecdb_server.commands.options import ConfigFile, Set, loaded
 from vecdb_server.config import Config
 from vecdb_server.tls_version import require_tls_1_3
@@ -54,6 +57,7 @@ def serve(
 def run(config: Config) -> None:
     """Serve with a configuration, and print how to connect."""
     require_tls_1_3()
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # each failed handshake would be a line that is no JSON
     from vecdb_server import log, server
 
     log.start(config.log.level, config.log.format)
@@ -67,7 +71,9 @@ def run(config: Config) -> None:
 
 def connect_lines(config: Config, address: "Address", is_open: bool) -> list[str]:
     """Return how to reach the server from Python and from the shell."""
-    url = f"grpcs://{address.target}" if address.secure else f"grpc://{address.target}"
+    everywhere = config.server.host in ("0.0.0.0", "::", "[::]") and not config.server.socket
+    target = written(gethostname(), address.port) if everywhere else address.target
+    url = f"grpcs://{target}" if address.secure else f"grpc://{target}"
     key = "" if is_open else ', api_key="vdb_..."'
     shell = "" if is_open else "VECDB_API_KEY=vdb_... "
     lines = [

@@ -2,8 +2,8 @@
 
 Back-pressure is the window: a client has no more chunks on the way than `opened` says, and the server reads the next
 one when it has stored the last. By chunks, each is a write of its own, and resent under its request id has one effect.
-A bulk load is acknowledged by `committed`: what lies behind that has to be sent again on another stream, and replaces
-itself.
+A bulk load is acknowledged by `committed`: what lies behind that has to be sent again on another stream. With a request
+id the chunks that are stored are left out then; without one they replace themselves.
 """
 
 from __future__ import annotations
@@ -41,12 +41,19 @@ def upload(shared: Shared, requests: Iterator[pb.UpsertStreamRequest], call: Cal
     stored = _MODES.get(opening.mode)
     if stored is None:
         raise InvalidInputError(f"the mode {opening.mode} of an upload is unknown", field="mode", value=opening.mode)
-    limits = shared.config.limits
-    opened = Response.Opened(
-        window_chunks=WINDOW, message_bytes=limits.message_in_bytes, chunk_rows=limits.rows_per_request
-    )
-    yield Response(opened=opened)
     yield from stored(shared, _Chunks(shared, requests), opening, call)
+
+
+def _opened(shared: Shared, chunks: _Chunks) -> Response:
+    limits = shared.config.limits
+    return Response(
+        opened=Response.Opened(
+            window_chunks=WINDOW,
+            message_bytes=limits.message_in_bytes,
+            chunk_rows=limits.rows_per_request,
+            stored=sorted(chunks.stored),
+        )
+    )
 
 
 class _Chunks:
@@ -57,6 +64,7 @@ class _Chunks:
         self._bounds = shared.bounds
         self._shared = shared
         self._schema: pa.Schema | None = None
+        self.stored: frozenset[int] = frozenset()
         self.sequence = 0
         self.rows = 0
 
@@ -72,15 +80,16 @@ class _Chunks:
 
     def read(self, chunk: pb.UpsertStreamRequest.Chunk) -> pa.RecordBatch:
         """Return the rows of the next chunk."""
-        if chunk.sequence != self.sequence + 1:
+        expected = self.sequence + 1
+        while expected in self.stored and expected != chunk.sequence:
+            expected += 1
+        if chunk.sequence != expected:
             raise InvalidInputError(
-                f"chunk {chunk.sequence} came, expected chunk {self.sequence + 1}",
-                field="sequence",
-                value=chunk.sequence,
+                f"chunk {chunk.sequence} came, expected chunk {expected}", field="sequence", value=chunk.sequence
             )
         batch = rows.from_message(chunk.rows, self._schema, self._bounds)
         self._schema = batch.schema
-        self.sequence += 1
+        self.sequence = expected
         self.rows += batch.num_rows
         return batch
 
@@ -91,6 +100,7 @@ class _Chunks:
 
 def _by_chunks(shared: Shared, chunks: _Chunks, opening: Any, call: Call) -> Iterator[Response]:
     view = shared.served.view(opening.collection, call)
+    yield _opened(shared, chunks)
     done: WriteResult | None = None
     rows_done = 0
     for kind, message in chunks:
@@ -119,6 +129,7 @@ def _as_one(shared: Shared, chunks: _Chunks, opening: Any, call: Call) -> Iterat
     import pyarrow as pa
 
     view = shared.served.view(opening.collection, call)
+    yield _opened(shared, chunks)
     held: list[pa.RecordBatch] = []
     for kind, message in chunks:
         if kind == "commit":
@@ -140,16 +151,23 @@ def _bulk(shared: Shared, chunks: _Chunks, opening: Any, call: Call) -> Iterator
     if call.rows is not None:
         raise PermissionDeniedError("a bulk load replaces rows unseen, and the caller sees some rows only: upsert them")
     collection = shared.served.collection(opening.collection, call)
+    request_id = opening.request_id or None
+    if request_id is not None:
+        chunks.stored = frozenset(collection.stored_chunks(request_id))
+    yield _opened(shared, chunks)
     most = opening.rows_per_segment if opening.HasField("rows_per_segment") else None
-    load = collection.bulk(most)
+    load = collection.bulk(most, request_id=request_id)
     committed = 0
     try:
         for kind, message in chunks:
             if kind == "chunk":
                 before = load.rows_committed
-                load.add(chunks.read(message))
+                batch = chunks.read(message)
+                load.add(batch, None if request_id is None else chunks.sequence)
                 chunks.count(load.rows_committed - before)
-                if load.rows_committed == load.rows:
+                if request_id is not None:
+                    committed = min(load.pending_chunks, default=chunks.sequence + 1) - 1
+                elif load.rows_committed == load.rows:
                     committed = chunks.sequence
                 yield _ack(chunks, committed, load.rows_committed)
                 continue

@@ -80,7 +80,7 @@ def outside(root: Path) -> dict[str, Any]:
 def calls(stubs: Any, name: str) -> list[Any]:
     """Return a call for each place where a client can name something."""
     fields = schemas.to_message(schema())
-    view = {"view": View(tag=name)}
+    view: dict[str, Any] = {"view": View(tag=name)}
     return [
         lambda: stubs.collections.CreateCollection(collections.CreateCollectionRequest(name=name, schema=fields)),
         lambda: stubs.collections.GetCollection(collections.GetCollectionRequest(name=name)),

@@ -122,6 +122,21 @@ def test_a_bulk_load_tells_which_chunks_need_not_be_sent_again(stubs: Stubs, doc
     assert (told[3][1].rows, told[-1][1].rows, docs.count()) == (20, 30, 30)
 
 
+def test_a_bulk_load_that_is_taken_up_again_leaves_out_what_is_stored(stubs: Stubs, docs: vecdb.Collection) -> None:
+    start = opening(pb.UPSERT_MODE_BULK, request_id=secrets.token_bytes(16))
+    commit = Request(commit=Request.Commit())
+
+    first = answered(stubs, start, chunk(1, batch(10)), chunk(2, batch(10, 10)), commit, chunk(3, batch(10, 20)))
+    alone = Request(chunk=Request.Chunk(sequence=3, rows=wire_rows.to_message(batch(10, 20))))
+    again = answered(stubs, start, alone, FINISH)
+
+    assert list(first[0][1].stored) == []
+    assert [one.committed for name, one in first if name == "ack"] == [0, 0, 2]
+    assert list(again[0][1].stored) == [1, 2]
+    assert again[-1][0] == "finished"
+    assert docs.count() == 30
+
+
 def test_a_bulk_load_that_breaks_off_leaves_what_was_committed(stubs: Stubs, docs: vecdb.Collection) -> None:
     committed = [opening(pb.UPSERT_MODE_BULK), chunk(1, batch(10)), Request(commit=Request.Commit())]
 

@@ -45,3 +45,17 @@ def test_a_line_is_json_with_the_time_first() -> None:
     }  # fmt: skip
     assert told["event"] == "request"
     assert told["ms"] == 1.5
+
+
+def test_only_what_changes_things_for_others_is_audited() -> None:
+    from vecdb_server.access import RULES
+    from vecdb_server.guard import _AUDITED
+
+    audited = {
+        name.rpartition("/")[2]
+        for name, rule in RULES.items()
+        if rule.permissions and _AUDITED.issuperset(rule.permissions)
+    }
+
+    assert {"DropCollection", "Backup", "Compact", "Tag"} <= audited
+    assert not audited & {"GetCollection", "GetStats", "Search", "Upsert", "Delete"}

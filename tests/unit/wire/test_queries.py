@@ -153,6 +153,23 @@ def test_arms_of_nested_queries_are_counted_before_they_are_read() -> None:
         queries.from_message(message)
 
 
+def test_lists_of_all_filters_are_counted_together() -> None:
+    """Those of arms and formulas too, and small ones that were read before."""
+    listed = filters.to_message(vecdb.col("a").isin(range(1_000)))
+    small = filters.to_message(vecdb.col("a").isin([True] * 1_000))
+    one, half = formula_pb2.Formula(constant=1), formula_pb2.Formula()
+    half.when.CopyFrom(small)
+    half.parts.extend([one, one])
+    nested = pb.Query(k=1, arms=[pb.Arm(match=pb.Match(field="a", text="a"), where=listed)] * 30)
+    stages = [pb.Stage(rank=pb.Rank(formula=half))] * 10
+    message = pb.Query(k=1, arms=[pb.Arm(nested=nested)] * 3, stages=stages, filter=listed)
+
+    with pytest.raises(InvalidInputError, match="more than 100000 values together"):
+        queries.from_message(message)
+    del message.stages[9:]
+    assert len(queries.from_message(message).stages) == 9
+
+
 def test_parts_of_a_formula_are_counted_before_they_are_read() -> None:
     leaf = formula_pb2.Formula(constant=1)
     message = formula_pb2.Formula(operation=formula_pb2.OPERATION_ADD, parts=[leaf] * 100_000)
