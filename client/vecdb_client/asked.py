@@ -26,13 +26,15 @@ from vecdb.arguments import (
 from vecdb.config import Limits
 from vecdb.errors import InvalidInputError
 from vecdb.fulltext import text_query
-from vecdb.query.arms import Like, Match, Near, Nested
+from vecdb.query.arms import FETCH, Like, Near, Nested
+from vecdb.query.effort import USUAL
 from vecdb.query.query import Query
 from vecdb.query.stages import Rescore
 from vecdb.query.sugar import query_of
 from vecdb.text_search import text_column
 from vecdb.wire import filters, queries
-from vecdb.wire.values import ids_to_message, matrix_to_message, writable
+from vecdb.wire.values import ids_to_message, matrix_to_message, vector_to_message, writable
+from vecdb_proto.v1 import query_pb2
 from vecdb_proto.v1 import search_service_pb2 as searches
 from vecdb_proto.v1 import values_pb2 as values
 
@@ -106,21 +108,69 @@ def columns_of(place: Place, fields: Any) -> list[str] | None:
 # -- searches ----------------------------------------------------------------------------------------------------------
 
 
-def query(place: Place, arms: dict[str, Any], **options: Any) -> Query:
-    """Return the query that the arguments of `search` mean.
+_FURTHER = "fetch", "fusion", "min_score", "group_by", "order_by", "after"
+"""Arguments of `search` that make a query of it that has more than one arm and no stage."""
+
+
+def search(place: Place, arms: dict[str, Any], explain: bool, **options: Any) -> searches.SearchRequest:
+    """Return the request that the arguments of `search` mean.
+
+    A search by one vector, which most are, is written down at once; all others become a `vecdb.Query` before.
 
     Raises:
         InvalidInputError: an argument is wrong.
 
     """
-    plain = all(options[name] is None for name in ("fetch", "fusion", "min_score", "group_by", "order_by", "after"))
-    if len(arms) == 1 and plain:
+    if len(arms) == 1 and all(options[name] is None for name in _FURTHER):
         ((name, sought),) = arms.items()
-        column = place.schema[name]
+        column = cast("Column[Any]", place.schema[name])
         if column.field.kind == "vector" and not isinstance(sought, str):
-            effort_of(*(options[name] for name in ("exact", "recall", "ef", "plan", "probes")))
-            arms = {name: query_matrix(cast(Any, column), sought, 1)[0]}
-    return query_of(place.schema, arms, **options)
+            return _nearest(place, column, sought, explain, **options)
+    return run(place, query_of(place.schema, arms, **options), explain)
+
+
+def _nearest(
+    place: Place,
+    column: Column[Any],
+    sought: Any,
+    explain: bool,
+    *,
+    k: int,
+    where: Any,
+    fields: Any,
+    exact: bool,
+    recall: float | None,
+    ef: int | None,
+    probes: int | None,
+    plan: str | None,
+    allow_partial: bool,
+    **_: Any,
+) -> searches.SearchRequest:
+    effort = effort_of(exact, recall, ef, plan, probes)
+    vector = query_matrix(column, sought, 1)[0]
+    request = searches.SearchRequest(collection=place.name, view=place.view, explain=explain)
+    message = request.query
+    message.k, message.exact, message.allow_partial = _k(k), bool(exact), bool(allow_partial)
+    near = message.arms.add().near
+    near.field = column.name
+    near.vector.CopyFrom(vector_to_message(vector))
+    if effort is not USUAL:
+        _write_effort(near, recall, ef, probes, plan)
+    if where is not None:
+        passing = filter_of(where)
+        if passing is not None:
+            message.filter.CopyFrom(passing)
+    if fields is not None:
+        message.fields.SetInParent()
+        message.fields.names.extend(columns_of(place, fields) or ())
+    return request
+
+
+def _k(k: Any) -> int:
+    number = whole_number("k", k)
+    if number > FETCH:
+        raise InvalidInputError(f"k is {k}, at most {FETCH}", field="k", value=k)
+    return number
 
 
 def checked(given: Any) -> Query:
@@ -155,10 +205,51 @@ def encoded(place: Place, asked: Query) -> Query:
     return replace(asked, arms=tuple(map(arm, asked.arms)), stages=tuple(map(part, asked.stages)))
 
 
-def search(place: Place, asked: Query, explain: bool) -> searches.SearchRequest:
+def run(place: Place, asked: Query, explain: bool) -> searches.SearchRequest:
     """Return the request to answer a query."""
     message = queries.to_message(encoded(place, asked))
     return searches.SearchRequest(collection=place.name, view=place.view, query=message, explain=explain)
+
+
+def explained(request: searches.SearchRequest) -> searches.SearchRequest:
+    """Return the same request for an answer that says how it was found."""
+    again = searches.SearchRequest()
+    again.CopyFrom(request)
+    again.explain = True
+    return again
+
+
+def one_of(place: Place, request: searches.SearchBatchRequest, at: int) -> searches.SearchRequest:
+    """Return the request for the answer to one query of a batch."""
+    single = searches.SearchRequest(collection=request.collection)
+    if request.HasField("view"):
+        single.view.CopyFrom(request.view)
+    if request.HasField("queries"):
+        single.query.CopyFrom(request.queries.queries[at])
+        return single
+    alike, message = request.alike, single.query
+    message.k, message.exact, message.allow_partial = alike.k, alike.exact, alike.allow_partial
+    arm = message.arms.add()
+    if place.schema[alike.field].field.kind == "text":
+        arm.match.field, arm.match.text = alike.field, alike.texts.values[at]
+    else:
+        near = arm.near
+        near.field = alike.field
+        if alike.HasField("texts"):
+            near.text = alike.texts.values[at]
+        else:
+            size = len(alike.vectors.data) // alike.vectors.rows
+            near.vector.dtype, near.vector.dimension = alike.vectors.dtype, alike.vectors.dimension
+            near.vector.data = alike.vectors.data[at * size : (at + 1) * size]
+        for name in ("recall", "ef", "probes", "plan"):
+            if alike.HasField(name):
+                setattr(near, name, getattr(alike, name))
+    number = np.frombuffer(alike.filter_of, "<u4")[at] if alike.filter_of else len(alike.filters)
+    if number:
+        message.filter.CopyFrom(alike.filters[number - 1])
+    if alike.HasField("fields"):
+        message.fields.CopyFrom(alike.fields)
+    return single
 
 
 def stream(place: Place, asked: Query, exhaustive: bool, explain: bool) -> searches.SearchStreamRequest:
@@ -273,9 +364,9 @@ def _write_filters(message: searches.AlikeQueries, asked: Sequence[Any]) -> None
 
 def pages(place: Place, k: int, where: Any, fields: Any, exact: bool, recall: float | None, arms: Any) -> Query:
     """Return the query of `search_iter`."""
-    return query(
-        place, arms, k=k, where=where, fields=fields, exact=exact, recall=recall, ef=None, probes=None, plan=None,
-        fetch=None, fusion=None, min_score=None, group_by=None, per_group=1, order_by=None, after=None,
+    return query_of(
+        place.schema, arms, k=k, where=where, fields=fields, exact=exact, recall=recall, ef=None, probes=None,
+        plan=None, fetch=None, fusion=None, min_score=None, group_by=None, per_group=1, order_by=None, after=None,
         allow_partial=False,
     )  # fmt: skip
 
@@ -320,17 +411,17 @@ def explain(place: Place, asked: Query, analyze: bool) -> searches.ExplainReques
     return searches.ExplainRequest(collection=place.name, view=place.view, query=message, analyze=bool(analyze))
 
 
-def matches_words(asked: Query) -> bool:
+def matches_words(asked: query_pb2.Query) -> bool:
     """Return whether a query looks for words, so that there may be highlights."""
-    return any(isinstance(one, Match) or (isinstance(one, Nested) and matches_words(one.query)) for one in asked.arms)
+    return any(one.HasField("match") or (one.HasField("nested") and matches_words(one.nested)) for one in asked.arms)
 
 
-def highlight(place: Place, asked: Query, ids: Sequence[Any], length: int) -> searches.HighlightRequest:
+def highlight(place: Place, asked: query_pb2.Query, ids: Sequence[Any], length: int) -> searches.HighlightRequest:
     """Return the request for the words that a query finds in some rows."""
     return searches.HighlightRequest(
         collection=place.name,
         view=place.view,
-        query=queries.to_message(asked),
+        query=asked,
         ids=ids_to_message(ids, place.schema.id.field.type),
         length=whole_number("length", length),
     )

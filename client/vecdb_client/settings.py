@@ -29,7 +29,8 @@ class Settings:
         message_bytes: the largest answer that is taken.
         unsent_bytes: an upload keeps this many bytes at most of what the server has not committed, to send it again
             when the connection breaks.
-        explain: whether results tell how they were found (`SearchResult.explain`); costs the server some work.
+        explain: whether results bring along how they were found. Else the server is asked again when somebody looks
+            at `SearchResult.explain`, and tells how the same query is answered then; that it tells costs it some work.
         plaintext_key: send the API key even where the connection is neither encrypted nor local.
 
     """
@@ -41,7 +42,7 @@ class Settings:
     longest_wait: float = 2.0
     message_bytes: int = 128 << 20
     unsent_bytes: int = 256 << 20
-    explain: bool = True
+    explain: bool = False
     plaintext_key: bool = False
 
     def __post_init__(self) -> None:

@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from support.ways import served
 
 HEAVY = {
     "vecdb": {"numpy", "pyarrow", "numba", "lark", "pandas", "polars", "typer", "rich"},
@@ -33,3 +36,28 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error() -> None:
 
     with pytest.raises(AttributeError, match="Milvus"):
         _ = vecdb.Milvus  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_client_searches_and_writes_without_the_engine(environment: dict[str, str], tmp_path: Path) -> None:
+    program = """
+import sys, numpy, vecdb
+with vecdb.connect(sys.argv[1]) as database:
+    schema = vecdb.Schema(id=vecdb.Id(), text=vecdb.Text(search=True), v=vecdb.Vector(2))
+    docs = database.create_collection("docs", schema)
+    docs.upsert([{"id": "a", "text": "honey bee", "v": [1, 0]}, {"id": "b", "v": [0, 1]}])
+    with docs.bulk() as load:
+        load.add({"id": "c", "v": [1, 1]})
+    query = vecdb.Query(k=2).near("v", [1, 0], recall=0.9).match("text", "honey")
+    assert docs.run(query.where("text matches 'bee' or id = 'b'")).ids[0] == "a"
+    assert str(docs.search(text="honey")[0].id) == "a"
+    assert "**honey**" in str(docs.search(text="honey").highlights()[0]["text"])
+    assert len(docs.search_batch(v=numpy.eye(2), k=1)) == 2
+    assert docs.facets("text").rows == docs.count() == sum(batch.num_rows for batch in docs.scan()) == 3
+print(*sys.modules)
+"""
+    with served(tmp_path / "database") as address:
+        command = [sys.executable, "-c", program, address]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    assert run.returncode == 0, run.stderr
+    assert {"numba", "faiss"} & set(run.stdout.split()) == set()

@@ -129,15 +129,18 @@ def waiting(loop: Loop, value: Any) -> Any:
 
 
 def highlighted(loop: Loop, result: SearchResult) -> SearchResult:
-    """Return a result that waits for its highlights: of the asyncio client they are awaited."""
+    """Return a result that waits for what the asyncio client awaits: its highlights and explanation."""
     rows: Any = result._rows
-    found = rows.highlights
+    found, told = rows.highlights, rows.explain
 
     class Rows(type(rows)):
         __slots__ = ()
 
         def highlights(self, length: int) -> Any:
             return loop.wait(found(length))
+
+        def explain(self) -> Any:
+            return loop.wait(told())
 
     rows = Rows.__new__(Rows)
     for name in cast(Any, type(result._rows)).__slots__:

@@ -36,6 +36,8 @@ METRICS = "cosine", "dot", "l2", "hamming"
 
 Highlighting = Callable[[list[Any], int], list[dict[str, "Highlight"]]]
 """Returns what of the texts of some ids has the words that were asked for."""
+Explaining = Callable[[], dict[str, Any]]
+"""Returns how hits are found that came without saying so."""
 
 
 # -- one result --------------------------------------------------------------------------------------------------------
@@ -77,12 +79,15 @@ def to_message(result: SearchResult, schema: Schema, *, fields: bool = True, exp
     return message
 
 
-def from_message(message: pb.SearchResult, highlighting: Highlighting | None = None) -> SearchResult:
+def from_message(
+    message: pb.SearchResult, highlighting: Highlighting | None = None, explaining: Explaining | None = None
+) -> SearchResult:
     """Return the result of a message.
 
     Args:
         message: the hits.
         highlighting: how their highlights are found.
+        explaining: how it is told how they were found, where the message does not.
 
     Raises:
         InvalidInputError: it does not have as many scores as ids, or other numbers do not fit.
@@ -90,7 +95,7 @@ def from_message(message: pb.SearchResult, highlighting: Highlighting | None = N
     """
     ids = ids_from_message(message.ids)
     scores = _scores(message.scores, len(ids))
-    return SearchResult(ReceivedRows(message, ids, scores, highlighting), _metric(message))
+    return SearchResult(ReceivedRows(message, ids, scores, highlighting, explaining), _metric(message))
 
 
 # -- many results ------------------------------------------------------------------------------------------------------
@@ -117,13 +122,16 @@ def alike_to_message(
 
 
 def alike_from_message(
-    message: pb.SearchResults, highlightings: Sequence[Highlighting] | None = None
+    message: pb.SearchResults,
+    highlightings: Sequence[Highlighting] | None = None,
+    explainings: Sequence[Explaining] | None = None,
 ) -> list[SearchResult]:
     """Return the results of a message.
 
     Args:
         message: the hits.
         highlightings: how the highlights of each are found.
+        explainings: how it is told how those of each were found, where the message does not.
 
     Raises:
         InvalidInputError: the counts are not those of the hits.
@@ -140,9 +148,14 @@ def alike_from_message(
     ends = np.cumsum(counts).tolist()
     explains = message.explains or [b""] * len(counts)
     return [
-        SearchResult(SomeRows(whole, end - count, end, explain, highlighting), metric)
-        for count, end, explain, highlighting in zip(
-            counts.tolist(), ends, explains, highlightings or [None] * len(counts), strict=True
+        SearchResult(SomeRows(whole, end - count, end, explain, highlighting, explaining), metric)
+        for count, end, explain, highlighting, explaining in zip(
+            counts.tolist(),
+            ends,
+            explains,
+            highlightings or [None] * len(counts),
+            explainings or [None] * len(counts),
+            strict=True,
         )
     ]
 
@@ -150,11 +163,17 @@ def alike_from_message(
 class ReceivedRows:
     """The rows of a result that came as a message, as `vecdb.results.Rows`."""
 
-    __slots__ = ("_batch", "_highlighting", "_ids", "_kinds", "_message", "missing", "scores")
+    __slots__ = ("_batch", "_explaining", "_highlighting", "_ids", "_kinds", "_message", "missing", "scores")
 
     def __init__(
-        self, message: pb.SearchResult, ids: list[Any], scores: np.ndarray, highlighting: Highlighting | None = None
+        self,
+        message: pb.SearchResult,
+        ids: list[Any],
+        scores: np.ndarray,
+        highlighting: Highlighting | None = None,
+        explaining: Explaining | None = None,
     ) -> None:
+        self._explaining = explaining
         self._message = message
         self._ids = ids
         self._highlighting = highlighting
@@ -207,6 +226,8 @@ class ReceivedRows:
 
     def explain(self) -> dict[str, Any]:
         """Return how the rows were found; nothing where it was not asked for."""
+        if self._explaining is not None and not self._message.explain:
+            return self._explaining()
         return from_json(self._message.explain)
 
     def arms(self) -> list[tuple[str, list[int], list[float]]]:
@@ -238,11 +259,18 @@ class ReceivedRows:
 class SomeRows:
     """The rows of one of many results that came together."""
 
-    __slots__ = ("_explain", "_first", "_highlighting", "_last", "_whole", "missing", "scores")
+    __slots__ = ("_explain", "_explaining", "_first", "_highlighting", "_last", "_whole", "missing", "scores")
 
     def __init__(
-        self, whole: ReceivedRows, first: int, last: int, explain: bytes, highlighting: Highlighting | None
+        self,
+        whole: ReceivedRows,
+        first: int,
+        last: int,
+        explain: bytes,
+        highlighting: Highlighting | None,
+        explaining: Explaining | None = None,
     ) -> None:
+        self._explaining = explaining
         self._whole = whole
         self._first, self._last = first, last
         self._explain = explain
@@ -273,6 +301,8 @@ class SomeRows:
 
     def explain(self) -> dict[str, Any]:
         """Return how the rows were found; nothing where it was not asked for."""
+        if self._explaining is not None and not self._explain:
+            return self._explaining()
         return from_json(self._explain)
 
     def arms(self) -> list[tuple[str, list[int], list[float]]]:

@@ -75,12 +75,25 @@ def to_message(
         compression: "lz4" or "zstd".
 
     """
-    message = pb.Rows(batch=_serialized(batch, compression))
+    message = pb.Rows()
+    write(message, batch, columns, with_schema=with_schema, compression=compression)
+    return message
+
+
+def write(
+    message: pb.Rows,
+    batch: pa.RecordBatch,
+    columns: Iterable[Column] | None = None,
+    *,
+    with_schema: bool = True,
+    compression: str | None = None,
+) -> None:
+    """Write rows into a message that may be part of another one, as `to_message` does: large ones are copied once."""
+    message.batch = _serialized(batch, compression)
     if with_schema:
         message.schema = batch.schema.serialize().to_pybytes()
         if columns is not None:
             message.kinds.extend(KINDS.get(column.field.kind, pb.COLUMN_KIND_PLAIN) for column in columns)
-    return message
 
 
 def from_message(message: pb.Rows, schema: pa.Schema | None = None, bounds: Bounds = DEFAULT_BOUNDS) -> pa.RecordBatch:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.protobuf.message import Message
 
@@ -19,11 +19,13 @@ from vecdb.facets import Facets
 from vecdb.results import RecallReport, SearchResult
 from vecdb.wire import reports, results
 from vecdb.wire import rows as wire_rows
+from vecdb.wire.values import from_json
 from vecdb_client import asked, asked_rows, methods
 from vecdb_client.aio.scan import Scan
 from vecdb_client.aio.transport import Connection
 from vecdb_client.asked import Place
 from vecdb_client.methods import Method
+from vecdb_proto.v1.search_service_pb2 import SearchBatchRequest, SearchRequest
 
 if TYPE_CHECKING:
     from vecdb.encoders.attached import Attached
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from vecdb.query.fusion import Fusion
     from vecdb.query.query import Query
     from vecdb.schema.schema import Schema
-    from vecdb_proto.v1 import values_pb2
+    from vecdb_proto.v1 import query_pb2, result_pb2, values_pb2
 
 R = TypeVar("R", bound=Message)
 
@@ -80,12 +82,13 @@ class Reads:
         **arms: Any,
     ) -> SearchResult:
         """Return the k best rows for a vector, for words, or for several of them; see `vecdb.Snapshot.search`."""
+        explain = self._connection.settings.explain
 
-        def make(place: Place) -> Query:
-            return asked.query(
-                place, arms, k=k, where=where, fields=fields, exact=exact, recall=recall, ef=ef, probes=probes,
-                plan=plan, fetch=fetch, fusion=fusion, min_score=min_score, group_by=group_by, per_group=per_group,
-                order_by=order_by, after=after, allow_partial=allow_partial,
+        def make(place: Place) -> SearchRequest:
+            return asked.search(
+                place, arms, explain, k=k, where=where, fields=fields, exact=exact, recall=recall, ef=ef,
+                probes=probes, plan=plan, fetch=fetch, fusion=fusion, min_score=min_score, group_by=group_by,
+                per_group=per_group, order_by=order_by, after=after, allow_partial=allow_partial,
             )  # fmt: skip
 
         return await self._searched(make)
@@ -95,20 +98,22 @@ class Reads:
 
         A stage that calls a Python function cannot be sent.
         """
-        return await self._searched(lambda place: asked.checked(query))
-
-    async def _searched(self, make: Callable[[Place], Query]) -> SearchResult:
         explain = self._connection.settings.explain
-        queries: list[Query] = []
+        return await self._searched(lambda place: asked.run(place, asked.checked(query), explain))
 
-        def request(place: Place) -> Message:
-            queries[:] = [make(place)]
-            return asked.search(place, queries[0], explain)
+    async def _searched(self, make: Callable[[Place], SearchRequest]) -> SearchResult:
+        schema = self.schema
+        try:
+            request = make(self._place())
+            response = await self._connection.call(methods.SEARCH, request, self._timeout)
+        except InvalidInputError:
+            if not await self._changed(schema):
+                raise
+            request = make(self._place())
+            response = await self._connection.call(methods.SEARCH, request, self._timeout)
+        return self._result(request, response.result)
 
-        response = await self._call(methods.SEARCH, request)
-        return results.from_message(response.result, self._highlighting(queries[0]))
-
-    def _highlighting(self, query: Query) -> Callable[[list[Any], int], Any]:
+    def _highlighting(self, query: query_pb2.Query) -> Callable[[list[Any], int], Any]:
         """Return what finds the highlights of a query's hits."""
 
         async def highlights(ids: list[Any], length: int) -> list[dict[str, Highlight]]:
@@ -122,6 +127,22 @@ class Reads:
 
         return highlights
 
+    def _explaining(self, request: SearchRequest, told: bytes) -> Callable[[], Any]:
+        """Return what tells how the hits of a request were found: what came with them, or by asking again."""
+
+        async def explain() -> dict[str, Any]:
+            if told:
+                return from_json(told)
+            response = await self._connection.call(methods.SEARCH, asked.explained(request), self._timeout)
+            return from_json(response.result.explain)
+
+        return explain
+
+    def _result(self, request: SearchRequest, message: result_pb2.SearchResult) -> SearchResult:
+        told = message.explain
+        message.ClearField("explain")  # `_explaining` has it, so that asyncio results are awaited in either case
+        return results.from_message(message, self._highlighting(request.query), self._explaining(request, told))
+
     async def explain(self, query: Query, analyze: bool = False) -> Explanation:
         """Tell how a query is carried out, with `analyze` by running it; see `vecdb.Snapshot.explain`."""
         asked.checked(query)
@@ -132,11 +153,8 @@ class Reads:
         """Answer several queries at once, from one state; see `vecdb.Snapshot.run_batch`."""
         explain = self._connection.settings.explain
         listed = list(queries)
-        found = await self._batch(lambda place: asked.batch(place, listed, explain))
-        return [
-            results.from_message(message, self._highlighting(query))
-            for message, query in zip(found[1], listed, strict=True)
-        ]
+        request, _, found = await self._batch(lambda place: asked.batch(place, listed, explain))
+        return [self._one_of(request, at, message) for at, message in enumerate(found)]
 
     async def search_batch(
         self,
@@ -155,37 +173,34 @@ class Reads:
         """Return one result per row of a matrix of queries; see `vecdb.Snapshot.search_batch`."""
         explain = self._connection.settings.explain
 
-        def make(place: Place) -> Message:
+        def make(place: Place) -> SearchBatchRequest:
             return asked.alike(
                 place, vectors, where, explain, k=k, fields=fields, exact=exact, recall=recall, ef=ef, probes=probes,
                 plan=plan, allow_partial=allow_partial,
             )  # fmt: skip
 
-        alike, others = await self._batch(make)
+        request, alike, others = await self._batch(make)
         if others:
-            return [results.from_message(message, cast(Any, self._nothing)) for message in others]
-        highlighting = self._each_highlighted(vectors) if alike else None
+            return [self._one_of(request, at, message) for at, message in enumerate(others)]
         found: list[SearchResult] = []
         for message in alike:
-            count = len(message.counts) // 4
-            some = None if highlighting is None else highlighting[len(found) : len(found) + count]
-            found += results.alike_from_message(message, some)
+            places = range(len(found), len(found) + len(message.counts) // 4)
+            asking = [_Later(self, request, at) for at in places]
+            for one, told in zip(asking, message.explains, strict=False):
+                one.told = told
+            del message.explains[:]
+            found += results.alike_from_message(
+                message, [one.highlights for one in asking], [one.explain for one in asking]
+            )
         return found
 
-    def _each_highlighted(self, vectors: dict[str, Any]) -> list[Callable[[list[Any], int], Any]]:
-        ((name, sought),) = vectors.items()
-        if self.schema[name].field.kind != "text":
-            return [self._nothing] * len(sought)
-        from vecdb.arguments import texts_of
-        from vecdb.query.query import Query
+    def _one_of(self, request: SearchBatchRequest, at: int, message: result_pb2.SearchResult) -> SearchResult:
+        return self._result(asked.one_of(self._place(), request, at), message)
 
-        return [self._highlighting(Query().match(name, text)) for text in texts_of(sought, name)]
-
-    async def _nothing(self, ids: list[Any], length: int) -> Any:
-        return [{} for _ in ids]
-
-    async def _batch(self, make: Callable[[Place], Message]) -> tuple[list[Any], list[Any]]:
-        """Return the answers to a batch: those of queries that are alike, and the others."""
+    async def _batch(
+        self, make: Callable[[Place], SearchBatchRequest]
+    ) -> tuple[SearchBatchRequest, list[Any], list[Any]]:
+        """Return the request of a batch and its answers: those of queries that are alike, and the others."""
         schema = self.schema
         try:
             return await self._batch_once(make)
@@ -194,14 +209,17 @@ class Reads:
                 raise
         return await self._batch_once(make)
 
-    async def _batch_once(self, make: Callable[[Place], Message]) -> tuple[list[Any], list[Any]]:
+    async def _batch_once(
+        self, make: Callable[[Place], SearchBatchRequest]
+    ) -> tuple[SearchBatchRequest, list[Any], list[Any]]:
         alike: list[Any] = []
         others: list[Any] = []
-        async for response in self._connection.stream(methods.SEARCH_BATCH, make(self._place()), self._timeout):
+        request = make(self._place())
+        async for response in self._connection.stream(methods.SEARCH_BATCH, request, self._timeout):
             if response.HasField("alike"):
                 alike.append(response.alike)
             others.extend(response.results)
-        return alike, others
+        return request, alike, others
 
     def search_iter(
         self,
@@ -222,10 +240,10 @@ class Reads:
         return self._pages(asked.checked(query), False)
 
     async def _pages(self, query: Query, exhaustive: bool) -> AsyncIterator[SearchResult]:
-        request = asked.stream(self._place(), query, exhaustive, self._connection.settings.explain)
-        highlighting = self._highlighting(query)
+        request = asked.stream(self._place(), query, exhaustive, True)  # a page cannot be asked for again
+        single = SearchRequest(query=request.query)
         async for response in self._connection.stream(methods.SEARCH_STREAM, request, self._timeout):
-            yield results.from_message(response.result, highlighting)
+            yield self._result(single, response.result)
 
     async def similar_to(
         self,
@@ -242,12 +260,14 @@ class Reads:
         after: str | None = None,
     ) -> SearchResult:
         """Return the k best rows near some rows, and not near others; see `vecdb.Snapshot.similar_to`."""
+        explain = self._connection.settings.explain
 
-        def make(place: Place) -> Query:
-            return asked.like(
+        def make(place: Place) -> SearchRequest:
+            query = asked.like(
                 place, ids, not_like, strategy, field=field, k=k, where=where, fields=fields, exact=exact,
                 recall=recall, after=after,
             )  # fmt: skip
+            return asked.run(place, query, explain)
 
         return await self._searched(make)
 
@@ -331,3 +351,24 @@ class Reads:
             if not await self._changed(schema):
                 raise
         return await self._connection.call(method, make(self._place()), self._timeout)
+
+
+class _Later:
+    """What of one answer of a batch is asked for when somebody looks."""
+
+    __slots__ = ("_at", "_reads", "_request", "told")
+
+    def __init__(self, reads: Reads, request: SearchBatchRequest, at: int) -> None:
+        self.told = b""
+        self._reads = reads
+        self._request = request
+        self._at = at
+
+    def highlights(self, ids: list[Any], length: int) -> Any:
+        return self._reads._highlighting(self._single().query)(ids, length)
+
+    def explain(self) -> Any:
+        return self._reads._explaining(self._single(), self.told)()
+
+    def _single(self) -> SearchRequest:
+        return asked.one_of(self._reads._place(), self._request, self._at)

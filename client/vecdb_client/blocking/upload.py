@@ -130,10 +130,10 @@ class Upload:
                 self._read()
             chunk = self._kept[self._sent - self._forgotten]
             self._sent += 1
-            sealed = rows.to_message(chunk.batch, with_schema=self._sent == 1)
-            self._exchanging().write(
-                Message(chunk=Message.Chunk(sequence=self._sent, request_id=chunk.id, rows=sealed))
-            )
+            message = Message()
+            message.chunk.sequence, message.chunk.request_id = self._sent, chunk.id
+            rows.write(message.chunk.rows, chunk.batch, with_schema=self._sent == 1)
+            self._exchanging().write(message)
         if sum(chunk.batch.nbytes for chunk in self._kept) > self._connection.settings.unsent_bytes:
             self._exchanging().write(Message(commit=Message.Commit()))
             while not (self._read()).HasField("committed"):
