@@ -193,6 +193,12 @@ class UnavailableError(VecdbError):
     retryable = True
 
 
+class UnauthenticatedError(VecdbError):
+    """The server does not know who calls: there is no key or token, or it is not valid; nothing was done."""
+
+    code = "UNAUTHENTICATED"
+
+
 class MissingExtraError(VecdbError):
     """An optional dependency is not installed; the message names the extra."""
 
