@@ -249,7 +249,7 @@ def outcome(call: Call, docs: vecdb.Collection, wrong: Any) -> Exception | None:
     return None
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", sorted(CALLS))
 def test_a_wrong_argument_ends_in_an_answer_or_in_a_typed_error(docs: vecdb.Collection, name: str) -> None:
     ends = {what: outcome(CALLS[name], docs, wrong) for what, wrong in WRONG.items()}
 
@@ -268,7 +268,7 @@ NAMED = {
 }
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", sorted(NAMED))
 def test_an_error_about_an_option_names_it_and_has_the_value(docs: vecdb.Collection, name: str) -> None:
     wrong = Odd()
 
