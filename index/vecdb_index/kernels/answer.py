@@ -10,14 +10,14 @@ import numpy as np
 from numba import types
 
 from vecdb_index.kernels.codes import encode_query, prefetch, reach_of, similarity
-from vecdb_index.kernels.graph import beam, count_of, insert, key_of, next_epoch, row_of
+from vecdb_index.kernels.graph import beam, count_of, insert, key_of, row_of
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
 from vecdb_index.kernels.query import direction
 from vecdb_index.kernels.rescoring import AHEAD, SIGMAS, rescore, squares, unit_of, variance
 from vecdb_index.kernels.topk import row_of as row_of_score
 from vecdb_index.kernels.topk import score_of
 
-_CODE, _QUERY, _LINK, _KEY, _EPOCH = types.uint8, types.int8, types.int32, types.int64, types.uint16
+_CODE, _QUERY, _LINK, _KEY, _WORD = types.uint8, types.int8, types.int32, types.int64, types.uint32
 _SIZE, _FLAG, _MASK, _ROW, _SCORE = types.intp, types.boolean, types.uint8, types.uint32, types.float32
 
 
@@ -68,15 +68,11 @@ def _leads_away(
     allowed: Any,
     visited: Any,
     keys: Any,
-    fresh: Any,
-    sims: Any,
     fewest: Any,
 ) -> Any:
     """Walk a little; return how many codes were read, and whether fewer than `fewest` of the rows met are allowed."""
-    every, epoch = allowed[:0], next_epoch(visited)
-    size, read = beam(
-        codes, links, code, 0, shift, normed, entries, every, visited, epoch, keys, fresh, sims, fresh, every, 0
-    )
+    every = allowed[:0]
+    size, read = beam(codes, links, code, 0, shift, normed, entries, every, visited, keys, every, 0)
     return read, count_of(keys, size, allowed) < fewest
 
 
@@ -139,7 +135,7 @@ def answer(
         scales: (q,) factor of every score.
         first: first query.
         last: last query + 1.
-        visited: (at least n + 1,) uint16, zeros at first: marks of one thread, for any number of graphs.
+        visited: uint32, a bit for each row at least: marks of one thread, for any number of graphs.
         rows: (q, r) uint32: the r best candidates, best first by their exact scores.
         scores: (q, r) float32.
         met: (q,) int32: how many candidates passed; the first min(met, r) of a line mean something.
@@ -147,8 +143,6 @@ def answer(
         scored: (q,) int32: how many rows were scored exactly.
 
     """
-    width = links.shape[1]
-    fresh, sims, failing = np.empty(width, np.int32), np.empty(width, np.int32), np.empty(width, np.int32)
     keys, code = np.empty(max(ef, room, probe), np.int64), np.empty((1, codes.shape[1]), np.int8)
     best, everything = np.empty(rows.shape[1], np.uint64), allowed[:0]
     for query in range(first, last):
@@ -160,31 +154,14 @@ def answer(
         read, scans = np.int64(0), entries.shape[0] == 0
         if fewest > 0:
             read, scans = _leads_away(
-                codes, links, code, shift, normed, entries, allowed, visited, keys[:probe], fresh, sims, fewest
+                codes, links, code, shift, normed, entries, allowed, visited, keys[:probe], fewest
             )
         if scans:
             size = _scan(codes, listed, code, shift, normed, own, least, keys[:room])
             met[query], reads[query] = listed.shape[0], read + listed.shape[0]
         else:
             over, wanted = (allowed, everything) if two_hops else (everything, allowed)
-            size, more = beam(
-                codes,
-                links,
-                code,
-                0,
-                shift,
-                normed,
-                entries,
-                over,
-                visited,
-                next_epoch(visited),
-                keys[:ef],
-                fresh,
-                sims,
-                failing,
-                wanted,
-                enough,
-            )
+            size, more = beam(codes, links, code, 0, shift, normed, entries, over, visited, keys[:ef], wanted, enough)
             if allowed.shape[0] > 0 and not two_hops:
                 size = _keep(keys, size, allowed)
             met[query], reads[query] = size, read + more
@@ -225,7 +202,7 @@ def answer_of(element: str) -> Any:
         frozen(_SCORE, 1),
         _SIZE,
         _SIZE,
-        filled(_EPOCH, 1),
+        filled(_WORD, 1),
         filled(_ROW, 2),
         filled(_SCORE, 2),
         filled(types.int32, 1),

@@ -15,7 +15,7 @@ import numpy as np
 from numba import types
 
 from vecdb_index.kernels.codes import prefetch, similarity
-from vecdb_index.kernels.graph import _lift, _square_of, insert, key_of, next_epoch, row_of
+from vecdb_index.kernels.graph import _lift, _square_of, insert, key_of, row_of
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
 
 _CODE, _LINK, _EPOCH, _SIZE, _FLAG = types.uint8, types.int32, types.uint16, types.intp, types.boolean
@@ -23,6 +23,18 @@ POOL = 128
 """Nearest candidates that are kept for one row."""
 LOST = 256
 """Lost rows whose neighbours are looked at for one row."""
+
+
+@helper
+def _next_epoch(visited: Any) -> Any:
+    """Count one more search in the last place of visited; when it runs over, clear all the marks."""
+    last = visited.shape[0] - 1
+    epoch = np.uint16(visited[last] + np.uint16(1))
+    if epoch == 0:
+        visited[:last] = 0
+        epoch = np.uint16(1)
+    visited[last] = epoch
+    return epoch
 
 
 @helper
@@ -121,7 +133,7 @@ def take_over(
 
     codes, links and degrees are in the new numbering, of all rows; old (o, w) links are in the old one, and as wide as
     links, whose lists are empty before. place (o,) is the new number of each old row, -1 for a lost one. visited
-    (o + 1,) is as for a search. A list does not become longer than it was.
+    (o + 1,) starts as zeros and belongs to one thread. A list does not become longer than it was.
     """
     width = links.shape[1]
     room = np.empty((2, codes.shape[1]), np.int8)
@@ -131,7 +143,7 @@ def take_over(
         base = place[row]
         left, length = _survivors(old, row, place, links[base])
         if left < length:
-            epoch = next_epoch(visited)
+            epoch = _next_epoch(visited)
             visited[row] = epoch
             shift = _lift(codes, base, normed, room, 0)
             _, near = _look(codes, old, row, place, visited, epoch, fresh, lost, 0)

@@ -2,7 +2,8 @@
 
 A candidate is one int64 key: similarity << 32 | row << 1 | expanded. Larger keys are nearer, so one sorted array is the
 beam, the result and the list of what is still to be expanded. `links` is (n, m) int32; a list that is shorter ends with
-n, the number of rows. A search starts from `entries`, a random sample of the rows.
+n, the number of rows. A search starts from `entries`, a random sample of the rows. It marks the rows that it has seen
+in `visited`, uint32, a bit each.
 """
 
 from typing import Any
@@ -14,7 +15,7 @@ from vecdb_index.kernels.codes import NORM_BYTES, norm_at_end, prefetch, similar
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
 from vecdb_index.kernels.memory import make_room
 
-_CODE, _LINK, _EPOCH = types.uint8, types.int32, types.uint16
+_CODE, _LINK, _WORD = types.uint8, types.int32, types.uint32
 _SIZE, _FLAG = types.intp, types.boolean
 LOW = np.int64(0xFFFFFFFF)
 LOOK = 8
@@ -34,15 +35,11 @@ def key_of(sim: Any, row: Any) -> Any:
 
 
 @helper
-def next_epoch(visited: Any) -> Any:
-    """Count one more search in the last place of visited; when it runs over, clear all the marks."""
-    last = visited.shape[0] - 1
-    epoch = np.uint16(visited[last] + np.uint16(1))
-    if epoch == 0:
-        visited[:last] = 0
-        epoch = np.uint16(1)
-    visited[last] = epoch
-    return epoch
+def _unseen(visited: Any, row: Any) -> Any:
+    """Mark a row; return 1 if it was not marked before, else 0."""
+    word, bit = visited[row >> 5], np.uint32(1) << np.uint32(row & 31)
+    visited[row >> 5] = word | bit
+    return np.intp((word & bit) == 0)
 
 
 @helper
@@ -62,9 +59,7 @@ def insert(keys: Any, size: Any, key: Any) -> Any:
 
 
 @helper
-def _neighbours(
-    codes: Any, links: Any, node: Any, allowed: Any, visited: Any, epoch: Any, fresh: Any, failing: Any
-) -> Any:
+def _neighbours(codes: Any, links: Any, node: Any, allowed: Any, visited: Any, fresh: Any, failing: Any) -> Any:
     """Mark the neighbours of a node that are seen for the first time, and ask for their codes; return how many.
 
     With a filter, the neighbours of those that it refuses are looked at in their place, until fresh is full.
@@ -76,8 +71,7 @@ def _neighbours(
             if row >= codes.shape[0]:
                 break
             fresh[found] = row  # no branch: whether a row was seen before is anybody's guess, the processor's too
-            found += np.intp(visited[row] != epoch)
-            visited[row] = epoch
+            found += _unseen(visited, row)
         for f in range(found):
             prefetch(codes, fresh[f])
         return found
@@ -85,8 +79,7 @@ def _neighbours(
         row = links[node, t]
         if row >= codes.shape[0]:
             break
-        if visited[row] != epoch:
-            visited[row] = epoch
+        if _unseen(visited, row):
             if allowed[row] != 0:
                 fresh[found] = row
                 found += 1
@@ -96,12 +89,12 @@ def _neighbours(
                 failed += 1
                 prefetch(links, row)
     for f in range(failed):
-        found = _two_hops(codes, links, failing[f], allowed, visited, epoch, fresh, found)
+        found = _two_hops(codes, links, failing[f], allowed, visited, fresh, found)
     return found
 
 
 @helper
-def _two_hops(codes: Any, links: Any, node: Any, allowed: Any, visited: Any, epoch: Any, fresh: Any, found: Any) -> Any:
+def _two_hops(codes: Any, links: Any, node: Any, allowed: Any, visited: Any, fresh: Any, found: Any) -> Any:
     """Add the allowed neighbours of a row that is not allowed itself to fresh; return how many it has now.
 
     (ACORN-1: Patel et al. 2024, arXiv 2403.04871, on a graph that is made as ever.)
@@ -110,8 +103,7 @@ def _two_hops(codes: Any, links: Any, node: Any, allowed: Any, visited: Any, epo
         row = links[node, t]
         if row >= codes.shape[0] or found == fresh.shape[0]:
             break
-        if visited[row] != epoch and allowed[row] != 0:
-            visited[row] = epoch
+        if allowed[row] != 0 and _unseen(visited, row):
             fresh[found] = row
             found += 1
             prefetch(codes, row)
@@ -119,15 +111,14 @@ def _two_hops(codes: Any, links: Any, node: Any, allowed: Any, visited: Any, epo
 
 
 @helper
-def _start(
-    codes: Any, queries: Any, query: Any, shift: Any, normed: Any, entries: Any, visited: Any, epoch: Any, keys: Any
-) -> Any:
-    """Put the entries into the beam; return how many there are."""
+def _start(codes: Any, queries: Any, query: Any, shift: Any, normed: Any, entries: Any, visited: Any, keys: Any) -> Any:
+    """Take all marks away and put the entries into the beam; return how many there are."""
+    visited[: (codes.shape[0] >> 5) + 1] = 0
     size = 0
     for t in range(entries.shape[0]):
         prefetch(codes, entries[t])
     for t in range(entries.shape[0]):
-        visited[entries[t]] = epoch
+        _unseen(visited, entries[t])
         key = key_of(similarity(codes, entries[t], queries, query, shift, normed), entries[t])
         if size < keys.shape[0] or key > keys[size - 1]:
             insert(keys, size, key)
@@ -145,6 +136,14 @@ def count_of(keys: Any, size: Any, wanted: Any) -> Any:
 
 
 @helper
+def _next(keys: Any, size: Any, at: Any) -> Any:
+    """Return the place of the best key from `at` on that is not expanded, or size."""
+    while at < size and keys[at] & np.int64(1):
+        at += 1
+    return at
+
+
+@helper
 def beam(
     codes: Any,
     links: Any,
@@ -155,11 +154,7 @@ def beam(
     entries: Any,
     allowed: Any,
     visited: Any,
-    epoch: Any,
     keys: Any,
-    fresh: Any,
-    sims: Any,
-    failing: Any,
     wanted: Any,
     enough: Any,
 ) -> Any:
@@ -168,32 +163,37 @@ def beam(
     Empty `allowed` allows all rows; else every entry must be allowed. Where `wanted` (n,) is not empty, the walk ends
     once the neighbours of `enough` of the wanted rows were looked at, those nearer than any row left to expand.
 
-    Distances of all new neighbours of a node come first, prefetched together so that their misses overlap; only then
-    are those above the threshold inserted.
+    Codes of all new neighbours of a node are asked for together, so that their misses overlap, and compared when those
+    of the next node are on their way too: which that is, is decided before, so it may not be the best by then.
     """
-    ef = keys.shape[0]
-    size = _start(codes, queries, query, shift, normed, entries, visited, epoch, keys)
-    at, reads = 0, np.int64(entries.shape[0])
-    while at < size:
-        if keys[at] & np.int64(1):
-            at += 1
-            continue
-        keys[at] |= np.int64(1)
-        found = _neighbours(codes, links, row_of(keys[at]), allowed, visited, epoch, fresh, failing)
-        for t in range(found):
-            sims[t] = similarity(codes, fresh[t], queries, query, shift, normed)
-        reads += found
-        first = size
-        for t in range(found):
-            key = key_of(sims[t], fresh[t])
+    width, ef = links.shape[1], keys.shape[0]
+    fresh, asked, failing = np.empty(width, np.int32), np.empty(width, np.int32), np.empty(width, np.int32)
+    sims = np.empty(width, np.int32)
+    size = _start(codes, queries, query, shift, normed, entries, visited, keys)
+    at = waiting = 0
+    reads = np.int64(entries.shape[0])
+    while True:
+        at = _next(keys, size, at)
+        found = 0
+        if at < size:
+            keys[at] |= np.int64(1)
+            found = _neighbours(codes, links, row_of(keys[at]), allowed, visited, fresh, failing)
+            after = _next(keys, size, at)
+            if after < size:
+                prefetch(links, row_of(keys[after]))
+        elif waiting == 0:
+            break
+        for t in range(waiting):
+            sims[t] = similarity(codes, asked[t], queries, query, shift, normed)
+        reads += waiting
+        for t in range(waiting):
+            key = key_of(sims[t], asked[t])
             if size < ef or key > keys[ef - 1]:
-                first = min(first, insert(keys, size, key))
+                at = min(at, insert(keys, size, key))
                 size = min(size + 1, ef)
-        at = first if first <= at else at + 1
+        fresh, asked, waiting = asked, fresh, found
         if wanted.shape[0] > 0 and at >= enough and at % LOOK == 0 and count_of(keys, at, wanted) >= enough:
             break
-        if at < size:
-            prefetch(links, row_of(keys[at]))
     return size, reads
 
 
@@ -261,7 +261,7 @@ def _choose(codes: Any, normed: Any, base: Any, candidates: Any, count: Any, roo
     _SIZE,
     _SIZE,
     _SIZE,
-    filled(_EPOCH, 1),
+    filled(_WORD, 1),
     filled(_LINK, 2),
     filled(_LINK, 1),
 )
@@ -282,18 +282,13 @@ def find_links(
     """Choose the forward links of order[first:last] in the graph of the rows order[:base], which stays as it is.
 
     The row at position p of the order gets chosen[p - base] and counts[p - base]. A search starts from the first
-    `entries` rows of the order. visited (at least n + 1,) uint16 starts as zeros and belongs to one thread.
+    `entries` rows of the order. visited has a bit for each row at least, and belongs to one thread.
     """
-    width = links.shape[1]
-    fresh, sims = np.empty(width, np.int32), np.empty(width, np.int32)
     keys, room = np.empty(ef, np.int64), np.empty((2, codes.shape[1]), np.int8)
     start, every = order[: min(entries, base)], np.empty(0, np.uint8)
     for at in range(first, last):
         shift = _lift(codes, order[at], normed, room, 0)
-        epoch = next_epoch(visited)
-        size, _ = beam(
-            codes, links, room, 0, shift, normed, start, every, visited, epoch, keys, fresh, sims, fresh, every, 0
-        )
+        size, _ = beam(codes, links, room, 0, shift, normed, start, every, visited, keys, every, 0)
         counts[at - base] = _choose(codes, normed, order[at], keys, size, room, chosen[at - base])
 
 

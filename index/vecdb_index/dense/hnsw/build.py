@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vecdb_index.codes.scalar import Codes, ScalarCoder
 from vecdb_index.dense import flat
-from vecdb_index.dense.hnsw.graph import EF_CONSTRUCTION, ENTRIES, MOST_ROWS, Graph, M
+from vecdb_index.dense.hnsw.graph import EF_CONSTRUCTION, ENTRIES, MOST_ROWS, Graph, M, unmarked
 from vecdb_index.dense.hnsw.reach import connect
 from vecdb_index.slices import HELPER_BYTES, Slice, shared
 from vecdb_index.types import Matrix, Metric, Scores
@@ -101,7 +101,7 @@ class Builder:
         self.links = np.full((count, 2 * m), count, np.int32)
         self.degrees = np.zeros(count, np.int32)
         self.order = np.random.default_rng(ORDER_SEED).permutation(count).astype(np.int32)
-        self._idle: list[NDArray[np.uint16]] = []
+        self._idle: list[NDArray[np.uint32]] = []
         held = np.zeros(count, bool)
         held[self.order[0]] = True
         self.start_with(held)
@@ -143,7 +143,7 @@ class Builder:
         order = np.concatenate([self.entries, rows])
 
         def work(todo: Iterator[Slice]) -> None:
-            visited = self._idle.pop() if self._idle else np.zeros(len(self.codes) + 1, np.uint16)
+            visited = self._idle.pop() if self._idle else unmarked(len(self.codes))
             for first, last in todo:
                 graph = self.codes, self.links, self.normed, order, base, ef
                 kernels.find_links(*graph, base, first, last, visited, chosen, counts)

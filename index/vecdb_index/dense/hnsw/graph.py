@@ -22,6 +22,11 @@ MOST_ROWS = 1 << 31
 """A candidate's key has room for so many rows."""
 
 
+def unmarked(rows: int) -> NDArray[np.uint32]:
+    """Return room for a walk to mark the rows of a graph that it has seen, a bit each."""
+    return np.zeros((rows >> 5) + 1, np.uint32)
+
+
 @dataclass(frozen=True)
 class Graph:
     """A finished graph over the rows of one segment.

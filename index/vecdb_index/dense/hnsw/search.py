@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vecdb_index.dense import calibrate, flat
 from vecdb_index.dense import plan as plans
 from vecdb_index.dense.allowed import Allowed
-from vecdb_index.dense.hnsw.graph import EF, ENTRIES, Graph
+from vecdb_index.dense.hnsw.graph import EF, ENTRIES, Graph, unmarked
 from vecdb_index.dense.plan import USUAL, Costs, Kind, Plan
 from vecdb_index.slices import Slice, shared
 from vecdb_index.types import METRIC_CODES, Answers, Mask, Matrix, Metric, Scores, TopK
@@ -39,11 +39,11 @@ _NO_NORMS, _ONE = np.empty(0, np.float32), np.ones(1, np.float32)
 class _Visited(threading.local):
     """Room of one thread for the marks of a search: one array for all graphs, as long as the largest needs."""
 
-    marks: NDArray[np.uint16] = np.zeros(1, np.uint16)
+    marks = unmarked(0)
 
-    def of(self, rows: int) -> NDArray[np.uint16]:
-        if len(self.marks) <= rows:
-            self.marks = np.zeros(rows + 1, np.uint16)
+    def of(self, rows: int) -> NDArray[np.uint32]:
+        if len(self.marks) <= rows >> 5:
+            self.marks = unmarked(rows)
         return self.marks
 
 
