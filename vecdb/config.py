@@ -37,15 +37,9 @@ class Settings:
         durability: "sync" acknowledges a write after fdatasync: it survives a power cut. "none" leaves the
             moment to the operating system and may lose the last seconds on power loss; every ack says so.
         memtable_bytes: rows are held in memory and in the log up to this size, then flushed to a segment.
-<<<<<<< HEAD
-        segment_bytes: a bulk load or a merge closes a segment at this size. Searches take longer in many small ones
-            than in a large one. A byte of a column that is not of vectors counts four times, because the segment's
-            rows are held in memory without their vectors until it closes; and building an index holds that.
-=======
         segment_bytes: a bulk load or a merge closes a segment at this size. Fewer and larger ones are searched faster,
             and take more memory when their indexes are built. A byte of a column other than vectors counts four times:
             it is held in memory until the segment closes.
->>>>>>> a1
         retain_versions: how many versions `at()` can reach, tagged ones aside.
         retain_days: versions older than this are dropped even when fewer than retain_versions remain.
         threads: threads for one search; None takes the cores that this process may use.
