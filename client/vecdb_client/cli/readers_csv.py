@@ -40,7 +40,7 @@ class CsvSource:
             try:
                 self._names = reader.schema.names
             except UnicodeDecodeError as error:
-                told = f"{path}: the line with the names of the columns is not UTF-8: {error.object!r:.80}"
+                told = f"{path}: the name of a column is not UTF-8: {error.object!r:.80}"
                 raise CommandError(
                     told, hint="iconv -f latin1 -t utf-8 converts the file, if that is what it is in"
                 ) from None
