@@ -210,7 +210,7 @@ def _effort(exact: bool, recall: float | None, ef: int | None, plan: str | None,
     if sum(choice is not None for choice in (recall, ef, probes)) > 1:
         raise InvalidInputError("name only one of recall, ef and probes", field="recall")
     if recall is not None and not (isinstance(recall, numbers.Real) and 0 < recall < 1):
-        hint = "; exact=True finds all" if isinstance(recall, int) and recall == 1 else ""
+        hint = "; exact=True finds all" if isinstance(recall, numbers.Real) and recall == 1 else ""
         raise InvalidInputError(
             f"recall is {shown(recall)}, expected a number above 0 and below 1{hint}", field="recall", value=recall
         )

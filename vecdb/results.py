@@ -169,7 +169,7 @@ class SearchResult:
         """
         if isinstance(length, bool) or not isinstance(length, numbers.Integral) or length < 1:
             raise InvalidInputError(
-                f"length is {length!r}, expected a whole number of at least 1", field="length", value=length
+                f"length is {length!r:.80}, expected a whole number of at least 1", field="length", value=length
             )
         return self._rows.highlights(int(length))
 

@@ -358,9 +358,11 @@ class WiderReads:
         asked, k = asked_fields(self.schema, fields), whole_number("k", k)
         if query is None:
             return facets(rows_that_pass(self._state, self._bind(where)), asked, k, self._state.budget)
+        bound = self._bound_query(query)
         if query.cursor is not None:
             raise InvalidInputError("facets count all candidates of a query: leave after() out", field="query")
-        bound = self._bound_query(query if where is None else query.where(where))
+        if where is not None:
+            bound = self._bound_query(query.where(where))
         context = Context(self._state, self._pool, query.allow_partial)
         return facets(candidates_of(context, bound), asked, k, self._state.budget)
 

@@ -41,7 +41,7 @@ def groups_of(result: SearchResult) -> Any:
 
 def assert_same(found: SearchResult, expected: SearchResult) -> None:
     assert found.ids == expected.ids
-    assert found.scores.dtype == np.float32
+    assert found.scores.dtype == expected.scores.dtype
     assert found.scores.tobytes() == expected.scores.tobytes()
     assert (found.distances is None) == (expected.distances is None)
     assert found.to_arrow().equals(expected.to_arrow(), check_metadata=True)

@@ -319,11 +319,11 @@ class SomeRows:
 
 
 def _packed_scores(scores: np.ndarray) -> bytes:
-    return scores.astype("<f4", copy=False).tobytes()
+    return scores.astype("<f8" if scores.dtype == np.float64 else "<f4", copy=False).tobytes()
 
 
 def _scores(data: bytes, count: int) -> np.ndarray:
-    scores = packed(data, "<f4", "the list of scores")
+    scores = packed(data, "<f8" if count and len(data) == 8 * count else "<f4", "the list of scores")
     if len(scores) != count:
         raise InvalidInputError(f"a result has {len(scores)} scores and {count} ids")
     return scores

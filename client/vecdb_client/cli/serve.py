@@ -26,9 +26,10 @@ def serve(
         str | None, typer.Option("--config", "-c", metavar="FILE", help="A TOML file with everything else.")
     ] = None,
 ) -> None:
-    """Serve a database to other programs and machines, until Ctrl-C.
+    """Serve a database over the network.
 
-    On 127.0.0.1 everybody on this machine may do everything. Other addresses need TLS and keys: see `vecdb-server`.
+    It runs until Ctrl-C. On 127.0.0.1 everybody on this machine may do everything. Other addresses need TLS and keys:
+    see `vecdb-server`.
     """
     if importlib.util.find_spec("vecdb_server") is None:
         raise CommandError("this installation comes without the server", UNAVAILABLE)

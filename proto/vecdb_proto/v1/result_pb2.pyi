@@ -67,7 +67,7 @@ class SearchResult(_message.Message):
     id_name: _builtins.str
     """The name of the id field."""
     scores: _builtins.bytes
-    """float32 each, one for each hit."""
+    """One for each hit: float32 each, or float64 each where a formula or a function made them; the length tells."""
     metric: _builtins.str
     """The metric of the vector field whose score it is: "cosine", "dot", "l2" or "hamming"; empty where it is none."""
     cursor: _builtins.str

@@ -43,6 +43,7 @@ UNCAUSED = {
     "EncoderError": "encoders have tests of their own",
     "MissingExtraError": "is about the installation",
     "ResourceExhaustedError": "a full disk has tests of its own",
+    "ScorerError": "a Python function cannot be sent to a server",
     "SpaceMismatchError": "encoders have tests of their own",
     "UnauthenticatedError": "is about servers, which have tests of their own",
 }

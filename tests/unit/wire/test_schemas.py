@@ -74,7 +74,7 @@ def vector(**parts: object) -> pb.Field:
         (vector(metric=""), "metric ''"),
         (vector(metric="hamming"), "does not go with"),
         (vector(index=pb.Index()), "an index is of no known kind"),
-        (vector(index=pb.Index(hnsw=pb.HnswIndex())), "m of an hnsw"),
+        (vector(index=pb.Index(hnsw=pb.HnswIndex())), "m of index 'hnsw'"),
         (vector(index=pb.Index(ivf=pb.IvfIndex(codes="x"))), "codes 'x'"),
         (vector(source="text"), "needs an encoder"),
         (vector(space=pb.Space()), "does not describe a space"),
