@@ -313,14 +313,18 @@ class CollectionMachine(RuleBasedStateMachine):
     @rule(at=st.integers(0, 9), keep=st.booleans(), reset=st.booleans())
     def measure(self, at: int, keep: bool, reset: bool) -> None:
         name = self.model.vectors()[at % len(self.model.vectors())]
-        if not any(row[name] is not None for row in self.model.rows.values()):
+        rows = sum(row[name] is not None for row in self.model.rows.values())
+        if rows == 0:
             with pytest.raises(InvalidInputError, match="nothing to ask"):
                 self.collection.recall(field=name)
             return
         report = self.collection.recall(field=name, sample=5, k=3)
         assert report.short == 0
         assert 0 <= report.worst <= report.recall <= 1
-        if keep and (reset or report.plans.keys() & {"graph", "codes", "wide", "two_hops", "lists"}):
+        if keep and not reset and rows < 3:
+            with pytest.raises(InvalidInputError, match="has no index yet|rows have a vector"):
+                self.collection.tune(field=name, sample=5, k=3)
+        elif keep and (reset or report.plans.keys() & {"graph", "codes", "wide", "two_hops", "lists"}):
             assert (self.collection.tune(field=name, sample=5, k=3, reset=reset) is None) is reset
             self.note_version(self.model)
 
