@@ -32,6 +32,8 @@ NOTE = "note"
 
 _LOOKS = 100
 """How often to look again when a writer publishes versions faster than a check takes."""
+_MISSED = 5
+"""How often a file may go away while it is read before that is a problem."""
 
 
 @dataclass(slots=True)
@@ -99,15 +101,19 @@ def check(directory: LocalDirectory, progress: Progress | None = None) -> CheckR
 
 
 def check_collection(directory: LocalDirectory, base: str, audit: Audit) -> None:
-    """Check one collection; what was seen counts only when no new version came meanwhile."""
+    """Check one collection; what was seen counts only when no new version came and no file went meanwhile."""
+    missed = 0
     for look in range(_LOOKS):
-        fresh = Audit()
+        fresh, gone = Audit(), False
         before = _nonce(directory, base)
         try:
             _check_collection(directory, base, fresh)
         except FileNotFoundError as error:
+            # Files are removed after the version that does without them was published: it may be this very one.
             fresh.note(base, f"a file went away while it was read: {error}")
-        if not fresh.problems or look == _LOOKS - 1 or before == _nonce(directory, base):
+            missed += 1
+            gone = missed < _MISSED
+        if not fresh.problems or look == _LOOKS - 1 or (not gone and before == _nonce(directory, base)):
             audit.files += fresh.files
             audit.bytes += fresh.bytes
             for problem in fresh.problems:
