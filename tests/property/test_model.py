@@ -322,7 +322,7 @@ class CollectionMachine(RuleBasedStateMachine):
         assert report.short == 0
         assert 0 <= report.worst <= report.recall <= 1
         if keep and not reset and rows < 3:
-            with pytest.raises(InvalidInputError, match="has no index yet|rows have a vector"):
+            with pytest.raises(InvalidInputError, match=r"has no index yet|rows have a vector"):
                 self.collection.tune(field=name, sample=5, k=3)
         elif keep and (reset or report.plans.keys() & {"graph", "codes", "wide", "two_hops", "lists"}):
             assert (self.collection.tune(field=name, sample=5, k=3, reset=reset) is None) is reset
