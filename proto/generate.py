@@ -3,7 +3,8 @@
 The generator has an environment of its own, because it must be as old as the oldest runtime that is supported: stubs
 refuse a protobuf or a grpcio that is older than what wrote them.
 
-    python -m venv /tmp/stubs && /tmp/stubs/bin/pip install --group proto && /tmp/stubs/bin/python proto/generate.py
+    python -m venv proto/.venv && proto/.venv/bin/pip install --upgrade pip
+    proto/.venv/bin/pip install --group proto && proto/.venv/bin/python proto/generate.py
 
 With --check nothing is changed, and stubs that are not up to date are an error.
 """
