@@ -68,7 +68,7 @@ def test_a_broken_link_would_be_found(tmp_path: Path) -> None:
 def test_the_python_example_of_the_readme_runs_as_it_stands(
     readme: str, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    (example,) = blocks(readme, "python")
+    example, _ = blocks(readme, "python")
 
     for _ in range(2):  # a reader who runs it again must not be punished
         run = subprocess.run(
@@ -85,7 +85,7 @@ def test_the_python_example_of_the_readme_runs_as_it_stands(
 def test_the_shell_example_of_the_readme_runs_as_it_stands(
     readme: str, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    (example,) = [block for block in blocks(readme, "sh") if block.startswith("vecdb ")]
+    example, _ = [block for block in blocks(readme, "sh") if block.startswith("vecdb ")]
     command = f'vecdb() {{ "{sys.executable}" -m vecdb_client.cli "$@"; }}\n'
 
     run = subprocess.run(
@@ -95,6 +95,33 @@ def test_the_shell_example_of_the_readme_runs_as_it_stands(
 
     assert run.returncode == 0, run.stderr
     assert (tmp_path / "library-backup" / "FORMAT").exists()
+
+
+def test_the_server_example_of_the_readme_runs_on_the_library_of_the_first(
+    readme: str, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    first, remote = blocks(readme, "python")
+    _, command = [block for block in blocks(readme, "sh") if block.startswith("vecdb ")]
+    words = command.partition("#")[0].split()
+    assert words[-2:] == ["--port", "7700"]
+    python = [sys.executable, "-W", "error", "-c"]
+    subprocess.run([*python, first], cwd=tmp_path, env=environment, capture_output=True, check=True)
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "vecdb_client.cli", *words[1:-1], "0"],
+        cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True,
+    ) as server:  # fmt: skip
+        try:
+            assert server.stdout is not None
+            port = server.stdout.readline().strip().rpartition(":")[2]
+            run = subprocess.run(
+                [*python, remote.replace("7700", port)], cwd=tmp_path, env=environment, capture_output=True, text=True
+            )
+        finally:
+            server.terminate()
+
+    assert run.returncode == 0, run.stderr
+    assert "honeybee.n.01" in run.stdout
 
 
 def test_the_commands_and_lines_of_the_indexes_document_run_as_they_stand(
