@@ -181,6 +181,9 @@ class Searcher:
         graph, rows = self.graph, self._rows
         # Room is made for so many: k may be any number.
         least = min(max(RESCORED * k, RESCORED_LEAST), rows)
+        if allowed is None:
+            # A width below it is a wish for speed; the recall of such widths is measured like that of others.
+            least = min(least, max(plan.ef, k + 1))
         ef = min(max(plan.ef, least), rows)
         entries, mask, listed = graph.entries, _NO_MASK, _NO_ROWS
         if plan.kind == "codes" or plan.fewest:
