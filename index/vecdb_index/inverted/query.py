@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb_index.inverted.index import Packed, packed, packed_dimensions
+from vecdb_index.inverted.index import Asked, packed
 
 K1, B = 1.2, 0.75
 """BM25's usual parameters: how soon further occurrences add little, and how much long rows are held back."""
@@ -23,14 +23,14 @@ class Query:
     """Different terms and their weights.
 
     Attributes:
-        terms: packed.
+        terms: packed; those of sparse vectors are (t,) uint32, ascending.
         weights: (t,) float64, positive and finite.
         curve: limit, base and slope of what a row's value adds, see kernels/inverted.py.
         kind: of the indexes that it may be put to.
 
     """
 
-    terms: Packed
+    terms: Asked
     weights: NDArray[np.float64]
     curve: tuple[float, float, float] = (0.0, 1.0, 0.0)
     kind: str = "weights"
@@ -118,7 +118,14 @@ def sparse(dimensions: Sequence[int] | NDArray[np.integer], weights: NDArray[np.
         ValueError: a weight is not.
 
     """
-    return Query(packed_dimensions(dimensions), _checked(np.asarray(weights, np.float64)))
+    asked = np.asarray(dimensions).astype(np.uint32)
+    order = np.argsort(asked)
+    return by_dimensions(asked[order], _checked(np.asarray(weights, np.float64))[order])
+
+
+def by_dimensions(dimensions: NDArray[np.uint32], weights: NDArray[np.floating]) -> Query:
+    """Return what `sparse` returns, for dimensions that ascend already and weights that are in range."""
+    return Query(dimensions, weights.astype(np.float64))
 
 
 def _checked(weights: NDArray[np.float64]) -> NDArray[np.float64]:

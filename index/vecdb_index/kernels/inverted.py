@@ -7,7 +7,7 @@ have been better.
     weight / (limit + (base + slope * length) / value)
 
 With limit 1 that is BM25 (value is how often the row has the term), with limit 0, base 1 and slope 0 a product with a
-weight.
+weight. A product depends on the value alone: of long lists it is looked up in a table of the 256 values.
 
 The helpers are parts of one kernel, told apart for their readers. Arrays go to them one by one and are not cut there:
 numba counts references to an array whenever one is put into a tuple or a slice is made, a quarter of the time here.
@@ -32,14 +32,17 @@ from vecdb_index.kernels.windows import (
     NEAR,
     STOP,
     UNTIL,
+    VALUES,
     WINDOW,
     WITHIN,
     add,
     add_few,
+    add_tabled,
     collect,
     collect_allowed,
     collect_few,
     gain,
+    tabulate,
     within_reach,
 )
 
@@ -47,6 +50,8 @@ FEW = 16
 """So many postings are looked at themselves, for the most that they can add."""
 LOOKUP = 8
 """To look a row up takes as long as to add so many postings."""
+LOOKUP_TABLED = 32
+"""The same where what postings add stands in a table."""
 BULK = 256
 """To count the sums within reach takes as long as to add so many postings."""
 ASKED = 24
@@ -140,25 +145,32 @@ def _add_up(
     low: Any,
     weights: Any,
     curve: Any,
+    tables: Any,
     reals: Any,
     gains: Any,
     sums: Any,
 ) -> Any:
     """Add up the terms that are not set aside; return how many stay there.
 
-    Of those set aside, the ones are added all the same that would be looked up too often.
+    Of those set aside, the ones are added all the same that would be looked up too often. How often is counted again
+    where twice as much was added: among many terms counting took longer than it saved.
     """
-    left, added = order.shape[0], np.int64(0)
+    left, added, again = order.shape[0], np.int64(0), np.int64(0)
     while left > 0:
         i = order[left - 1]
         at, until = spans[i, AT], spans[i, UNTIL]
         if left <= aside:
-            if LOOKUP * added < until - at:
+            lookup = LOOKUP_TABLED if tables[i, 0] > 0 else LOOKUP
+            if lookup * added < until - at:
                 break
-            if until - at > BULK and LOOKUP * within_reach(sums, need - spans[left - 1, WITHIN]) < until - at:
-                break
+            if until - at > BULK and added >= again:
+                if lookup * within_reach(sums, need - spans[left - 1, WITHIN]) < until - at:
+                    break
+                again = 2 * added
         if narrow:
             add_few(rows, values, lengths, allowed, at, until, low, weights[i], curve, sums)
+        elif tables[i, 0] > 0:
+            add_tabled(rows, values, allowed, at, until, low, tables, i, sums)
         else:
             add(rows, values, lengths, allowed, at, until, low, weights[i], curve, reals, gains, sums)
         added += until - at
@@ -235,6 +247,16 @@ def _look_up(
 
 
 @helper
+def _begin(spans: Any, weights: Any, curve: Any, order: Any, tables: Any) -> None:
+    """Put terms in some order, and make tables for those where it is worth it; the first value of others is 0."""
+    product = curve[0] == 0 and curve[2] == 0
+    for i in range(order.shape[0]):
+        order[i], tables[i, 0] = i, 0
+        if product and spans[i, STOP] - spans[i, AT] > VALUES:
+            tabulate(weights[i], curve, tables, i)
+
+
+@helper
 def _answer(
     rows: Any,
     values: Any,
@@ -248,6 +270,7 @@ def _answer(
     some: Any,
     every: Any,
     room: Any,
+    tables: Any,
     keys: Any,
     state: Any,
 ) -> None:
@@ -258,8 +281,7 @@ def _answer(
         return
     most, order = room[MOST, :count], room[ORDER, :count]
     sums, met, found, gains, reals = room[SUMS], room[MET], room[FOUND], room[GAINS], room[REALS].view(np.float32)
-    for i in range(count):
-        order[i] = i
+    _begin(spans, weights, curve, order, tables)
     first, last = np.int64(0), np.int64(0)
     while True:
         low = _open(rows, values, lengths, tops, shortest, spans, weights, curve, most)
@@ -285,6 +307,7 @@ def _answer(
                 low,
                 weights,
                 curve,
+                tables,
                 reals,
                 gains,
                 sums,
@@ -319,6 +342,7 @@ def _answer(
     frozen(_ROW, 1),
     types.boolean,
     filled(_SUM, 2),
+    filled(_SUM, 2),
     filled(_PLACE, 2),
     filled(_KEY, 2),
     filled(_KEY, 2),
@@ -340,6 +364,7 @@ def best(
     some: Any,
     every: Any,
     room: Any,
+    tables: Any,
     spans: Any,
     keys: Any,
     states: Any,
@@ -363,6 +388,7 @@ def best(
         some: the allowed rows, ascending; or empty: all are, or none.
         every: nothing is skipped: the same rows, more slowly.
         room: (7, more than WINDOW, and at least the terms of a query); the first line is 0 and left so.
+        tables: (at least the terms of a query, VALUES).
         spans: (at least the terms of a query, 5).
         keys: (q, k) heaps of topk.py, of keys that are the sum above the inverted row.
         states: (q, 2) of topk.py: how many rows there are, and the best key that was left out.
@@ -377,7 +403,21 @@ def best(
             spans[i - starts[q], AT], spans[i - starts[q], STOP] = at, stop
         weight, curve = weights[starts[q] : starts[q + 1]], (curves[q, 0], curves[q, 1], curves[q, 2])
         _answer(
-            rows, values, lengths, tops, shortest, spans, weight, curve, allowed, some, every, room, keys[q], states[q]
+            rows,
+            values,
+            lengths,
+            tops,
+            shortest,
+            spans,
+            weight,
+            curve,
+            allowed,
+            some,
+            every,
+            room,
+            tables,
+            keys[q],
+            states[q],
         )
         size = np.int64(states[q, 0])
         sort(keys[q], size)
