@@ -88,13 +88,9 @@ class FoundRows:
         """Return where the next page begins."""
         if self._asked is None:
             return None
-        from vecdb.planner import paging
+        from vecdb.query.cursors import after_the_last
 
-        query, count = self._asked(), len(self.scores)
-        if count < query.k:
-            return None
-        key = float(self.scores[-1]), self.ids()[-1]
-        return paging.written(query, paging.Cursor(key, count, (count,)))
+        return after_the_last(self._asked(), self.scores, self.ids())
 
     def _table(self, columns: Sequence[Column]) -> pa.Table:
         import pyarrow as pa

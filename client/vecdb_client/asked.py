@@ -148,7 +148,7 @@ def _nearest(
 ) -> searches.SearchRequest:
     effort = effort_of(exact, recall, ef, plan, probes)
     vector = query_matrix(column, sought, 1)[0]
-    request = searches.SearchRequest(collection=place.name, view=place.view, explain=explain)
+    request = searches.SearchRequest(collection=place.name, view=place.view, explain=explain, without_cursor=True)
     message = request.query
     message.k, message.exact, message.allow_partial = _k(k), bool(exact), bool(allow_partial)
     near = message.arms.add().near

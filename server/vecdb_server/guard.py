@@ -207,7 +207,7 @@ class _Record:
         self.reason: str | None = None
         self.principal: Any = None
         self.collection: str | None = None
-        method._guard.metrics.running.inc()
+        method._guard.metrics.requests.begin()
 
     def fail(self, error: Exception) -> NoReturn:
         """End the request with an error; raises."""
@@ -221,8 +221,7 @@ class _Record:
         """Count the request, and log it where that is wanted."""
         seconds = time.perf_counter() - self._begun
         method, guard = self._method, self._method._guard
-        guard.metrics.running.dec()
-        guard.metrics.ended(method.name, self.code, seconds)
+        guard.metrics.requests.end(method.name, self.code, seconds)
         refused = self.code in ("PERMISSION_DENIED", "UNAUTHENTICATED")
         if method.audited or refused:
             self._log(log.audit, "refused" if refused else "done", seconds)

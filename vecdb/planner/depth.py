@@ -11,7 +11,7 @@ from typing import TypeAlias
 from vecdb.errors import InvalidInputError
 from vecdb.planner.bound import BoundQuery
 from vecdb.planner.fuse import DEPTH
-from vecdb.planner.paging import Cursor
+from vecdb.query.cursors import Cursor
 from vecdb.query.scorer import Scorer
 from vecdb.query.stages import Collapse, GroupBy, OrderBy, Rank, Rescore
 

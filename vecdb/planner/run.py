@@ -29,6 +29,7 @@ from vecdb.planner.fused import fused
 from vecdb.planner.gather import NOT_READY, Context, Ready, all_rows, gathered, rows_by_id
 from vecdb.planner.stages import APPLY
 from vecdb.planner.trace import Step
+from vecdb.query import cursors
 from vecdb.query.arms import Match, Terms
 from vecdb.query.fusion import Fusion
 from vecdb.query.stages import OrderBy
@@ -171,14 +172,14 @@ def _once(candidates: Candidates) -> Candidates:
 
 
 def _next(
-    bound: BoundQuery, state: State, answer: Candidates, cursor: paging.Cursor | None, fetches: Fetches
+    bound: BoundQuery, state: State, answer: Candidates, cursor: cursors.Cursor | None, fetches: Fetches
 ) -> str | None:
     """Return the cursor of the next page; None where there are no pages."""
     if answer.groups is not None or not len(answer) or not all(stage.portable for stage in bound.query.stages):
         return None
     key = paging.key_of(bound, state.schema, answer, len(answer) - 1)
     seen = len(answer) + (0 if cursor is None else cursor.seen)
-    return paging.written(bound.query, paging.Cursor(key, seen, fetches))
+    return cursors.written(bound.query, cursors.Cursor(key, seen, fetches))
 
 
 def _told(found: Found) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ unlinked, and the writer keeps folders that a live state of its own process uses
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -209,8 +209,8 @@ class State:
 
     def within(self, budget: "Budget | None") -> "State":
         """Return the same state for a call with a budget."""
-        limited = replace(self, budget=budget)
-        limited.__dict__.update(parts=self.parts, routes=self.routes)
+        limited = object.__new__(type(self))  # each request of a server has its own: `replace` takes ten times as long
+        limited.__dict__.update(self.__dict__, parts=self.parts, routes=self.routes, budget=budget)
         return limited
 
     def check(self, stage: str) -> None:

@@ -19,7 +19,7 @@ from vecdb.errors import InvalidInputError
 from vecdb.explanation import Explanation
 from vecdb.facets import Facets
 from vecdb.results import RecallReport, SearchResult
-from vecdb.wire import reports, results
+from vecdb.wire import queries, reports, results
 from vecdb.wire import rows as wire_rows
 from vecdb.wire.values import from_json
 from vecdb_client import asked, asked_rows, methods
@@ -143,7 +143,8 @@ class Reads:
     def _result(self, request: SearchRequest, message: result_pb2.SearchResult) -> SearchResult:
         told = message.explain
         message.ClearField("explain")  # `_explaining` has it, so that asyncio results are awaited in either case
-        return results.from_message(message, self._highlighting(request.query), self._explaining(request, told))
+        query = (lambda: queries.from_message(request.query)) if request.without_cursor else None
+        return results.from_message(message, self._highlighting(request.query), self._explaining(request, told), query)
 
     def explain(self, query: Query, analyze: bool = False) -> Explanation:
         """Tell how a query is carried out, with `analyze` by running it; see `vecdb.Snapshot.explain`."""

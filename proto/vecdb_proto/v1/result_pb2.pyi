@@ -71,7 +71,7 @@ class SearchResult(_message.Message):
     metric: _builtins.str
     """The metric of the vector field whose score it is: "cosine", "dot", "l2" or "hamming"; empty where it is none."""
     cursor: _builtins.str
-    """Where the next page begins; without it there is none."""
+    """Where the next page begins; without it there is none, or the request wanted to do without."""
     explain: _builtins.bytes
     """How the hits were found, as JSON."""
     @_builtins.property

@@ -28,7 +28,7 @@ from vecdb_proto.v1 import result_pb2 as vecdb__proto_dot_v1_dot_result__pb2
 from vecdb_proto.v1 import values_pb2 as vecdb__proto_dot_v1_dot_values__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#vecdb_proto/v1/search_service.proto\x12\x08vecdb.v1\x1a\x1bvecdb_proto/v1/filter.proto\x1a\x1avecdb_proto/v1/query.proto\x1a\x1bvecdb_proto/v1/result.proto\x1a\x1bvecdb_proto/v1/values.proto\"r\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1e\n\x05query\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.Query\x12\x0f\n\x07\x65xplain\x18\x04 \x01(\x08\"8\n\x0eSearchResponse\x12&\n\x06result\x18\x01 \x01(\x0b\x32\x16.vecdb.v1.SearchResult\"\xef\x01\n\x12SearchBatchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\'\n\x05\x61like\x18\x03 \x01(\x0b\x32\x16.vecdb.v1.AlikeQueriesH\x00\x12\x37\n\x07queries\x18\x04 \x01(\x0b\x32$.vecdb.v1.SearchBatchRequest.QueriesH\x00\x12\x0f\n\x07\x65xplain\x18\x05 \x01(\x08\x1a+\n\x07Queries\x12 \n\x07queries\x18\x01 \x03(\x0b\x32\x0f.vecdb.v1.QueryB\x07\n\x05\x61sked\"\xea\x02\n\x0c\x41likeQueries\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12#\n\x07vectors\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.MatrixH\x00\x12 \n\x05texts\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.TextsH\x00\x12\t\n\x01k\x18\x04 \x01(\r\x12!\n\x07\x66ilters\x18\x05 \x03(\x0b\x32\x10.vecdb.v1.Filter\x12\x11\n\tfilter_of\x18\x06 \x01(\x0c\x12 \n\x06\x66ields\x18\x07 \x01(\x0b\x32\x10.vecdb.v1.Fields\x12\r\n\x05\x65xact\x18\x08 \x01(\x08\x12\x13\n\x06recall\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x02\x65\x66\x18\n \x01(\rH\x02\x88\x01\x01\x12\x13\n\x06probes\x18\x0b \x01(\rH\x03\x88\x01\x01\x12\x11\n\x04plan\x18\x0c \x01(\tH\x04\x88\x01\x01\x12\x15\n\rallow_partial\x18\r \x01(\x08\x42\x07\n\x05\x61skedB\t\n\x07_recallB\x05\n\x03_efB\t\n\x07_probesB\x07\n\x05_plan\"f\n\x13SearchBatchResponse\x12&\n\x05\x61like\x18\x01 \x01(\x0b\x32\x17.vecdb.v1.SearchResults\x12\'\n\x07results\x18\x02 \x03(\x0b\x32\x16.vecdb.v1.SearchResult\"\x8c\x01\n\x13SearchStreamRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1e\n\x05query\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.Query\x12\x12\n\nexhaustive\x18\x04 \x01(\x08\x12\x0f\n\x07\x65xplain\x18\x05 \x01(\x08\">\n\x14SearchStreamResponse\x12&\n\x06result\x18\x01 \x01(\x0b\x32\x16.vecdb.v1.SearchResult\"s\n\x0e\x45xplainRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1e\n\x05query\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.Query\x12\x0f\n\x07\x61nalyze\x18\x04 \x01(\x08\"=\n\x0f\x45xplainResponse\x12*\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32\x15.vecdb.v1.Explanation\"\x90\x01\n\x10HighlightRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1e\n\x05query\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.Query\x12\x1a\n\x03ids\x18\x04 \x01(\x0b\x32\r.vecdb.v1.Ids\x12\x0e\n\x06length\x18\x05 \x01(\r\"\xcb\x01\n\x11HighlightResponse\x12-\n\x04rows\x18\x01 \x03(\x0b\x32\x1f.vecdb.v1.HighlightResponse.Row\x1a\x86\x01\n\x03Row\x12;\n\x06\x66ields\x18\x01 \x03(\x0b\x32+.vecdb.v1.HighlightResponse.Row.FieldsEntry\x1a\x42\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0b\x32\x13.vecdb.v1.Highlight:\x02\x38\x01\"\xb3\x01\n\rFacetsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12$\n\x06\x66ields\x18\x03 \x03(\x0b\x32\x14.vecdb.v1.FacetField\x12\x1f\n\x05where\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12\t\n\x01k\x18\x05 \x01(\r\x12\x1e\n\x05query\x18\x06 \x01(\x0b\x32\x0f.vecdb.v1.Query\"w\n\nFacetField\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12)\n\x05\x65\x64ges\x18\x02 \x01(\x0b\x32\x1a.vecdb.v1.FacetField.Edges\x1a/\n\x05\x45\x64ges\x12&\n\x05\x65\x64ges\x18\x01 \x03(\x0b\x32\x17.vecdb.v1.NullableValue\"2\n\x0e\x46\x61\x63\x65tsResponse\x12 \n\x06\x66\x61\x63\x65ts\x18\x01 \x01(\x0b\x32\x10.vecdb.v1.Facets\"\xe1\x02\n\rRecallRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x12\n\x05\x66ield\x18\x03 \x01(\tH\x01\x88\x01\x01\x12#\n\x07vectors\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.MatrixH\x00\x12 \n\x05texts\x18\x05 \x01(\x0b\x32\x0f.vecdb.v1.TextsH\x00\x12\x0e\n\x06sample\x18\x06 \x01(\r\x12\t\n\x01k\x18\x07 \x01(\r\x12\x1f\n\x05where\x18\x08 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12\x13\n\x06recall\x18\t \x01(\x01H\x02\x88\x01\x01\x12\x0f\n\x02\x65\x66\x18\n \x01(\rH\x03\x88\x01\x01\x12\x13\n\x06probes\x18\x0b \x01(\rH\x04\x88\x01\x01\x12\x11\n\x04plan\x18\x0c \x01(\tH\x05\x88\x01\x01\x42\t\n\x07queriesB\x08\n\x06_fieldB\t\n\x07_recallB\x05\n\x03_efB\t\n\x07_probesB\x07\n\x05_plan\"8\n\x0eRecallResponse\x12&\n\x06report\x18\x01 \x01(\x0b\x32\x16.vecdb.v1.RecallReport2\xeb\x03\n\rSearchService\x12;\n\x06Search\x12\x17.vecdb.v1.SearchRequest\x1a\x18.vecdb.v1.SearchResponse\x12L\n\x0bSearchBatch\x12\x1c.vecdb.v1.SearchBatchRequest\x1a\x1d.vecdb.v1.SearchBatchResponse0\x01\x12O\n\x0cSearchStream\x12\x1d.vecdb.v1.SearchStreamRequest\x1a\x1e.vecdb.v1.SearchStreamResponse0\x01\x12>\n\x07\x45xplain\x12\x18.vecdb.v1.ExplainRequest\x1a\x19.vecdb.v1.ExplainResponse\x12\x44\n\tHighlight\x12\x1a.vecdb.v1.HighlightRequest\x1a\x1b.vecdb.v1.HighlightResponse\x12;\n\x06\x46\x61\x63\x65ts\x12\x17.vecdb.v1.FacetsRequest\x1a\x18.vecdb.v1.FacetsResponse\x12;\n\x06Recall\x12\x17.vecdb.v1.RecallRequest\x1a\x18.vecdb.v1.RecallResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#vecdb_proto/v1/search_service.proto\x12\x08vecdb.v1\x1a\x1bvecdb_proto/v1/filter.proto\x1a\x1avecdb_proto/v1/query.proto\x1a\x1bvecdb_proto/v1/result.proto\x1a\x1bvecdb_proto/v1/values.proto\"\x8a\x01\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1e\n\x05query\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.Query\x12\x0f\n\x07\x65xplain\x18\x04 \x01(\x08\x12\x16\n\x0ewithout_cursor\x18\x05 \x01(\x08\"8\n\x0eSearchResponse\x12&\n\x06result\x18\x01 \x01(\x0b\x32\x16.vecdb.v1.SearchResult\"\xef\x01\n\x12SearchBatchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\'\n\x05\x61like\x18\x03 \x01(\x0b\x32\x16.vecdb.v1.AlikeQueriesH\x00\x12\x37\n\x07queries\x18\x04 \x01(\x0b\x32$.vecdb.v1.SearchBatchRequest.QueriesH\x00\x12\x0f\n\x07\x65xplain\x18\x05 \x01(\x08\x1a+\n\x07Queries\x12 \n\x07queries\x18\x01 \x03(\x0b\x32\x0f.vecdb.v1.QueryB\x07\n\x05\x61sked\"\xea\x02\n\x0c\x41likeQueries\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12#\n\x07vectors\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.MatrixH\x00\x12 \n\x05texts\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.TextsH\x00\x12\t\n\x01k\x18\x04 \x01(\r\x12!\n\x07\x66ilters\x18\x05 \x03(\x0b\x32\x10.vecdb.v1.Filter\x12\x11\n\tfilter_of\x18\x06 \x01(\x0c\x12 \n\x06\x66ields\x18\x07 \x01(\x0b\x32\x10.vecdb.v1.Fields\x12\r\n\x05\x65xact\x18\x08 \x01(\x08\x12\x13\n\x06recall\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x02\x65\x66\x18\n \x01(\rH\x02\x88\x01\x01\x12\x13\n\x06probes\x18\x0b \x01(\rH\x03\x88\x01\x01\x12\x11\n\x04plan\x18\x0c \x01(\tH\x04\x88\x01\x01\x12\x15\n\rallow_partial\x18\r \x01(\x08\x42\x07\n\x05\x61skedB\t\n\x07_recallB\x05\n\x03_efB\t\n\x07_probesB\x07\n\x05_plan\"f\n\x13SearchBatchResponse\x12&\n\x05\x61like\x18\x01 \x01(\x0b\x32\x17.vecdb.v1.SearchResults\x12\'\n\x07results\x18\x02 \x03(\x0b\x32\x16.vecdb.v1.SearchResult\"\x8c\x01\n\x13SearchStreamRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1e\n\x05query\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.Query\x12\x12\n\nexhaustive\x18\x04 \x01(\x08\x12\x0f\n\x07\x65xplain\x18\x05 \x01(\x08\">\n\x14SearchStreamResponse\x12&\n\x06result\x18\x01 \x01(\x0b\x32\x16.vecdb.v1.SearchResult\"s\n\x0e\x45xplainRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1e\n\x05query\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.Query\x12\x0f\n\x07\x61nalyze\x18\x04 \x01(\x08\"=\n\x0f\x45xplainResponse\x12*\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32\x15.vecdb.v1.Explanation\"\x90\x01\n\x10HighlightRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1e\n\x05query\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.Query\x12\x1a\n\x03ids\x18\x04 \x01(\x0b\x32\r.vecdb.v1.Ids\x12\x0e\n\x06length\x18\x05 \x01(\r\"\xcb\x01\n\x11HighlightResponse\x12-\n\x04rows\x18\x01 \x03(\x0b\x32\x1f.vecdb.v1.HighlightResponse.Row\x1a\x86\x01\n\x03Row\x12;\n\x06\x66ields\x18\x01 \x03(\x0b\x32+.vecdb.v1.HighlightResponse.Row.FieldsEntry\x1a\x42\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0b\x32\x13.vecdb.v1.Highlight:\x02\x38\x01\"\xb3\x01\n\rFacetsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12$\n\x06\x66ields\x18\x03 \x03(\x0b\x32\x14.vecdb.v1.FacetField\x12\x1f\n\x05where\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12\t\n\x01k\x18\x05 \x01(\r\x12\x1e\n\x05query\x18\x06 \x01(\x0b\x32\x0f.vecdb.v1.Query\"w\n\nFacetField\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12)\n\x05\x65\x64ges\x18\x02 \x01(\x0b\x32\x1a.vecdb.v1.FacetField.Edges\x1a/\n\x05\x45\x64ges\x12&\n\x05\x65\x64ges\x18\x01 \x03(\x0b\x32\x17.vecdb.v1.NullableValue\"2\n\x0e\x46\x61\x63\x65tsResponse\x12 \n\x06\x66\x61\x63\x65ts\x18\x01 \x01(\x0b\x32\x10.vecdb.v1.Facets\"\xe1\x02\n\rRecallRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x12\n\x05\x66ield\x18\x03 \x01(\tH\x01\x88\x01\x01\x12#\n\x07vectors\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.MatrixH\x00\x12 \n\x05texts\x18\x05 \x01(\x0b\x32\x0f.vecdb.v1.TextsH\x00\x12\x0e\n\x06sample\x18\x06 \x01(\r\x12\t\n\x01k\x18\x07 \x01(\r\x12\x1f\n\x05where\x18\x08 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12\x13\n\x06recall\x18\t \x01(\x01H\x02\x88\x01\x01\x12\x0f\n\x02\x65\x66\x18\n \x01(\rH\x03\x88\x01\x01\x12\x13\n\x06probes\x18\x0b \x01(\rH\x04\x88\x01\x01\x12\x11\n\x04plan\x18\x0c \x01(\tH\x05\x88\x01\x01\x42\t\n\x07queriesB\x08\n\x06_fieldB\t\n\x07_recallB\x05\n\x03_efB\t\n\x07_probesB\x07\n\x05_plan\"8\n\x0eRecallResponse\x12&\n\x06report\x18\x01 \x01(\x0b\x32\x16.vecdb.v1.RecallReport2\xeb\x03\n\rSearchService\x12;\n\x06Search\x12\x17.vecdb.v1.SearchRequest\x1a\x18.vecdb.v1.SearchResponse\x12L\n\x0bSearchBatch\x12\x1c.vecdb.v1.SearchBatchRequest\x1a\x1d.vecdb.v1.SearchBatchResponse0\x01\x12O\n\x0cSearchStream\x12\x1d.vecdb.v1.SearchStreamRequest\x1a\x1e.vecdb.v1.SearchStreamResponse0\x01\x12>\n\x07\x45xplain\x12\x18.vecdb.v1.ExplainRequest\x1a\x19.vecdb.v1.ExplainResponse\x12\x44\n\tHighlight\x12\x1a.vecdb.v1.HighlightRequest\x1a\x1b.vecdb.v1.HighlightResponse\x12;\n\x06\x46\x61\x63\x65ts\x12\x17.vecdb.v1.FacetsRequest\x1a\x18.vecdb.v1.FacetsResponse\x12;\n\x06Recall\x12\x17.vecdb.v1.RecallRequest\x1a\x18.vecdb.v1.RecallResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,46 +37,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HIGHLIGHTRESPONSE_ROW_FIELDSENTRY']._loaded_options = None
   _globals['_HIGHLIGHTRESPONSE_ROW_FIELDSENTRY']._serialized_options = b'8\001'
-  _globals['_SEARCHREQUEST']._serialized_start=164
-  _globals['_SEARCHREQUEST']._serialized_end=278
-  _globals['_SEARCHRESPONSE']._serialized_start=280
-  _globals['_SEARCHRESPONSE']._serialized_end=336
-  _globals['_SEARCHBATCHREQUEST']._serialized_start=339
-  _globals['_SEARCHBATCHREQUEST']._serialized_end=578
-  _globals['_SEARCHBATCHREQUEST_QUERIES']._serialized_start=526
-  _globals['_SEARCHBATCHREQUEST_QUERIES']._serialized_end=569
-  _globals['_ALIKEQUERIES']._serialized_start=581
-  _globals['_ALIKEQUERIES']._serialized_end=943
-  _globals['_SEARCHBATCHRESPONSE']._serialized_start=945
-  _globals['_SEARCHBATCHRESPONSE']._serialized_end=1047
-  _globals['_SEARCHSTREAMREQUEST']._serialized_start=1050
-  _globals['_SEARCHSTREAMREQUEST']._serialized_end=1190
-  _globals['_SEARCHSTREAMRESPONSE']._serialized_start=1192
-  _globals['_SEARCHSTREAMRESPONSE']._serialized_end=1254
-  _globals['_EXPLAINREQUEST']._serialized_start=1256
-  _globals['_EXPLAINREQUEST']._serialized_end=1371
-  _globals['_EXPLAINRESPONSE']._serialized_start=1373
-  _globals['_EXPLAINRESPONSE']._serialized_end=1434
-  _globals['_HIGHLIGHTREQUEST']._serialized_start=1437
-  _globals['_HIGHLIGHTREQUEST']._serialized_end=1581
-  _globals['_HIGHLIGHTRESPONSE']._serialized_start=1584
-  _globals['_HIGHLIGHTRESPONSE']._serialized_end=1787
-  _globals['_HIGHLIGHTRESPONSE_ROW']._serialized_start=1653
-  _globals['_HIGHLIGHTRESPONSE_ROW']._serialized_end=1787
-  _globals['_HIGHLIGHTRESPONSE_ROW_FIELDSENTRY']._serialized_start=1721
-  _globals['_HIGHLIGHTRESPONSE_ROW_FIELDSENTRY']._serialized_end=1787
-  _globals['_FACETSREQUEST']._serialized_start=1790
-  _globals['_FACETSREQUEST']._serialized_end=1969
-  _globals['_FACETFIELD']._serialized_start=1971
-  _globals['_FACETFIELD']._serialized_end=2090
-  _globals['_FACETFIELD_EDGES']._serialized_start=2043
-  _globals['_FACETFIELD_EDGES']._serialized_end=2090
-  _globals['_FACETSRESPONSE']._serialized_start=2092
-  _globals['_FACETSRESPONSE']._serialized_end=2142
-  _globals['_RECALLREQUEST']._serialized_start=2145
-  _globals['_RECALLREQUEST']._serialized_end=2498
-  _globals['_RECALLRESPONSE']._serialized_start=2500
-  _globals['_RECALLRESPONSE']._serialized_end=2556
-  _globals['_SEARCHSERVICE']._serialized_start=2559
-  _globals['_SEARCHSERVICE']._serialized_end=3050
+  _globals['_SEARCHREQUEST']._serialized_start=165
+  _globals['_SEARCHREQUEST']._serialized_end=303
+  _globals['_SEARCHRESPONSE']._serialized_start=305
+  _globals['_SEARCHRESPONSE']._serialized_end=361
+  _globals['_SEARCHBATCHREQUEST']._serialized_start=364
+  _globals['_SEARCHBATCHREQUEST']._serialized_end=603
+  _globals['_SEARCHBATCHREQUEST_QUERIES']._serialized_start=551
+  _globals['_SEARCHBATCHREQUEST_QUERIES']._serialized_end=594
+  _globals['_ALIKEQUERIES']._serialized_start=606
+  _globals['_ALIKEQUERIES']._serialized_end=968
+  _globals['_SEARCHBATCHRESPONSE']._serialized_start=970
+  _globals['_SEARCHBATCHRESPONSE']._serialized_end=1072
+  _globals['_SEARCHSTREAMREQUEST']._serialized_start=1075
+  _globals['_SEARCHSTREAMREQUEST']._serialized_end=1215
+  _globals['_SEARCHSTREAMRESPONSE']._serialized_start=1217
+  _globals['_SEARCHSTREAMRESPONSE']._serialized_end=1279
+  _globals['_EXPLAINREQUEST']._serialized_start=1281
+  _globals['_EXPLAINREQUEST']._serialized_end=1396
+  _globals['_EXPLAINRESPONSE']._serialized_start=1398
+  _globals['_EXPLAINRESPONSE']._serialized_end=1459
+  _globals['_HIGHLIGHTREQUEST']._serialized_start=1462
+  _globals['_HIGHLIGHTREQUEST']._serialized_end=1606
+  _globals['_HIGHLIGHTRESPONSE']._serialized_start=1609
+  _globals['_HIGHLIGHTRESPONSE']._serialized_end=1812
+  _globals['_HIGHLIGHTRESPONSE_ROW']._serialized_start=1678
+  _globals['_HIGHLIGHTRESPONSE_ROW']._serialized_end=1812
+  _globals['_HIGHLIGHTRESPONSE_ROW_FIELDSENTRY']._serialized_start=1746
+  _globals['_HIGHLIGHTRESPONSE_ROW_FIELDSENTRY']._serialized_end=1812
+  _globals['_FACETSREQUEST']._serialized_start=1815
+  _globals['_FACETSREQUEST']._serialized_end=1994
+  _globals['_FACETFIELD']._serialized_start=1996
+  _globals['_FACETFIELD']._serialized_end=2115
+  _globals['_FACETFIELD_EDGES']._serialized_start=2068
+  _globals['_FACETFIELD_EDGES']._serialized_end=2115
+  _globals['_FACETSRESPONSE']._serialized_start=2117
+  _globals['_FACETSRESPONSE']._serialized_end=2167
+  _globals['_RECALLREQUEST']._serialized_start=2170
+  _globals['_RECALLREQUEST']._serialized_end=2523
+  _globals['_RECALLRESPONSE']._serialized_start=2525
+  _globals['_RECALLRESPONSE']._serialized_end=2581
+  _globals['_SEARCHSERVICE']._serialized_start=2584
+  _globals['_SEARCHSERVICE']._serialized_end=3075
 # @@protoc_insertion_point(module_scope)

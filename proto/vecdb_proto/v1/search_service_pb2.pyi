@@ -30,9 +30,14 @@ class SearchRequest(_message.Message):
     VIEW_FIELD_NUMBER: _builtins.int
     QUERY_FIELD_NUMBER: _builtins.int
     EXPLAIN_FIELD_NUMBER: _builtins.int
+    WITHOUT_CURSOR_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     explain: _builtins.bool
     """Whether the result says how it was found."""
+    without_cursor: _builtins.bool
+    """Leave out `cursor`, which takes the server long: of a query with one vector and nothing else the caller makes it of
+    the query and the last hit.
+    """
     @_builtins.property
     def view(self) -> _values_pb2.View: ...
     @_builtins.property
@@ -44,10 +49,11 @@ class SearchRequest(_message.Message):
         view: _values_pb2.View | None = ...,
         query: _query_pb2.Query | None = ...,
         explain: _builtins.bool = ...,
+        without_cursor: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["query", b"query", "view", b"view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "explain", b"explain", "query", b"query", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "explain", b"explain", "query", b"query", "view", b"view", "without_cursor", b"without_cursor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
