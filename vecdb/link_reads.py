@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from vecdb.errors import InvalidInputError
@@ -43,7 +43,7 @@ def types_of(type: Any) -> frozenset[str] | None:
     """
     if type is None:
         return None
-    given = [type] if isinstance(type, str) else list(type)
+    given = list(type) if isinstance(type, Iterable) and not isinstance(type, str) else [type]
     for one in given:
         if not isinstance(one, str):
             raise InvalidInputError(f"type is {shown(one)}, expected a string or a list of them", field="type")

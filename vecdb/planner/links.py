@@ -1,7 +1,7 @@
 """Reading links: which ones there are, whom an id is linked to, and the graph of those that pass a filter.
 
-Each part is asked for the ids in question, which costs some binary searches, whatever the size of the graph. Somebody who
-may see only some rows sees the links between those rows: the two ends are looked up.
+Each part is asked for the ids in question, which costs some binary searches, whatever the size of the graph. Somebody
+who may see only some rows sees the links between those rows: the two ends are looked up.
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ class LinkView:
         return places, numbers
 
     def coded(self, numbers: np.ndarray) -> Coded:
-        """Return some links as numbers."""
+        """Return some links as numbers; they are asked for in ascending order."""
         segment, out = self.segment, self.segment.out
         every = len(numbers) == self.rows
         src, dst, codes, weight = segment.sources, out["targets"], out["types"], out["weights"]

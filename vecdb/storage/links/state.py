@@ -29,7 +29,7 @@ class LinkPart(Protocol):
         ...
 
     def touching(self, ids: pa.Array, keys: np.ndarray, direction: Direction) -> tuple[np.ndarray, np.ndarray]:
-        """Return the live links of some ids in one direction: the place of each link's id among them, and its number."""
+        """Return the live links of some ids in one direction: the place of each link's id, and its number."""
         ...
 
     def coded(self, numbers: np.ndarray) -> Coded:
