@@ -15,12 +15,11 @@ import pyarrow as pa
 
 from vecdb.filters.evaluate import BoundFilter
 from vecdb.schema.arrow import pc
-from vecdb.schema.links import DST, SRC, TYPE, WEIGHT
+from vecdb.schema.links import DST, SRC, TYPE, WEIGHT, Direction
 from vecdb.schema.schema import Schema
 from vecdb.storage.keys import Id, keys_of
 from vecdb.storage.links import coded
 from vecdb.storage.links.graph import LinkGraph, graph_of_some
-from vecdb.storage.links.segment import Direction
 from vecdb.storage.links.state import LinkPart
 from vecdb.storage.snapshot import State
 

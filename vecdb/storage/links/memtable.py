@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from vecdb.schema.links import Direction
 from vecdb.schema.schema import Schema
 from vecdb.storage.keys import Id
 from vecdb.storage.links import coded
 from vecdb.storage.links.coded import Coded
-from vecdb.storage.links.segment import Direction
 from vecdb.storage.memtable import Memtable, MemtableView, Rows
 
 ENTRY_BYTES = 400

@@ -7,7 +7,7 @@ source. A file is verified when this process first uses it, and so is what kerne
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from pyroaring import BitMap
 
 from vecdb.config import Verify
 from vecdb.errors import CorruptionError
+from vecdb.schema.links import Direction
 from vecdb.schema.schema import Column, Schema
 from vecdb.storage import index_file, tombstones
 from vecdb.storage.arrow_file import numbers_of
@@ -25,8 +26,6 @@ from vecdb.storage.links.nodes import Nodes
 from vecdb.storage.links.writer import ATTRIBUTES, IN, NODES, OUT
 from vecdb.storage.manifest import SegmentEntry
 from vecdb.storage.segment import Segment
-
-Direction = Literal["out", "in", "both"]
 
 
 class LinkSegment:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import pyarrow as pa
 
+from vecdb.schema.links import Direction
 from vecdb.schema.schema import Schema
 from vecdb.storage.links.coded import Coded
 from vecdb.storage.links.memtable import LinkMemtableView
-from vecdb.storage.links.segment import Direction, LinkView
+from vecdb.storage.links.segment import LinkView
 
 if TYPE_CHECKING:
     from vecdb.storage.links.graph import Bases, LinkGraph
