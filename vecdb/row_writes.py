@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vecdb.arguments import RequestId, request_bytes, whole_number
 from vecdb.errors import InvalidInputError, NotFoundError, PermissionDeniedError
 from vecdb.results import WriteResult
+from vecdb.schema.known import VECTORS
 from vecdb.schema.records import validated, validated_batch
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class RowWrites:
             batch = self._collection.encoders.completed(batch, schema, progress, made)
             if batch.num_rows == 0:
                 return _named(nothing_write(schema), request)
-            return _named(self._upsert_write(schema, batch), request)
+            return _named(self._upsert_write(schema, _prepared(batch, schema)), request)
 
         return self._submit(prepare)
 
@@ -177,19 +178,19 @@ class RowWrites:
             batch = self._collection.encoders.completed(batch, schema, progress, made)
             if batch.num_rows == 0:
                 return _named(nothing_write(schema), request)
-            whole = self._completed(snapshot, batch)
+            whole = self._completed(snapshot, _prepared(batch, schema))
             self._refuse_outside(schema, whole)
             return _named(upsert_write(schema, whole, unchanged_since=snapshot.lsn), request)
 
         return self._submit(prepare)
 
     def _completed(self, snapshot: Snapshot, patch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return whole rows: the patch's fields, and the others as they are stored."""
+        """Return whole rows, as they are stored: the patch's fields, and the others."""
         import numpy as np
         import pyarrow as pa
 
         from vecdb.planner.found import take
-        from vecdb.row_values import values
+        from vecdb.row_values import stored
 
         state, schema = snapshot._state, snapshot.schema
         parts = state.parts
@@ -204,10 +205,11 @@ class RowWrites:
         arrays = [
             patch.column(column.name)
             if column.name in given
-            else take(parts, part, row, lambda owner, rows, column=column: values(owner, column, rows))
+            else take(parts, part, row, lambda owner, rows, column=column: stored(owner, column, rows))
             for column in schema.columns
         ]
-        return pa.record_batch(arrays, schema=schema.arrow_schema())
+        types = [(column.name, column.field.stored_type) for column in schema.columns]
+        return pa.record_batch(arrays, schema=pa.schema(types))
 
     def delete(self, ids: Any, where: str | Expression | None, request_id: RequestId | None) -> WriteResult:
         """Delete rows by id, or all that pass a filter; see `Collection.delete`."""
@@ -307,7 +309,7 @@ class RowWrites:
                 continue
             bound = bind(expression, schema)
             columns = {
-                name: batch.column(name).is_valid() if schema[name].field.kind == "vector" else batch.column(name)
+                name: batch.column(name).is_valid() if schema[name].field.kind in VECTORS else batch.column(name)
                 for name in bound.columns
             }
             outside = np.flatnonzero(~bound.mask(columns, batch.num_rows))
@@ -317,6 +319,14 @@ class RowWrites:
                     f"record {int(outside[0])}, id {value!r}, is not among the rows that may be written: nothing was"
                     " stored"
                 )
+
+
+def _prepared(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
+    if not schema.multivectors:
+        return batch
+    from vecdb.storage.prepare import prepared
+
+    return prepared(batch, schema)
 
 
 def _named(write: Write, request: Request | None) -> Write:

@@ -8,7 +8,7 @@ from typing import Any
 from vecdb.arguments import effort_of
 from vecdb.arguments import sought as field_of
 from vecdb.errors import InvalidInputError
-from vecdb.query.arms import Match, Near, Terms
+from vecdb.query.arms import Match, Near, Terms, Tokens
 from vecdb.query.fusion import fusion_from
 from vecdb.query.query import Query
 from vecdb.query.stages import GroupBy, MinScore, OrderBy, Stage
@@ -45,7 +45,9 @@ def query_of(
     """
     if not arms and order_by is None:
         known = ", ".join(
-            repr(column.name) for column in schema.columns if column.field.kind in ("vector", "text", "sparse")
+            repr(column.name)
+            for column in schema.columns
+            if column.field.kind in ("vector", "multivector", "text", "sparse")
         )
         raise InvalidInputError(
             f"name a field and what is sought in it (there are: {known or 'none'}), or order_by; got neither"
@@ -57,6 +59,10 @@ def query_of(
         column = field_of(schema, name)
         if column.field.kind == "vector":
             gathered.append(Near(name, sought, recall, ef, probes, plan, fetch=fetch))
+        elif column.field.kind == "multivector":
+            if any(option is not None for option in (recall, ef, probes, plan)):
+                raise InvalidInputError(f"recall, ef, probes and plan do not go with multi-vectors: {name!r} is one")
+            gathered.append(Tokens(name, sought, fetch=fetch))
         elif column.field.kind == "text":
             gathered.append(Match(name, sought, fetch=fetch))
         elif column.field.kind == "sparse":

@@ -19,9 +19,11 @@ from vecdb.schema.blame import Blame, shown
 from vecdb.schema.fields import Bool, Field, Float64, Geo, Id, Int64, Json, Keyword, Sparse, Timestamp, Vector
 from vecdb.schema.json_text import json_text
 from vecdb.schema.limits import Limits
+from vecdb.schema.multivector import MultiVector
 from vecdb.schema.places import places_from_python
 from vecdb.schema.sparse import sparse_from_python
 from vecdb.schema.timestamps import timestamp_micros
+from vecdb.schema.tokens import tokens_array
 from vecdb.schema.vectors import vector_array
 
 _NONE = type(None)
@@ -37,6 +39,8 @@ def from_python(values: list[Any], field: Field, blame: Blame, limits: Limits) -
     """
     if isinstance(field, Vector):
         return vector_array(values, field, blame)
+    if isinstance(field, MultiVector):
+        return tokens_array(values, field, blame)
     if isinstance(field, Json):
         return json_array(values, blame, limits)
     if isinstance(field, Timestamp):

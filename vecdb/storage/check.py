@@ -23,6 +23,7 @@ from vecdb.storage.packed import Packed
 from vecdb.storage.recovery import OpenReport, check_clean, read_clean, replay_log
 from vecdb.storage.segment import Segment, content_of
 from vecdb.storage.segment_writer import IDS, KEYS, has_norms, norm_file, row_norms, vector_file
+from vecdb.storage.token_files import ROW_FILES, TOKEN_FILES, mismatch
 
 Progress = Callable[[str, int, int], None]
 
@@ -190,7 +191,13 @@ def _cross_check(directory: LocalDirectory, base: str, entry: SegmentEntry, audi
     folder = f"{base}/{names.SEGMENTS}/{entry.uuid}"
     held = {file.name: _content(directory, folder, file.name) for file in entry.files}
     for name, one in held.items():
-        if name != KEYS and len(one) != entry.rows:
+        if name == KEYS:
+            continue
+        if name.startswith(TOKEN_FILES):
+            problem = mismatch(one, held.get(name.replace(TOKEN_FILES, ROW_FILES)))
+            if problem is not None:
+                audit.note(f"{folder}/{name}", f"{folder}/{name} is damaged: {problem}")
+        elif len(one) != entry.rows:
             audit.note(f"{folder}/{name}", f"{name} has {len(one)} rows, the manifest says {entry.rows}")
             return
     batches = {name: one for name, one in held.items() if isinstance(one, pa.RecordBatch)}
