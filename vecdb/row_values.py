@@ -1,6 +1,6 @@
 """Values of rows as users see them.
 
-Vectors are NumPy arrays, multi-vectors (tokens, dimension) ones, sparse vectors dicts, JSON is parsed, and everything else is as Arrow makes it.
+Vectors are NumPy arrays, multi-vectors too, sparse vectors dicts, JSON is parsed, all else is as Arrow makes it.
 """
 
 from __future__ import annotations
@@ -40,26 +40,13 @@ def values(part: Part, column: Column, rows: np.ndarray) -> pa.Array:
     )
 
 
-def stored(part: Part, column: Column, rows: np.ndarray) -> pa.Array:
-    """Return the values of some rows of a part as they are stored."""
-    if column.field.kind != "multivector":
-        return values(part, column, rows)
-    from vecdb.storage.token_files import joined, nothing
-
-    column = cast("Column[MultiVector]", column)
-    held = part.tokens(column)
-    return joined(nothing(column.field, len(rows)) if held is None else held.some(rows), column.field)
-
-
 def tokens_of(part: Part, column: Column[MultiVector], rows: np.ndarray) -> pa.Array:
     """Return the tokens of some rows of a part as users have them."""
     import numpy as np
 
     from vecdb.schema.tokens import as_array, dtype_of
-    from vecdb.storage.token_files import nothing
 
-    held = part.tokens(column)
-    some = nothing(column.field, len(rows)) if held is None else held.some(rows)
+    some = part.tokens(column).some(rows)
     numbers = some.values if some.bits is None else some.floats().tokens
     missing = None if some.present is None else ~some.present
     return as_array(np.ascontiguousarray(numbers, dtype_of(column.field)), some.offsets, column.field, missing)

@@ -6,7 +6,7 @@ A write is prepared from a snapshot, and prepared again when what it was prepare
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from vecdb.arguments import RequestId, request_bytes, whole_number
 from vecdb.errors import InvalidInputError, NotFoundError, PermissionDeniedError
@@ -15,6 +15,7 @@ from vecdb.schema.known import VECTORS
 from vecdb.schema.records import validated, validated_batch
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
     from vecdb.collection import Collection
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     from vecdb.encoders.progress import Progress
     from vecdb.filters import Expression
     from vecdb.reads import Snapshot
-    from vecdb.schema.schema import Schema
+    from vecdb.schema.multivector import MultiVector
+    from vecdb.schema.schema import Column, Schema
     from vecdb.storage.group_commit import Write
     from vecdb.storage.requests import Key, Request
+    from vecdb.storage.snapshot import Part
     from vecdb_index.budget import Budget
 
 DIRECT_BYTES = 8 << 20
@@ -190,7 +193,6 @@ class RowWrites:
         import pyarrow as pa
 
         from vecdb.planner.found import take
-        from vecdb.row_values import stored
 
         state, schema = snapshot._state, snapshot.schema
         parts = state.parts
@@ -205,7 +207,7 @@ class RowWrites:
         arrays = [
             patch.column(column.name)
             if column.name in given
-            else take(parts, part, row, lambda owner, rows, column=column: stored(owner, column, rows))
+            else take(parts, part, row, lambda owner, rows, column=column: _stored(owner, column, rows))
             for column in schema.columns
         ]
         types = [(column.name, column.field.stored_type) for column in schema.columns]
@@ -327,6 +329,18 @@ def _prepared(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
     from vecdb.storage.prepare import prepared
 
     return prepared(batch, schema)
+
+
+def _stored(part: Part, column: Column, rows: np.ndarray) -> pa.Array:
+    """Return the values of some rows of a part as they are stored."""
+    if column.field.kind == "multivector":
+        from vecdb.storage.token_files import joined
+
+        column = cast("Column[MultiVector]", column)
+        return joined(part.tokens(column).some(rows), column.field)
+    from vecdb.row_values import values
+
+    return values(part, column, rows)
 
 
 def _named(write: Write, request: Request | None) -> Write:

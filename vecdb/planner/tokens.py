@@ -66,7 +66,7 @@ def search(
                 raise
             missing.append(part.uuid)
             continue
-        if tokens is None or part.rows == 0:
+        if part.rows == 0:
             continue
         plans.append(_plan(part, allowed, tokens.token_bytes))
         if plans[-1].plan == SKIP:

@@ -87,10 +87,8 @@ def _joined(arrays: list[pa.Array], field: Field, blame: Blame) -> pa.Array:
 
 
 def _converted(array: pa.Array, field: Field, blame: Blame, limits: Limits) -> pa.Array:
-    if isinstance(field, Vector):
-        return vector_array(array, field, blame)
-    if isinstance(field, MultiVector):
-        return tokens_array(array, field, blame)
+    if isinstance(field, Vector | MultiVector):
+        return _vectors(array, field, blame)
     if array.null_count == len(array):
         return nulls(len(array), field)
     if isinstance(field, Json):
@@ -114,6 +112,10 @@ def _converted(array: pa.Array, field: Field, blame: Blame, limits: Limits) -> p
     if array.type == pa.uint64():
         _refuse(pc.greater(array, pa.scalar(2**63 - 1, pa.uint64())), array, blame, "does not fit 64 bits with a sign")
     return array.cast(target)
+
+
+def _vectors(array: pa.Array, field: Vector | MultiVector, blame: Blame) -> pa.Array:
+    return vector_array(array, field, blame) if isinstance(field, Vector) else tokens_array(array, field, blame)
 
 
 def _wrong_type(array: pa.Array, field: Field, blame: Blame) -> Exception:

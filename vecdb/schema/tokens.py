@@ -164,33 +164,38 @@ def _from_block(source: NDArray[Any], field: MultiVector, blame: Blame) -> _Rows
 
 def _from_arrow(source: pa.Array, field: MultiVector, blame: Blame) -> _Rows:
     missing = np.asarray(source.is_null()) if source.null_count else None
+    nothing = np.empty((0, field.dimension), dtype_of(field))
     if source.null_count == len(source):
-        nothing = np.empty((0, field.dimension), dtype_of(field))
         return _Rows(nothing, np.zeros(len(source), np.int64), missing)
-    first = int(np.flatnonzero(np.asarray(source.is_valid()))[0])
     if not is_list(source.type):
-        value = python_value(source, first)
-        raise blame.error(first, f"{shown(value)} in a column of {source.type} is not a list of vectors", value)
+        raise _no_lists(source, blame)
     lengths = np.asarray(pc.fill_null(pc.list_value_length(source), 0)).astype(np.int64)
     vectors = source.flatten()  # leaves out what lies under nulls
-    ends = np.cumsum(lengths)
-
-    def row_of(token: int) -> int:
-        return int(np.searchsorted(ends, token, side="right"))
-
-    if vectors.null_count == len(vectors) and len(vectors) == 0:
-        return _Rows(np.empty((0, field.dimension), dtype_of(field)), lengths, missing)
-    if isinstance(vectors, pa.ExtensionArray):
-        vectors = vectors.storage
+    if len(vectors) == 0:
+        return _Rows(nothing, lengths, missing)
     if not is_list(vectors.type):
-        value = python_value(source, first)
-        raise blame.error(first, f"{shown(value)} in a column of {source.type} is not a list of vectors", value)
+        raise _no_lists(source, blame)
+    return _Rows(_flat(vectors, np.cumsum(lengths), field, blame), lengths, missing)
+
+
+def _no_lists(source: pa.Array, blame: Blame) -> InvalidInputError:
+    row = int(np.flatnonzero(np.asarray(source.is_valid()))[0])
+    value = python_value(source, row)
+    return blame.error(row, f"{shown(value)} in a column of {source.type} is not a list of vectors", value)
+
+
+def _flat(vectors: pa.Array, ends: NDArray[np.int64], field: MultiVector, blame: Blame) -> NDArray[Any]:
+    """Return vectors, a list each, as a matrix; `ends` says where each row's end."""
+
+    def row_of(token: Any) -> int:
+        return int(np.searchsorted(ends, int(token), side="right"))
+
     if vectors.null_count:
-        raise blame.error(row_of(int(np.flatnonzero(np.asarray(vectors.is_null()))[0])), "one of its vectors is null")
+        raise blame.error(row_of(np.flatnonzero(np.asarray(vectors.is_null()))[0]), "one of its vectors is null")
     sizes = np.asarray(pc.list_value_length(vectors))
     wrong = np.flatnonzero(sizes != field.dimension)
     if len(wrong):
-        raise _dimension(int(sizes[wrong[0]]), field, blame, row_of(int(wrong[0])))
+        raise _dimension(int(sizes[wrong[0]]), field, blame, row_of(wrong[0]))
     numbers = vectors.flatten()
     if not (pa.types.is_floating(numbers.type) or pa.types.is_integer(numbers.type)):
         value = python_value(vectors, 0)
@@ -198,7 +203,7 @@ def _from_arrow(source: pa.Array, field: MultiVector, blame: Blame) -> _Rows:
     if numbers.null_count:
         at = int(np.flatnonzero(np.asarray(numbers.is_null()))[0])
         raise blame.error(row_of(at // field.dimension), f"a vector's number {at % field.dimension} is null")
-    return _Rows(numbers.to_numpy(zero_copy_only=False).reshape(-1, field.dimension), lengths, missing)
+    return numbers.to_numpy(zero_copy_only=False).reshape(-1, field.dimension)
 
 
 def _checked(tokens: NDArray[Any], ends: NDArray[np.int64], field: MultiVector, blame: Blame) -> NDArray[Any]:

@@ -18,7 +18,6 @@ from vecdb.storage.manifest import SegmentEntry
 from vecdb.storage.os_errors import typed_os_errors
 from vecdb.storage.segment_writer import SegmentWriter, size_of
 from vecdb.storage.snapshot import SegmentView
-from vecdb.storage.token_files import nothing
 from vecdb.storage.writer import Writer
 
 CHUNK = 8192
@@ -119,7 +118,7 @@ def _copy(builder: SegmentWriter, schema: Schema, inputs: list[SegmentView]) -> 
 
 def _step(schema: Schema, view: SegmentView) -> int:
     """Return how many rows are copied at a time: fewer where they have many tokens."""
-    held = [tokens for column in schema.multivectors if (tokens := view.tokens(column)) is not None]
+    held = [view.tokens(column) for column in schema.multivectors]
     size = sum(len(tokens.values) * tokens.token_bytes for tokens in held) // max(1, view.rows)
     return max(1, min(CHUNK, CHUNK_BYTES // max(1, size)))
 
@@ -144,6 +143,5 @@ def _copy_rows(builder: SegmentWriter, schema: Schema, view: SegmentView, rows: 
         vectors[column.id] = matrix[chosen], np.ones(count, bool) if present is None else present[chosen]
     tokens = {}
     for column in schema.multivectors:
-        held = view.tokens(column)
-        tokens[column.id] = nothing(column.field, count) if held is None else held.some(rows)
+        tokens[column.id] = view.tokens(column).some(rows)
     builder.append_parts(pa.record_batch(arrays, names=names), vectors, tokens)

@@ -397,8 +397,7 @@ class MemtableView:
     def present(self, column: Column) -> np.ndarray | None:
         """Return which rows have a vector, or several; None when all do."""
         if column.field.kind == "multivector":
-            tokens = self.tokens(column)
-            return np.zeros(self.rows, bool) if tokens is None else tokens.present
+            return self.tokens(column).present
         vectors = self.vectors(column)
         return np.zeros(self.rows, bool) if vectors is None else vectors[1]
 
@@ -408,8 +407,8 @@ class MemtableView:
             return None
         return self.memtable.vectors(column.id, self.rows)
 
-    def tokens(self, column: "Column[MultiVector]") -> Tokens | None:
-        """Return the tokens of all rows of a column of several vectors for a row; None without the column."""
+    def tokens(self, column: "Column[MultiVector]") -> Tokens:
+        """Return the tokens of all rows of a column of several vectors for a row; of a part without it, all null."""
         if column.id not in {own.id for own in self.memtable.schema.multivectors}:
-            return None
+            return nothing(column.field, self.rows)
         return self.memtable.tokens(column.id, self.rows)

@@ -40,8 +40,8 @@ from vecdb.storage.segment_writer import (
     sparse_file,
     vector_file,
 )
+from vecdb.storage.token_files import nothing, row_file, token_file
 from vecdb.storage.token_files import read as read_tokens
-from vecdb.storage.token_files import row_file, token_file
 
 if TYPE_CHECKING:
     from vecdb.schema.multivector import MultiVector
@@ -316,15 +316,15 @@ class Segment:
         held = self._vectors[column.id] = matrix, self.present(column), norms
         return held
 
-    def tokens(self, column: "Column[MultiVector]") -> "Tokens | None":
-        """Return the tokens of a column of several vectors for a row, sharing the files' memory; None without it.
+    def tokens(self, column: "Column[MultiVector]") -> "Tokens":
+        """Return the tokens of a column of several vectors for a row, sharing the files' memory; without it, all null.
 
         Raises:
             CorruptionError: they are damaged.
 
         """
         held = self._tokens_and_how(column)
-        return None if held is None else held[0]
+        return nothing(column.field, self.rows) if held is None else held[0]
 
     def tokens_how(self, column: "Column[MultiVector]") -> dict[str, Any]:
         """Return what was done to the tokens of a column before they were stored; nothing without the column."""

@@ -79,8 +79,8 @@ class Part(Protocol):
         """Return the matrix, the mask of present rows or None, and the norms; None without the column."""
         ...
 
-    def tokens(self, column: "Column[MultiVector]") -> "Tokens | None":
-        """Return the tokens of all rows of a column of several vectors for a row; None without the column."""
+    def tokens(self, column: "Column[MultiVector]") -> "Tokens":
+        """Return the tokens of all rows of a column of several vectors for a row; of a part without it, all null."""
         ...
 
     def index_of(self, column: Column) -> "Index | None":
@@ -198,8 +198,8 @@ class SegmentView:
         """Return the matrix, the mask of present rows or None, and the norms; None without the column."""
         return self.segment.vectors(column)
 
-    def tokens(self, column: "Column[MultiVector]") -> "Tokens | None":
-        """Return the tokens of all rows of a column of several vectors for a row; None without the column."""
+    def tokens(self, column: "Column[MultiVector]") -> "Tokens":
+        """Return the tokens of all rows of a column of several vectors for a row; of a part without it, all null."""
         return self.segment.tokens(column)
 
 

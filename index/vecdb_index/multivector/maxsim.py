@@ -66,7 +66,10 @@ class Question:
 
 
 class Coded(NamedTuple):
-    """A question in 8-bit numbers: see kernels/maxsim.py; `error` times the longest token bounds what a score is off."""
+    """A question in 8-bit numbers, as kernels/maxsim.py has them.
+
+    A score is off by no more than `error` times the length of a row's longest token.
+    """
 
     blocks: NDArray[Any]
     shifts: NDArray[np.int32]
@@ -76,6 +79,7 @@ class Coded(NamedTuple):
 
     @classmethod
     def of(cls, question: Question) -> Coded:
+        """Round the numbers of each token to steps of its own, and find out by how much they were changed."""
         from vecdb_index.kernels.maxsim import BYTES, LANES, STEP
 
         tokens, count = question.tokens, len(question.tokens)

@@ -124,7 +124,7 @@ def coded(numbers: NDArray[np.float32], bits: int) -> tuple[NDArray[np.uint8], N
     whole[:, :dimension] = np.where((scales >= _SMALLEST)[:, None], steps, 0)
     codes = (whole + (1 << (bits - 1))).astype(np.uint8)
     if bits == 4:
-        codes = codes[:, ::2] | (codes[:, 1::2] << 4)
+        codes = codes[:, ::2] | (codes[:, 1::2] * np.uint8(16))
     return np.ascontiguousarray(codes), scales
 
 

@@ -24,8 +24,6 @@ def max_sim(context: Context, bound: BoundStage, candidates: Candidates) -> Cand
     score = np.full(len(chosen), -np.inf, np.float32)
     for part, at, rows in chosen.by_part():
         context.state.check(stage.kind)
-        tokens = part.tokens(column)
-        if tokens is not None:
-            score[at] = score_rows(tokens, bound.question, rows, context.pool)
+        score[at] = score_rows(part.tokens(column), bound.question, rows, context.pool)
     places = np.flatnonzero(score > -np.inf)
     return chosen.some(places).scored(score[places])
