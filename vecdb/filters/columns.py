@@ -93,6 +93,7 @@ _APPLY: dict[str, tuple[Operator, ...]] = {
     "list": _MEMBERS,
     "vector": (),
     "sparse": (),
+    "multivector": (),
     "geo": ("within", "in box"),
 }
 
@@ -115,6 +116,7 @@ _NOUNS = {
     "list": "lists of text",
     "vector": "vectors",
     "sparse": "sparse vectors",
+    "multivector": "multi-vectors",
     "geo": "places",
 }
 

@@ -12,18 +12,22 @@ from vecdb.arguments import check_terms, effort_of, query_matrix
 from vecdb.errors import InvalidInputError
 from vecdb.filters.evaluate import BoundFilter, bind
 from vecdb.filters.expression import Expression
-from vecdb.query.arms import Arm, Like, Match, Near, Nested, Terms
+from vecdb.planner.tokens import multivector_column, question_of
+from vecdb.query.arms import Arm, Like, Match, Near, Nested, Terms, Tokens
 from vecdb.query.effort import Effort
 from vecdb.query.formula import Away, Decay, Formula, Function, Operation, Value, When
 from vecdb.query.fusion import Fusion, Rrf
+from vecdb.query.matrix import Matrix
 from vecdb.query.query import Query
 from vecdb.query.scorer import Scorer
-from vecdb.query.stages import Collapse, GroupBy, OrderBy, Rank, Rescore, Stage
+from vecdb.query.stages import Collapse, GroupBy, MaxSim, OrderBy, Rank, Rescore, Stage
 from vecdb.query.value import Numbers, shown
 from vecdb.query.weights import Weights
 from vecdb.schema.fields import Sparse, Text, Vector
+from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import Column, Schema
 from vecdb.text_search import text_column as searched
+from vecdb_index.multivector.maxsim import Question
 
 Encode = Callable[[Column[Any], str], Any]
 """Makes a vector of a text, or terms and their weights, by the encoder of a column."""
@@ -44,14 +48,16 @@ class BoundArm(NamedTuple):
     vectors: np.ndarray | None = None
     inner: BoundQuery | None = None
     terms: tuple[np.ndarray, np.ndarray] | None = None
+    question: Question | None = None
 
 
 class BoundStage(NamedTuple):
-    """A stage, the columns that it reads, and its query vector where it has one."""
+    """A stage, the columns that it reads, and its query vector, or vectors, where it has any."""
 
     stage: Stage
     columns: tuple[Column, ...] = ()
     vectors: np.ndarray | None = None
+    question: Question | None = None
 
 
 class BoundQuery(NamedTuple):
@@ -78,7 +84,7 @@ class BoundQuery(NamedTuple):
     @property
     def metric(self) -> str | None:
         """The metric that scores follow, where they are those of one vector field."""
-        scoring = [one for one in self.stages if isinstance(one.stage, Rank | Rescore | Scorer)]
+        scoring = [one for one in self.stages if isinstance(one.stage, Rank | Rescore | MaxSim | Scorer)]
         if scoring:
             last = scoring[-1]
             return last.columns[0].field.metric if isinstance(last.stage, Rescore) else None
@@ -133,6 +139,10 @@ def _bound_arm(arm: Arm, label: str, query: Query, schema: Schema, encode: Encod
     if isinstance(arm, Terms):
         column = sparse_column(schema, arm.field)
         return BoundArm(arm, label, (column,), where, usual, terms=_terms(column, arm.terms, encode))
+    if isinstance(arm, Tokens):
+        column = multivector_column(schema, arm.field)
+        asked = _question(column, arm.tokens, arm.weights, encode)
+        return BoundArm(arm, label, (column,), where, usual, question=asked)
     assert isinstance(arm, Nested)
     inner = arm.query.exactly(arm.query.exact or query.exact)
     inner = inner if both is None else inner.where(both)
@@ -158,6 +168,9 @@ def _bound_stage(stage: Stage, schema: Schema, encode: Encode) -> BoundStage:
     if isinstance(stage, Rescore):
         column = vector_column(schema, stage.field)
         return BoundStage(stage, (column,), _vector(column, stage.vector, encode))
+    if isinstance(stage, MaxSim):
+        column = multivector_column(schema, stage.field)
+        return BoundStage(stage, (column,), question=_question(column, stage.tokens, stage.weights, encode))
     if isinstance(stage, Scorer):
         return BoundStage(stage, returned(stage.fields, schema))
     if isinstance(stage, Rank):
@@ -261,6 +274,12 @@ def _terms(column: Column[Sparse], asked: Weights | str, encode: Encode) -> tupl
         return encode(column, asked)
     check_terms(column, asked)
     return asked.terms, asked.weights
+
+
+def _question(
+    column: Column[MultiVector], tokens: Matrix | str, weights: tuple[float, ...] | None, encode: Encode
+) -> Question:
+    return question_of(column, encode(column, tokens) if isinstance(tokens, str) else tokens, weights)
 
 
 def _vector(column: Column[Vector], vector: Numbers | str, encode: Encode) -> np.ndarray:

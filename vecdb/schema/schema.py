@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from vecdb.errors import InvalidInputError, UnknownFieldError
 from vecdb.schema.blame import closest, shown
-from vecdb.schema.fields import Field, Id, Keyword, Sparse, Text, Vector, field_from_json
+from vecdb.schema.fields import Field, Id, Keyword, Sparse, Text, Vector
+from vecdb.schema.known import field_from_json
+from vecdb.schema.multivector import MultiVector
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,7 +97,7 @@ class Column(Generic[F_co]):
         """The column as users send and receive it; a vector's metadata names its space."""
         import pyarrow as pa
 
-        space = self.field.space if isinstance(self.field, Vector) else None
+        space = self.field.space if isinstance(self.field, Vector | MultiVector) else None
         return pa.field(self.name, self.field.arrow_type, metadata=None if space is None else space.metadata())
 
 
@@ -167,9 +169,20 @@ class Schema:
         return tuple(cast("Column[Sparse]", column) for column in self.columns if isinstance(column.field, Sparse))
 
     @cached_property
+    def multivectors(self) -> tuple[Column[MultiVector], ...]:
+        """The columns of several vectors for a row, in order."""
+        columns = (column for column in self.columns if isinstance(column.field, MultiVector))
+        return tuple(cast("Column[MultiVector]", column) for column in columns)
+
+    @cached_property
+    def narrow(self) -> tuple[Column, ...]:
+        """The columns of all but vectors, which are streamed to files of their own, in order."""
+        return tuple(column for column in self.columns if not isinstance(column.field, Vector | MultiVector))
+
+    @cached_property
     def scalars(self) -> tuple[Column, ...]:
-        """The columns that are neither the id nor a vector, in order."""
-        return tuple(column for column in self.columns if not isinstance(column.field, Id | Vector))
+        """The columns that are neither the id nor of vectors, in order."""
+        return tuple(column for column in self.narrow if not isinstance(column.field, Id))
 
     @cached_property
     def encoded(self) -> tuple[tuple[Column[Vector], Column], ...]:
@@ -368,7 +381,7 @@ class Schema:
     def _storage_schema(self) -> pa.Schema:
         import pyarrow as pa
 
-        return pa.schema([(column.storage_name, column.field.arrow_type) for column in self.columns])
+        return pa.schema([(column.storage_name, column.field.stored_type) for column in self.columns])
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Schema):

@@ -22,6 +22,8 @@ from vecdb.storage.writer import Writer
 
 CHUNK = 8192
 """Rows copied at a time: bounds memory, whatever the size of the segments."""
+CHUNK_BYTES = 32 << 20
+"""And bytes of their tokens, about."""
 
 
 def candidates(writer: Writer) -> list[merge_policy.Candidate]:
@@ -108,19 +110,26 @@ def _copy(builder: SegmentWriter, schema: Schema, inputs: list[SegmentView]) -> 
         moves[view.segment.uuid] = np.full(view.rows, -1, np.int64)
         moves[view.segment.uuid][rows] = np.arange(next_row, next_row + len(rows))
         next_row += len(rows)
-        for start in range(0, len(rows), CHUNK):
-            _copy_rows(builder, schema, view, rows[start : start + CHUNK])
+        step = _step(schema, view)
+        for start in range(0, len(rows), step):
+            _copy_rows(builder, schema, view, rows[start : start + step])
     return moves
+
+
+def _step(schema: Schema, view: SegmentView) -> int:
+    """Return how many rows are copied at a time: fewer where they have many tokens."""
+    held = [view.tokens(column) for column in schema.multivectors]
+    size = sum(len(tokens.values) * tokens.token_bytes for tokens in held) // max(1, view.rows)
+    return max(1, min(CHUNK, CHUNK_BYTES // max(1, size)))
 
 
 def _copy_rows(builder: SegmentWriter, schema: Schema, view: SegmentView, rows: np.ndarray) -> None:
     contiguous = rows[-1] - rows[0] + 1 == len(rows)
     first, count = int(rows[0]), len(rows)
     arrays, names = [], []
-    for column in schema.columns:
-        if column.field.kind != "vector":
-            arrays.append(view.take(column, rows))
-            names.append(column.storage_name)
+    for column in schema.narrow:
+        arrays.append(view.take(column, rows))
+        names.append(column.storage_name)
     vectors = {}
     for column in schema.vectors:
         held = view.vectors(column)
@@ -132,4 +141,7 @@ def _copy_rows(builder: SegmentWriter, schema: Schema, view: SegmentView, rows: 
         matrix, present, _ = held
         chosen = slice(first, first + count) if contiguous else rows
         vectors[column.id] = matrix[chosen], np.ones(count, bool) if present is None else present[chosen]
-    builder.append_parts(pa.record_batch(arrays, names=names), vectors)
+    tokens = {}
+    for column in schema.multivectors:
+        tokens[column.id] = view.tokens(column).some(rows)
+    builder.append_parts(pa.record_batch(arrays, names=names), vectors, tokens)
