@@ -18,7 +18,7 @@ from vecdb.__about__ import __version__
 from vecdb.config import Limits, Settings
 from vecdb.schema.fields import Bool, Float64, Geo, Id, Int64, Json, Keyword, Sparse, Text, Timestamp, Vector
 from vecdb.schema.fulltext import FullText
-from vecdb.schema.indexes import Auto, Binary, Flat, Funnel, Hnsw, Ivf
+from vecdb.schema.indexes import Auto, Binary, Flat, Funnel, Hnsw, Ivf, Muvera
 from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import Schema
 
@@ -116,6 +116,7 @@ __all__ = [
     "MaxSim",
     "MinScore",
     "MultiVector",
+    "Muvera",
     "Near",
     "Nested",
     "OrderBy",

@@ -63,7 +63,9 @@ def _arm(state: State, bound: BoundQuery, arm: BoundArm, fetch: int) -> Step:
     elif isinstance(arm.arm, Match | Terms):
         parts = estimates.plans(state, arm, bound.query.allow_partial)
     elif isinstance(arm.arm, Tokens):
-        parts = tokens.plans(state, cast("Column[MultiVector]", arm.columns[0]), arm.where, bound.query.allow_partial)
+        assert arm.question is not None
+        asked = cast("Column[MultiVector]", arm.columns[0]), arm.question, fetch, arm.where
+        parts = tokens.plans(state, *asked, arm.effort, bound.query.allow_partial)
     else:
         parts = _counted(state, arm)
     words = isinstance(arm.arm, Match | Terms)

@@ -75,7 +75,7 @@ def gathered(context: Context, bound: BoundArm, depth: int) -> Found:
             depth,
             bound.where,
             context.pool,
-            exact=bound.effort.exact,
+            bound.effort,
             allow_partial=context.allow_partial,
         )
     assert isinstance(bound.arm, Match)

@@ -1,4 +1,4 @@
-"""Search by the multi-vectors of one column over one state, and scoring of rows by them: MaxSim, exactly.
+"""Search by the multi-vectors of one column over one state, and scoring of rows by them: MaxSim.
 
 Every score is the exact one and does not depend on how rows are spread over parts. Rows without tokens are not found.
 """
@@ -12,18 +12,17 @@ import numpy as np
 from vecdb.errors import CorruptionError, DimensionMismatchError, InvalidInputError
 from vecdb.filters.evaluate import BoundFilter
 from vecdb.planner.dense import HIT_BYTES
-from vecdb.planner.found import Candidates, Found, PartPlan, merged
+from vecdb.planner.found import Candidates, Found, PartPlan, Work, merged
 from vecdb.planner.masks import allowed as allowed_rows
+from vecdb.planner.muvera import SKIP, way
+from vecdb.query.effort import USUAL, Effort
 from vecdb.query.matrix import Matrix
 from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import Column, Schema
-from vecdb.storage.snapshot import Part, State
-from vecdb_index.dense.allowed import Allowed
+from vecdb.storage.snapshot import State
 from vecdb_index.multivector.maxsim import Question, best
 
 SEARCHING = "a search by tokens"
-SKIP, SCAN = "skip", "maxsim"
-"""What `explain` says of a part: no row can be found; all rows that may be found were compared."""
 
 
 def search(
@@ -33,11 +32,13 @@ def search(
     k: int,
     where: BoundFilter | None = None,
     pool: ThreadPoolExecutor | None = None,
+    effort: Effort = USUAL,
     *,
-    exact: bool = False,
     allow_partial: bool = False,
 ) -> Found:
-    """Return the k best rows that have tokens and pass the filter, equal scores by id; fewer only when fewer match.
+    """Return about the k best rows that have tokens and pass the filter, equal scores by id.
+
+    Fewer come only when fewer match. Parts without an index are compared as a whole.
 
     Args:
         state: what is searched.
@@ -46,7 +47,7 @@ def search(
         k: at least 1.
         where: rows that do not pass are not considered.
         pool: threads that help.
-        exact: compare floats only; finds the same, more slowly where the column has codes.
+        effort: how hard to look; exact: compare all rows, and floats only.
         allow_partial: leave damaged segments out, and name them in `missing`.
 
     Raises:
@@ -56,6 +57,7 @@ def search(
     state.hold(SEARCHING, HIT_BYTES * k)
     gathered: list[Candidates] = []
     plans: list[PartPlan] = []
+    work: list[Work] = []
     missing: list[str] = []
     for number, part in enumerate(state.parts):
         state.check(SEARCHING)
@@ -68,34 +70,43 @@ def search(
             continue
         if part.rows == 0:
             continue
-        plans.append(_plan(part, allowed, tokens.token_bytes))
-        if plans[-1].plan == SKIP:
+        how = way(part, column, tokens, len(question.tokens), k, allowed, effort)
+        plans.append(how.told)
+        if how.told.plan == SKIP:
             continue
         state.hold(SEARCHING, 4 * plans[-1].matching)
-        rows = None if allowed is None else allowed.rows.astype(np.int64)
-        found = best(tokens, question, k, rows, exact=exact, pool=pool)
+        reads = 0
+        if how.searcher is None or how.plan is None:
+            rows = None if allowed is None else allowed.rows.astype(np.int64)
+            found = best(tokens, question, k, rows, exact=effort.exact, pool=pool)
+        else:
+            found, reads = how.searcher.answer(question, k, how.plan, allowed, pool)
+        work.append(Work(reads, found.scored, found.scored))
         gathered.append(Candidates(number, found.rows, found.scores))
-    return merged(state.parts, gathered, k, tuple(missing), tuple(plans))
+    return merged(state.parts, gathered, k, tuple(missing), tuple(plans), sum(one.codes for one in work), tuple(work))
 
 
-def plans(state: State, column: Column[MultiVector], where: BoundFilter | None, allow_partial: bool) -> list[PartPlan]:
+def plans(
+    state: State,
+    column: Column[MultiVector],
+    question: Question,
+    k: int,
+    where: BoundFilter | None,
+    effort: Effort,
+    allow_partial: bool,
+) -> list[PartPlan]:
     """Return how `search` goes through each part."""
     out = []
     for part in state.parts:
         try:
-            allowed = allowed_rows(part, state.schema, where, column, state.budget)
+            tokens, allowed = part.tokens(column), allowed_rows(part, state.schema, where, column, state.budget)
         except CorruptionError:
             if not allow_partial:
                 raise
             continue
         if part.rows:
-            out.append(_plan(part, allowed, 0))
+            out.append(way(part, column, tokens, len(question.tokens), k, allowed, effort).told)
     return out
-
-
-def _plan(part: Part, allowed: Allowed | None, token_bytes: int) -> PartPlan:
-    count = part.rows if allowed is None else allowed.count
-    return PartPlan(part.uuid, part.told, count, SCAN if count else SKIP, 0, row_bytes=token_bytes)
 
 
 def question_of(

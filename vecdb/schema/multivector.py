@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
 from vecdb.errors import InvalidInputError
 from vecdb.schema.fields import AUTO, Field
 from vecdb.schema.given import choice, finite, flag, whole_number
-from vecdb.schema.indexes import Auto, Flat, IndexSpec, index_from
+from vecdb.schema.indexes import Auto, Flat, IndexSpec, Muvera, index_from
 from vecdb.schema.space import Encoding, Space
 
 if TYPE_CHECKING:
@@ -94,8 +94,8 @@ class MultiVector(Field):
                 raise InvalidInputError("name either pool_factor or fixed", field="fixed", value=self.fixed)
         flag("normalise", self.normalise)
         set_(self, "index", index_from(self.index))
-        if not isinstance(self.index, Auto | Flat):
-            told = f"index {self.spec.kind!r} does not go with multi-vectors: leave it out, or say 'flat'"
+        if not isinstance(self.index, Auto | Flat | Muvera):
+            told = f"index {self.spec.kind!r} does not go with multi-vectors: say 'muvera' or 'flat', or leave it out"
             raise InvalidInputError(told, field="index", value=self.spec.kind)
         self._settle_space()
 

@@ -288,6 +288,8 @@ class Schema:
         target = self[name]
         if isinstance(target.field, Text):
             return self._with_field(target, Text(search=cast("Any", index)))
+        if isinstance(target.field, MultiVector):
+            return self._with_field(target, replace(target.field, index=cast("IndexSpec", index)))
         if not isinstance(target.field, Vector):
             told = f"field {name!r} is {target.field.kind}: only vectors and texts have an index"
             raise InvalidInputError(told, field=name)

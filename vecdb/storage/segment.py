@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from vecdb_index.factory import Index, Stored
     from vecdb_index.inverted.index import Inverted
     from vecdb_index.multivector.stored import Tokens
+    from vecdb_index.muvera.index import Muvera
 
 Vectors = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 
@@ -145,6 +146,10 @@ class Segment:
     def index_of(self, field_id: int) -> "Index | None":
         """Return a vector column's index, verified; None when it has none that can be used."""
         return cast("Index | None", self._stored(field_id))
+
+    def muvera_of(self, field_id: int) -> "Muvera | None":
+        """Return the index of a column of several vectors for a row, verified; None without one that can be used."""
+        return cast("Muvera | None", self._stored(field_id))
 
     def inverted_of(self, field_id: int) -> "Inverted | None":
         """Return a text column's index, verified; None when it has none that can be used."""

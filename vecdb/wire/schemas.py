@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, cast
 
 from vecdb.errors import InvalidInputError
@@ -21,7 +22,7 @@ from vecdb.schema.fields import (
     Vector,
 )
 from vecdb.schema.fulltext import FullText
-from vecdb.schema.indexes import Auto, Binary, Flat, Funnel, Hnsw, IndexSpec, Ivf
+from vecdb.schema.indexes import Auto, Binary, Flat, Funnel, Hnsw, IndexSpec, Ivf, Muvera
 from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import COLUMNS, Schema
 from vecdb.schema.space import Space
@@ -257,6 +258,8 @@ def index_to_message(index: IndexSpec) -> pb.Index:
         message.ivf.CopyFrom(pb.IvfIndex(lists=index.lists, codes=index.codes))
     elif isinstance(index, Funnel):
         message.funnel.CopyFrom(pb.FunnelIndex(dimensions=index.dimensions, rotate=index.rotate))
+    elif isinstance(index, Muvera):
+        message.muvera.CopyFrom(pb.MuveraIndex(**{part.name: getattr(index, part.name) for part in fields(index)}))
     elif isinstance(index, Auto | Flat | Binary):
         getattr(message, index.kind).SetInParent()
     else:
@@ -276,7 +279,14 @@ _INDEXES: dict[str | None, Callable[[pb.Index], IndexSpec]] = {
     "funnel": lambda message: Funnel(
         message.funnel.dimensions if message.funnel.HasField("dimensions") else None, message.funnel.rotate
     ),
+    "muvera": lambda message: _muvera(message.muvera),
 }
+
+
+def _muvera(message: pb.MuveraIndex) -> Muvera:
+    chosen = {"repetitions", "bits", "projection", "final", "lists"}
+    names = [part.name for part in fields(Muvera)]
+    return Muvera(**{n: getattr(message, n) for n in names if n not in chosen or message.HasField(cast("Any", n))})
 
 
 def index_from_message(message: pb.Index) -> IndexSpec:

@@ -5,7 +5,6 @@ Dhulipala, Hadian, Jayaram, Lee, Mirrokni: MUVERA, Multi-Vector Retrieval via Fi
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args

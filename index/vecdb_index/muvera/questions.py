@@ -17,11 +17,13 @@ from vecdb_index.multivector.stored import Tokens
 
 K = 10
 """The best rows that are looked for."""
-QUESTIONS = 64
-LENGTH = 16
+QUESTIONS = 128
+LENGTH = 24
 """Tokens of a question, at most."""
-OTHER = 1.0
-"""The share of another row's token."""
+OTHER = 0.25
+"""The share of another row's token. With 40 repetitions, 4 bits and 16 numbers the true ten best rows were among the
+first 100 in .988 and .934 of the cases, of real questions in .982 and .938 (hotpot, scifact); with 3 bits and 8 numbers
+.974 and .891, of real ones .982 and .900."""
 _SMALLEST = np.float32(2.0**-126)
 
 
@@ -36,7 +38,8 @@ def made(tokens: Tokens) -> list[Question]:
     for own, other in pairs:
         mine, others = (_directions(tokens.some(np.array([row])).floats().tokens) for row in (own, other))
         some = mine[rng.permutation(len(mine))[:LENGTH]]
-        mixed = _directions(some + np.float32(OTHER) * others[rng.integers(0, len(others), len(some))])
+        share = np.float32(OTHER) * others[rng.integers(0, len(others), len(some))]
+        mixed = _directions((some + share).astype(np.float32))
         found.append(Question(mixed, np.ones(len(mixed), np.float32)))
     return found
 

@@ -573,6 +573,7 @@ class Index(_message.Message):
     IVF_FIELD_NUMBER: _builtins.int
     FUNNEL_FIELD_NUMBER: _builtins.int
     BINARY_FIELD_NUMBER: _builtins.int
+    MUVERA_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def auto(self) -> Global___AutoIndex: ...
     @_builtins.property
@@ -585,6 +586,8 @@ class Index(_message.Message):
     def funnel(self) -> Global___FunnelIndex: ...
     @_builtins.property
     def binary(self) -> Global___BinaryIndex: ...
+    @_builtins.property
+    def muvera(self) -> Global___MuveraIndex: ...
     def __init__(
         self,
         *,
@@ -594,12 +597,13 @@ class Index(_message.Message):
         ivf: Global___IvfIndex | None = ...,
         funnel: Global___FunnelIndex | None = ...,
         binary: Global___BinaryIndex | None = ...,
+        muvera: Global___MuveraIndex | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["auto", b"auto", "binary", b"binary", "flat", b"flat", "funnel", b"funnel", "hnsw", b"hnsw", "ivf", b"ivf", "kind", b"kind"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["auto", b"auto", "binary", b"binary", "flat", b"flat", "funnel", b"funnel", "hnsw", b"hnsw", "ivf", b"ivf", "kind", b"kind", "muvera", b"muvera"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto", b"auto", "binary", b"binary", "flat", b"flat", "funnel", b"funnel", "hnsw", b"hnsw", "ivf", b"ivf", "kind", b"kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto", b"auto", "binary", b"binary", "flat", b"flat", "funnel", b"funnel", "hnsw", b"hnsw", "ivf", b"ivf", "kind", b"kind", "muvera", b"muvera"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["auto", "flat", "hnsw", "ivf", "funnel", "binary"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["auto", "flat", "hnsw", "ivf", "funnel", "binary", "muvera"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -732,3 +736,71 @@ class BinaryIndex(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BinaryIndex: _TypeAlias = BinaryIndex  # noqa: Y015
+
+@_typing.final
+class MuveraIndex(_message.Message):
+    """For multi-vectors: one encoding for each row's (MUVERA)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPETITIONS_FIELD_NUMBER: _builtins.int
+    BITS_FIELD_NUMBER: _builtins.int
+    PROJECTION_FIELD_NUMBER: _builtins.int
+    DIRECTIONS_FIELD_NUMBER: _builtins.int
+    FINAL_FIELD_NUMBER: _builtins.int
+    CENTRED_FIELD_NUMBER: _builtins.int
+    CODES_FIELD_NUMBER: _builtins.int
+    LISTS_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    repetitions: _builtins.int
+    """Without these three, chosen from a sample of the rows."""
+    bits: _builtins.int
+    projection: _builtins.int
+    directions: _builtins.str
+    """"orthogonal", "dense" or "sparse"."""
+    final: _builtins.int
+    """Numbers of a count sketch; none without it."""
+    centred: _builtins.bool
+    codes: _builtins.str
+    """As of IvfIndex."""
+    lists: _builtins.int
+    seed: _builtins.int
+    def __init__(
+        self,
+        *,
+        repetitions: _builtins.int | None = ...,
+        bits: _builtins.int | None = ...,
+        projection: _builtins.int | None = ...,
+        directions: _builtins.str = ...,
+        final: _builtins.int | None = ...,
+        centred: _builtins.bool = ...,
+        codes: _builtins.str = ...,
+        lists: _builtins.int | None = ...,
+        seed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_bits", b"_bits", "_final", b"_final", "_lists", b"_lists", "_projection", b"_projection", "_repetitions", b"_repetitions", "bits", b"bits", "final", b"final", "lists", b"lists", "projection", b"projection", "repetitions", b"repetitions"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bits", b"_bits", "_final", b"_final", "_lists", b"_lists", "_projection", b"_projection", "_repetitions", b"_repetitions", "bits", b"bits", "centred", b"centred", "codes", b"codes", "directions", b"directions", "final", b"final", "lists", b"lists", "projection", b"projection", "repetitions", b"repetitions", "seed", b"seed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__bits: _TypeAlias = _typing.Literal["bits"]  # noqa: Y015
+    _WhichOneofArgType__bits: _TypeAlias = _typing.Literal["_bits", b"_bits"]  # noqa: Y015
+    _WhichOneofReturnType__final: _TypeAlias = _typing.Literal["final"]  # noqa: Y015
+    _WhichOneofArgType__final: _TypeAlias = _typing.Literal["_final", b"_final"]  # noqa: Y015
+    _WhichOneofReturnType__lists: _TypeAlias = _typing.Literal["lists"]  # noqa: Y015
+    _WhichOneofArgType__lists: _TypeAlias = _typing.Literal["_lists", b"_lists"]  # noqa: Y015
+    _WhichOneofReturnType__projection: _TypeAlias = _typing.Literal["projection"]  # noqa: Y015
+    _WhichOneofArgType__projection: _TypeAlias = _typing.Literal["_projection", b"_projection"]  # noqa: Y015
+    _WhichOneofReturnType__repetitions: _TypeAlias = _typing.Literal["repetitions"]  # noqa: Y015
+    _WhichOneofArgType__repetitions: _TypeAlias = _typing.Literal["_repetitions", b"_repetitions"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__bits) -> _WhichOneofReturnType__bits | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__final) -> _WhichOneofReturnType__final | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lists) -> _WhichOneofReturnType__lists | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__projection) -> _WhichOneofReturnType__projection | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__repetitions) -> _WhichOneofReturnType__repetitions | None: ...
+
+Global___MuveraIndex: _TypeAlias = MuveraIndex  # noqa: Y015

@@ -80,7 +80,9 @@ def test_orthogonal_directions_lose_nothing_where_all_rows_are_taken_and_err_les
 
     def errors(repetitions: int, directions: Directions) -> float:
         encoder = FdeEncoder(32, repetitions=repetitions, bits=0, projection=8, directions=directions)
-        found = [encoder.documents(Ragged.of([a[None]], 32))[0] @ encoder.query(b[None]) for a, b in zip(x, y)]
+        found = [
+            encoder.documents(Ragged.of([a[None]], 32))[0] @ encoder.query(b[None]) for a, b in zip(x, y, strict=True)
+        ]
         return float(np.sqrt(np.mean((np.array(found) / repetitions - true) ** 2)))
 
     assert errors(4, "orthogonal") < 1e-6
