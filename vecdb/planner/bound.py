@@ -126,6 +126,8 @@ def _bound_arm(arm: Arm, label: str, query: Query, schema: Schema, encode: Encod
         both = arm.where if both is None else both & arm.where
     where = None if both is None else bound_filter(both, schema)
     usual = effort_of(query.exact, None, None, None)
+    if isinstance(arm, Near) and isinstance(schema[arm.field].field, MultiVector):
+        arm = _of_tokens(arm)
     if isinstance(arm, Near):
         column = vector_column(schema, arm.field)
         effort = usual if query.exact else effort_of(False, arm.recall, arm.ef, arm.plan, arm.probes)
@@ -147,6 +149,15 @@ def _bound_arm(arm: Arm, label: str, query: Query, schema: Schema, encode: Encod
     inner = arm.query.exactly(arm.query.exact or query.exact)
     inner = inner if both is None else inner.where(both)
     return BoundArm(arm, label, (), where, usual, inner=bind_query(inner, schema, encode))
+
+
+def _of_tokens(arm: Near) -> Tokens:
+    """Return what an arm means by a field of multi-vectors: a text, or one vector."""
+    if (arm.recall, arm.ef, arm.probes, arm.plan) != (None, None, None, None):
+        told = f"recall, ef, probes and plan do not go with {arm.field!r}, a field of multi-vectors"
+        raise InvalidInputError(told, field=arm.field)
+    sought = arm.vector if isinstance(arm.vector, str) else arm.vector.array[None]
+    return Tokens(arm.field, sought, fetch=arm.fetch, where=arm.where, name=arm.name)  # pyright: ignore[reportArgumentType]
 
 
 def _check_ids(schema: Schema, ids: tuple[str | int, ...]) -> None:

@@ -19,6 +19,7 @@ from vecdb.errors import InvalidInputError
 from vecdb.filters.expression import Expression
 from vecdb.planner.bound import BoundQuery
 from vecdb.planner.candidates import Candidates
+from vecdb.query.matrix import Matrix
 from vecdb.query.query import Query
 from vecdb.query.stages import GroupBy, OrderBy
 from vecdb.query.value import Numbers, attributes
@@ -59,6 +60,8 @@ def _told(part: Any) -> Any:
     """Return a part of a query as orjson knows it."""
     if isinstance(part, Numbers):
         return [part.array.dtype.str, part.array.tobytes().hex()]
+    if isinstance(part, Matrix):
+        return [part.array.shape, hashlib.blake2b(part.array.tobytes(), digest_size=16).hexdigest()]
     if isinstance(part, Weights):
         return [part.terms.tobytes().hex(), part.weights.tobytes().hex()]
     if isinstance(part, Expression):

@@ -12,7 +12,7 @@ from vecdb.query.arms import Arm, Match, Near, Terms, Tokens
 from vecdb.query.fusion import fusion_from
 from vecdb.query.query import Query
 from vecdb.query.stages import GroupBy, MinScore, OrderBy, Stage
-from vecdb.schema.given import whole_number
+from vecdb.schema.given import listed, whole_number
 from vecdb.schema.schema import Column, Schema
 
 SEARCHED = "vector", "multivector", "text", "sparse"
@@ -93,3 +93,19 @@ def _arm(column: Column, sought: Any, effort: tuple[Any, Any, Any, Any], fetch: 
         f"field {name!r} is {kind}: vectors, sparse ones too, and texts are searched, others filtered by where",
         field=name,
     )
+
+
+def one_arm_each(column: Column, asked: Any, whole: Query) -> list[Query]:
+    """Return a query for each question of a batch in a field of sparse vectors or of multi-vectors.
+
+    Raises:
+        InvalidInputError: they are no list of questions.
+
+    """
+    name = column.name
+    if column.field.kind == "sparse":
+        from vecdb.schema.sparse import rows_of_scipy
+
+        rows = rows_of_scipy(asked) if hasattr(asked, "tocsr") else asked
+        return [whole.terms(name, one) for one in listed(f"the queries for {name!r}", rows, "sparse vectors")]
+    return [whole.gather(Tokens(name, one)) for one in listed(f"the queries for {name!r}", asked, "matrices")]
