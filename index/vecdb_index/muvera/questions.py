@@ -45,8 +45,9 @@ def made(tokens: Tokens) -> list[Question]:
 
 
 def _directions(tokens: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(tokens, axis=1, keepdims=True)
-    return np.divide(tokens, lengths, out=np.zeros_like(tokens), where=lengths >= _SMALLEST)
+    wide = tokens.astype(np.float64)
+    lengths = np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]
+    return np.divide(wide, lengths, out=np.zeros_like(wide), where=lengths >= _SMALLEST).astype(np.float32)
 
 
 def truth(tokens: Tokens, questions: list[Question], pool: ThreadPoolExecutor | None = None) -> list[NDArray[np.int64]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import NamedTuple
@@ -43,6 +44,8 @@ def ranked(
 ) -> Ranked:
     """Return about the `size` best allowed rows by their codes; at least `size` must be allowed."""
     encoding = index.encoder.query(question.tokens, question.weights)
+    # The order of rows is the same whatever a question's length, and codes are made for numbers of a usual size.
+    encoding = np.ldexp(encoding, -math.frexp(float(np.abs(encoding).max(initial=0)))[1])
     mask, matching = (None, len(index)) if allowed is None else (allowed.mask, allowed.count)
     found = candidates(index.inner, encoding[None], size, index.probes, mask, matching, pool)
     return Ranked(found.rows[0, : found.counts[0]], int(found.reads[0]), bool(found.poor[0]))
