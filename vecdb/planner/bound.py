@@ -52,12 +52,17 @@ class BoundArm(NamedTuple):
 
 
 class BoundStage(NamedTuple):
-    """A stage, the columns that it reads, and its query vector, or vectors, where it has any."""
+    """A stage, the columns that it reads, and its query vector, or vectors, where it has any.
+
+    `k` and `exact` are the query's, for stages that may do less than all.
+    """
 
     stage: Stage
     columns: tuple[Column, ...] = ()
     vectors: np.ndarray | None = None
     question: Question | None = None
+    k: int = 0
+    exact: bool = False
 
 
 class BoundQuery(NamedTuple):
@@ -116,7 +121,7 @@ def bind_query(query: Query, schema: Schema, encode: Encode) -> BoundQuery:
     fusion = _USUAL if query.fusion is None else query.fusion
     if len(arms) > 1:
         fusion.check(len(arms))
-    stages = tuple(_bound_stage(stage, schema, encode) for stage in query.stages)
+    stages = tuple(_bound_stage(stage, schema, encode, query) for stage in query.stages)
     return BoundQuery(query, tuple(arms), where, stages, fusion, returned(query.fields, schema))
 
 
@@ -144,7 +149,8 @@ def _bound_arm(arm: Arm, label: str, query: Query, schema: Schema, encode: Encod
     if isinstance(arm, Tokens):
         column = multivector_column(schema, arm.field)
         asked = _question(column, arm.tokens, arm.weights, encode)
-        return BoundArm(arm, label, (column,), where, usual, question=asked)
+        effort = usual if query.exact else effort_of(False, arm.recall, arm.ef, None)
+        return BoundArm(arm, label, (column,), where, effort, question=asked)
     assert isinstance(arm, Nested)
     inner = arm.query.exactly(arm.query.exact or query.exact)
     inner = inner if both is None else inner.where(both)
@@ -175,13 +181,14 @@ def _check_ids(schema: Schema, ids: tuple[str | int, ...]) -> None:
             )
 
 
-def _bound_stage(stage: Stage, schema: Schema, encode: Encode) -> BoundStage:
+def _bound_stage(stage: Stage, schema: Schema, encode: Encode, query: Query) -> BoundStage:
     if isinstance(stage, Rescore):
         column = vector_column(schema, stage.field)
         return BoundStage(stage, (column,), _vector(column, stage.vector, encode))
     if isinstance(stage, MaxSim):
         column = multivector_column(schema, stage.field)
-        return BoundStage(stage, (column,), question=_question(column, stage.tokens, stage.weights, encode))
+        asked = _question(column, stage.tokens, stage.weights, encode)
+        return BoundStage(stage, (column,), question=asked, k=query.k, exact=query.exact)
     if isinstance(stage, Scorer):
         return BoundStage(stage, returned(stage.fields, schema))
     if isinstance(stage, Rank):

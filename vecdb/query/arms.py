@@ -177,6 +177,8 @@ class Tokens(Arm):
         field: a field of multi-vectors.
         tokens: (tokens, dimension) numbers; or a text, where the field has an encoder.
         weights: how much each of the question's vectors counts, from 0; None: all the same.
+        recall: the share of the true best rows to find where an index is searched; None: the usual one.
+        ef: instead of recall: how many rows an index leaves to be compared exactly.
 
     """
 
@@ -184,6 +186,8 @@ class Tokens(Arm):
     field: str
     tokens: Matrix | str
     weights: tuple[float, ...] | None = None
+    recall: float | None = None
+    ef: int | None = None
 
     def __post_init__(self) -> None:
         """Keep a copy of the vectors, and check the weights."""
@@ -194,6 +198,9 @@ class Tokens(Arm):
             _text(f"the query for {shown(self.field)}", self.tokens)
         count = None if isinstance(self.tokens, str) else len(self.tokens)
         object.__setattr__(self, "weights", weights_of_tokens(self.weights, count))
+        effort = effort_of(False, self.recall, self.ef, None)
+        object.__setattr__(self, "recall", None if self.recall is None else effort.recall)
+        object.__setattr__(self, "ef", effort.width)
 
     @property
     def label(self) -> str:

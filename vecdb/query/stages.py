@@ -147,6 +147,12 @@ class MaxSim(Stage):
         tokens: (tokens, dimension) numbers; or a text, where the field has an encoder.
         weights: how much each of the question's vectors counts, from 0; None: all the same.
         top: how many; None: all.
+        prune: leave out candidates whose score is worse than that of the query's k-th by more than this share of it:
+            a larger share leaves out fewer. None: leave out none. Without effect where the score does not order them.
+        patience: score them in their order, and stop after so many in a row that are no better than the k-th best so
+            far; None: score all.
+
+    Of a query with `exact=True` nothing is pruned, and all are scored.
 
     """
 
@@ -155,6 +161,8 @@ class MaxSim(Stage):
     tokens: Matrix | str
     weights: tuple[float, ...] | None = None
     top: int | None = None
+    prune: float | None = None
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         """Keep a copy of the vectors, and check the rest."""
@@ -163,6 +171,13 @@ class MaxSim(Stage):
         count = None if isinstance(self.tokens, str) else len(self.tokens)
         object.__setattr__(self, "weights", weights_of_tokens(self.weights, count))
         object.__setattr__(self, "top", top_of(self.top))
+        if self.prune is not None:
+            share = finite("prune", self.prune)
+            if share < 0:
+                raise InvalidInputError(f"prune is {shown(self.prune)}, expected a share from 0", field="prune")
+            object.__setattr__(self, "prune", share)
+        if self.patience is not None:
+            object.__setattr__(self, "patience", whole_number("patience", self.patience))
 
 
 @dataclass(frozen=True, repr=False)

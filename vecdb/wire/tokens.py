@@ -15,7 +15,8 @@ from vecdb_proto.v1 import query_pb2 as pb
 
 def tokens_to_message(arm: Tokens) -> pb.Tokens:
     """Return an arm as a message, without what all arms have."""
-    return pb.Tokens(field=arm.field, weights=arm.weights, **_sought(arm.tokens))
+    given = {"recall": arm.recall, "ef": arm.ef, **_sought(arm.tokens)}
+    return pb.Tokens(field=arm.field, weights=arm.weights, **given)
 
 
 def tokens_from_message(message: pb.Tokens) -> dict[str, Any]:
@@ -25,12 +26,13 @@ def tokens_from_message(message: pb.Tokens) -> dict[str, Any]:
         InvalidInputError: nothing is sought, or too much, or it has fewer bytes than it says.
 
     """
-    return _asked(message)
+    return _asked(message) | _given(message, "recall", "ef")
 
 
 def max_sim_to_message(stage: MaxSim) -> pb.MaxSim:
     """Return a stage as a message."""
-    return pb.MaxSim(field=stage.field, weights=stage.weights, top=stage.top, **_sought(stage.tokens))
+    given = {"top": stage.top, "prune": stage.prune, "patience": stage.patience, **_sought(stage.tokens)}
+    return pb.MaxSim(field=stage.field, weights=stage.weights, **given)
 
 
 def max_sim_from_message(message: pb.MaxSim) -> MaxSim:
@@ -40,7 +42,11 @@ def max_sim_from_message(message: pb.MaxSim) -> MaxSim:
         InvalidInputError: nothing is sought, or too much, or it has fewer bytes than it says.
 
     """
-    return MaxSim(**_asked(message), top=message.top if message.HasField("top") else None)
+    return MaxSim(**_asked(message), **_given(message, "top", "prune", "patience"))
+
+
+def _given(message: Any, *names: str) -> dict[str, Any]:
+    return {name: getattr(message, name) if message.HasField(name) else None for name in names}
 
 
 def _sought(tokens: Matrix | str) -> dict[str, Any]:

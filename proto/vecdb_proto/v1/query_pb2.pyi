@@ -300,9 +300,14 @@ class Tokens(_message.Message):
     TOKENS_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     WEIGHTS_FIELD_NUMBER: _builtins.int
+    RECALL_FIELD_NUMBER: _builtins.int
+    EF_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     text: _builtins.str
     """For a field that has an encoder."""
+    recall: _builtins.float
+    ef: _builtins.int
+    """Rows that an index leaves to be compared; instead of recall."""
     @_builtins.property
     def tokens(self) -> _values_pb2.Matrix:
         """A vector each row, float32."""
@@ -318,13 +323,24 @@ class Tokens(_message.Message):
         tokens: _values_pb2.Matrix | None = ...,
         text: _builtins.str = ...,
         weights: _abc.Iterable[_builtins.float] | None = ...,
+        recall: _builtins.float | None = ...,
+        ef: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["query", b"query", "text", b"text", "tokens", b"tokens"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ef", b"_ef", "_recall", b"_recall", "ef", b"ef", "query", b"query", "recall", b"recall", "text", b"text", "tokens", b"tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "query", b"query", "text", b"text", "tokens", b"tokens", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ef", b"_ef", "_recall", b"_recall", "ef", b"ef", "field", b"field", "query", b"query", "recall", b"recall", "text", b"text", "tokens", b"tokens", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ef: _TypeAlias = _typing.Literal["ef"]  # noqa: Y015
+    _WhichOneofArgType__ef: _TypeAlias = _typing.Literal["_ef", b"_ef"]  # noqa: Y015
+    _WhichOneofReturnType__recall: _TypeAlias = _typing.Literal["recall"]  # noqa: Y015
+    _WhichOneofArgType__recall: _TypeAlias = _typing.Literal["_recall", b"_recall"]  # noqa: Y015
     _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["tokens", "text"]  # noqa: Y015
     _WhichOneofArgType_query: _TypeAlias = _typing.Literal["query", b"query"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ef) -> _WhichOneofReturnType__ef | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__recall) -> _WhichOneofReturnType__recall | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_query) -> _WhichOneofReturnType_query | None: ...
 
 Global___Tokens: _TypeAlias = Tokens  # noqa: Y015
@@ -735,10 +751,16 @@ class MaxSim(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     WEIGHTS_FIELD_NUMBER: _builtins.int
     TOP_FIELD_NUMBER: _builtins.int
+    PRUNE_FIELD_NUMBER: _builtins.int
+    PATIENCE_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     text: _builtins.str
     """For a field that has an encoder."""
     top: _builtins.int
+    prune: _builtins.float
+    """Candidates whose score is worse than the k-th by more than this share of it are left out."""
+    patience: _builtins.int
+    """Scoring stops after so many in a row that are no better than the k-th best so far."""
     @_builtins.property
     def tokens(self) -> _values_pb2.Matrix:
         """A vector each row, float32."""
@@ -755,15 +777,25 @@ class MaxSim(_message.Message):
         text: _builtins.str = ...,
         weights: _abc.Iterable[_builtins.float] | None = ...,
         top: _builtins.int | None = ...,
+        prune: _builtins.float | None = ...,
+        patience: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_top", b"_top", "query", b"query", "text", b"text", "tokens", b"tokens", "top", b"top"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_patience", b"_patience", "_prune", b"_prune", "_top", b"_top", "patience", b"patience", "prune", b"prune", "query", b"query", "text", b"text", "tokens", b"tokens", "top", b"top"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_top", b"_top", "field", b"field", "query", b"query", "text", b"text", "tokens", b"tokens", "top", b"top", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_patience", b"_patience", "_prune", b"_prune", "_top", b"_top", "field", b"field", "patience", b"patience", "prune", b"prune", "query", b"query", "text", b"text", "tokens", b"tokens", "top", b"top", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__patience: _TypeAlias = _typing.Literal["patience"]  # noqa: Y015
+    _WhichOneofArgType__patience: _TypeAlias = _typing.Literal["_patience", b"_patience"]  # noqa: Y015
+    _WhichOneofReturnType__prune: _TypeAlias = _typing.Literal["prune"]  # noqa: Y015
+    _WhichOneofArgType__prune: _TypeAlias = _typing.Literal["_prune", b"_prune"]  # noqa: Y015
     _WhichOneofReturnType__top: _TypeAlias = _typing.Literal["top"]  # noqa: Y015
     _WhichOneofArgType__top: _TypeAlias = _typing.Literal["_top", b"_top"]  # noqa: Y015
     _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["tokens", "text"]  # noqa: Y015
     _WhichOneofArgType_query: _TypeAlias = _typing.Literal["query", b"query"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__patience) -> _WhichOneofReturnType__patience | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__prune) -> _WhichOneofReturnType__prune | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__top) -> _WhichOneofReturnType__top | None: ...
     @_typing.overload

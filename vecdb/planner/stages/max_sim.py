@@ -1,4 +1,4 @@
-"""Scoring candidates by MaxSim, exactly."""
+"""Scoring candidates by MaxSim: all of them, or those that are worth it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from vecdb.query.stages import MaxSim
 from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import Column
 from vecdb_index.multivector.maxsim import score_rows
+from vecdb_index.multivector.rerank import pruned, until_no_better
 
 
 def max_sim(context: Context, bound: BoundStage, candidates: Candidates) -> Candidates:
@@ -20,10 +21,20 @@ def max_sim(context: Context, bound: BoundStage, candidates: Candidates) -> Cand
     stage, column = bound.stage, cast("Column[MultiVector]", bound.columns[0])
     assert isinstance(stage, MaxSim)
     assert bound.question is not None
-    chosen = candidates.some(slice(stage.top))
-    score = np.full(len(chosen), -np.inf, np.float32)
-    for part, at, rows in chosen.by_part():
-        context.state.check(stage.kind)
-        score[at] = score_rows(part.tokens(column), bound.question, rows, context.pool)
-    places = np.flatnonzero(score > -np.inf)
-    return chosen.some(places).scored(score[places])
+    chosen, question = candidates.some(slice(stage.top)), bound.question
+    if stage.prune is not None and not bound.exact:
+        chosen = chosen.some(slice(pruned(chosen.score, bound.k, stage.prune)))
+
+    def score(first: int, last: int) -> np.ndarray:
+        out = np.full(last - first, -np.inf, np.float32)
+        for part, at, rows in chosen.some(slice(first, last)).by_part():
+            context.state.check(stage.kind)
+            out[at] = score_rows(part.tokens(column), question, rows, context.pool)
+        return out
+
+    if stage.patience is None or bound.exact:
+        scores = score(0, len(chosen))
+    else:
+        scores = until_no_better(score, len(chosen), bound.k, stage.patience)
+    places = np.flatnonzero(scores > -np.inf)
+    return chosen.some(places).scored(scores[places])
