@@ -177,6 +177,12 @@ def _exact(tokens: Tokens, question: Question, rows: NDArray[np.uint32], first: 
         values = tokens.values.view(np.uint16) if half else tokens.values
         kernel(values, tokens.offsets, rows, first, last, queries, weights, room, out)
         return out
+    if tokens.bits == 8:
+        assert tokens.scales is not None
+        pair = np.empty((2, tokens.dimension), np.float32)
+        codes = tokens.values, tokens.scales, tokens.offsets
+        maxsim.maxsim_bytes(*codes, rows, first, last, queries, weights, pair, room, out)
+        return out
     some = tokens.slice(first, last) if len(rows) == 0 else tokens.some(rows[first:last])
     floats = some.floats()
     maxsim.maxsim_floats(floats.tokens, floats.offsets, _ALL, 0, last - first, queries, weights, room, out)
