@@ -295,6 +295,23 @@ class Schema:
             raise InvalidInputError(told, field=name)
         return self._with_vector(name, "an index", index=index)
 
+    def with_pool_factor(self, name: str, factor: float) -> Schema:
+        """Return a schema in which a column of multi-vectors is stored with fewer vectors.
+
+        Raises:
+            UnknownFieldError: there is no such column.
+            InvalidInputError: it is of another kind, has a fixed count, or the factor is less than it was.
+
+        """
+        held = self[name].field
+        if not isinstance(held, MultiVector):
+            raise InvalidInputError(f"field {name!r} is {held.kind}: only multi-vectors are pooled", field=name)
+        changed = replace(held, pool_factor=factor)
+        if changed.pool_factor < held.pool_factor:
+            told = f"{name!r} is pooled by {held.pool_factor} already: what was joined cannot be taken apart"
+            raise InvalidInputError(told, field=name, value=factor)
+        return self._with_field(self[name], changed)
+
     def with_space(self, name: str, space: Space, source: str | None) -> Schema:
         """Return a schema in which the vector column says which space it holds, and the source of its vectors.
 

@@ -12,13 +12,15 @@ import numpy as np
 import pyarrow as pa
 from pyroaring import BitMap
 
-from vecdb.schema.schema import Schema
+from vecdb.schema.multivector import MultiVector
+from vecdb.schema.schema import Column, Schema
 from vecdb.storage import merge_policy
 from vecdb.storage.manifest import SegmentEntry
 from vecdb.storage.os_errors import typed_os_errors
 from vecdb.storage.segment_writer import SegmentWriter, size_of
 from vecdb.storage.snapshot import SegmentView
 from vecdb.storage.writer import Writer
+from vecdb_index.multivector.stored import Tokens
 
 CHUNK = 8192
 """Rows copied at a time: bounds memory, whatever the size of the segments."""
@@ -116,6 +118,36 @@ def _copy(builder: SegmentWriter, schema: Schema, inputs: list[SegmentView]) -> 
     return moves
 
 
+def _pooled(view: SegmentView, column: Column[MultiVector], rows: np.ndarray) -> Tokens:
+    """Return tokens of some rows, of as few vectors as the column wants by now."""
+    some, factor = view.tokens(column).some(rows), _lacking(view, column)
+    if factor <= 1:
+        return some
+    from vecdb.storage.prepare import in_dtype, pooled
+
+    return in_dtype(pooled(some.floats(), column.field, factor), column.field, some.present)
+
+
+def _lacking(view: SegmentView, column: Column[MultiVector]) -> float:
+    """Return the factor by which the tokens of a segment shall be pooled still; 1: they are as they should be."""
+    done = view.segment.tokens_how(column).get("pool_factor", column.field.pool_factor)
+    return max(column.field.pool_factor / done, 1)
+
+
+def repool(writer: Writer, field_id: int, carry: Carry = _as_it_is) -> int:
+    """Rewrite the segments whose tokens are not pooled as their column wants it; return how many were.
+
+    Each is published by itself: what is interrupted goes on when it is called again.
+    """
+    done = 0
+    with writer.merging:
+        for view in writer.state.segments:
+            column = next((one for one in writer.state.schema.multivectors if one.id == field_id), None)
+            if column is not None and _lacking(view, column) > 1:
+                done += merge(writer, (view.segment.uuid,), carry)
+    return done
+
+
 def _step(schema: Schema, view: SegmentView) -> int:
     """Return how many rows are copied at a time: fewer where they have many tokens."""
     held = [view.tokens(column) for column in schema.multivectors]
@@ -143,5 +175,5 @@ def _copy_rows(builder: SegmentWriter, schema: Schema, view: SegmentView, rows: 
         vectors[column.id] = matrix[chosen], np.ones(count, bool) if present is None else present[chosen]
     tokens = {}
     for column in schema.multivectors:
-        tokens[column.id] = view.tokens(column).some(rows)
+        tokens[column.id] = _pooled(view, column, rows)
     builder.append_parts(pa.record_batch(arrays, names=names), vectors, tokens)

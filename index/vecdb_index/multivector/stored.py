@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -130,12 +129,8 @@ def coded(numbers: NDArray[np.float32], bits: int) -> tuple[NDArray[np.uint8], N
 
 def eight_of_four(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return codes of 4 bits (t, w), two in a byte, as codes of 8 bits (t, 2 w) that stand for the same numbers."""
-    return _table()[codes].view(np.uint8).reshape(len(codes), 2 * codes.shape[1])
-
-
-@cache
-def _table() -> NDArray[np.uint16]:
-    """Return for each byte the two codes of 8 bits, the first in memory from the lower half."""
-    both = np.arange(256)
-    pairs = np.stack([(both & 15) + 120, (both >> 4) + 120], axis=1).astype(np.uint8)
-    return pairs.view(np.uint16).reshape(-1)
+    pairs = codes.astype("<u2")
+    pairs |= pairs << 4
+    pairs &= 0x0F0F
+    pairs += 0x7878  # 120 for both: 8 is the zero of 4 bits, 128 that of 8
+    return pairs.view(np.uint8).reshape(len(codes), 2 * codes.shape[1])
