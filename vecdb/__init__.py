@@ -18,7 +18,8 @@ from vecdb.__about__ import __version__
 from vecdb.config import Limits, Settings
 from vecdb.schema.fields import Bool, Float64, Geo, Id, Int64, Json, Keyword, Sparse, Text, Timestamp, Vector
 from vecdb.schema.fulltext import FullText
-from vecdb.schema.indexes import Auto, Binary, Flat, Funnel, Hnsw, Ivf
+from vecdb.schema.indexes import Auto, Binary, Flat, Funnel, Hnsw, Ivf, Muvera
+from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import Schema
 
 if TYPE_CHECKING:
@@ -28,14 +29,15 @@ if TYPE_CHECKING:
     from vecdb.facets import Facets
     from vecdb.filters import col
     from vecdb.query import formula
-    from vecdb.query.arms import Like, Match, Near, Nested, Terms
+    from vecdb.query.arms import Like, Match, Near, Nested, Terms, Tokens
     from vecdb.query.fusion import AutoFusion, Interleave, Rrf, WeightedSum
     from vecdb.query.query import Query
     from vecdb.query.scorer import CrossEncoder, Scorer
-    from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore
+    from vecdb.query.stages import Collapse, GroupBy, MaxSim, MinScore, OrderBy, Rank, Rescore
     from vecdb.reads import Snapshot
     from vecdb.results import Hit, SearchResult, WriteResult
     from vecdb.scans import Scan
+    from vecdb.schema.tokens import ragged
     from vecdb.view import View
 
 _LAZY = {
@@ -54,8 +56,10 @@ _LAZY = {
     "Match": "vecdb.query.arms",
     "Like": "vecdb.query.arms",
     "Terms": "vecdb.query.arms",
+    "Tokens": "vecdb.query.arms",
     "Rescore": "vecdb.query.stages",
     "OrderBy": "vecdb.query.stages",
+    "MaxSim": "vecdb.query.stages",
     "MinScore": "vecdb.query.stages",
     "GroupBy": "vecdb.query.stages",
     "Collapse": "vecdb.query.stages",
@@ -74,6 +78,7 @@ _LAZY = {
     "check": "vecdb.database",
     "col": "vecdb.filters",
     "connect": "vecdb.database",
+    "ragged": "vecdb.schema.tokens",
     "repair": "vecdb.database",
     "restore": "vecdb.database",
     "warmup": "vecdb.database",
@@ -108,7 +113,10 @@ __all__ = [
     "Limits",
     "LookupSparse",
     "Match",
+    "MaxSim",
     "MinScore",
+    "MultiVector",
+    "Muvera",
     "Near",
     "Nested",
     "OrderBy",
@@ -128,6 +136,7 @@ __all__ = [
     "Terms",
     "Text",
     "Timestamp",
+    "Tokens",
     "Vector",
     "View",
     "WeightedSum",
@@ -138,6 +147,7 @@ __all__ = [
     "connect",
     "errors",
     "formula",
+    "ragged",
     "repair",
     "restore",
     "warmup",

@@ -358,6 +358,34 @@ class Collection(LatestReads, Linked):
             "seconds": time.monotonic() - started,
         }
 
+    def repool(self, name: str, pool_factor: float) -> int:
+        """Store a field of multi-vectors with fewer vectors: those of all rows, and of rows that come.
+
+        Segments are rewritten one after the other, and searched meanwhile. Older versions keep what they have. Where it
+        was interrupted, it goes on when it is called again.
+
+        Args:
+            name: of the field.
+            pool_factor: as in `MultiVector`; not less than it was.
+
+        Returns:
+            How many segments were rewritten.
+
+        Raises:
+            InvalidInputError: name is no field of multi-vectors, or the factor is less than it was.
+
+        """
+        from vecdb.storage.compaction import repool
+
+        writer = self._writable()
+        if self.schema.with_pool_factor(name, pool_factor) != self.schema:
+            writer.change_schema(lambda schema: schema.with_pool_factor(name, pool_factor))
+        assert self._indexer is not None
+        done = repool(writer, self.schema[name].id, self._indexer.carry)
+        if self._index_worker is not None:
+            self._index_worker.wake()
+        return done
+
     def build_indexes(self, progress: Callable[[int, int], None] | None = None) -> int:
         """Build what indexes are missing, now and in this thread; return how many were built.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vecdb.row_values import listed, value_of, values
+from vecdb.schema.known import VECTORS
 from vecdb.schema.schema import Column, Schema
 from vecdb.text_search import TermSearch, TextSearch
 
@@ -107,7 +108,7 @@ class FoundRows:
     def _few(self, column: Column, places: Sequence[tuple[Part, int]]) -> pa.Array:
         import pyarrow as pa
 
-        if column.field.kind == "vector" and places:
+        if column.field.kind in VECTORS and places:
             return self._found.take(lambda part, rows: values(part, column, rows))
         return pa.array([part.value(column, row) for part, row in places], column.field.arrow_type)
 

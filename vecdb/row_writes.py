@@ -6,14 +6,16 @@ A write is prepared from a snapshot, and prepared again when what it was prepare
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from vecdb.arguments import RequestId, request_bytes, whole_number
 from vecdb.errors import InvalidInputError, NotFoundError, PermissionDeniedError
 from vecdb.results import WriteResult
+from vecdb.schema.known import VECTORS
 from vecdb.schema.records import validated, validated_batch
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
     from vecdb.collection import Collection
@@ -21,9 +23,11 @@ if TYPE_CHECKING:
     from vecdb.encoders.progress import Progress
     from vecdb.filters import Expression
     from vecdb.reads import Snapshot
-    from vecdb.schema.schema import Schema
+    from vecdb.schema.multivector import MultiVector
+    from vecdb.schema.schema import Column, Schema
     from vecdb.storage.group_commit import Write
     from vecdb.storage.requests import Key, Request
+    from vecdb.storage.snapshot import Part
     from vecdb_index.budget import Budget
 
 DIRECT_BYTES = 8 << 20
@@ -137,7 +141,7 @@ class RowWrites:
             batch = self._collection.encoders.completed(batch, schema, progress, made)
             if batch.num_rows == 0:
                 return named_write(nothing_write(schema), request)
-            return named_write(self._upsert_write(schema, batch), request)
+            return named_write(self._upsert_write(schema, _prepared(batch, schema)), request)
 
         return self._submit(prepare)
 
@@ -177,19 +181,18 @@ class RowWrites:
             batch = self._collection.encoders.completed(batch, schema, progress, made)
             if batch.num_rows == 0:
                 return named_write(nothing_write(schema), request)
-            whole = self._completed(snapshot, batch)
+            whole = self._completed(snapshot, _prepared(batch, schema))
             self._refuse_outside(schema, whole)
             return named_write(upsert_write(schema, whole, unchanged_since=snapshot.lsn), request)
 
         return self._submit(prepare)
 
     def _completed(self, snapshot: Snapshot, patch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return whole rows: the patch's fields, and the others as they are stored."""
+        """Return whole rows, as they are stored: the patch's fields, and the others."""
         import numpy as np
         import pyarrow as pa
 
         from vecdb.planner.found import take
-        from vecdb.row_values import values
 
         state, schema = snapshot._state, snapshot.schema
         parts = state.parts
@@ -204,10 +207,11 @@ class RowWrites:
         arrays = [
             patch.column(column.name)
             if column.name in given
-            else take(parts, part, row, lambda owner, rows, column=column: values(owner, column, rows))
+            else take(parts, part, row, lambda owner, rows, column=column: _stored(owner, column, rows))
             for column in schema.columns
         ]
-        return pa.record_batch(arrays, schema=schema.arrow_schema())
+        types = [(column.name, column.field.stored_type) for column in schema.columns]
+        return pa.record_batch(arrays, schema=pa.schema(types))
 
     def delete(
         self, ids: Any, where: str | Expression | None, request_id: RequestId | None, cascade: bool = False
@@ -310,7 +314,7 @@ class RowWrites:
                 continue
             bound = bind(expression, schema)
             columns = {
-                name: batch.column(name).is_valid() if schema[name].field.kind == "vector" else batch.column(name)
+                name: batch.column(name).is_valid() if schema[name].field.kind in VECTORS else batch.column(name)
                 for name in bound.columns
             }
             outside = np.flatnonzero(~bound.mask(columns, batch.num_rows))
@@ -320,6 +324,26 @@ class RowWrites:
                     f"record {int(outside[0])}, id {value!r}, is not among the rows that may be written: nothing was"
                     " stored"
                 )
+
+
+def _prepared(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
+    if not schema.multivectors:
+        return batch
+    from vecdb.storage.prepare import prepared
+
+    return prepared(batch, schema)
+
+
+def _stored(part: Part, column: Column, rows: np.ndarray) -> pa.Array:
+    """Return the values of some rows of a part as they are stored."""
+    if column.field.kind == "multivector":
+        from vecdb.storage.token_files import joined
+
+        column = cast("Column[MultiVector]", column)
+        return joined(part.tokens(column).some(rows), column.field)
+    from vecdb.row_values import values
+
+    return values(part, column, rows)
 
 
 def named_write(write: Write, request: Request | None) -> Write:

@@ -30,7 +30,7 @@ from vecdb.query.arms import FETCH, Like, Near, Nested
 from vecdb.query.effort import USUAL
 from vecdb.query.query import Query
 from vecdb.query.stages import Rescore
-from vecdb.query.sugar import query_of
+from vecdb.query.sugar import one_arm_each, query_of
 from vecdb.text_search import text_column
 from vecdb.wire import filters, queries
 from vecdb.wire.values import ids_to_message, matrix_to_message, vector_to_message, writable
@@ -289,11 +289,13 @@ def alike(
 
     """
     text = text_column(place.schema, vectors)
-    terms = None if text is not None else _sparse(place.schema, vectors)
-    if terms is not None:
+    single = None if text is not None else _asked_each(place.schema, vectors)
+    if single is not None:
         shown = None if fields is None else tuple(columns_of(place, fields) or ())
         whole = Query(k, fields=shown, exact=exact, allow_partial=allow_partial)
-        return batch(place, _of_terms(terms, vectors[terms], where, whole), explain)
+        asked = one_arm_each(place.schema[single], vectors[single], whole)
+        pairs = zip(asked, filters_for(where, len(asked)), strict=True)
+        return batch(place, [one if passing is None else one.where(passing) for one, passing in pairs], explain)
     if text is not None:
         asked = [text_query(one, text.name) and one for one in texts_of(vectors[text.name], text.name)]
         with writable():
@@ -316,18 +318,10 @@ def alike(
     return searches.SearchBatchRequest(collection=place.name, view=place.view, alike=message, explain=explain)
 
 
-def _sparse(schema: Schema, vectors: Mapping[str, Any]) -> str | None:
-    return next((name for name in vectors if schema[name].field.kind == "sparse"), None) if len(vectors) == 1 else None
-
-
-def _of_terms(name: str, asked: Any, where: Any, whole: Query) -> list[Query]:
-    from vecdb.schema.sparse import rows_of_scipy
-
-    rows = rows_of_scipy(asked) if hasattr(asked, "tocsr") else asked
-    if not isinstance(rows, list | tuple):
-        raise InvalidInputError(f"the queries for {name!r} are {asked!r:.80}, expected a list of them", field=name)
-    pairs = zip((whole.terms(name, one) for one in rows), filters_for(where, len(rows)), strict=True)
-    return [one if passing is None else one.where(passing) for one, passing in pairs]
+def _asked_each(schema: Schema, vectors: Mapping[str, Any]) -> str | None:
+    """Return the field of a batch whose questions are a query each."""
+    kinds = "sparse", "multivector"
+    return next((name for name in vectors if schema[name].field.kind in kinds), None) if len(vectors) == 1 else None
 
 
 def _sought(column: Column[Any], given: Any, message: Any) -> int:

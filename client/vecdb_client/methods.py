@@ -58,6 +58,7 @@ ADD_COLUMN = _method("Collection", "AddColumn", collections.AddColumnResponse, F
 DROP_COLUMN = _method("Collection", "DropColumn", collections.DropColumnResponse, False, False)
 RENAME_COLUMN = _method("Collection", "RenameColumn", collections.RenameColumnResponse, False, False)
 SET_INDEX = _method("Collection", "SetIndex", collections.SetIndexResponse, True, False)
+REPOOL = _method("Collection", "Repool", collections.RepoolResponse, False, False)
 SET_ENCODER = _method("Collection", "SetEncoder", collections.SetEncoderResponse, True, False)
 
 UPSERT = _method("Record", "Upsert", records.UpsertResponse)

@@ -77,6 +77,7 @@ _BY_SERVICE: Mapping[str, Mapping[str, Rule]] = {
         "DropColumn": CHANGING,
         "RenameColumn": CHANGING,
         "SetIndex": CHANGING,
+        "Repool": CHANGING,
         "SetEncoder": CHANGING,
     },
     "vecdb.v1.RecordService": {

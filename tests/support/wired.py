@@ -205,6 +205,18 @@ indexes = st.one_of(
     st.builds(vecdb.Ivf, st.none() | st.integers(1, 1_000_000), st.sampled_from(["8bit", "4bit", "product", "rabitq"])),
     st.builds(vecdb.Funnel, st.none() | st.integers(1, 8), st.booleans()),
 )
+muveras = st.builds(
+    vecdb.Muvera,
+    repetitions=st.none() | st.integers(1, 64),
+    bits=st.none() | st.integers(4, 6),
+    projection=st.none() | st.integers(4, 32),
+    directions=st.sampled_from(["orthogonal", "dense", "sparse"]),
+    final=st.none() | st.integers(64, 1000),
+    centred=st.booleans(),
+    codes=st.sampled_from(["8bit", "4bit", "product", "rabitq"]),
+    lists=st.none() | st.integers(1, 1000),
+    seed=st.integers(0, (1 << 63) - 1),
+)
 fields: st.SearchStrategy[Field] = st.one_of(
     st.sampled_from([vecdb.Bool(), vecdb.Int64(), vecdb.Float64(), vecdb.Timestamp(), vecdb.Json(), vecdb.Geo()]),
     st.builds(vecdb.Text, st.booleans() | fulltexts),
@@ -217,6 +229,7 @@ fields: st.SearchStrategy[Field] = st.one_of(
         st.none() | spaces,
     ),
     st.builds(lambda dimension: vecdb.Vector(8 * dimension, dtype="binary"), st.integers(1, 9)),
+    st.builds(lambda index: vecdb.MultiVector(8, index=index), muveras | st.just(vecdb.Flat())),
     st.builds(
         lambda dimension, space: vecdb.Sparse(dimension, space=space),
         st.none() | st.integers(1, 1 << 32),

@@ -25,6 +25,7 @@ from vecdb.filters import geo
 from vecdb.filters.expression import Condition, Operator
 from vecdb.filters.values import Value, described, moment_from_text, shortened, value_text
 from vecdb.schema.fields import Field, Geo, Keyword, Text, Vector
+from vecdb.schema.known import VECTORS
 
 Test: TypeAlias = Callable[[Any], Any]
 """From a pa.Array of the column to a pa.BooleanArray of the same length."""
@@ -50,7 +51,7 @@ def test_of(condition: Condition, field: Field) -> Test:
 
     """
     if condition.operator == "is null":
-        return _compute.invert if isinstance(field, Vector) else _compute.is_null
+        return _compute.invert if field.kind in VECTORS else _compute.is_null
     kind = kind_of(field)
     _check_operator(condition, kind, field)
     if isinstance(field, Geo):
@@ -93,6 +94,7 @@ _APPLY: dict[str, tuple[Operator, ...]] = {
     "list": _MEMBERS,
     "vector": (),
     "sparse": (),
+    "multivector": (),
     "geo": ("within", "in box"),
 }
 
@@ -115,6 +117,7 @@ _NOUNS = {
     "list": "lists of text",
     "vector": "vectors",
     "sparse": "sparse vectors",
+    "multivector": "multi-vectors",
     "geo": "places",
 }
 

@@ -12,18 +12,22 @@ from vecdb.arguments import check_terms, effort_of, query_matrix
 from vecdb.errors import InvalidInputError
 from vecdb.filters.evaluate import BoundFilter, bind
 from vecdb.filters.expression import Expression
-from vecdb.query.arms import Arm, Like, Match, Near, Nested, Terms
+from vecdb.planner.tokens import multivector_column, question_of
+from vecdb.query.arms import Arm, Like, Match, Near, Nested, Terms, Tokens
 from vecdb.query.effort import Effort
 from vecdb.query.formula import Away, Decay, Formula, Function, Operation, Value, When
 from vecdb.query.fusion import Fusion, Rrf
+from vecdb.query.matrix import Matrix
 from vecdb.query.query import Query
 from vecdb.query.scorer import Scorer
-from vecdb.query.stages import Collapse, GroupBy, OrderBy, Rank, Rescore, Stage
+from vecdb.query.stages import Collapse, GroupBy, MaxSim, OrderBy, Rank, Rescore, Stage
 from vecdb.query.value import Numbers, shown
 from vecdb.query.weights import Weights
 from vecdb.schema.fields import Sparse, Text, Vector
+from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import Column, Schema
 from vecdb.text_search import text_column as searched
+from vecdb_index.multivector.maxsim import Question
 
 Encode = Callable[[Column[Any], str], Any]
 """Makes a vector of a text, or terms and their weights, by the encoder of a column."""
@@ -44,14 +48,21 @@ class BoundArm(NamedTuple):
     vectors: np.ndarray | None = None
     inner: BoundQuery | None = None
     terms: tuple[np.ndarray, np.ndarray] | None = None
+    question: Question | None = None
 
 
 class BoundStage(NamedTuple):
-    """A stage, the columns that it reads, and its query vector where it has one."""
+    """A stage, the columns that it reads, and its query vector, or vectors, where it has any.
+
+    `k` and `exact` are the query's, for stages that may do less than all.
+    """
 
     stage: Stage
     columns: tuple[Column, ...] = ()
     vectors: np.ndarray | None = None
+    question: Question | None = None
+    k: int = 0
+    exact: bool = False
 
 
 class BoundQuery(NamedTuple):
@@ -78,7 +89,7 @@ class BoundQuery(NamedTuple):
     @property
     def metric(self) -> str | None:
         """The metric that scores follow, where they are those of one vector field."""
-        scoring = [one for one in self.stages if isinstance(one.stage, Rank | Rescore | Scorer)]
+        scoring = [one for one in self.stages if isinstance(one.stage, Rank | Rescore | MaxSim | Scorer)]
         if scoring:
             last = scoring[-1]
             return last.columns[0].field.metric if isinstance(last.stage, Rescore) else None
@@ -110,7 +121,7 @@ def bind_query(query: Query, schema: Schema, encode: Encode) -> BoundQuery:
     fusion = _USUAL if query.fusion is None else query.fusion
     if len(arms) > 1:
         fusion.check(len(arms))
-    stages = tuple(_bound_stage(stage, schema, encode) for stage in query.stages)
+    stages = tuple(_bound_stage(stage, schema, encode, query) for stage in query.stages)
     return BoundQuery(query, tuple(arms), where, stages, fusion, returned(query.fields, schema))
 
 
@@ -120,6 +131,8 @@ def _bound_arm(arm: Arm, label: str, query: Query, schema: Schema, encode: Encod
         both = arm.where if both is None else both & arm.where
     where = None if both is None else bound_filter(both, schema)
     usual = effort_of(query.exact, None, None, None)
+    if isinstance(arm, Near) and isinstance(schema[arm.field].field, MultiVector):
+        arm = _of_tokens(arm)
     if isinstance(arm, Near):
         column = vector_column(schema, arm.field)
         effort = usual if query.exact else effort_of(False, arm.recall, arm.ef, arm.plan, arm.probes)
@@ -133,10 +146,24 @@ def _bound_arm(arm: Arm, label: str, query: Query, schema: Schema, encode: Encod
     if isinstance(arm, Terms):
         column = sparse_column(schema, arm.field)
         return BoundArm(arm, label, (column,), where, usual, terms=_terms(column, arm.terms, encode))
+    if isinstance(arm, Tokens):
+        column = multivector_column(schema, arm.field)
+        asked = _question(column, arm.tokens, arm.weights, encode)
+        effort = usual if query.exact else effort_of(False, arm.recall, arm.ef, None)
+        return BoundArm(arm, label, (column,), where, effort, question=asked)
     assert isinstance(arm, Nested)
     inner = arm.query.exactly(arm.query.exact or query.exact)
     inner = inner if both is None else inner.where(both)
     return BoundArm(arm, label, (), where, usual, inner=bind_query(inner, schema, encode))
+
+
+def _of_tokens(arm: Near) -> Tokens:
+    """Return what an arm means by a field of multi-vectors: a text, or one vector."""
+    if (arm.recall, arm.ef, arm.probes, arm.plan) != (None, None, None, None):
+        told = f"recall, ef, probes and plan do not go with {arm.field!r}, a field of multi-vectors"
+        raise InvalidInputError(told, field=arm.field)
+    sought = arm.vector if isinstance(arm.vector, str) else arm.vector.array[None]
+    return Tokens(arm.field, sought, fetch=arm.fetch, where=arm.where, name=arm.name)  # pyright: ignore[reportArgumentType]
 
 
 def _check_ids(schema: Schema, ids: tuple[str | int, ...]) -> None:
@@ -154,10 +181,14 @@ def _check_ids(schema: Schema, ids: tuple[str | int, ...]) -> None:
             )
 
 
-def _bound_stage(stage: Stage, schema: Schema, encode: Encode) -> BoundStage:
+def _bound_stage(stage: Stage, schema: Schema, encode: Encode, query: Query) -> BoundStage:
     if isinstance(stage, Rescore):
         column = vector_column(schema, stage.field)
         return BoundStage(stage, (column,), _vector(column, stage.vector, encode))
+    if isinstance(stage, MaxSim):
+        column = multivector_column(schema, stage.field)
+        asked = _question(column, stage.tokens, stage.weights, encode)
+        return BoundStage(stage, (column,), question=asked, k=query.k, exact=query.exact)
     if isinstance(stage, Scorer):
         return BoundStage(stage, returned(stage.fields, schema))
     if isinstance(stage, Rank):
@@ -261,6 +292,12 @@ def _terms(column: Column[Sparse], asked: Weights | str, encode: Encode) -> tupl
         return encode(column, asked)
     check_terms(column, asked)
     return asked.terms, asked.weights
+
+
+def _question(
+    column: Column[MultiVector], tokens: Matrix | str, weights: tuple[float, ...] | None, encode: Encode
+) -> Question:
+    return question_of(column, encode(column, tokens) if isinstance(tokens, str) else tokens, weights)
 
 
 def _vector(column: Column[Vector], vector: Numbers | str, encode: Encode) -> np.ndarray:

@@ -13,7 +13,7 @@ from vecdb.planner.bound import BoundQuery
 from vecdb.planner.fuse import DEPTH
 from vecdb.query.cursors import Cursor
 from vecdb.query.scorer import Scorer
-from vecdb.query.stages import Collapse, GroupBy, OrderBy, Rank, Rescore
+from vecdb.query.stages import Collapse, GroupBy, MaxSim, OrderBy, Rank, Rescore
 
 Fetches: TypeAlias = tuple[int, ...]
 """For each arm, how many candidates it gathers; nested queries know that themselves."""
@@ -24,7 +24,7 @@ DEEPER = 4
 """How many times more candidates each time that too few were left."""
 THINNING = (Collapse, GroupBy)
 """Stages after which more candidates may be needed to fill the answer."""
-ORDERING = (OrderBy, Rank, Rescore, Scorer)
+ORDERING = (OrderBy, Rank, Rescore, MaxSim, Scorer)
 """Stages after which a candidate that was gathered later may come first."""
 
 

@@ -13,12 +13,13 @@ import pyarrow.compute as pc
 
 from vecdb.filters.evaluate import BoundFilter
 from vecdb.fulltext import text_query
-from vecdb.planner import dense, sparse, text
+from vecdb.planner import dense, sparse, text, tokens
 from vecdb.planner.bound import BoundArm
 from vecdb.planner.found import Found, PartPlan
 from vecdb.planner.masks import filter_mask
-from vecdb.query.arms import Like, Match, Near, Terms
+from vecdb.query.arms import Like, Match, Near, Terms, Tokens
 from vecdb.schema.fields import Sparse, Text
+from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import State
 
@@ -63,6 +64,18 @@ def gathered(context: Context, bound: BoundArm, depth: int) -> Found:
             depth,
             bound.where,
             exact=bound.effort.exact,
+            allow_partial=context.allow_partial,
+        )
+    if isinstance(bound.arm, Tokens):
+        assert bound.question is not None
+        return tokens.search(
+            context.state,
+            cast("Column[MultiVector]", bound.columns[0]),
+            bound.question,
+            depth,
+            bound.where,
+            context.pool,
+            bound.effort,
             allow_partial=context.allow_partial,
         )
     assert isinstance(bound.arm, Match)

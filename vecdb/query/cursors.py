@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from vecdb.filters.expression import Expression
+from vecdb.query.matrix import Matrix
 from vecdb.query.query import Query
 from vecdb.query.value import Numbers, attributes
 from vecdb.query.weights import Weights
@@ -53,6 +54,8 @@ def _told(part: Any) -> Any:
     """Return a part of a query as orjson knows it."""
     if isinstance(part, Numbers):
         return [part.array.dtype.str, part.array.tobytes().hex()]
+    if isinstance(part, Matrix):
+        return [part.array.shape, hashlib.blake2b(part.array.tobytes(), digest_size=16).hexdigest()]
     if isinstance(part, Weights):
         return [part.terms.tobytes().hex(), part.weights.tobytes().hex()]
     if isinstance(part, Expression):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from vecdb.errors import InvalidInputError
 from vecdb.query import value as values
-from vecdb.query.arms import ARMS, FETCH, Arm, Like, Match, Near, Nested, Strategy, Terms
+from vecdb.query.arms import ARMS, FETCH, Arm, Like, Match, Near, Nested, Strategy, Terms, Tokens
 from vecdb.query.fusion import Fusion, fusion_from
 from vecdb.query.scorer import Scorer
-from vecdb.query.stages import STAGES, Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore, Stage
+from vecdb.query.stages import STAGES, Collapse, GroupBy, MaxSim, MinScore, OrderBy, Rank, Rescore, Stage
 from vecdb.schema.blame import closest
 from vecdb.schema.given import flag, names, whole_number
 
@@ -89,8 +89,11 @@ class Query:
     # -- arms ------------------------------------------------------------------------------------------------------
 
     def near(self, field: str, vector: Any, **options: Any) -> Self:
-        """Gather rows whose vector is near one; options are those of `Near`."""
-        return self.gather(_made(Near, options, field, vector))
+        """Gather rows whose vector is near one, or whose vectors are near several, a matrix.
+
+        Options are those of `Near`; of several vectors, those of `Tokens`.
+        """
+        return self.gather(_made(Tokens if values.has_rows(vector) else Near, options, field, vector))
 
     def match(self, field: str | Mapping[str, float], text: str, **options: Any) -> Self:
         """Gather rows whose texts have the words, by BM25; options are those of `Match`."""
@@ -148,8 +151,12 @@ class Query:
         """Score the best `top` candidates, by default 100, by a function or a `CrossEncoder`; see `Scorer`."""
         return self.then(_made(Scorer, options, function, fields))
 
-    def rescore(self, field: str, vector: Any, top: int | None = None) -> Self:
-        """Score the best `top` candidates by another vector field; see `Rescore`."""
+    def rescore(self, field: str | MaxSim, vector: Any = None, top: int | None = None) -> Self:
+        """Score the best `top` candidates by another vector field; see `Rescore`, and `MaxSim` for multi-vectors."""
+        if isinstance(field, MaxSim):
+            if vector is not None or top is not None:
+                raise InvalidInputError("what MaxSim takes belongs into it: rescore(MaxSim(field, tokens, top=...))")
+            return self.then(field)
         return self.then(Rescore(field, vector, top))
 
     def min_score(self, score: float) -> Self:

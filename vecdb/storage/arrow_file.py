@@ -102,6 +102,11 @@ class VectorFile:
     def finish(self) -> None:
         """Write the header and the footer; the file is complete, not yet synced."""
         present = np.concatenate(self._present) if self._present else np.empty(0, bool)
+        if len(present) == 0:  # the header of no rows has another length, and there is nothing to stream around
+            self.file.seek(0)
+            lists = pa.array([], self._type)
+            write_batch(self.file, pa.record_batch([lists, pa.array(present)], schema=vector_schema(self._type)))
+            return
         before, after = vector_frame(self._type, present)
         if len(before) != self._start or len(present) * self._row_bytes != self.bytes:
             raise AssertionError(f"vector file of {len(present)} rows has {self.bytes} bytes of values")

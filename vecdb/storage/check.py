@@ -6,6 +6,7 @@ looked is looked at again.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,7 @@ from vecdb.storage.packed import Packed
 from vecdb.storage.recovery import OpenReport, check_clean, read_clean, replay_log
 from vecdb.storage.segment import Segment, content_of
 from vecdb.storage.segment_writer import IDS, KEYS, has_norms, norm_file, row_norms, vector_file
+from vecdb.storage.token_files import ROW_FILES, TOKEN_FILES, mismatch
 
 Progress = Callable[[str, int, int], None]
 
@@ -208,9 +210,10 @@ def _cross_check(directory: LocalDirectory, base: str, entry: SegmentEntry, audi
     folder = f"{base}/{names.SEGMENTS}/{entry.uuid}"
     held = {file.name: _content(directory, folder, file.name) for file in entry.files}
     for name, one in held.items():
-        if name != KEYS and len(one) != entry.rows:
+        if name != KEYS and not name.startswith(TOKEN_FILES) and len(one) != entry.rows:
             audit.note(f"{folder}/{name}", f"{name} has {len(one)} rows, the manifest says {entry.rows}")
             return
+    _check_tokens(folder, held, audit)
     batches = {name: one for name, one in held.items() if isinstance(one, pa.RecordBatch)}
     ids = batches[IDS].column(0)
     expected, _ = keys.build(ids)
@@ -224,6 +227,15 @@ def _cross_check(directory: LocalDirectory, base: str, entry: SegmentEntry, audi
             audit.note(f"{folder}/{name}", f"{folder}/{name} has no norms beside it", DERIVED)
         elif not np.array_equal(row_norms(arrow_file.matrix_of(batch)), batches[norms].column(0).to_numpy()):
             audit.note(f"{folder}/{norms}", f"{folder}/{norms} does not belong to the vectors beside it", DERIVED)
+
+
+def _check_tokens(folder: str, held: dict[str, Any], audit: Audit) -> None:
+    """Compare the tokens of multi-vectors with what says to which rows they belong."""
+    for name, tokens in held.items():
+        if name.startswith(TOKEN_FILES):
+            problem = mismatch(tokens, held.get(name.replace(TOKEN_FILES, ROW_FILES)))
+            if problem is not None:
+                audit.note(f"{folder}/{name}", f"{folder}/{name} is damaged: {problem}")
 
 
 def _content(directory: LocalDirectory, folder: str, name: str) -> pa.RecordBatch | pa.Array:

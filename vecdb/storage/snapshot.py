@@ -23,9 +23,11 @@ from vecdb.storage.segment import Segment, Vectors
 
 if TYPE_CHECKING:
     from vecdb.schema.fields import Sparse, Text
+    from vecdb.schema.multivector import MultiVector
     from vecdb.storage.memtable_index import Piece
     from vecdb_index.budget import Budget
     from vecdb_index.factory import Index
+    from vecdb_index.multivector.stored import Tokens
 
 
 class Part(Protocol):
@@ -76,6 +78,10 @@ class Part(Protocol):
 
     def vectors(self, column: Column) -> Vectors | None:
         """Return the matrix, the mask of present rows or None, and the norms; None without the column."""
+        ...
+
+    def tokens(self, column: "Column[MultiVector]") -> "Tokens":
+        """Return the tokens of all rows of a column of several vectors for a row; of a part without it, all null."""
         ...
 
     def index_of(self, column: Column) -> "Index | None":
@@ -192,6 +198,10 @@ class SegmentView:
     def vectors(self, column: Column) -> Vectors | None:
         """Return the matrix, the mask of present rows or None, and the norms; None without the column."""
         return self.segment.vectors(column)
+
+    def tokens(self, column: "Column[MultiVector]") -> "Tokens":
+        """Return the tokens of all rows of a column of several vectors for a row; of a part without it, all null."""
+        return self.segment.tokens(column)
 
 
 @dataclass(frozen=True)

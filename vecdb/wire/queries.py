@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from vecdb.errors import InvalidInputError
-from vecdb.query.arms import EXAMPLES, Arm, Like, Match, Near, Nested, Strategy, Terms
+from vecdb.query.arms import EXAMPLES, Arm, Like, Match, Near, Nested, Strategy, Terms, Tokens
 from vecdb.query.fusion import AutoFusion, Fusion, Interleave, Rrf, WeightedSum
 from vecdb.query.query import ARM_COUNT, DEPTH, Query
-from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore, Stage
+from vecdb.query.stages import Collapse, GroupBy, MaxSim, MinScore, OrderBy, Rank, Rescore, Stage
 from vecdb.query.value import Numbers
 from vecdb.query.weights import Weights
 from vecdb.wire import filters, formulas
+from vecdb.wire.tokens import max_sim_from_message, max_sim_to_message, tokens_from_message, tokens_to_message
 from vecdb.wire.values import id_from_message, id_to_message, packed, vector_from_message, vector_to_message, writable
 from vecdb_proto.v1 import query_pb2 as pb
 from vecdb_proto.v1.values_pb2 import Fields, SparseVector
@@ -74,6 +75,8 @@ def _arm_message(arm: Arm) -> pb.Arm:
         message = pb.Arm(match=_match_message(arm))
     elif isinstance(arm, Terms):
         message = pb.Arm(terms=_terms_message(arm))
+    elif isinstance(arm, Tokens):
+        message = pb.Arm(tokens=tokens_to_message(arm))
     elif isinstance(arm, Like):
         message = pb.Arm(like=_like_message(arm))
     elif isinstance(arm, Nested):
@@ -232,6 +235,8 @@ def _write_stage(stage: Stage, message: pb.Stage) -> None:
         else:
             sought = {"text": stage.vector}
         message.rescore.CopyFrom(pb.Rescore(field=stage.field, top=stage.top, **sought))
+    elif isinstance(stage, MaxSim):
+        message.max_sim.CopyFrom(max_sim_to_message(stage))
     else:
         stage.to_json()  # a stage that cannot be written down says so itself
         raise InvalidInputError(f"{type(stage).__name__} is no stage that can be sent", field="stages")
@@ -267,6 +272,7 @@ _STAGES: dict[str | None, Callable[[pb.Stage, filters.Reading], Stage]] = {
         formulas.from_message(message.rank.formula, reading), message.rank.top if message.rank.HasField("top") else None
     ),
     "rescore": lambda message, _: _rescore(message.rescore),
+    "max_sim": lambda message, _: max_sim_from_message(message.max_sim),
 }
 
 
@@ -320,6 +326,8 @@ class _Reading:
             return Match(**_match(message.match), **common)
         if kind == "terms":
             return Terms(**_terms(message.terms), **common)
+        if kind == "tokens":
+            return Tokens(**tokens_from_message(message.tokens), **common)
         if kind == "like":
             return Like(**_like(message.like), **common)
         if kind == "nested":

@@ -305,6 +305,20 @@ class Collection(Reads, Linked):
             request.text.CopyFrom(schemas.fulltext_to_message(wanted.fulltext))
         self._change(methods.SET_INDEX, request)
 
+    def repool(self, name: str, pool_factor: float) -> int:
+        """Store a field of multi-vectors with fewer vectors; see `vecdb.Collection.repool`.
+
+        Returns:
+            How many segments were rewritten.
+
+        """
+        self._changes(lambda schema: schema.with_pool_factor(name, pool_factor))
+        self._check_writable()
+        request = collections.RepoolRequest(collection=self.name, name=name, pool_factor=pool_factor)
+        response = self._connection.call(methods.REPOOL, request, self._timeout)
+        self._keep(response)
+        return response.segments
+
     def _changes(self, change: Callable[[Schema], Schema]) -> None:
         """Raise what is wrong with a change of the fields as they are known, once they are known for sure."""
         schema = self.schema

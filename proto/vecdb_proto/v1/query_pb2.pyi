@@ -88,6 +88,7 @@ class Arm(_message.Message):
     TERMS_FIELD_NUMBER: _builtins.int
     LIKE_FIELD_NUMBER: _builtins.int
     NESTED_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
     FETCH_FIELD_NUMBER: _builtins.int
     WHERE_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
@@ -106,6 +107,8 @@ class Arm(_message.Message):
         """What another query finds, in its order."""
 
     @_builtins.property
+    def tokens(self) -> Global___Tokens: ...
+    @_builtins.property
     def where(self) -> _filter_pb2.Filter: ...
     def __init__(
         self,
@@ -115,19 +118,20 @@ class Arm(_message.Message):
         terms: Global___Terms | None = ...,
         like: Global___Like | None = ...,
         nested: Global___Query | None = ...,
+        tokens: Global___Tokens | None = ...,
         fetch: _builtins.int | None = ...,
         where: _filter_pb2.Filter | None = ...,
         name: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_fetch", b"_fetch", "_name", b"_name", "fetch", b"fetch", "kind", b"kind", "like", b"like", "match", b"match", "name", b"name", "near", b"near", "nested", b"nested", "terms", b"terms", "where", b"where"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_fetch", b"_fetch", "_name", b"_name", "fetch", b"fetch", "kind", b"kind", "like", b"like", "match", b"match", "name", b"name", "near", b"near", "nested", b"nested", "terms", b"terms", "tokens", b"tokens", "where", b"where"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fetch", b"_fetch", "_name", b"_name", "fetch", b"fetch", "kind", b"kind", "like", b"like", "match", b"match", "name", b"name", "near", b"near", "nested", b"nested", "terms", b"terms", "where", b"where"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fetch", b"_fetch", "_name", b"_name", "fetch", b"fetch", "kind", b"kind", "like", b"like", "match", b"match", "name", b"name", "near", b"near", "nested", b"nested", "terms", b"terms", "tokens", b"tokens", "where", b"where"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__fetch: _TypeAlias = _typing.Literal["fetch"]  # noqa: Y015
     _WhichOneofArgType__fetch: _TypeAlias = _typing.Literal["_fetch", b"_fetch"]  # noqa: Y015
     _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["near", "match", "terms", "like", "nested"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["near", "match", "terms", "like", "nested", "tokens"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__fetch) -> _WhichOneofReturnType__fetch | None: ...
@@ -285,6 +289,61 @@ class Terms(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_query) -> _WhichOneofReturnType_query | None: ...
 
 Global___Terms: _TypeAlias = Terms  # noqa: Y015
+
+@_typing.final
+class Tokens(_message.Message):
+    """Rows whose vectors are near those of a question, by MaxSim."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    RECALL_FIELD_NUMBER: _builtins.int
+    EF_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    text: _builtins.str
+    """For a field that has an encoder."""
+    recall: _builtins.float
+    ef: _builtins.int
+    """Rows that an index leaves to be compared; instead of recall."""
+    @_builtins.property
+    def tokens(self) -> _values_pb2.Matrix:
+        """A vector each row, float32."""
+
+    @_builtins.property
+    def weights(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """How much each vector counts; none: all the same."""
+
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        tokens: _values_pb2.Matrix | None = ...,
+        text: _builtins.str = ...,
+        weights: _abc.Iterable[_builtins.float] | None = ...,
+        recall: _builtins.float | None = ...,
+        ef: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ef", b"_ef", "_recall", b"_recall", "ef", b"ef", "query", b"query", "recall", b"recall", "text", b"text", "tokens", b"tokens"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ef", b"_ef", "_recall", b"_recall", "ef", b"ef", "field", b"field", "query", b"query", "recall", b"recall", "text", b"text", "tokens", b"tokens", "weights", b"weights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ef: _TypeAlias = _typing.Literal["ef"]  # noqa: Y015
+    _WhichOneofArgType__ef: _TypeAlias = _typing.Literal["_ef", b"_ef"]  # noqa: Y015
+    _WhichOneofReturnType__recall: _TypeAlias = _typing.Literal["recall"]  # noqa: Y015
+    _WhichOneofArgType__recall: _TypeAlias = _typing.Literal["_recall", b"_recall"]  # noqa: Y015
+    _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["tokens", "text"]  # noqa: Y015
+    _WhichOneofArgType_query: _TypeAlias = _typing.Literal["query", b"query"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ef) -> _WhichOneofReturnType__ef | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__recall) -> _WhichOneofReturnType__recall | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_query) -> _WhichOneofReturnType_query | None: ...
+
+Global___Tokens: _TypeAlias = Tokens  # noqa: Y015
 
 @_typing.final
 class Like(_message.Message):
@@ -464,6 +523,7 @@ class Stage(_message.Message):
     ORDER_BY_FIELD_NUMBER: _builtins.int
     RANK_FIELD_NUMBER: _builtins.int
     RESCORE_FIELD_NUMBER: _builtins.int
+    MAX_SIM_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def min_score(self) -> Global___MinScore: ...
     @_builtins.property
@@ -476,6 +536,8 @@ class Stage(_message.Message):
     def rank(self) -> Global___Rank: ...
     @_builtins.property
     def rescore(self) -> Global___Rescore: ...
+    @_builtins.property
+    def max_sim(self) -> Global___MaxSim: ...
     def __init__(
         self,
         *,
@@ -485,12 +547,13 @@ class Stage(_message.Message):
         order_by: Global___OrderBy | None = ...,
         rank: Global___Rank | None = ...,
         rescore: Global___Rescore | None = ...,
+        max_sim: Global___MaxSim | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["collapse", b"collapse", "group_by", b"group_by", "kind", b"kind", "min_score", b"min_score", "order_by", b"order_by", "rank", b"rank", "rescore", b"rescore"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["collapse", b"collapse", "group_by", b"group_by", "kind", b"kind", "max_sim", b"max_sim", "min_score", b"min_score", "order_by", b"order_by", "rank", b"rank", "rescore", b"rescore"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collapse", b"collapse", "group_by", b"group_by", "kind", b"kind", "min_score", b"min_score", "order_by", b"order_by", "rank", b"rank", "rescore", b"rescore"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collapse", b"collapse", "group_by", b"group_by", "kind", b"kind", "max_sim", b"max_sim", "min_score", b"min_score", "order_by", b"order_by", "rank", b"rank", "rescore", b"rescore"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["min_score", "collapse", "group_by", "order_by", "rank", "rescore"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["min_score", "collapse", "group_by", "order_by", "rank", "rescore", "max_sim"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -676,3 +739,66 @@ class Rescore(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_query) -> _WhichOneofReturnType_query | None: ...
 
 Global___Rescore: _TypeAlias = Rescore  # noqa: Y015
+
+@_typing.final
+class MaxSim(_message.Message):
+    """Scores by a field of several vectors for a row."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    TOP_FIELD_NUMBER: _builtins.int
+    PRUNE_FIELD_NUMBER: _builtins.int
+    PATIENCE_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    text: _builtins.str
+    """For a field that has an encoder."""
+    top: _builtins.int
+    prune: _builtins.float
+    """Candidates whose score is worse than the k-th by more than this share of it are left out."""
+    patience: _builtins.int
+    """Scoring stops after so many in a row that are no better than the k-th best so far."""
+    @_builtins.property
+    def tokens(self) -> _values_pb2.Matrix:
+        """A vector each row, float32."""
+
+    @_builtins.property
+    def weights(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """How much each vector counts; none: all the same."""
+
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        tokens: _values_pb2.Matrix | None = ...,
+        text: _builtins.str = ...,
+        weights: _abc.Iterable[_builtins.float] | None = ...,
+        top: _builtins.int | None = ...,
+        prune: _builtins.float | None = ...,
+        patience: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_patience", b"_patience", "_prune", b"_prune", "_top", b"_top", "patience", b"patience", "prune", b"prune", "query", b"query", "text", b"text", "tokens", b"tokens", "top", b"top"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_patience", b"_patience", "_prune", b"_prune", "_top", b"_top", "field", b"field", "patience", b"patience", "prune", b"prune", "query", b"query", "text", b"text", "tokens", b"tokens", "top", b"top", "weights", b"weights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__patience: _TypeAlias = _typing.Literal["patience"]  # noqa: Y015
+    _WhichOneofArgType__patience: _TypeAlias = _typing.Literal["_patience", b"_patience"]  # noqa: Y015
+    _WhichOneofReturnType__prune: _TypeAlias = _typing.Literal["prune"]  # noqa: Y015
+    _WhichOneofArgType__prune: _TypeAlias = _typing.Literal["_prune", b"_prune"]  # noqa: Y015
+    _WhichOneofReturnType__top: _TypeAlias = _typing.Literal["top"]  # noqa: Y015
+    _WhichOneofArgType__top: _TypeAlias = _typing.Literal["_top", b"_top"]  # noqa: Y015
+    _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["tokens", "text"]  # noqa: Y015
+    _WhichOneofArgType_query: _TypeAlias = _typing.Literal["query", b"query"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__patience) -> _WhichOneofReturnType__patience | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__prune) -> _WhichOneofReturnType__prune | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__top) -> _WhichOneofReturnType__top | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_query) -> _WhichOneofReturnType_query | None: ...
+
+Global___MaxSim: _TypeAlias = MaxSim  # noqa: Y015

@@ -19,6 +19,7 @@ from vecdb.results import SearchResult
 
 ASKED = contract.vector(777)
 MATRIX = np.stack([contract.vector(number) for number in (777, 778, 779)])
+CODED = np.random.default_rng(5).standard_normal((3, 6))
 
 Q = Query(k=5)
 BOTH = Q.near("embedding", ASKED, fetch=20).match("body", "honey bee", fetch=20)
@@ -36,6 +37,14 @@ QUERIES: dict[str, Query] = {
     "words": Q.match("body", 'honey +bee -wax "queen drone" pol*'),
     "words, boosted": Q.match({"body": 2.0}, "honey"),
     "terms": Q.terms("terms", {1: 1.0, 7: 2.0, 30: 0.5}),
+    "tokens": Q.near("tokens", MATRIX),
+    "tokens, weighed and filtered": Q.near("tokens", MATRIX, weights=[1, 0, 0.5], where="size > 50", name="late"),
+    "tokens, coded": Q.near("coded", CODED),
+    "tokens, coded, exactly": Q.near("coded", CODED).exactly(),
+    "tokens and words": Q.near("tokens", MATRIX, fetch=20).match("body", "honey", fetch=20),
+    "rescored by tokens": Q.match("body", "honey", fetch=30).rescore(
+        vecdb.MaxSim("tokens", MATRIX, weights=[1, 2, 3], top=10)
+    ),
     "like": Q.like("embedding", ["r01", "r02"], ["r03"], "best"),
     "nested": Q.gather(Query(k=8).near("embedding", ASKED), name="inner").match("body", "hive"),
     "both": BOTH,
@@ -68,6 +77,10 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "search": lambda reads: reads.search(embedding=ASKED),
     "search by a list": lambda reads: reads.search(embedding=ASKED.tolist(), k=3, where="size > 100", fields=["body"]),
     "search by words": lambda reads: reads.search(body="honey hive", k=4),
+    "search by tokens": lambda reads: reads.search(tokens=MATRIX, k=4, where="size > 100", fields=["tokens", "coded"]),
+    "search by many tokens": lambda reads: reads.search_batch(
+        tokens=[MATRIX, MATRIX[:1]], k=4, where=[None, "size > 9"]
+    ),
     "search by both": lambda reads: reads.search(
         embedding=ASKED,
         body="honey",

@@ -50,6 +50,7 @@ MAY: dict[str, set[str]] = {
     "/vecdb.v1.CollectionService/DropColumn": ADMINS,
     "/vecdb.v1.CollectionService/RenameColumn": ADMINS,
     "/vecdb.v1.CollectionService/SetIndex": ADMINS,
+    "/vecdb.v1.CollectionService/Repool": ADMINS,
     "/vecdb.v1.CollectionService/SetEncoder": ADMINS,
     "/vecdb.v1.RecordService/Upsert": WRITERS,
     "/vecdb.v1.RecordService/UpsertStream": WRITERS,

@@ -11,18 +11,20 @@ from vecdb.planner.gather import Context
 from vecdb.planner.stages.collapse import collapse
 from vecdb.planner.stages.formula import rank
 from vecdb.planner.stages.group_by import group_by
+from vecdb.planner.stages.max_sim import max_sim
 from vecdb.planner.stages.min_score import min_score
 from vecdb.planner.stages.order_by import order_by
 from vecdb.planner.stages.rescore import rescore
 from vecdb.planner.stages.scorer import scorer
 from vecdb.query.scorer import Scorer
-from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore, Stage
+from vecdb.query.stages import Collapse, GroupBy, MaxSim, MinScore, OrderBy, Rank, Rescore, Stage
 
 Apply = Callable[[Context, BoundStage, Candidates], Candidates]
 
 APPLY: dict[type[Stage], Callable[[Context, Any, Candidates], Candidates]] = {
     Collapse: collapse,
     GroupBy: group_by,
+    MaxSim: max_sim,
     MinScore: min_score,
     OrderBy: order_by,
     Rank: rank,
