@@ -17,6 +17,7 @@ from vecdb.arguments import vector_column
 from vecdb.encoders.attached import Attached, space_for
 from vecdb.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 from vecdb.latest import LatestReads
+from vecdb.linked import Linked
 from vecdb.reads import Snapshot
 from vecdb.results import TuneReport, WriteResult
 from vecdb.row_writes import RequestId, RowWrites, request_key
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from vecdb.encoders.lookup_sparse import LookupSparse
     from vecdb.encoders.progress import Progress
     from vecdb.filters import Expression
+    from vecdb.link_writes import LinkWrites
     from vecdb.schema.fulltext import FullText
     from vecdb.schema.indexes import IndexSpec
     from vecdb.storage.indexing import Indexer
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from vecdb_index.budget import Budget
 
 
-class Collection(LatestReads):
+class Collection(LatestReads, Linked):
     """Made by `Database.create_collection` and `Database.collection`."""
 
     def __init__(self, name: str, store: Writer | Reader, pool: ThreadPoolExecutor) -> None:
@@ -184,13 +186,24 @@ class Collection(LatestReads):
         return [] if key is None else self._writable().requests.chunks(key.id)
 
     def delete(
-        self, ids: Any = None, where: str | Expression | None = None, *, request_id: RequestId | None = None
+        self,
+        ids: Any = None,
+        where: str | Expression | None = None,
+        *,
+        cascade: bool = False,
+        request_id: RequestId | None = None,
     ) -> WriteResult:
         """Delete rows by id (one or a list), or all that pass a filter; `rows` says how many there were.
 
-        With `where`, rows that change while the delete is under way are looked at again. `request_id` as in `upsert`.
+        With `where`, rows that change while the delete is under way are looked at again. With `cascade` the links from
+        and to these ids go in the same step; else they stay, and dangle. `request_id` as in `upsert`.
         """
-        return RowWrites(self).delete(ids, where, request_id)
+        return RowWrites(self).delete(ids, where, request_id, flag("cascade", cascade))
+
+    def _link_writes(self) -> LinkWrites:
+        from vecdb.link_writes import LinkWrites
+
+        return LinkWrites(self)
 
     def patch(self, data: Any, progress: Progress = None, *, request_id: RequestId | None = None) -> WriteResult:
         """Change some fields of existing rows: data holds the id and the fields to change; null clears a field.
@@ -253,6 +266,16 @@ class Collection(LatestReads):
     def rename_column(self, old: str, new: str) -> None:
         """Rename a field. No file is rewritten."""
         self._writable().change_schema(lambda schema: schema.renamed(old, new))
+
+    def add_link_attribute(self, name: str, field: Field) -> None:
+        """Declare an attribute of links: a Keyword, Int64, Float64, Bool or Timestamp. Links so far have no value."""
+        from vecdb.schema.links import with_attribute
+        from vecdb.storage.catalog import require
+        from vecdb.storage.links.maintenance import change_attributes
+
+        writer = self._writable()
+        require(writer.directory, "links")
+        change_attributes(writer, lambda schema: with_attribute(schema, name, field))
 
     # -- versions --------------------------------------------------------------------------------------------------
 

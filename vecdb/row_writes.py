@@ -136,8 +136,8 @@ class RowWrites:
                 return known
             batch = self._collection.encoders.completed(batch, schema, progress, made)
             if batch.num_rows == 0:
-                return _named(nothing_write(schema), request)
-            return _named(self._upsert_write(schema, batch), request)
+                return named_write(nothing_write(schema), request)
+            return named_write(self._upsert_write(schema, batch), request)
 
         return self._submit(prepare)
 
@@ -176,10 +176,10 @@ class RowWrites:
                 return known
             batch = self._collection.encoders.completed(batch, schema, progress, made)
             if batch.num_rows == 0:
-                return _named(nothing_write(schema), request)
+                return named_write(nothing_write(schema), request)
             whole = self._completed(snapshot, batch)
             self._refuse_outside(schema, whole)
-            return _named(upsert_write(schema, whole, unchanged_since=snapshot.lsn), request)
+            return named_write(upsert_write(schema, whole, unchanged_since=snapshot.lsn), request)
 
         return self._submit(prepare)
 
@@ -209,7 +209,9 @@ class RowWrites:
         ]
         return pa.record_batch(arrays, schema=schema.arrow_schema())
 
-    def delete(self, ids: Any, where: str | Expression | None, request_id: RequestId | None) -> WriteResult:
+    def delete(
+        self, ids: Any, where: str | Expression | None, request_id: RequestId | None, cascade: bool = False
+    ) -> WriteResult:
         """Delete rows by id, or all that pass a filter; see `Collection.delete`."""
         if (ids is None) == (where is None):
             raise InvalidInputError("name either ids or where")
@@ -223,7 +225,8 @@ class RowWrites:
             request = None
             if key is not None:
                 bound = snapshot._bind(where)
-                request = request_of(key, "delete", f"ids {given!r}" if bound is None else f"where {bound.key}")
+                kind = "delete cascade" if cascade else "delete"
+                request = request_of(key, kind, f"ids {given!r}" if bound is None else f"where {bound.key}")
             known = self._known(request)
             if known is not None:
                 return known
@@ -234,8 +237,8 @@ class RowWrites:
                 given = [value for value in given if snapshot._state.find(value) is not None]
             else:
                 since = None
-            write = delete_write(snapshot.schema, given, since) if given else nothing_write(snapshot.schema)
-            return _named(write, request)
+            write = delete_write(snapshot.schema, given, since, cascade) if given else nothing_write(snapshot.schema)
+            return named_write(write, request)
 
         return self._submit(prepare)
 
@@ -319,7 +322,8 @@ class RowWrites:
                 )
 
 
-def _named(write: Write, request: Request | None) -> Write:
+def named_write(write: Write, request: Request | None) -> Write:
+    """Return a write that is known by a request, if there is one."""
     if request is not None:
         write.requests = (request,)
     return write

@@ -14,6 +14,7 @@ from pyroaring import BitMap
 
 from vecdb.schema.schema import Schema
 from vecdb.storage import merge_policy
+from vecdb.storage.links import maintenance
 from vecdb.storage.manifest import SegmentEntry
 from vecdb.storage.os_errors import typed_os_errors
 from vecdb.storage.segment_writer import SegmentWriter, size_of
@@ -49,7 +50,7 @@ def compact_once(writer: Writer, carry: Carry = _as_it_is) -> int:
     with writer.merging:
         settings = writer.settings
         chosen = merge_policy.choose(candidates(writer), settings.merge_fan_in, settings.segment_bytes)
-        return merge(writer, chosen, carry) if chosen else 0
+        return merge(writer, chosen, carry) if chosen else maintenance.merge_once(writer)
 
 
 def compact_all(writer: Writer, carry: Carry = _as_it_is) -> int:
@@ -60,7 +61,7 @@ def compact_all(writer: Writer, carry: Carry = _as_it_is) -> int:
     with writer.merging:
         writer.flush()
         groups = merge_policy.everything(candidates(writer), writer.settings.segment_bytes)
-        return sum(merge(writer, group, carry) for group in groups)
+        return sum(merge(writer, group, carry) for group in groups) + maintenance.merge_all(writer)
 
 
 @typed_os_errors()

@@ -8,6 +8,7 @@ from vecdb.schema.blame import shown
 from vecdb.storage import manifest as manifests
 from vecdb.storage.apply import open_views
 from vecdb.storage.format import NAME
+from vecdb.storage.links.table import LinkTable
 from vecdb.storage.manifest import Located, Past
 from vecdb.storage.os_errors import typed_os_errors
 from vecdb.storage.reader import Reader
@@ -57,7 +58,8 @@ def _open(store: Writer | Reader, state: State, version: int | None, moment: flo
     found = manifests.load(store.directory, store.base, past.file, past.sha256)
     known = {view.segment.uuid: view for view in state.segments}
     views = open_views(store.directory, store.base, found.manifest, store.settings.verify, known)
-    return State(found.manifest.floor, found.manifest.schema, found, tuple(views.values()), ())
+    links = LinkTable(store.directory, store.base, found.manifest, store.settings.verify, state.links.views).state()
+    return State(found.manifest.floor, found.manifest.schema, found, tuple(views.values()), (), links)
 
 
 def _choose(located: Located, version: int | None, moment: float | None) -> Past:

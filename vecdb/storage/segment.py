@@ -308,6 +308,10 @@ class Segment:
         held = self._vectors[column.id] = matrix, self.present(column), norms
         return held
 
+    def batch(self, name: str) -> pa.RecordBatch:
+        """Return what a file holds, verified."""
+        return self._batch(name)
+
     def buffer(self, name: str) -> pa.Buffer:
         """Return a file's bytes as mapped, not verified."""
         return self._buffers[name]

@@ -16,6 +16,7 @@ from pyroaring import BitMap
 
 from vecdb.schema.schema import Column, Schema
 from vecdb.storage.keys import Id, keys_of
+from vecdb.storage.links.state import LinkState
 from vecdb.storage.manifest import Located
 from vecdb.storage.memtable import MemtableView
 from vecdb.storage.segment import Segment, Vectors
@@ -205,6 +206,7 @@ class State:
     located: Located
     segments: tuple[SegmentView, ...]
     memtables: tuple[MemtableView, ...]
+    links: LinkState
     budget: "Budget | None" = None
 
     def within(self, budget: "Budget | None") -> "State":

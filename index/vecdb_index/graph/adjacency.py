@@ -82,9 +82,7 @@ def rows_of(nodes: int, source: np.ndarray, target: np.ndarray, type_code: np.nd
     return order, offsets
 
 
-def packed(
-    nodes: int, source: np.ndarray, target: np.ndarray, weight: np.ndarray, type_code: np.ndarray
-) -> Adjacency:
+def packed(nodes: int, source: np.ndarray, target: np.ndarray, weight: np.ndarray, type_code: np.ndarray) -> Adjacency:
     """Return the rows of links in any order, none of which comes twice, as a base without a patch."""
     order, offsets = rows_of(nodes, source, target, type_code)
     return unpatched(

@@ -1,0 +1,157 @@
+"""Reading links: whom an id is linked to, all links, how many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from vecdb.errors import InvalidInputError
+from vecdb.schema.blame import shown
+from vecdb.schema.given import whole_number
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from vecdb.filters import Expression
+    from vecdb.planner.links import Wanted
+    from vecdb.schema.schema import Schema
+    from vecdb.storage.snapshot import State
+
+Direction = Literal["out", "in", "both"]
+LINK_BATCH = 1 << 16
+
+
+def direction_of(direction: Any) -> Direction:
+    """Return a direction.
+
+    Raises:
+        InvalidInputError: it is none.
+
+    """
+    if direction not in ("out", "in", "both"):
+        told = f"direction is {shown(direction)}, expected 'out', 'in' or 'both'"
+        raise InvalidInputError(told, field="direction", value=direction)
+    return direction
+
+
+def types_of(type: Any) -> frozenset[str] | None:
+    """Return the types that are asked for; None: all.
+
+    Raises:
+        InvalidInputError: one is no string.
+
+    """
+    if type is None:
+        return None
+    given = [type] if isinstance(type, str) else list(type)
+    for one in given:
+        if not isinstance(one, str):
+            raise InvalidInputError(f"type is {shown(one)}, expected a string or a list of them", field="type")
+    return frozenset(given)
+
+
+class LinkReads:
+    """What a snapshot answers about links."""
+
+    name: str
+    _state: State
+
+    @property
+    def link_schema(self) -> Schema:
+        """The columns of links: src, dst, type, weight, and the declared attributes."""
+        return self._state.links.schema
+
+    def neighbours(
+        self,
+        ids: Any,
+        type: str | Sequence[str] | None = None,
+        direction: Direction = "both",
+        where: str | Expression | None = None,
+        limit: int | None = None,
+    ) -> pa.Table:
+        """Return the links of one id, or of several, heaviest first.
+
+        The columns are id (which of those asked for), neighbour, direction ("out": from id to neighbour), type, weight,
+        and the attributes. Rows follow the order of ids; equal weights are ordered by neighbour. A neighbour need not
+        have a row.
+
+        Args:
+            ids: one id or many.
+            type: only links of this type, or of these.
+            direction: "out", "in" or "both".
+            where: a filter over type, weight and attributes.
+            limit: the most links of each id.
+
+        Raises:
+            InvalidInputError: an argument is wrong; UnknownFieldError and FilterSyntaxError are kinds of it.
+            CorruptionError: a segment of links is damaged.
+
+        """
+        from vecdb.planner.links import neighbours
+
+        given, _ = self._ids(ids)
+        most = None if limit is None else whole_number("limit", limit)
+        return neighbours(self._state, given, direction_of(direction), self._wanted(type, where), most)
+
+    def links(
+        self,
+        src: Any = None,
+        dst: Any = None,
+        type: str | Sequence[str] | None = None,
+        where: str | Expression | None = None,
+        batch_rows: int = LINK_BATCH,
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield all links that pass, in batches, from one state, in no particular order.
+
+        The columns are src, dst, type, weight and the attributes.
+
+        Args:
+            src: only links from this id, or from these.
+            dst: only links to this id, or to these.
+            type: only links of this type, or of these.
+            where: a filter over type, weight and attributes.
+            batch_rows: the most links of a batch.
+
+        """
+        from vecdb.planner.links import scan
+
+        ends = [None if given is None else self._ids(given)[0] for given in (src, dst)]
+        rows = whole_number("batch_rows", batch_rows)
+        return scan(self._state, ends[0], ends[1], self._wanted(type, where), rows)
+
+    def degrees(
+        self,
+        ids: Any,
+        type: str | Sequence[str] | None = None,
+        where: str | Expression | None = None,
+    ) -> pa.Table:
+        """Return how many links each id has: columns id, out, in. `type` and `where` as in `neighbours`."""
+        import pyarrow as pa
+
+        from vecdb.planner.links import degrees
+
+        given, _ = self._ids(ids)
+        out, incoming = degrees(self._state, given, self._wanted(type, where))
+        values = pa.array(given, self.link_schema.id.field.arrow_type)
+        return pa.table([values, pa.array(out), pa.array(incoming)], names=["id", "out", "in"])
+
+    def link_stats(self) -> dict[str, Any]:
+        """Return how many links there are, of which types, how degrees spread, and which ends dangle.
+
+        A *dangling* end is an id without a row. All links are looked at.
+        """
+        from vecdb.planner.links import statistics
+
+        return statistics(self._state)
+
+    def _ids(self, ids: Any) -> tuple[list[Any], bool]:
+        from vecdb.arguments import ids_of
+
+        return ids_of(self._state.schema.id, ids, self.name)
+
+    def _wanted(self, type: Any, where: str | Expression | None) -> Wanted:
+        from vecdb.filters import bind, parse, resolve
+        from vecdb.planner.links import Wanted
+
+        expression = parse(where) if isinstance(where, str) else resolve(where)
+        return Wanted(types_of(type), None if expression is None else bind(expression, self.link_schema))
