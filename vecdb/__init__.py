@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vecdb.query import formula
     from vecdb.query.arms import Like, Match, Near, Nested, Terms
     from vecdb.query.fusion import AutoFusion, Interleave, Rrf, WeightedSum
+    from vecdb.query.graph import Expand, Linked, PathPooling
     from vecdb.query.query import Query
     from vecdb.query.scorer import CrossEncoder, Scorer
     from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore
@@ -54,6 +55,9 @@ _LAZY = {
     "Match": "vecdb.query.arms",
     "Like": "vecdb.query.arms",
     "Terms": "vecdb.query.arms",
+    "Expand": "vecdb.query.graph",
+    "Linked": "vecdb.query.graph",
+    "PathPooling": "vecdb.query.graph",
     "Rescore": "vecdb.query.stages",
     "OrderBy": "vecdb.query.stages",
     "MinScore": "vecdb.query.stages",
@@ -89,6 +93,7 @@ __all__ = [
     "CrossEncoder",
     "Database",
     "Encoder",
+    "Expand",
     "Facets",
     "Flat",
     "Float64",
@@ -106,12 +111,14 @@ __all__ = [
     "Keyword",
     "Like",
     "Limits",
+    "Linked",
     "LookupSparse",
     "Match",
     "MinScore",
     "Near",
     "Nested",
     "OrderBy",
+    "PathPooling",
     "Query",
     "Rank",
     "Rescore",

@@ -16,6 +16,7 @@ from vecdb.query.arms import Arm, Like, Match, Near, Nested, Terms
 from vecdb.query.effort import Effort
 from vecdb.query.formula import Away, Decay, Formula, Function, Operation, Value, When
 from vecdb.query.fusion import Fusion, Rrf
+from vecdb.query.graph import Expand, Linked, PathPooling
 from vecdb.query.query import Query
 from vecdb.query.scorer import Scorer
 from vecdb.query.stages import Collapse, GroupBy, OrderBy, Rank, Rescore, Stage
@@ -29,6 +30,8 @@ Encode = Callable[[Column[Any], str], Any]
 """Makes a vector of a text, or terms and their weights, by the encoder of a column."""
 
 
+SCORING = Expand, PathPooling, Rank, Rescore, Scorer
+"""Stages that give candidates new scores."""
 _USUAL = Rrf()
 """How several arms are fused where the query does not say."""
 
@@ -47,11 +50,18 @@ class BoundArm(NamedTuple):
 
 
 class BoundStage(NamedTuple):
-    """A stage, the columns that it reads, and its query vector where it has one."""
+    """A stage, the columns that it reads, its query vector where it has one, and what it needs of the query.
+
+    `arms` are those of the query, where the stage asks what they say; `where` is its filter, for a stage that brings
+    rows, and `exact` whether it asks for the exact answer.
+    """
 
     stage: Stage
     columns: tuple[Column, ...] = ()
     vectors: np.ndarray | None = None
+    arms: tuple[BoundArm, ...] = ()
+    where: BoundFilter | None = None
+    exact: bool = False
 
 
 class BoundQuery(NamedTuple):
@@ -78,7 +88,7 @@ class BoundQuery(NamedTuple):
     @property
     def metric(self) -> str | None:
         """The metric that scores follow, where they are those of one vector field."""
-        scoring = [one for one in self.stages if isinstance(one.stage, Rank | Rescore | Scorer)]
+        scoring = [one for one in self.stages if isinstance(one.stage, SCORING)]
         if scoring:
             last = scoring[-1]
             return last.columns[0].field.metric if isinstance(last.stage, Rescore) else None
@@ -110,7 +120,12 @@ def bind_query(query: Query, schema: Schema, encode: Encode) -> BoundQuery:
     fusion = _USUAL if query.fusion is None else query.fusion
     if len(arms) > 1:
         fusion.check(len(arms))
-    stages = tuple(_bound_stage(stage, schema, encode) for stage in query.stages)
+    stages = tuple(
+        _bound_expand(stage, at, query, schema, tuple(arms), where)
+        if isinstance(stage, Expand)
+        else _bound_stage(stage, schema, encode)
+        for at, stage in enumerate(query.stages)
+    )
     return BoundQuery(query, tuple(arms), where, stages, fusion, returned(query.fields, schema))
 
 
@@ -128,6 +143,11 @@ def _bound_arm(arm: Arm, label: str, query: Query, schema: Schema, encode: Encod
         _check_ids(schema, (*arm.like, *arm.unlike))
         effort = usual if query.exact else effort_of(False, arm.recall, None, None)
         return BoundArm(arm, label, (vector_column(schema, arm.field),), where, effort)
+    if isinstance(arm, Linked):
+        _check_ids(schema, arm.ids)
+        if arm.through is not None:
+            bound_filter(arm.through, schema)
+        return BoundArm(arm, label, (), where, usual)
     if isinstance(arm, Match):
         return BoundArm(arm, label, tuple(text_column(schema, name) for name in arm.fields), where, usual)
     if isinstance(arm, Terms):
@@ -165,6 +185,8 @@ def _bound_stage(stage: Stage, schema: Schema, encode: Encode) -> BoundStage:
     if isinstance(stage, OrderBy):
         names = [name for name, _ in stage.parts if name != "score"]
         return BoundStage(stage, tuple(_comparable(schema, name, "order_by") for name in names))
+    if isinstance(stage, PathPooling):
+        return BoundStage(stage, tuple(_comparable(schema, name, "pool_paths") for name in (stage.head, stage.tail)))
     if isinstance(stage, GroupBy):
         return BoundStage(stage, (_comparable(schema, stage.field, "group_by", many=True),))
     if isinstance(stage, Collapse):
@@ -173,6 +195,18 @@ def _bound_stage(stage: Stage, schema: Schema, encode: Encode) -> BoundStage:
             column = _comparable(schema, stage.field, "collapse")
         return BoundStage(stage, (column,))
     return BoundStage(stage)
+
+
+def _bound_expand(
+    stage: Expand, at: int, query: Query, schema: Schema, arms: tuple[BoundArm, ...], where: BoundFilter | None
+) -> BoundStage:
+    """Check an expansion; links are judged by the field of vectors that is searched, else by the first there is."""
+    if stage.through is not None:
+        bound_filter(stage.through, schema)
+    scored = any(isinstance(one, SCORING) for one in query.stages[:at])
+    searched = [arm.columns[0] for arm in arms if isinstance(arm.arm, Near | Like)]
+    columns = tuple([*searched, *schema.vectors][:1])
+    return BoundStage(stage, columns, arms=() if scored else arms, where=where, exact=query.exact)
 
 
 def _ranked_by(formula: Formula, schema: Schema) -> Iterator[Column]:
