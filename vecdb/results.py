@@ -67,8 +67,8 @@ class Hit:
     """One result. `hit["section"]` is short for `hit.fields["section"]`.
 
     `distance` is None where the score is not that of one vector field. `arms` has what each arm of a query with several
-    ones says, by the arm's name; arms that did not find the hit are left out. `path` is how links led to it, from the row
-    where the path begins to the hit: empty where none did.
+    ones says, by the arm's name; arms that did not find the hit are left out. `path` is how links led to it, from the
+    row where the path begins to the hit: empty where none did.
     """
 
     id: str | int

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 from vecdb.errors import InvalidInputError
 from vecdb.query.arms import EXAMPLES, Arm, Like, Match, Near, Nested, Strategy, Terms
 from vecdb.query.fusion import AutoFusion, Fusion, Interleave, Rrf, WeightedSum
+from vecdb.query.graph import Expand, Linked, PathPooling
 from vecdb.query.query import ARM_COUNT, DEPTH, Query
 from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore, Stage
 from vecdb.query.value import Numbers
 from vecdb.query.weights import Weights
-from vecdb.wire import filters, formulas
+from vecdb.wire import filters, formulas, graph
 from vecdb.wire.values import id_from_message, id_to_message, packed, vector_from_message, vector_to_message, writable
 from vecdb_proto.v1 import query_pb2 as pb
 from vecdb_proto.v1.values_pb2 import Fields, SparseVector
@@ -76,6 +77,8 @@ def _arm_message(arm: Arm) -> pb.Arm:
         message = pb.Arm(terms=_terms_message(arm))
     elif isinstance(arm, Like):
         message = pb.Arm(like=_like_message(arm))
+    elif isinstance(arm, Linked):
+        message = pb.Arm(linked=graph.linked_to_message(arm))
     elif isinstance(arm, Nested):
         message = pb.Arm(nested=_query_message(arm.query))
     else:
@@ -232,6 +235,10 @@ def _write_stage(stage: Stage, message: pb.Stage) -> None:
         else:
             sought = {"text": stage.vector}
         message.rescore.CopyFrom(pb.Rescore(field=stage.field, top=stage.top, **sought))
+    elif isinstance(stage, Expand):
+        message.expand.CopyFrom(graph.expand_to_message(stage))
+    elif isinstance(stage, PathPooling):
+        message.path_pooling.CopyFrom(graph.pooling_to_message(stage))
     else:
         stage.to_json()  # a stage that cannot be written down says so itself
         raise InvalidInputError(f"{type(stage).__name__} is no stage that can be sent", field="stages")
@@ -267,6 +274,8 @@ _STAGES: dict[str | None, Callable[[pb.Stage, filters.Reading], Stage]] = {
         formulas.from_message(message.rank.formula, reading), message.rank.top if message.rank.HasField("top") else None
     ),
     "rescore": lambda message, _: _rescore(message.rescore),
+    "expand": lambda message, reading: graph.expand_from_message(message.expand, reading),
+    "path_pooling": lambda message, _: graph.pooling_from_message(message.path_pooling),
 }
 
 
@@ -322,6 +331,8 @@ class _Reading:
             return Terms(**_terms(message.terms), **common)
         if kind == "like":
             return Like(**_like(message.like), **common)
+        if kind == "linked":
+            return Linked(**graph.linked_from_message(message.linked, self.filters), **common)
         if kind == "nested":
             return Nested(self.query(message.nested, depth + 1), **common)
         raise InvalidInputError("an arm is of no known kind: was the query made by a newer vecdb?", field="arms")
