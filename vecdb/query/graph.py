@@ -7,7 +7,7 @@ PathPooling   a stage over rows that are facts: their scores smoothed along the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
@@ -60,7 +60,7 @@ class Linked(Arm):
 
     kind: ClassVar[str] = "linked"
     ids: tuple[str | int, ...]
-    links: Mapping[str, float] | str = ANY
+    links: Mapping[str, float] | Sequence[str] | str = ANY
     hops: int = 1
     path: tuple[str, ...] = ()
     direction: Direction = "both"
@@ -119,12 +119,12 @@ class Expand(Stage):
     """
 
     kind: ClassVar[str] = "expand"
-    links: Mapping[str, float] | str = ANY
+    links: Mapping[str, float] | Sequence[str] | str = ANY
     hops: int | None = None
     method: Method = "pagerank"
     damping: float = 0.5
     direction: Direction = "both"
-    seeds: int = 20
+    seeds: int = 10
     links_where: Expression | None = None
     through: Expression | None = None
     hub: float = 0.0

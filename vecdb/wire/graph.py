@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from vecdb.errors import InvalidInputError
@@ -85,7 +86,7 @@ def pooling_from_message(message: pb.PathPooling) -> PathPooling:
 
 
 def _walking(part: Linked | Expand) -> pb.Walking:
-    assert not isinstance(part.links, str)
+    assert isinstance(part.links, Mapping)
     message = pb.Walking(
         links=pb.LinkTypes(types=part.links.keys(), weights=part.links.values()), direction=part.direction
     )

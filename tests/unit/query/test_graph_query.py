@@ -1,12 +1,17 @@
 """Arms and stages over links as values: what they take, what they refuse, and their way through JSON."""
 
 import math
+from typing import Any
 
 import pytest
 
 import vecdb
 from vecdb import Query
 from vecdb.errors import InvalidInputError
+
+Expand: Any = vecdb.Expand
+Linked: Any = vecdb.Linked
+PathPooling: Any = vecdb.PathPooling
 
 ROUND = [
     Query().expand(),
@@ -36,24 +41,24 @@ def test_types_given_in_different_ways_mean_the_same():
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: vecdb.Expand([]), "0 types of links are named"),
-        (lambda: vecdb.Expand(["a", 3]), "a type of links is a text, found 3"),
-        (lambda: vecdb.Expand({"a": -1}), "the weight of 'a' is -1.0"),
-        (lambda: vecdb.Expand(">"), "a type of links is a text"),
-        (lambda: vecdb.Expand(hops=0), "hops is 0"),
-        (lambda: vecdb.Expand(damping=1), "damping is 1.0"),
-        (lambda: vecdb.Expand(damping=math.nan), "damping is nan"),
-        (lambda: vecdb.Expand(hub=2), "hub is 2.0"),
-        (lambda: vecdb.Expand(method="bfs"), "method 'bfs' is not one of 'pagerank', 'paths'"),
-        (lambda: vecdb.Expand(direction="up"), "direction 'up'"),
-        (lambda: vecdb.Expand(half_life=3), "half_life and aged_by belong together"),
-        (lambda: vecdb.Expand(epsilon=0), "epsilon is 0.0"),
-        (lambda: vecdb.Expand(gate=1), "gate is 1, not True or False"),
+        (lambda: Expand([]), "0 types of links are named"),
+        (lambda: Expand(["a", 3]), "a type of links is a text, found 3"),
+        (lambda: Expand({"a": -1}), "the weight of 'a' is -1.0"),
+        (lambda: Expand(">"), "a type of links is a text"),
+        (lambda: Expand(hops=0), "hops is 0"),
+        (lambda: Expand(damping=1), "damping is 1.0"),
+        (lambda: Expand(damping=math.nan), "damping is nan"),
+        (lambda: Expand(hub=2), "hub is 2.0"),
+        (lambda: Expand(method="bfs"), "method 'bfs' is not one of 'pagerank', 'paths'"),
+        (lambda: Expand(direction="up"), "direction 'up'"),
+        (lambda: Expand(half_life=3), "half_life and aged_by belong together"),
+        (lambda: Expand(epsilon=0), "epsilon is 0.0"),
+        (lambda: Expand(gate=1), "gate is 1, not True or False"),
         (lambda: Query().expand("a", depth=3), "expand of a query has no option 'depth'"),
-        (lambda: vecdb.Linked(()), "linked names no id"),
-        (lambda: vecdb.Linked("a", path=("x",) * 17), "a path of 17 links is longer than 16"),
-        (lambda: vecdb.PathPooling("h", "", ("e",)), "a field's name is a text"),
-        (lambda: vecdb.PathPooling("h", "t", ("e",), bonus=0), "bonus is 0.0"),
+        (lambda: Linked(()), "linked names no id"),
+        (lambda: Linked("a", path=("x",) * 17), "a path of 17 links is longer than 16"),
+        (lambda: PathPooling("h", "", ("e",)), "a field's name is a text"),
+        (lambda: PathPooling("h", "t", ("e",), bonus=0), "bonus is 0.0"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_value(make, said):

@@ -29,7 +29,7 @@ def expand(context: Context, bound: BoundStage, candidates: Candidates) -> Candi
     stage, state = bound.stage, context.state
     assert isinstance(stage, Expand)
     graph = graph_for(state, stage.links_where, stage.aged_by, stage.half_life)
-    assert not isinstance(stage.links, str)
+    assert isinstance(stage.links, Mapping)
     ways, unknown = ways_of(state, graph, stage.links, stage.direction, stage.through)
     told: dict[str, Any] = {"links": len(graph.out.targets) + len(graph.out.patch_targets)}
     if unknown:
