@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from vecdb.query import formula
     from vecdb.query.arms import Like, Match, Near, Nested, Terms, Tokens
     from vecdb.query.fusion import AutoFusion, Interleave, Rrf, WeightedSum
+    from vecdb.query.graph import Expand, Linked, PathPooling
     from vecdb.query.query import Query
     from vecdb.query.scorer import CrossEncoder, Scorer
     from vecdb.query.stages import Collapse, GroupBy, MaxSim, MinScore, OrderBy, Rank, Rescore
@@ -57,6 +58,9 @@ _LAZY = {
     "Like": "vecdb.query.arms",
     "Terms": "vecdb.query.arms",
     "Tokens": "vecdb.query.arms",
+    "Expand": "vecdb.query.graph",
+    "Linked": "vecdb.query.graph",
+    "PathPooling": "vecdb.query.graph",
     "Rescore": "vecdb.query.stages",
     "OrderBy": "vecdb.query.stages",
     "MaxSim": "vecdb.query.stages",
@@ -94,6 +98,7 @@ __all__ = [
     "CrossEncoder",
     "Database",
     "Encoder",
+    "Expand",
     "Facets",
     "Flat",
     "Float64",
@@ -111,6 +116,7 @@ __all__ = [
     "Keyword",
     "Like",
     "Limits",
+    "Linked",
     "LookupSparse",
     "Match",
     "MaxSim",
@@ -120,6 +126,7 @@ __all__ = [
     "Near",
     "Nested",
     "OrderBy",
+    "PathPooling",
     "Query",
     "Rank",
     "Rescore",

@@ -81,6 +81,11 @@ class FoundRows:
         """Return what each of several arms says."""
         return []
 
+    def paths(self) -> Sequence[tuple[tuple[Any, str | None, bool], ...]] | None:
+        """Return how links led to each row, where any did."""
+        paths = self._found.paths
+        return None if paths is None else paths.all()
+
     def groups(self) -> Sequence[tuple[Any, int, int]] | None:
         """Return the groups, where there are any."""
         return None
@@ -148,7 +153,8 @@ class AnswerRows(FoundRows):
     __slots__ = ("_answer", "_bound")
 
     def __init__(self, schema: Schema, columns: Sequence[Column], answer: Answer, bound: BoundQuery) -> None:
-        super().__init__(schema, columns, answer.candidates.found()._replace(missing=answer.missing))
+        found = answer.candidates.found()._replace(missing=answer.missing, paths=answer.candidates.paths)
+        super().__init__(schema, columns, found)
         self._answer = answer
         self._bound = bound
 

@@ -44,6 +44,21 @@ class ArmScore(NamedTuple):
     score: float
 
 
+class PathStep(NamedTuple):
+    """A step of the way to a hit.
+
+    Attributes:
+        id: of the row that the step leads to; at first, of the one where the path begins.
+        type: of the link that was followed; None at first, and between facts.
+        ahead: whether the link was followed as it points.
+
+    """
+
+    id: str | int
+    type: str | None
+    ahead: bool = True
+
+
 NO_ARMS: Mapping[str, ArmScore] = MappingProxyType({})
 
 
@@ -52,7 +67,8 @@ class Hit:
     """One result. `hit["section"]` is short for `hit.fields["section"]`.
 
     `distance` is None where the score is not that of one vector field. `arms` has what each arm of a query with several
-    ones says, by the arm's name; arms that did not find the hit are left out.
+    ones says, by the arm's name; arms that did not find the hit are left out. `path` is how links led to it, from the
+    row where the path begins to the hit: empty where none did.
     """
 
     id: str | int
@@ -60,6 +76,7 @@ class Hit:
     distance: float | None
     fields: Mapping[str, Any]
     arms: Mapping[str, ArmScore] = field(default_factory=lambda: NO_ARMS)
+    path: tuple[PathStep, ...] = ()
 
     def __getitem__(self, name: str) -> Any:
         """Return a field's value."""
@@ -106,6 +123,10 @@ class Rows(Protocol):
 
     def arms(self) -> list[tuple[str, list[int], list[float]]]:
         """Return each arm's name, and its rank (0: not found) and score of each row; none of a query with one arm."""
+        ...
+
+    def paths(self) -> Sequence[tuple[tuple[Any, str | None, bool], ...]] | None:
+        """Return how links led to each row: id, type and direction of each step; None where nothing was walked."""
         ...
 
     def groups(self) -> Sequence[tuple[Any, int, int]] | None:
@@ -210,11 +231,16 @@ class SearchResult:
         distances = self.distances
         told = [None] * len(ids) if distances is None else distances.tolist()
         hits = zip(ids, self.scores.tolist(), told, fields, strict=True)
-        arms = self._rows.arms()
-        if not arms:
+        arms, paths = self._rows.arms(), self._rows.paths()
+        if not arms and paths is None:
             return [Hit(*hit) for hit in hits]
+        steps = [()] * len(ids) if paths is None else [tuple(PathStep(*step) for step in path) for path in paths]
         return [
-            Hit(*hit, {name: ArmScore(ranks[at], scores[at]) for name, ranks, scores in arms if ranks[at]})
+            Hit(
+                *hit,
+                {name: ArmScore(ranks[at], scores[at]) for name, ranks, scores in arms if ranks[at]} or NO_ARMS,
+                steps[at],
+            )
             for at, hit in enumerate(hits)
         ]
 

@@ -1,4 +1,4 @@
-"""Late interaction: what an index of encodings finds, at which size, and what two stages cost beside MaxSim of all rows.
+"""Late interaction: what an index of encodings finds, at which size, and what two stages cost beside all of MaxSim.
 
 The tokens of a set are stored in 8 bits. `all` compares every row, exactly (`exact=True`). For each index, which
 `indexes` names by repetitions x bits x projection and its codes, or `auto`:

@@ -28,6 +28,7 @@ _OTHERS = {
     "funnels": ("funnel",),
     "fusions": ("fuse", "worth"),
     "late interaction": ("maxsim", "tokens"),
+    "walks over links": ("push", "steps"),
     "texts": ("inverted", "postings", "phrase", "terms", "sparse"),
 }
 

@@ -118,7 +118,38 @@ def _near(field: str, sought: Any, effort: dict[str, Any], rest: dict[str, Any])
     return vecdb.Near(field, sought, **effort, **rest)
 
 
+link_types = st.dictionaries(st.sampled_from(["*", "cites", "<cites", ">cites"]), st.floats(0, 1e3), min_size=1)
+walking = st.fixed_dictionaries(
+    {"links": link_types | st.sampled_from(["*", "cites"])},
+    optional={
+        "direction": st.sampled_from(["both", "out", "in"]),
+        "links_where": conditions,
+        "through": conditions,
+        "hops": st.integers(1, 16),
+    },
+)
+expansions = st.fixed_dictionaries(
+    {},
+    optional={
+        "method": st.sampled_from(["pagerank", "paths"]),
+        "damping": st.floats(0.1, 0.9),
+        "seeds": st.integers(1, 10_000),
+        "hub": st.floats(0, 1),
+        "balanced": st.booleans(),
+        "fan_out": st.integers(1, 10_000),
+        "epsilon": st.floats(1e-8, 0.5),
+        "gate": st.booleans(),
+    },
+)
+ageing = st.just({}) | st.builds(lambda half, by: {"half_life": half, "aged_by": by}, st.floats(0.1, 1e9), names)
 plain_arms: st.SearchStrategy[Arm] = st.one_of(
+    st.builds(
+        lambda start, path, walked, rest: vecdb.Linked(tuple(start), path=tuple(path), **walked, **rest),
+        st.lists(ids, min_size=1, max_size=3),
+        st.lists(st.sampled_from(["*", "<cites"]), max_size=2),
+        walking,
+        common,
+    ),
     st.builds(_near, names, vectors | texts, efforts, common),
     st.builds(
         lambda field, text, rest: vecdb.Match(field, text, **rest),
@@ -151,6 +182,14 @@ stages: st.SearchStrategy[Stage] = st.one_of(
     st.builds(vecdb.OrderBy, st.lists(orders, min_size=1, max_size=3).map(tuple)),
     st.builds(vecdb.Rank, formulas, tops),
     st.builds(vecdb.Rescore, names, vectors | texts, tops),
+    st.builds(lambda walked, told, aged: vecdb.Expand(**walked, **told, **aged), walking, expansions, ageing),
+    st.builds(
+        lambda head, tail, entities, top: vecdb.PathPooling(head, tail, tuple(entities), top),
+        names,
+        names,
+        st.lists(ids, max_size=3),
+        tops,
+    ),
 )
 groupings = st.builds(vecdb.GroupBy, names, st.integers(1, 10_000))
 

@@ -17,6 +17,7 @@ from vecdb.query.arms import Arm, Like, Match, Near, Nested, Terms, Tokens
 from vecdb.query.effort import Effort
 from vecdb.query.formula import Away, Decay, Formula, Function, Operation, Value, When
 from vecdb.query.fusion import Fusion, Rrf
+from vecdb.query.graph import Expand, Linked, PathPooling
 from vecdb.query.matrix import Matrix
 from vecdb.query.query import Query
 from vecdb.query.scorer import Scorer
@@ -33,6 +34,8 @@ Encode = Callable[[Column[Any], str], Any]
 """Makes a vector of a text, or terms and their weights, by the encoder of a column."""
 
 
+SCORING = Expand, MaxSim, PathPooling, Rank, Rescore, Scorer
+"""Stages that give candidates new scores."""
 _USUAL = Rrf()
 """How several arms are fused where the query does not say."""
 
@@ -52,9 +55,10 @@ class BoundArm(NamedTuple):
 
 
 class BoundStage(NamedTuple):
-    """A stage, the columns that it reads, and its query vector, or vectors, where it has any.
+    """A stage, the columns that it reads, its query vector or vectors, and what it needs of the query.
 
-    `k` and `exact` are the query's, for stages that may do less than all.
+    `k` and `exact` are the query's, for stages that may do less than all; `arms` are its arms, where the stage asks
+    what they say; `where` is its filter, for a stage that brings rows.
     """
 
     stage: Stage
@@ -62,6 +66,8 @@ class BoundStage(NamedTuple):
     vectors: np.ndarray | None = None
     question: Question | None = None
     k: int = 0
+    arms: tuple[BoundArm, ...] = ()
+    where: BoundFilter | None = None
     exact: bool = False
 
 
@@ -89,7 +95,7 @@ class BoundQuery(NamedTuple):
     @property
     def metric(self) -> str | None:
         """The metric that scores follow, where they are those of one vector field."""
-        scoring = [one for one in self.stages if isinstance(one.stage, Rank | Rescore | MaxSim | Scorer)]
+        scoring = [one for one in self.stages if isinstance(one.stage, SCORING)]
         if scoring:
             last = scoring[-1]
             return last.columns[0].field.metric if isinstance(last.stage, Rescore) else None
@@ -121,7 +127,12 @@ def bind_query(query: Query, schema: Schema, encode: Encode) -> BoundQuery:
     fusion = _USUAL if query.fusion is None else query.fusion
     if len(arms) > 1:
         fusion.check(len(arms))
-    stages = tuple(_bound_stage(stage, schema, encode, query) for stage in query.stages)
+    stages = tuple(
+        _bound_expand(stage, at, query, schema, tuple(arms), where)
+        if isinstance(stage, Expand)
+        else _bound_stage(stage, schema, encode, query)
+        for at, stage in enumerate(query.stages)
+    )
     return BoundQuery(query, tuple(arms), where, stages, fusion, returned(query.fields, schema))
 
 
@@ -141,6 +152,11 @@ def _bound_arm(arm: Arm, label: str, query: Query, schema: Schema, encode: Encod
         _check_ids(schema, (*arm.like, *arm.unlike))
         effort = usual if query.exact else effort_of(False, arm.recall, None, None)
         return BoundArm(arm, label, (vector_column(schema, arm.field),), where, effort)
+    if isinstance(arm, Linked):
+        _check_ids(schema, arm.ids)
+        if arm.through is not None:
+            bound_filter(arm.through, schema)
+        return BoundArm(arm, label, (), where, usual)
     if isinstance(arm, Match):
         return BoundArm(arm, label, tuple(text_column(schema, name) for name in arm.fields), where, usual)
     if isinstance(arm, Terms):
@@ -196,6 +212,8 @@ def _bound_stage(stage: Stage, schema: Schema, encode: Encode, query: Query) -> 
     if isinstance(stage, OrderBy):
         names = [name for name, _ in stage.parts if name != "score"]
         return BoundStage(stage, tuple(_comparable(schema, name, "order_by") for name in names))
+    if isinstance(stage, PathPooling):
+        return BoundStage(stage, tuple(_comparable(schema, name, "pool_paths") for name in (stage.head, stage.tail)))
     if isinstance(stage, GroupBy):
         return BoundStage(stage, (_comparable(schema, stage.field, "group_by", many=True),))
     if isinstance(stage, Collapse):
@@ -204,6 +222,18 @@ def _bound_stage(stage: Stage, schema: Schema, encode: Encode, query: Query) -> 
             column = _comparable(schema, stage.field, "collapse")
         return BoundStage(stage, (column,))
     return BoundStage(stage)
+
+
+def _bound_expand(
+    stage: Expand, at: int, query: Query, schema: Schema, arms: tuple[BoundArm, ...], where: BoundFilter | None
+) -> BoundStage:
+    """Check an expansion; links are judged by the field of vectors that is searched, else by the first there is."""
+    if stage.through is not None:
+        bound_filter(stage.through, schema)
+    scored = any(isinstance(one, SCORING) for one in query.stages[:at])
+    searched = [arm.columns[0] for arm in arms if isinstance(arm.arm, Near | Like)]
+    columns = tuple([*searched, *schema.vectors][:1])
+    return BoundStage(stage, columns, arms=() if scored else arms, where=where, exact=query.exact)
 
 
 def _ranked_by(formula: Formula, schema: Schema) -> Iterator[Column]:

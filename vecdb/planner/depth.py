@@ -12,6 +12,7 @@ from vecdb.errors import InvalidInputError
 from vecdb.planner.bound import BoundQuery
 from vecdb.planner.fuse import DEPTH
 from vecdb.query.cursors import Cursor
+from vecdb.query.graph import Expand, PathPooling
 from vecdb.query.scorer import Scorer
 from vecdb.query.stages import Collapse, GroupBy, MaxSim, OrderBy, Rank, Rescore
 
@@ -24,7 +25,7 @@ DEEPER = 4
 """How many times more candidates each time that too few were left."""
 THINNING = (Collapse, GroupBy)
 """Stages after which more candidates may be needed to fill the answer."""
-ORDERING = (OrderBy, Rank, Rescore, MaxSim, Scorer)
+ORDERING = (Expand, OrderBy, PathPooling, Rank, Rescore, MaxSim, Scorer)
 """Stages after which a candidate that was gathered later may come first."""
 
 

@@ -18,6 +18,7 @@ from vecdb.planner.bound import BoundArm
 from vecdb.planner.found import Found, PartPlan
 from vecdb.planner.masks import filter_mask
 from vecdb.query.arms import Like, Match, Near, Terms, Tokens
+from vecdb.query.graph import Linked
 from vecdb.schema.fields import Sparse, Text
 from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import Column
@@ -55,6 +56,10 @@ def gathered(context: Context, bound: BoundArm, depth: int) -> Found:
         from vecdb.planner.like import like
 
         return like(context, bound, depth)
+    if isinstance(bound.arm, Linked):
+        from vecdb.planner.linked import linked
+
+        return linked(context, bound, depth)
     if isinstance(bound.arm, Terms):
         assert bound.terms is not None
         return sparse.search(

@@ -22,11 +22,12 @@ import numpy as np
 
 from vecdb.planner import depth, paging
 from vecdb.planner.bound import BoundQuery
-from vecdb.planner.candidates import Candidates
+from vecdb.planner.candidates import NOTHING_TOLD, Candidates
 from vecdb.planner.depth import Fetches
 from vecdb.planner.found import Found
 from vecdb.planner.fused import fused
 from vecdb.planner.gather import NOT_READY, Context, Ready, all_rows, gathered, rows_by_id
+from vecdb.planner.paths import carried
 from vecdb.planner.stages import APPLY
 from vecdb.planner.trace import Step
 from vecdb.query import cursors
@@ -143,6 +144,9 @@ def _fused(
     k = bound.query.k + 1 if plain else None
     one = fused(context.state.parts, bound.fusion, pools, [arm.label for arm in bound.arms], rests, k)
     steps.append(Step.of("fuse", begun, sum(map(len, pools)), len(one), _described(bound.fusion)))
+    walked = next((pool for pool in pools if pool.paths is not None), None)
+    if walked is not None and walked.paths is not None:
+        one = replace(one, paths=carried(walked.paths, walked.keys, one.keys))
     return one
 
 
@@ -154,8 +158,8 @@ def _described(fusion: Fusion) -> Mapping[str, Any]:
 def _apply(context: Context, stage: Any, candidates: Candidates, steps: list[Step]) -> Candidates:
     begun, before = time.perf_counter(), len(candidates)
     after = APPLY[type(stage.stage)](context, stage, candidates)
-    steps.append(Step.of(stage.stage.kind, begun, before, len(after), {}))
-    return after
+    steps.append(Step.of(stage.stage.kind, begun, before, len(after), after.told))
+    return after if not after.told else replace(after, told=NOTHING_TOLD)
 
 
 def _first(candidates: Candidates, k: int) -> Candidates:

@@ -10,6 +10,7 @@ from vecdb.errors import InvalidInputError
 from vecdb.query import value as values
 from vecdb.query.arms import ARMS, FETCH, Arm, Like, Match, Near, Nested, Strategy, Terms, Tokens
 from vecdb.query.fusion import Fusion, fusion_from
+from vecdb.query.graph import Expand, Linked, PathPooling
 from vecdb.query.scorer import Scorer
 from vecdb.query.stages import STAGES, Collapse, GroupBy, MaxSim, MinScore, OrderBy, Rank, Rescore, Stage
 from vecdb.schema.blame import closest
@@ -114,6 +115,10 @@ class Query:
         """Gather rows near some rows and not near others; options are those of `Like`."""
         return self.gather(_made(Like, options, field, like, unlike, strategy))
 
+    def linked(self, ids: str | int | Sequence[str | int], links: Any = "*", hops: int = 1, **options: Any) -> Self:
+        """Gather rows that links lead to from some ids; options are those of `Linked`."""
+        return self.gather(_made(Linked, options, ids, links, hops))
+
     def gather(self, arm: Arm | Query, **options: Any) -> Self:
         """Add an arm; a query becomes a `Nested` one, with these options."""
         if isinstance(arm, Query):
@@ -158,6 +163,14 @@ class Query:
                 raise InvalidInputError("what MaxSim takes belongs into it: rescore(MaxSim(field, tokens, top=...))")
             return self.then(field)
         return self.then(Rescore(field, vector, top))
+
+    def expand(self, links: Any = "*", hops: int | None = None, **options: Any) -> Self:
+        """Go on from the best candidates over links, and rank what they lead to; options are those of `Expand`."""
+        return self.then(_made(Expand, options, links, hops))
+
+    def pool_paths(self, head: str, tail: str, entities: str | int | Sequence[str | int], **options: Any) -> Self:
+        """Smooth the scores of facts along the paths that join them; options are those of `PathPooling`."""
+        return self.then(_made(PathPooling, options, head, tail, entities))
 
     def min_score(self, score: float) -> Self:
         """Leave out candidates that score lower."""

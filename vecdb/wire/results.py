@@ -13,6 +13,7 @@ import numpy as np
 from vecdb.errors import InvalidInputError
 from vecdb.results import SearchResult, WriteResult
 from vecdb.row_values import listed
+from vecdb.wire import paths as wire_paths
 from vecdb.wire import rows as wire_rows
 from vecdb.wire.values import (
     ID_TYPES,
@@ -75,6 +76,9 @@ def to_message(
         message.groups.SetInParent()
         for value, first, last in groups:
             message.groups.groups.append(pb.Group(value=optional_to_message(value), first=first, last=last))
+    paths = rows.paths()
+    if paths is not None:
+        message.paths.CopyFrom(wire_paths.to_message(paths, schema.id.field.type))
     behind = result.cursor if cursor else None
     if behind is not None:
         message.cursor = behind
@@ -261,6 +265,12 @@ class ReceivedRows:
             found.append((value_from_message(one.value) if one.HasField("value") else None, one.first, one.last))
         return found
 
+    def paths(self) -> Sequence[tuple[tuple[Any, str | None, bool], ...]] | None:
+        """Return how links led to each hit, where any did."""
+        if not self._message.HasField("paths"):
+            return None
+        return wire_paths.from_message(self._message.paths, len(self._ids))
+
     def cursor(self) -> str | None:
         """Return where the next page begins."""
         if self._message.HasField("cursor"):
@@ -324,6 +334,10 @@ class SomeRows:
     def arms(self) -> list[tuple[str, list[int], list[float]]]:
         """Return what each of several arms says: there is one."""
         return []
+
+    def paths(self) -> None:
+        """Return no paths."""
+        return
 
     def groups(self) -> None:
         """Return no groups."""

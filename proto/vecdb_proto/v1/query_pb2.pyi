@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from vecdb_proto.v1 import filter_pb2 as _filter_pb2
 from vecdb_proto.v1 import formula_pb2 as _formula_pb2
+from vecdb_proto.v1 import graph_pb2 as _graph_pb2
 from vecdb_proto.v1 import values_pb2 as _values_pb2
 import builtins as _builtins
 import sys
@@ -89,6 +90,7 @@ class Arm(_message.Message):
     LIKE_FIELD_NUMBER: _builtins.int
     NESTED_FIELD_NUMBER: _builtins.int
     TOKENS_FIELD_NUMBER: _builtins.int
+    LINKED_FIELD_NUMBER: _builtins.int
     FETCH_FIELD_NUMBER: _builtins.int
     WHERE_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
@@ -109,6 +111,8 @@ class Arm(_message.Message):
     @_builtins.property
     def tokens(self) -> Global___Tokens: ...
     @_builtins.property
+    def linked(self) -> _graph_pb2.Linked: ...
+    @_builtins.property
     def where(self) -> _filter_pb2.Filter: ...
     def __init__(
         self,
@@ -119,19 +123,20 @@ class Arm(_message.Message):
         like: Global___Like | None = ...,
         nested: Global___Query | None = ...,
         tokens: Global___Tokens | None = ...,
+        linked: _graph_pb2.Linked | None = ...,
         fetch: _builtins.int | None = ...,
         where: _filter_pb2.Filter | None = ...,
         name: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_fetch", b"_fetch", "_name", b"_name", "fetch", b"fetch", "kind", b"kind", "like", b"like", "match", b"match", "name", b"name", "near", b"near", "nested", b"nested", "terms", b"terms", "tokens", b"tokens", "where", b"where"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_fetch", b"_fetch", "_name", b"_name", "fetch", b"fetch", "kind", b"kind", "like", b"like", "linked", b"linked", "match", b"match", "name", b"name", "near", b"near", "nested", b"nested", "terms", b"terms", "tokens", b"tokens", "where", b"where"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fetch", b"_fetch", "_name", b"_name", "fetch", b"fetch", "kind", b"kind", "like", b"like", "match", b"match", "name", b"name", "near", b"near", "nested", b"nested", "terms", b"terms", "tokens", b"tokens", "where", b"where"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fetch", b"_fetch", "_name", b"_name", "fetch", b"fetch", "kind", b"kind", "like", b"like", "linked", b"linked", "match", b"match", "name", b"name", "near", b"near", "nested", b"nested", "terms", b"terms", "tokens", b"tokens", "where", b"where"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__fetch: _TypeAlias = _typing.Literal["fetch"]  # noqa: Y015
     _WhichOneofArgType__fetch: _TypeAlias = _typing.Literal["_fetch", b"_fetch"]  # noqa: Y015
     _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["near", "match", "terms", "like", "nested", "tokens"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["near", "match", "terms", "like", "nested", "tokens", "linked"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__fetch) -> _WhichOneofReturnType__fetch | None: ...
@@ -524,6 +529,8 @@ class Stage(_message.Message):
     RANK_FIELD_NUMBER: _builtins.int
     RESCORE_FIELD_NUMBER: _builtins.int
     MAX_SIM_FIELD_NUMBER: _builtins.int
+    EXPAND_FIELD_NUMBER: _builtins.int
+    PATH_POOLING_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def min_score(self) -> Global___MinScore: ...
     @_builtins.property
@@ -538,6 +545,10 @@ class Stage(_message.Message):
     def rescore(self) -> Global___Rescore: ...
     @_builtins.property
     def max_sim(self) -> Global___MaxSim: ...
+    @_builtins.property
+    def expand(self) -> _graph_pb2.Expand: ...
+    @_builtins.property
+    def path_pooling(self) -> _graph_pb2.PathPooling: ...
     def __init__(
         self,
         *,
@@ -548,12 +559,14 @@ class Stage(_message.Message):
         rank: Global___Rank | None = ...,
         rescore: Global___Rescore | None = ...,
         max_sim: Global___MaxSim | None = ...,
+        expand: _graph_pb2.Expand | None = ...,
+        path_pooling: _graph_pb2.PathPooling | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["collapse", b"collapse", "group_by", b"group_by", "kind", b"kind", "max_sim", b"max_sim", "min_score", b"min_score", "order_by", b"order_by", "rank", b"rank", "rescore", b"rescore"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["collapse", b"collapse", "expand", b"expand", "group_by", b"group_by", "kind", b"kind", "max_sim", b"max_sim", "min_score", b"min_score", "order_by", b"order_by", "path_pooling", b"path_pooling", "rank", b"rank", "rescore", b"rescore"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collapse", b"collapse", "group_by", b"group_by", "kind", b"kind", "max_sim", b"max_sim", "min_score", b"min_score", "order_by", b"order_by", "rank", b"rank", "rescore", b"rescore"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collapse", b"collapse", "expand", b"expand", "group_by", b"group_by", "kind", b"kind", "max_sim", b"max_sim", "min_score", b"min_score", "order_by", b"order_by", "path_pooling", b"path_pooling", "rank", b"rank", "rescore", b"rescore"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["min_score", "collapse", "group_by", "order_by", "rank", "rescore", "max_sim"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["min_score", "collapse", "group_by", "order_by", "rank", "rescore", "max_sim", "expand", "path_pooling"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vecdb.wider_reads import BATCH_ROWS
 from vecdb.wire import results, rows, values
-from vecdb.wire.queries import sort_keys_from_message
+from vecdb.wire.stages import sort_keys_from_message
 from vecdb_proto.v1 import record_service_pb2 as pb
 from vecdb_server.call import Call
 from vecdb_server.services.rows import rows_by_id

@@ -119,6 +119,24 @@ class LinkGraph:
             part_of[there], row_of[there] = number, rows[there]
         return part_of, row_of
 
+    def places_of(self, state: State, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same for some nodes only, (n,) each; it costs what they cost, once segments are looked up."""
+        part_of, row_of = np.full(len(numbers), -1, np.int32), np.full(len(numbers), -1, np.int32)
+        for number, part in enumerate(state.parts):
+            if part.uuid is None:
+                lost = np.flatnonzero(row_of < 0)
+                found = [part.find(value, 0) for value in self.ids(numbers[lost])] if part.rows else []
+                rows = np.full(len(numbers), -1, np.int32)
+                rows[lost[: len(found)]] = found
+            else:
+                rows = self._segment_rows(state, number, part.uuid)[numbers]
+                live, held = part.live(), rows >= 0
+                if live is not None:
+                    rows = np.where(held & live[np.where(held, rows, 0)], rows, -1)
+            there = rows >= 0
+            part_of[there], row_of[there] = number, rows[there]
+        return part_of, row_of
+
     def _segment_rows(self, state: State, number: int, uuid: str) -> np.ndarray:
         rows = self._rows.get(uuid)
         if rows is None:
