@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from vecdb.query.fusion import AutoFusion, Interleave, Rrf, WeightedSum
     from vecdb.query.query import Query
     from vecdb.query.scorer import CrossEncoder, Scorer
+    from vecdb.query.selection import Axis, Budget, Coverage, Dispersion, Dpp, Mmr, Quota, Select
     from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore
     from vecdb.reads import Snapshot
     from vecdb.results import Hit, SearchResult, WriteResult
@@ -39,6 +40,14 @@ if TYPE_CHECKING:
     from vecdb.view import View
 
 _LAZY = {
+    "Select": "vecdb.query.selection",
+    "Quota": "vecdb.query.selection",
+    "Mmr": "vecdb.query.selection",
+    "Dpp": "vecdb.query.selection",
+    "Dispersion": "vecdb.query.selection",
+    "Coverage": "vecdb.query.selection",
+    "Budget": "vecdb.query.selection",
+    "Axis": "vecdb.query.selection",
     "Rank": "vecdb.query.stages",
     "Scorer": "vecdb.query.scorer",
     "CrossEncoder": "vecdb.query.scorer",
@@ -82,12 +91,17 @@ _LAZY = {
 __all__ = [
     "Auto",
     "AutoFusion",
+    "Axis",
     "Binary",
     "Bool",
+    "Budget",
     "Collapse",
     "Collection",
+    "Coverage",
     "CrossEncoder",
     "Database",
+    "Dispersion",
+    "Dpp",
     "Encoder",
     "Facets",
     "Flat",
@@ -109,10 +123,12 @@ __all__ = [
     "LookupSparse",
     "Match",
     "MinScore",
+    "Mmr",
     "Near",
     "Nested",
     "OrderBy",
     "Query",
+    "Quota",
     "Rank",
     "Rescore",
     "Rrf",
@@ -120,6 +136,7 @@ __all__ = [
     "Schema",
     "Scorer",
     "SearchResult",
+    "Select",
     "SentenceTransformer",
     "Settings",
     "Snapshot",

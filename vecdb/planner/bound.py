@@ -12,12 +12,14 @@ from vecdb.arguments import check_terms, effort_of, query_matrix
 from vecdb.errors import InvalidInputError
 from vecdb.filters.evaluate import BoundFilter, bind
 from vecdb.filters.expression import Expression
+from vecdb.planner.selecting import Selecting, columns_of, selecting
 from vecdb.query.arms import Arm, Like, Match, Near, Nested, Terms
 from vecdb.query.effort import Effort
 from vecdb.query.formula import Away, Decay, Formula, Function, Operation, Value, When
 from vecdb.query.fusion import Fusion, Rrf
 from vecdb.query.query import Query
 from vecdb.query.scorer import Scorer
+from vecdb.query.selection import Select
 from vecdb.query.stages import Collapse, GroupBy, OrderBy, Rank, Rescore, Stage
 from vecdb.query.value import Numbers, shown
 from vecdb.query.weights import Weights
@@ -47,11 +49,12 @@ class BoundArm(NamedTuple):
 
 
 class BoundStage(NamedTuple):
-    """A stage, the columns that it reads, and its query vector where it has one."""
+    """A stage, the columns that it reads, its query vector where it has one, and what else a selection needs."""
 
     stage: Stage
     columns: tuple[Column, ...] = ()
     vectors: np.ndarray | None = None
+    selecting: Selecting | None = None
 
 
 class BoundQuery(NamedTuple):
@@ -110,7 +113,12 @@ def bind_query(query: Query, schema: Schema, encode: Encode) -> BoundQuery:
     fusion = _USUAL if query.fusion is None else query.fusion
     if len(arms) > 1:
         fusion.check(len(arms))
-    stages = tuple(_bound_stage(stage, schema, encode) for stage in query.stages)
+    stages = tuple(
+        _bound_selection(stage, query, arms, schema)
+        if isinstance(stage, Select)
+        else _bound_stage(stage, schema, encode)
+        for stage in query.stages
+    )
     return BoundQuery(query, tuple(arms), where, stages, fusion, returned(query.fields, schema))
 
 
@@ -173,6 +181,13 @@ def _bound_stage(stage: Stage, schema: Schema, encode: Encode) -> BoundStage:
             column = _comparable(schema, stage.field, "collapse")
         return BoundStage(stage, (column,))
     return BoundStage(stage)
+
+
+def _bound_selection(stage: Select, query: Query, arms: list[BoundArm], schema: Schema) -> BoundStage:
+    _check_ids(schema, (*stage.fixed, *stage.forbidden, *(stage.universe if isinstance(stage.universe, tuple) else ())))
+    before = query.stages[: query.stages.index(stage)]
+    scored = any(isinstance(one, Rank | Rescore | Scorer) for one in before)
+    return BoundStage(stage, columns_of(stage, schema), selecting=selecting(stage, query.k, arms, scored, schema))
 
 
 def _ranked_by(formula: Formula, schema: Schema) -> Iterator[Column]:

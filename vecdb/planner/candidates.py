@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vecdb.planner.chosen import Chosen
 from vecdb.planner.found import Found, take
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import Part
@@ -38,6 +39,7 @@ class Candidates:
             longer descending.
         arms: what each arm says of them.
         groups: the groups that `GroupBy` made: (value, first, last) of each; None without it.
+        chosen: what a selection says of them; None without one.
 
     """
 
@@ -47,6 +49,7 @@ class Candidates:
     score: np.ndarray
     arms: tuple[ArmColumn, ...] = ()
     groups: tuple[tuple[Any, int, int], ...] | None = None
+    chosen: Chosen | None = None
 
     def __len__(self) -> int:
         return self.row.shape[0]
@@ -71,7 +74,8 @@ class Candidates:
     def some(self, at: Any) -> Candidates:
         """Return the candidates at these places, or of a slice."""
         arms = tuple(ArmColumn(arm.name, arm.ranks[at], arm.scores[at]) for arm in self.arms)
-        return Candidates(self.parts, self.part[at], self.row[at], self.score[at], arms)
+        chosen = None if self.chosen is None else self.chosen.some(at)
+        return Candidates(self.parts, self.part[at], self.row[at], self.score[at], arms, chosen=chosen)
 
     def scored(self, score: np.ndarray) -> Candidates:
         """Return them with other scores, in their order; equal scores by id."""

@@ -68,6 +68,7 @@ RESERVED = frozenset(
         "rerank",
         "score",
         "scores",
+        "select",
         "self",
         "text_query",
         "timeout",

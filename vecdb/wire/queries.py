@@ -9,10 +9,11 @@ from vecdb.errors import InvalidInputError
 from vecdb.query.arms import EXAMPLES, Arm, Like, Match, Near, Nested, Strategy, Terms
 from vecdb.query.fusion import AutoFusion, Fusion, Interleave, Rrf, WeightedSum
 from vecdb.query.query import ARM_COUNT, DEPTH, Query
+from vecdb.query.selection import Select
 from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore, Stage
 from vecdb.query.value import Numbers
 from vecdb.query.weights import Weights
-from vecdb.wire import filters, formulas
+from vecdb.wire import filters, formulas, selections
 from vecdb.wire.values import id_from_message, id_to_message, packed, vector_from_message, vector_to_message, writable
 from vecdb_proto.v1 import query_pb2 as pb
 from vecdb_proto.v1.values_pb2 import Fields, SparseVector
@@ -226,6 +227,8 @@ def _write_stage(stage: Stage, message: pb.Stage) -> None:
         message.order_by.CopyFrom(pb.OrderBy(keys=sort_keys_to_message(stage)))
     elif isinstance(stage, Rank):
         message.rank.CopyFrom(pb.Rank(formula=formulas.to_message(stage.formula), top=stage.top))
+    elif isinstance(stage, Select):
+        message.select.CopyFrom(selections.to_message(stage))
     elif isinstance(stage, Rescore):
         if isinstance(stage.vector, Numbers):
             sought: dict[str, Any] = {"vector": vector_to_message(stage.vector.array)}
@@ -267,6 +270,7 @@ _STAGES: dict[str | None, Callable[[pb.Stage, filters.Reading], Stage]] = {
         formulas.from_message(message.rank.formula, reading), message.rank.top if message.rank.HasField("top") else None
     ),
     "rescore": lambda message, _: _rescore(message.rescore),
+    "select": lambda message, _: selections.from_message(message.select),
 }
 
 

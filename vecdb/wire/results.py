@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vecdb.errors import InvalidInputError
-from vecdb.results import SearchResult, WriteResult
+from vecdb.results import Pick, SearchResult, Selected, WriteResult
 from vecdb.row_values import listed
 from vecdb.wire import rows as wire_rows
+from vecdb.wire import selections
 from vecdb.wire.values import (
     ID_TYPES,
     as_json,
@@ -71,6 +72,10 @@ def to_message(result: SearchResult, schema: Schema, *, fields: bool = True, exp
         message.groups.SetInParent()
         for value, first, last in groups:
             message.groups.groups.append(pb.Group(value=optional_to_message(value), first=first, last=last))
+    selected = rows.selected()
+    if selected is not None:
+        told = selections.told_to_message(selected, rows.picks(), schema.id.field.type)
+        message.selection.CopyFrom(told)
     cursor = result.cursor
     if cursor is not None:
         message.cursor = cursor
@@ -251,6 +256,15 @@ class ReceivedRows:
             found.append((value_from_message(one.value) if one.HasField("value") else None, one.first, one.last))
         return found
 
+    def selected(self) -> Selected | None:
+        """Return what a selection says, where there is one."""
+        message = self._message
+        return selections.about_from_message(message.selection) if message.HasField("selection") else None
+
+    def picks(self) -> list[Pick]:
+        """Return what a selection says of each row."""
+        return selections.picks_from_message(self._message.selection, len(self._ids))
+
     def cursor(self) -> str | None:
         """Return where the next page begins."""
         return self._message.cursor if self._message.HasField("cursor") else None
@@ -312,6 +326,14 @@ class SomeRows:
     def groups(self) -> None:
         """Return no groups."""
         return
+
+    def selected(self) -> None:
+        """Return nothing: queries that are alike do not select."""
+        return
+
+    def picks(self) -> list[Pick]:
+        """Return nothing."""
+        return []
 
     def cursor(self) -> None:
         """Return no cursor."""

@@ -26,6 +26,8 @@ from vecdb_index.kernels.jit import filled, frozen, helper, kernel
 from vecdb_index.kernels.lanes import LANES, dot
 
 MAX, SUM, VOLUME, FACILITY, SATURATED = range(5)
+SAME = 0.999
+"""Candidates that are as similar as this are copies of each other, for SUM."""
 FULL, OUT, LOW, LACKING = range(4)
 """Why a selection ended: as many as wanted; none left that is allowed; gains below the floor; bounds unmet."""
 
@@ -257,11 +259,25 @@ def _shrink(
 
 @helper
 def _penalise(
-    rule: Any, at: Any, first: Any, count: Any, picks: Any, units: Any, given: Any, base: Any, power: Any, held: Any
+    rule: Any,
+    at: Any,
+    first: Any,
+    count: Any,
+    picks: Any,
+    units: Any,
+    given: Any,
+    base: Any,
+    power: Any,
+    copies: Any,
+    held: Any,
 ) -> None:
     for place in range(first, count):
-        similar = _sharp(_similarity(units, given, at, picks[place]), base, power)
-        held[at] = max(held[at], similar) if rule == MAX else held[at] + similar
+        raw = _similarity(units, given, at, picks[place])
+        similar = _sharp(raw, base, power)
+        if rule == MAX:
+            held[at] = max(held[at], similar)
+        else:
+            held[at] += similar + (copies if raw >= SAME else 0.0)
 
 
 @helper
@@ -276,6 +292,7 @@ def _compare(
     given: Any,
     base: Any,
     power: Any,
+    copies: Any,
     held: Any,
     factors: Any,
 ) -> None:
@@ -283,7 +300,7 @@ def _compare(
     if rule == VOLUME:
         _shrink(at, first, count, picks, relevance, units, given, base, power, held, factors)
     else:
-        _penalise(rule, at, first, count, picks, units, given, base, power, held)
+        _penalise(rule, at, first, count, picks, units, given, base, power, copies, held)
 
 
 @helper
@@ -390,7 +407,8 @@ def lazy_greedy(  # noqa: C901 - one loop, whose parts share all of its state
         given: (n, n) float32 similarities; or empty.
         rule: MAX, SUM, VOLUME, FACILITY or SATURATED.
         relevance: (n,) float64, with its weight in the gain; for VOLUME the qualities.
-        shape: (3,) float64: the weight of what is not relevance, and base and power of similarities (_sharp).
+        shape: (4,) float64: the weight of what is not relevance, base and power of similarities (_sharp), and for SUM
+            what the similarity of copies counts beside.
         matrix: (m, u) float32, similarities of candidates to the universe; u is a multiple of LANES. Unused, and
             empty, without a universe.
         line: (n,) int64, each candidate's row in it.
@@ -438,7 +456,7 @@ def lazy_greedy(  # noqa: C901 - one loop, whose parts share all of its state
         if rule >= FACILITY:
             gain = relevance[at] + own * _represents(rule, at, matrix, line, cover, weights)
         else:
-            _compare(rule, at, seen[at], count, picks, relevance, units, given, base, power, held, factors)
+            _compare(rule, at, seen[at], count, picks, relevance, units, given, base, power, shape[3], held, factors)
             gain = held[at] if rule == VOLUME else relevance[at] - own * held[at]
         seen[at] = count
         if not forced:

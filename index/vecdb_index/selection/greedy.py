@@ -3,8 +3,9 @@
     relevance of the chosen, in units of which every other gain is told:   (1 - balance) * sum of r(s)
 
     mmr         less balance * the greatest similarity to a row chosen before
-    cut         less balance * 4 / k * the sum of similarities of all pairs: a candidate that is as similar to a quarter
-                of the answer as to itself loses as much as lies between the best relevance and the worst
+    cut         less balance * 3.5 / k * the sum of similarities of all pairs: a candidate that is as similar to some
+                3 in 10 of the answer as to itself loses as much as lies between the best relevance and the worst; and
+                less 2 * balance for each pair of copies
     facility    plus balance * k * the weighted mean, over the universe, of each one's greatest similarity to a chosen
     saturated   the same with the sum of its similarities, up to half of what k average candidates would bring
     dpp         log det of the similarities, times qualities exp(theta * z), z the relevance in standard deviations,
@@ -36,7 +37,8 @@ SAMPLED = 2_000
 MISSED = 0.1
 """A sample lacks all of the best k candidates with this chance (Mirzasoleiman et al. 2015)."""
 SATURATION = 0.5
-CROWD = 4.0
+CROWD = 3.5
+COPIES = 2.0
 """See `cut`, above."""
 LANES = 16
 """Columns of similarities come in such blocks."""
@@ -50,15 +52,15 @@ class Rule(NamedTuple):
         name: see above.
         balance: from 0, the most relevant, to 1.
         sharpness: the power that similarities are raised to, from 1: the greater, the less do distant rows count.
-        baseline: the similarity that counts as none; "median": of the pool; "half": so that the pool's median counts
-            as at most one half.
+        baseline: the similarity that counts as none; "median": of the pool; "two_thirds": so that the pool's median
+            counts as two thirds at most.
 
     """
 
     name: Name
     balance: float
     sharpness: int = 1
-    baseline: float | Literal["median", "half"] = 0.0
+    baseline: float | Literal["median", "two_thirds"] = 0.0
 
 
 class Picked(NamedTuple):
@@ -81,8 +83,8 @@ def base_of(pool: Pool, baseline: float | str) -> float:
     """Return the similarity that counts as none, below 1."""
     if baseline == "median":
         found = median(pool)
-    elif baseline == "half":
-        found = 2 * median(pool) - 1
+    elif baseline == "two_thirds":
+        found = 3 * median(pool) - 2
     else:
         found = float(baseline)
     return min(max(found, 0.0), 0.999)
@@ -184,9 +186,10 @@ class _Selection:
     ) -> None:
         rule, relevance, own, power = self._number()
         count = self._pool.size
+        shape = np.array([own, self._base, power, COPIES * self._k / CROWD])
         factors = np.empty((count, len(picks)) if rule == self._kernels.VOLUME else (0, 0))
         self._kernels.lazy_greedy(
-            self._pool.units, self._given, rule, relevance, np.array([own, self._base, power]), matrix, line,
+            self._pool.units, self._given, rule, relevance, shape, matrix, line,
             self._weights, cover, scale, *state, picks, gains, told, heap, np.empty(count), np.empty(count),
             np.zeros(count, np.int32), taken, factors,
         )  # fmt: skip

@@ -46,13 +46,20 @@ def unit(vectors: np.ndarray) -> Units:
     return units / lengths[:, None]
 
 
-def scaled(scores: np.ndarray) -> Reals:
-    """Return scores so that the greatest is 1 and the least 0; equal ones are all 1."""
+def scaled(scores: np.ndarray, among: np.ndarray | None = None) -> Reals:
+    """Return scores so that the greatest is 1 and the least 0; equal ones are all 1.
+
+    Args:
+        scores: (n,).
+        among: (n,) bool, of which scores greatest and least are taken; others are cut off there. None: of all.
+
+    """
     values = scores.astype(np.float64)
-    if not len(values):
+    some = values if among is None or not among.any() else values[among]
+    if not len(some):
         return values
-    least, span = values.min(), np.ptp(values)
-    return (values - least) / span if span > 0 else np.ones(len(values))
+    least, span = some.min(), np.ptp(some)
+    return np.clip((values - least) / span, 0, 1) if span > 0 else np.ones(len(values))
 
 
 def median(pool: Pool) -> float:

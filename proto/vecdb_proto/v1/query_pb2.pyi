@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from vecdb_proto.v1 import filter_pb2 as _filter_pb2
 from vecdb_proto.v1 import formula_pb2 as _formula_pb2
+from vecdb_proto.v1 import selection_pb2 as _selection_pb2
 from vecdb_proto.v1 import values_pb2 as _values_pb2
 import builtins as _builtins
 import sys
@@ -464,6 +465,7 @@ class Stage(_message.Message):
     ORDER_BY_FIELD_NUMBER: _builtins.int
     RANK_FIELD_NUMBER: _builtins.int
     RESCORE_FIELD_NUMBER: _builtins.int
+    SELECT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def min_score(self) -> Global___MinScore: ...
     @_builtins.property
@@ -476,6 +478,8 @@ class Stage(_message.Message):
     def rank(self) -> Global___Rank: ...
     @_builtins.property
     def rescore(self) -> Global___Rescore: ...
+    @_builtins.property
+    def select(self) -> _selection_pb2.Select: ...
     def __init__(
         self,
         *,
@@ -485,12 +489,13 @@ class Stage(_message.Message):
         order_by: Global___OrderBy | None = ...,
         rank: Global___Rank | None = ...,
         rescore: Global___Rescore | None = ...,
+        select: _selection_pb2.Select | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["collapse", b"collapse", "group_by", b"group_by", "kind", b"kind", "min_score", b"min_score", "order_by", b"order_by", "rank", b"rank", "rescore", b"rescore"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["collapse", b"collapse", "group_by", b"group_by", "kind", b"kind", "min_score", b"min_score", "order_by", b"order_by", "rank", b"rank", "rescore", b"rescore", "select", b"select"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collapse", b"collapse", "group_by", b"group_by", "kind", b"kind", "min_score", b"min_score", "order_by", b"order_by", "rank", b"rank", "rescore", b"rescore"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collapse", b"collapse", "group_by", b"group_by", "kind", b"kind", "min_score", b"min_score", "order_by", b"order_by", "rank", b"rank", "rescore", b"rescore", "select", b"select"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["min_score", "collapse", "group_by", "order_by", "rank", "rescore"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["min_score", "collapse", "group_by", "order_by", "rank", "rescore", "select"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

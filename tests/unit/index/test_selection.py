@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from scipy.optimize import LinearConstraint, milp
 
-from vecdb_index.selection.greedy import CROWD, SATURATION, Name, Rule, select
+from vecdb_index.selection.greedy import COPIES, CROWD, SATURATION, Name, Rule, select
 from vecdb_index.selection.limits import UNLIMITED, Attribute, Limits
 from vecdb_index.selection.pool import Pool, median, scaled, unit
 from vecdb_index.selection.represent import represented
 
 RULES: tuple[Rule, ...] = (
     Rule("mmr", 0.4),
-    Rule("cut", 0.5, 6, "half"),
+    Rule("cut", 0.5, 6, "two_thirds"),
     Rule("facility", 0.5, 2, "median"),
     Rule("saturated", 0.5, 2, "median"),
     Rule("dpp", 0.5),
@@ -35,7 +35,7 @@ def pool(seed: int, count: int, dimension: int = 12, clusters: int = 5) -> Pool:
 
 
 def kernel(pool: Pool, rule: Rule) -> np.ndarray:
-    base = max(0.0, {"median": median(pool), "half": 2 * median(pool) - 1}.get(str(rule.baseline), 0.0))
+    base = max(0.0, {"median": median(pool), "two_thirds": 3 * median(pool) - 2}.get(str(rule.baseline), 0.0))
     cosines = pool.units.astype(np.float64) @ pool.units.T.astype(np.float64)
     return np.maximum((cosines - base) / (1 - base), 0) ** rule.sharpness
 
@@ -43,13 +43,15 @@ def kernel(pool: Pool, rule: Rule) -> np.ndarray:
 def objective(pool: Pool, rule: Rule, k: int) -> Value:
     """What a set is worth, as the head of greedy.py says, in float64."""
     similar, relevance = kernel(pool, rule), pool.relevance * (1 - rule.balance)
+    some_cosines = pool.units @ pool.units.T
     weights = pool.relevance / pool.relevance.sum()
 
     def value(chosen: list[int]) -> float:
         own = relevance[chosen].sum()
         if rule.name == "cut":
             pairs = similar[np.ix_(chosen, chosen)]
-            return own - rule.balance * CROWD / k * (pairs.sum() - np.trace(pairs)) / 2
+            copies = np.count_nonzero(np.triu(some_cosines[np.ix_(chosen, chosen)] >= 0.999, 1))
+            return own - rule.balance * (CROWD / k * (pairs.sum() - np.trace(pairs)) / 2 + COPIES * copies)
         if rule.name == "facility":
             return own + rule.balance * k * (weights @ similar[chosen].max(axis=0, initial=0))
         cap = SATURATION * k * similar.mean(axis=0)
@@ -204,8 +206,8 @@ def possible(limits: Limits, k: int) -> bool:
         rows.append(limits.cost)
         low.append(0.0)
         high.append(limits.budget)
-    found = milp(np.zeros(count), constraints=LinearConstraint(np.array(rows), np.array(low), np.array(high)), integrality=np.ones(count),
-                 bounds=(0, 1))  # fmt: skip
+    between = LinearConstraint(np.array(rows), np.array(low), np.array(high))  # pyright: ignore[reportArgumentType]
+    found = milp(np.zeros(count), constraints=between, integrality=np.ones(count), bounds=(0, 1))
     return found.status == 0
 
 

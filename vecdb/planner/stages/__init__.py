@@ -15,7 +15,9 @@ from vecdb.planner.stages.min_score import min_score
 from vecdb.planner.stages.order_by import order_by
 from vecdb.planner.stages.rescore import rescore
 from vecdb.planner.stages.scorer import scorer
+from vecdb.planner.stages.select import select
 from vecdb.query.scorer import Scorer
+from vecdb.query.selection import Select
 from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore, Stage
 
 Apply = Callable[[Context, BoundStage, Candidates], Candidates]
@@ -28,4 +30,5 @@ APPLY: dict[type[Stage], Callable[[Context, Any, Candidates], Candidates]] = {
     Rank: rank,
     Rescore: rescore,
     Scorer: scorer,
+    Select: select,
 }
