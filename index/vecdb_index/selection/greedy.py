@@ -113,10 +113,12 @@ def select(
         return Picked(np.empty(0, np.int64), np.empty(0), "candidates")
     selection = _Selection(pool, rule, k, limits, fixed, exact)
     found = selection.run(np.ones(pool.size))
-    if found.ended == "bounds" and len(limits.attributes) > 1 and limits.closest > 1:
-        fixed = completable(limits, found.picks, k) or fixed
-        selection = _Selection(pool, rule, k, limits, fixed, exact)
-        found = selection.run(np.ones(pool.size))
+    if found.ended == "bounds" and len(limits.attributes) > 1:
+        completed = completable(limits, found.picks, k)
+        if completed is not None and not _close(pool, completed, limits.closest):
+            fixed = completed
+            selection = _Selection(pool, rule, k, limits, fixed, exact)
+            found = selection.run(np.ones(pool.size))
     if limits.cost is None or not np.isfinite(limits.budget) or rule.name not in ("cut", "facility", "saturated"):
         return found
     priced = np.maximum(limits.cost, np.min(limits.cost, initial=np.inf, where=limits.cost > 0) / 2)
@@ -127,6 +129,13 @@ def select(
         if (other.ended != "bounds", other.gains.sum()) > (found.ended != "bounds", found.gains.sum()):
             found = other
     return found
+
+
+def _close(pool: Pool, chosen: Sequence[int], closest: float) -> bool:
+    """Tell whether two of some candidates are as similar as `closest`."""
+    units = pool.units[chosen]
+    among = units @ units.T if pool.given is None else pool.given[np.ix_(chosen, chosen)]
+    return bool((np.triu(among, 1) >= closest).any())
 
 
 class _Selection:
