@@ -332,6 +332,32 @@ def _begin(
 
 
 @helper
+def _meet(
+    heap: Any,
+    size: Any,
+    picks: Any,
+    relevance: Any,
+    scale: Any,
+    own: Any,
+    units: Any,
+    given: Any,
+    base: Any,
+    power: Any,
+    held: Any,
+    seen: Any,
+    bound: Any,
+) -> None:
+    """Compare all candidates with the first pick, in the order in which they lie; nearly all would be anyway."""
+    for at in range(held.shape[0]):
+        if seen[at] == 0:
+            _penalise(MAX, at, 0, 1, picks, units, given, base, power, 0.0, held)
+            seen[at] = 1
+            bound[at] = (relevance[at] - own * held[at]) * scale[at]
+    for start in range(size // 2 - 1, -1, -1):
+        _sink(heap, size, start, bound)
+
+
+@helper
 def _too_little(rule: Any, gain: Any, floor: Any, gains: Any, count: Any) -> Any:
     """Tell whether a gain is below the floor."""
     return floor > 0 and count > 0 and rule != VOLUME and gain < floor * gains[0]
@@ -478,6 +504,8 @@ def lazy_greedy(  # noqa: C901 - one loop, whose parts share all of its state
         if rule >= FACILITY:
             _cover(rule, line[at], matrix, cover)
         count += 1
+        if rule == MAX and count == 1:
+            _meet(heap, size, picks, relevance, scale, own, units, given, base, power, held, seen, bound)
     state[0] = count
     if _unmet(low, counts):
         state[3] = LACKING

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecdb_index.selection.limits import Limits, State, state_of
-from vecdb_index.selection.pool import Pool, median, to_universe
+from vecdb_index.selection.pool import Pool, base_of, to_universe
 from vecdb_index.selection.quotas import completable
 
 Name = Literal["mmr", "cut", "facility", "saturated", "dpp", "dispersion"]
@@ -77,17 +77,6 @@ class Picked(NamedTuple):
     picks: NDArray[np.int64]
     gains: NDArray[np.float64]
     ended: str
-
-
-def base_of(pool: Pool, baseline: float | str) -> float:
-    """Return the similarity that counts as none, below 1."""
-    if baseline == "median":
-        found = median(pool)
-    elif baseline == "two_thirds":
-        found = 3 * median(pool) - 2
-    else:
-        found = float(baseline)
-    return min(max(found, 0.0), 0.999)
 
 
 def select(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -64,12 +65,29 @@ def scaled(scores: np.ndarray, among: np.ndarray | None = None) -> Reals:
 
 def median(pool: Pool) -> float:
     """Return the median similarity of two candidates, of a sample; 0 where there are not two."""
-    chosen = np.arange(0, pool.size, max(1, pool.size // SAMPLE))[:SAMPLE]
-    if len(chosen) < 2:
+    chosen = slice(None, SAMPLE * max(1, pool.size // SAMPLE), max(1, pool.size // SAMPLE))
+    some = pool.units[chosen] if pool.given is None else pool.given[chosen, chosen]
+    if len(some) < 2:
         return 0.0
-    some = pool.units[chosen]
-    among = some @ some.T if pool.given is None else pool.given[np.ix_(chosen, chosen)]
-    return float(np.median(among[np.triu_indices(len(chosen), 1)]))
+    pairs = (some @ some.T if pool.given is None else some).ravel()[_above_diagonal(len(some))]
+    return float(np.partition(pairs, len(pairs) // 2)[len(pairs) // 2])
+
+
+def base_of(pool: Pool, baseline: float | str) -> float:
+    """Return the similarity that counts as none, below 1."""
+    if baseline == "median":
+        found = median(pool)
+    elif baseline == "two_thirds":
+        found = 3 * median(pool) - 2
+    else:
+        found = float(baseline)
+    return min(max(found, 0.0), 0.999)
+
+
+@lru_cache(16)
+def _above_diagonal(size: int) -> NDArray[np.int64]:
+    rows, columns = np.triu_indices(size, 1)
+    return rows * size + columns
 
 
 def to_universe(pool: Pool, rows: NDArray[np.int64] | slice, width: int, base: float, power: int) -> Units:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb_index.selection.pool import Pool, median
+from vecdb_index.selection.pool import Pool, base_of
 
 ALIKE = 0.5
 """A row is represented by the chosen one that it is most similar to, when that is at least half way from the pool's
@@ -34,7 +34,7 @@ def represented(pool: Pool, picks: NDArray[np.int64]) -> Represented:
     """Return what the chosen stand for."""
     if not len(picks):
         return Represented([], [], 0.0)
-    base = min(max(median(pool), 0.0), 0.999)
+    base = base_of(pool, "median")
     similar = pool.units[picks] @ pool.units.T if pool.given is None else pool.given[picks]
     above = np.clip((similar - np.float32(base)) / np.float32(1 - base), 0, 1)
     weights = pool.relevance if pool.weights is None or pool.universe is not None else pool.weights
@@ -47,10 +47,9 @@ def represented(pool: Pool, picks: NDArray[np.int64]) -> Represented:
     owner = above.argmax(axis=0)
     owned = above.max(axis=0) >= ALIKE
     owned[picks] = False
-    members, similarities = [], []
-    for at in range(len(picks)):
-        own = np.flatnonzero(owned & (owner == at))
-        own = own[np.argsort(-similar[at, own], kind="stable")]
-        members.append(own)
-        similarities.append(similar[at, own])
-    return Represented(members, similarities, coverage)
+    rows = np.flatnonzero(owned)
+    closeness = similar[owner[rows], rows]
+    order = np.lexsort((-closeness, owner[rows]))
+    rows, closeness = rows[order], closeness[order]
+    ends = np.searchsorted(owner[rows], np.arange(1, len(picks)))
+    return Represented(np.split(rows, ends), np.split(closeness, ends), coverage)
