@@ -12,6 +12,7 @@ from typing import Any
 _POINT = re.compile(r"at (\S+) (recall|single_qps|batch_qps)")
 _SIZE = re.compile(r"rows (\d+) (us|distances|bytes)_at_95")
 _CELL = re.compile(r"at rows (\d+) k (\d+) (\w+) (\S+) (\w+)_ms")
+_BALANCE = re.compile(r"curve (\S+) (\S+) (relevance|coverage)")
 _TITLES = {"single_qps": "one call a query, one thread", "batch_qps": "one call with all queries"}
 _COSTS = {"us": "microseconds a query", "distances": "distances a query", "bytes": "bytes a query"}
 # A recall of exactly 1 has no place on a logarithmic scale of what is missing.
@@ -35,6 +36,7 @@ def draw(record: Mapping[str, Any], stem: Path) -> list[Path]:
         ("-curves", _curves),
         ("-growth", _growth),
         ("-plans", _plans),
+        ("-sets", _sets),
     ]
     for suffix, make in kinds:
         figure = make(record)
@@ -199,3 +201,26 @@ def _round_numbers(axis: Any) -> None:
 def _plain(axis: Any) -> None:
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def _sets(record: Mapping[str, Any]) -> Any:
+    """Coverage against relevance, a line for each way to select, a point for each balance."""
+    from matplotlib import pyplot
+
+    points: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
+    for told in record["systems"].values():
+        for name, summary in told["summary"].items():
+            found = _BALANCE.fullmatch(name)
+            if found is not None:
+                points[found[1]][found[2]][found[3]] = summary["median"]
+    if not points:
+        return None
+    figure, axes = pyplot.subplots(figsize=(7, 5))
+    for method, balances in points.items():
+        line = [balances[balance] for balance in sorted(balances, key=float)]
+        relevance, coverage = [one["relevance"] for one in line], [one["coverage"] for one in line]
+        axes.plot(relevance, coverage, marker="o", markersize=3, label=method)
+    axes.set_xlabel("mean score of the answer")
+    axes.set_ylabel("mean cosine of the best 100 to the answer")
+    axes.legend()
+    return figure

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from vecdb.query.graph import Expand, Linked, PathPooling
     from vecdb.query.query import Query
     from vecdb.query.scorer import CrossEncoder, Scorer
+    from vecdb.query.selection import Axis, Budget, Coverage, Dispersion, Dpp, Mmr, Quota, Select
     from vecdb.query.stages import Collapse, GroupBy, MaxSim, MinScore, OrderBy, Rank, Rescore
     from vecdb.reads import Snapshot
     from vecdb.results import Hit, SearchResult, WriteResult
@@ -42,6 +43,14 @@ if TYPE_CHECKING:
     from vecdb.view import View
 
 _LAZY = {
+    "Select": "vecdb.query.selection",
+    "Quota": "vecdb.query.selection",
+    "Mmr": "vecdb.query.selection",
+    "Dpp": "vecdb.query.selection",
+    "Dispersion": "vecdb.query.selection",
+    "Coverage": "vecdb.query.selection",
+    "Budget": "vecdb.query.selection",
+    "Axis": "vecdb.query.selection",
     "Rank": "vecdb.query.stages",
     "Scorer": "vecdb.query.scorer",
     "CrossEncoder": "vecdb.query.scorer",
@@ -91,12 +100,17 @@ _LAZY = {
 __all__ = [
     "Auto",
     "AutoFusion",
+    "Axis",
     "Binary",
     "Bool",
+    "Budget",
     "Collapse",
     "Collection",
+    "Coverage",
     "CrossEncoder",
     "Database",
+    "Dispersion",
+    "Dpp",
     "Encoder",
     "Expand",
     "Facets",
@@ -121,6 +135,7 @@ __all__ = [
     "Match",
     "MaxSim",
     "MinScore",
+    "Mmr",
     "MultiVector",
     "Muvera",
     "Near",
@@ -128,6 +143,7 @@ __all__ = [
     "OrderBy",
     "PathPooling",
     "Query",
+    "Quota",
     "Rank",
     "Rescore",
     "Rrf",
@@ -135,6 +151,7 @@ __all__ = [
     "Schema",
     "Scorer",
     "SearchResult",
+    "Select",
     "SentenceTransformer",
     "Settings",
     "Snapshot",

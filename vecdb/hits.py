@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vecdb.results import Member, Pick, Selected
 from vecdb.row_values import listed, value_of, values
 from vecdb.schema.known import VECTORS
 from vecdb.schema.schema import Column, Schema
@@ -89,6 +90,14 @@ class FoundRows:
     def groups(self) -> Sequence[tuple[Any, int, int]] | None:
         """Return the groups, where there are any."""
         return None
+
+    def selected(self) -> Selected | None:
+        """Return what a selection says, where there is one."""
+        return None
+
+    def picks(self) -> list[Pick]:
+        """Return what a selection says of each row."""
+        return []
 
     def cursor(self) -> str | None:
         """Return where the next page begins."""
@@ -182,6 +191,23 @@ class AnswerRows(FoundRows):
     def groups(self) -> Sequence[tuple[Any, int, int]] | None:
         """Return the groups, where there are any."""
         return self._answer.candidates.groups
+
+    def selected(self) -> Selected | None:
+        """Return what a selection says, where there is one."""
+        chosen = self._answer.candidates.chosen
+        return None if chosen is None else chosen.about
+
+    def picks(self) -> list[Pick]:
+        """Return what a selection says of each row."""
+        chosen = self._answer.candidates.chosen
+        if chosen is None:
+            return []
+        out = []
+        for order, gain, members in zip(chosen.order.tolist(), chosen.gains.tolist(), chosen.members, strict=True):
+            found = self._found._replace(part=members.part, row=members.row, score=members.similarity)
+            told = zip(found.ids(), members.similarity.tolist(), strict=True)
+            out.append(Pick(order, gain, tuple(Member(*one) for one in told)))
+        return out
 
     def cursor(self) -> str | None:
         """Return where the next page begins."""

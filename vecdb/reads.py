@@ -131,6 +131,7 @@ class Snapshot(WiderReads, LinkReads):
         group_by: str | None = None,
         per_group: int = 1,
         order_by: str | Sequence[str] | None = None,
+        select: Any = None,
         after: str | None = None,
         allow_partial: bool = False,
         **arms: Any,
@@ -159,6 +160,8 @@ class Snapshot(WiderReads, LinkReads):
             group_by: keep the best rows of each value of this field.
             per_group: how many.
             order_by: order by fields, such as "size desc", instead of by score.
+            select: choose the answer as a set: "coverage", "mmr", "dpp" or "dispersion", such a value as
+                `vecdb.Coverage(balance=0.3)`, or a whole `vecdb.Select`.
             after: `SearchResult.cursor` of the page before.
             allow_partial: answer although a damaged segment cannot be read; `missing` then names it.
             **arms: fields and what is sought in each: (dimension,) numbers in a vector field, or a text if it has an
@@ -178,10 +181,10 @@ class Snapshot(WiderReads, LinkReads):
             return query_of(
                 self.schema, arms, k=k, where=where, fields=fields, exact=exact, recall=recall, ef=ef, probes=probes,
                 plan=plan, fetch=fetch, fusion=fusion, min_score=min_score, group_by=group_by, per_group=per_group,
-                order_by=order_by, after=after, allow_partial=allow_partial,
+                order_by=order_by, select=select, after=after, allow_partial=allow_partial,
             )  # fmt: skip
 
-        plain = fetch is fusion is min_score is group_by is order_by is after is None
+        plain = fetch is fusion is min_score is group_by is order_by is select is after is None
         if len(arms) == 1 and plain and type(per_group) is int and per_group == 1:
             ((name, question),) = arms.items()
             column = sought(self.schema, name)

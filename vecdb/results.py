@@ -59,6 +59,48 @@ class PathStep(NamedTuple):
     ahead: bool = True
 
 
+class Member(NamedTuple):
+    """A row that a chosen one represents, and how similar they are."""
+
+    id: str | int
+    similarity: float
+
+
+class Pick(NamedTuple):
+    """What a selection says of a hit.
+
+    Attributes:
+        order: the place in which it was chosen, from 1.
+        gain: what it added to the set, by the selection's own measure.
+        members: candidates that it stands for, most similar first: those that are closer to it than to any other chosen
+            row, and at least half way from the median similarity of candidates to being the same.
+
+    """
+
+    order: int
+    gain: float
+    members: tuple[Member, ...]
+
+
+class Selected(NamedTuple):
+    """What a selection says of the answer as a whole.
+
+    Attributes:
+        method: "graph_cut", "facility_location", "saturated", "mmr", "dpp" or "dispersion".
+        pool: candidates that it chose from.
+        coverage: from 0 to 1, how well the answer represents them, or the universe: the mean similarity to the closest
+            hit, counted from the median of the candidates, by relevance.
+        ended: why there are no more hits: "full", there are k; "candidates", no others may be chosen; "gain", others
+            would add too little.
+
+    """
+
+    method: str
+    pool: int
+    coverage: float
+    ended: str
+
+
 NO_ARMS: Mapping[str, ArmScore] = MappingProxyType({})
 
 
@@ -68,7 +110,7 @@ class Hit:
 
     `distance` is None where the score is not that of one vector field. `arms` has what each arm of a query with several
     ones says, by the arm's name; arms that did not find the hit are left out. `path` is how links led to it, from the
-    row where the path begins to the hit: empty where none did.
+    row where the path begins to the hit: empty where none did. `pick` is what a selection says of it.
     """
 
     id: str | int
@@ -77,6 +119,7 @@ class Hit:
     fields: Mapping[str, Any]
     arms: Mapping[str, ArmScore] = field(default_factory=lambda: NO_ARMS)
     path: tuple[PathStep, ...] = ()
+    pick: Pick | None = None
 
     def __getitem__(self, name: str) -> Any:
         """Return a field's value."""
@@ -137,6 +180,14 @@ class Rows(Protocol):
         """Return where the next page begins; None behind the last one."""
         ...
 
+    def selected(self) -> Selected | None:
+        """Return what a selection says of the rows as a whole; None without one."""
+        ...
+
+    def picks(self) -> list[Pick]:
+        """Return what a selection says of each row."""
+        ...
+
 
 class SearchResult:
     """The hits of one query, best first.
@@ -180,6 +231,11 @@ class SearchResult:
         """The hits by groups, those of the best hit first; None where the query does not group."""
         told = self._rows.groups()
         return None if told is None else [Group(value, self._hits[first:last]) for value, first, last in told]
+
+    @property
+    def selection(self) -> Selected | None:
+        """What a selection says of the answer; None where nothing was selected. Each hit's `pick` tells of itself."""
+        return self._rows.selected()
 
     def highlights(self, length: int = 160) -> list[dict[str, Highlight]]:
         """Return, for each hit of a search by words, the part of the text that has most of them, by field.
@@ -231,15 +287,17 @@ class SearchResult:
         distances = self.distances
         told = [None] * len(ids) if distances is None else distances.tolist()
         hits = zip(ids, self.scores.tolist(), told, fields, strict=True)
-        arms, paths = self._rows.arms(), self._rows.paths()
-        if not arms and paths is None:
+        arms, paths, selected = self._rows.arms(), self._rows.paths(), self._rows.selected()
+        if not arms and paths is None and selected is None:
             return [Hit(*hit) for hit in hits]
         steps = [()] * len(ids) if paths is None else [tuple(PathStep(*step) for step in path) for path in paths]
+        picks: Sequence[Pick | None] = [None] * len(ids) if selected is None else self._rows.picks()
         return [
             Hit(
                 *hit,
                 {name: ArmScore(ranks[at], scores[at]) for name, ranks, scores in arms if ranks[at]} or NO_ARMS,
                 steps[at],
+                picks[at],
             )
             for at, hit in enumerate(hits)
         ]

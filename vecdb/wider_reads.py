@@ -221,7 +221,7 @@ class WiderReads:
             asked = query_of(
                 self.schema, arms, k=k, where=where, fields=fields, exact=exact, recall=recall, ef=None, probes=None,
                 plan=None, fetch=None, fusion=None, min_score=None, group_by=None, per_group=1, order_by=None,
-                after=None, allow_partial=False,
+                select=None, after=None, allow_partial=False,
             )  # fmt: skip
             return self.run_iter(asked)
         column, query = self._query(arms)

@@ -12,6 +12,7 @@ from vecdb.arguments import check_terms, effort_of, query_matrix
 from vecdb.errors import InvalidInputError
 from vecdb.filters.evaluate import BoundFilter, bind
 from vecdb.filters.expression import Expression
+from vecdb.planner.selecting import Selecting, columns_of, selecting
 from vecdb.planner.tokens import multivector_column, question_of
 from vecdb.query.arms import Arm, Like, Match, Near, Nested, Terms, Tokens
 from vecdb.query.effort import Effort
@@ -21,6 +22,7 @@ from vecdb.query.graph import Expand, Linked, PathPooling
 from vecdb.query.matrix import Matrix
 from vecdb.query.query import Query
 from vecdb.query.scorer import Scorer
+from vecdb.query.selection import Select
 from vecdb.query.stages import Collapse, GroupBy, MaxSim, OrderBy, Rank, Rescore, Stage
 from vecdb.query.value import Numbers, shown
 from vecdb.query.weights import Weights
@@ -58,7 +60,8 @@ class BoundStage(NamedTuple):
     """A stage, the columns that it reads, its query vector or vectors, and what it needs of the query.
 
     `k` and `exact` are the query's, for stages that may do less than all; `arms` are its arms, where the stage asks
-    what they say; `where` is its filter, for a stage that brings rows.
+    what they say; `where` is its filter, for a stage that brings rows; `selecting` is
+    what a selection needs.
     """
 
     stage: Stage
@@ -69,6 +72,7 @@ class BoundStage(NamedTuple):
     arms: tuple[BoundArm, ...] = ()
     where: BoundFilter | None = None
     exact: bool = False
+    selecting: Selecting | None = None
 
 
 class BoundQuery(NamedTuple):
@@ -130,6 +134,8 @@ def bind_query(query: Query, schema: Schema, encode: Encode) -> BoundQuery:
     stages = tuple(
         _bound_expand(stage, at, query, schema, tuple(arms), where)
         if isinstance(stage, Expand)
+        else _bound_selection(stage, at, query, arms, schema)
+        if isinstance(stage, Select)
         else _bound_stage(stage, schema, encode, query)
         for at, stage in enumerate(query.stages)
     )
@@ -234,6 +240,12 @@ def _bound_expand(
     searched = [arm.columns[0] for arm in arms if isinstance(arm.arm, Near | Like)]
     columns = tuple([*searched, *schema.vectors][:1])
     return BoundStage(stage, columns, arms=() if scored else arms, where=where, exact=query.exact)
+
+
+def _bound_selection(stage: Select, at: int, query: Query, arms: list[BoundArm], schema: Schema) -> BoundStage:
+    _check_ids(schema, (*stage.fixed, *stage.forbidden, *(stage.universe if isinstance(stage.universe, tuple) else ())))
+    scored = any(isinstance(one, SCORING) for one in query.stages[:at])
+    return BoundStage(stage, columns_of(stage, schema), selecting=selecting(stage, query.k, arms, scored, schema))
 
 
 def _ranked_by(formula: Formula, schema: Schema) -> Iterator[Column]:

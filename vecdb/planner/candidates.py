@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vecdb.planner.chosen import Chosen
 from vecdb.planner.found import Found, take
 from vecdb.planner.paths import PathColumn
 from vecdb.schema.schema import Column
@@ -43,6 +44,7 @@ class Candidates:
         groups: the groups that `GroupBy` made: (value, first, last) of each; None without it.
         told: what the stage that left them has to say, for `explain`; the next stage forgets it.
         paths: how links led to them; None where none did.
+        chosen: what a selection says of them; None without one.
 
     """
 
@@ -54,6 +56,7 @@ class Candidates:
     groups: tuple[tuple[Any, int, int], ...] | None = None
     told: Mapping[str, Any] = field(default_factory=lambda: NOTHING_TOLD)
     paths: PathColumn | None = None
+    chosen: Chosen | None = None
 
     def __len__(self) -> int:
         return self.row.shape[0]
@@ -79,7 +82,9 @@ class Candidates:
         """Return the candidates at these places, or of a slice."""
         arms = tuple(ArmColumn(arm.name, arm.ranks[at], arm.scores[at]) for arm in self.arms)
         paths = None if self.paths is None else self.paths.some(at)
-        return Candidates(self.parts, self.part[at], self.row[at], self.score[at], arms, paths=paths)
+        chosen = None if self.chosen is None else self.chosen.some(at)
+        where = self.part[at], self.row[at], self.score[at]
+        return Candidates(self.parts, *where, arms, paths=paths, chosen=chosen)
 
     def scored(self, score: np.ndarray) -> Candidates:
         """Return them with other scores, in their order; equal scores by id."""

@@ -12,6 +12,7 @@ from vecdb.planner.masks import filter_mask
 from vecdb.planner.route import route
 from vecdb.planner.trace import Step
 from vecdb.query.arms import Match, Near, Terms, Tokens
+from vecdb.query.selection import Select
 from vecdb.schema.fields import Vector
 from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import Column
@@ -33,6 +34,8 @@ def planned(state: State, bound: BoundQuery) -> tuple[Step, ...]:
     for stage in bound.stages:
         top = getattr(stage.stage, "top", None)
         after = rows if top is None else min(rows, top)
+        if isinstance(stage.stage, Select):
+            after = min(rows, bound.query.k)
         steps.append(Step(stage.stage.kind, rows, after, math.nan, {}))
         rows = after
     return tuple(steps)

@@ -17,6 +17,7 @@ from vecdb.planner.bound import BoundQuery
 from vecdb.planner.candidates import Candidates
 from vecdb.query.cursors import FORM, Cursor, digest
 from vecdb.query.query import Query
+from vecdb.query.selection import Select
 from vecdb.query.stages import GroupBy, OrderBy
 from vecdb.schema.schema import Schema
 
@@ -32,6 +33,8 @@ def read(query: Query) -> Cursor | None:
         return None
     if not all(stage.portable for stage in query.stages):
         raise InvalidInputError("what a Python function scores has no pages: ask for a larger k", field="cursor")
+    if any(isinstance(stage, Select) for stage in query.stages):
+        raise InvalidInputError("a set has no pages: ask for a larger k", field="cursor")
     if any(isinstance(stage, GroupBy) for stage in query.stages):
         raise InvalidInputError("groups have no pages: ask for more groups by a larger k", field="cursor")
     try:

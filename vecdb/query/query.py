@@ -12,6 +12,7 @@ from vecdb.query.arms import ARMS, FETCH, Arm, Like, Match, Near, Nested, Strate
 from vecdb.query.fusion import Fusion, fusion_from
 from vecdb.query.graph import Expand, Linked, PathPooling
 from vecdb.query.scorer import Scorer
+from vecdb.query.selection import Method, Select
 from vecdb.query.stages import STAGES, Collapse, GroupBy, MaxSim, MinScore, OrderBy, Rank, Rescore, Stage
 from vecdb.schema.blame import closest
 from vecdb.schema.given import flag, names, whole_number
@@ -28,6 +29,7 @@ ARM_COUNT = 32
 """The most arms of one query, and the most stages."""
 DEPTH = 4
 """The most queries inside each other."""
+_STAGES: dict[str, type[Stage]] = {**STAGES, Select.kind: Select}
 
 
 @dataclass(frozen=True, repr=False)
@@ -67,7 +69,7 @@ class Query:
         set_ = object.__setattr__
         set_(self, "k", whole_number("k", self.k, most=FETCH))
         set_(self, "arms", _parts("arms", self.arms, ARMS, Arm))
-        set_(self, "stages", _parts("stages", self.stages, STAGES, Stage))
+        set_(self, "stages", _parts("stages", self.stages, _STAGES, Stage))
         if self.fusion is not None:
             set_(self, "fusion", fusion_from(self.fusion))
         set_(self, "filter", values.filter_of(self.filter))
@@ -77,6 +79,8 @@ class Query:
             flag(name, getattr(self, name))
         if self.cursor is not None and not isinstance(self.cursor, str):
             raise InvalidInputError(f"the cursor is {values.shown(self.cursor)}, not a text", field="cursor")
+        if sum(isinstance(stage, Select) for stage in self.stages) > 1:
+            raise InvalidInputError("a query selects once: put one selection into a query of its own", field="stages")
         if any(isinstance(stage, GroupBy) for stage in self.stages[:-1]):
             raise InvalidInputError("group_by is the last stage: another would take its groups apart", field="stages")
         if self.depth > DEPTH:
@@ -183,6 +187,13 @@ class Query:
     def group_by(self, field: str, per_group: int = 1) -> Self:
         """Keep the best rows of each value of a field; see `GroupBy`."""
         return self.then(GroupBy(field, per_group))
+
+    def select(self, method: Method | str = "coverage", **options: Any) -> Self:
+        """Choose the answer as a set, such as `select(vecdb.Coverage(balance=0.5), quotas={"section": (0, 3)})`.
+
+        Options are those of `Select`. It follows the stages that score and order candidates.
+        """
+        return self.then(_made(Select, options, method))
 
     def order_by(self, *keys: str) -> Self:
         """Order by fields: `order_by("size desc", "name")`; see `OrderBy`."""

@@ -11,6 +11,7 @@ from vecdb.errors import InvalidInputError
 from vecdb.query.arms import Arm, Match, Near, Terms, Tokens
 from vecdb.query.fusion import fusion_from
 from vecdb.query.query import Query
+from vecdb.query.selection import Select, method_of
 from vecdb.query.stages import GroupBy, MinScore, OrderBy, Stage
 from vecdb.schema.given import listed, whole_number
 from vecdb.schema.schema import Column, Schema
@@ -37,6 +38,7 @@ def query_of(
     group_by: str | None,
     per_group: int,
     order_by: str | Sequence[str] | None,
+    select: Any,
     after: str | None,
     allow_partial: bool,
 ) -> Query:
@@ -61,6 +63,8 @@ def query_of(
         stages.append(MinScore(min_score))
     if order_by is not None:
         stages.append(OrderBy(order_by))  # pyright: ignore[reportArgumentType]
+    if select is not None:
+        stages.append(select if isinstance(select, Select) else Select(method_of(select)))
     if group_by is not None:
         stages.append(GroupBy(group_by, per_group))
     return Query(

@@ -70,6 +70,7 @@ RESERVED = frozenset(
         "rerank",
         "score",
         "scores",
+        "select",
         "self",
         "text_query",
         "timeout",

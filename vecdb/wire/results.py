@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vecdb.errors import InvalidInputError
-from vecdb.results import SearchResult, WriteResult
+from vecdb.results import Pick, SearchResult, Selected, WriteResult
 from vecdb.row_values import listed
 from vecdb.wire import paths as wire_paths
 from vecdb.wire import rows as wire_rows
+from vecdb.wire import selections
 from vecdb.wire.values import (
     ID_TYPES,
     as_json,
@@ -79,6 +80,10 @@ def to_message(
     paths = rows.paths()
     if paths is not None:
         message.paths.CopyFrom(wire_paths.to_message(paths, schema.id.field.type))
+    selected = rows.selected()
+    if selected is not None:
+        told = selections.told_to_message(selected, rows.picks(), schema.id.field.type)
+        message.selection.CopyFrom(told)
     behind = result.cursor if cursor else None
     if behind is not None:
         message.cursor = behind
@@ -271,6 +276,15 @@ class ReceivedRows:
             return None
         return wire_paths.from_message(self._message.paths, len(self._ids))
 
+    def selected(self) -> Selected | None:
+        """Return what a selection says, where there is one."""
+        message = self._message
+        return selections.about_from_message(message.selection) if message.HasField("selection") else None
+
+    def picks(self) -> list[Pick]:
+        """Return what a selection says of each row."""
+        return selections.picks_from_message(self._message.selection, len(self._ids))
+
     def cursor(self) -> str | None:
         """Return where the next page begins."""
         if self._message.HasField("cursor"):
@@ -342,6 +356,14 @@ class SomeRows:
     def groups(self) -> None:
         """Return no groups."""
         return
+
+    def selected(self) -> None:
+        """Return nothing: queries that are alike do not select."""
+        return
+
+    def picks(self) -> list[Pick]:
+        """Return nothing."""
+        return []
 
     def cursor(self) -> None:
         """Return no cursor."""

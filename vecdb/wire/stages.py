@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 from vecdb.errors import InvalidInputError
 from vecdb.query.graph import Expand, PathPooling
 from vecdb.query.query import ARM_COUNT
+from vecdb.query.selection import Select
 from vecdb.query.stages import Collapse, GroupBy, MaxSim, MinScore, OrderBy, Rank, Rescore, Stage
 from vecdb.query.value import Numbers
-from vecdb.wire import filters, formulas, graph
+from vecdb.wire import filters, formulas, graph, selections
 from vecdb.wire.tokens import max_sim_from_message, max_sim_to_message
 from vecdb.wire.values import sought_text, vector_from_message, vector_to_message
 from vecdb_proto.v1 import query_pb2 as pb
@@ -111,6 +112,7 @@ _FORMS: dict[type[Stage], _Form] = {
     ),
     Rescore: _Form("rescore", _rescore_to_message, lambda message, _: _rescore_from_message(message)),
     MaxSim: _Form("max_sim", max_sim_to_message, lambda message, _: max_sim_from_message(message)),
+    Select: _Form("select", selections.to_message, lambda message, _: selections.from_message(message)),
     Expand: _Form("expand", graph.expand_to_message, graph.expand_from_message),
     PathPooling: _Form(
         "path_pooling", graph.pooling_to_message, lambda message, _: graph.pooling_from_message(message)

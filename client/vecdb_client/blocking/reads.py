@@ -80,6 +80,7 @@ class Reads(LinkReads):
         group_by: str | None = None,
         per_group: int = 1,
         order_by: str | Sequence[str] | None = None,
+        select: Any = None,
         after: str | None = None,
         allow_partial: bool = False,
         **arms: Any,
@@ -91,7 +92,7 @@ class Reads(LinkReads):
             return asked.search(
                 place, arms, explain, k=k, where=where, fields=fields, exact=exact, recall=recall, ef=ef,
                 probes=probes, plan=plan, fetch=fetch, fusion=fusion, min_score=min_score, group_by=group_by,
-                per_group=per_group, order_by=order_by, after=after, allow_partial=allow_partial,
+                per_group=per_group, order_by=order_by, select=select, after=after, allow_partial=allow_partial,
             )  # fmt: skip
 
         return self._searched(make)

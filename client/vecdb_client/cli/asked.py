@@ -1,7 +1,7 @@
 """What `vecdb query` was asked, as a `vecdb.Query`: its options, or a whole query as JSON.
 
 Several ways to search at once are the arms of one query: words beside a vector make a hybrid search. Stages follow in
-the order in which `Collection.search` has them: formula, least score, collapse, order, groups.
+the order in which `Collection.search` has them: formula, least score, collapse, selection, order, groups.
 """
 
 import sys
@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from vecdb_client.cli import selecting
 from vecdb_client.cli.errors import NOT_FOUND, CommandError
 from vecdb_client.cli.target import Target
 from vecdb_client.cli.vectors import read_terms, read_vector
@@ -61,6 +62,18 @@ class Options:
     order_by: tuple[str, ...]
     group_by: str | None
     per_group: int | None
+    select: str | None
+    balance: float | None
+    form: str | None
+    quota: tuple[str, ...]
+    grid: tuple[str, ...]
+    budget_tokens: float | None
+    budget_field: str | None
+    distinct: float | None
+    fixed: tuple[str, ...]
+    forbidden: tuple[str, ...]
+    min_gain: float | None
+    pool: int | None
     allow_partial: bool
     after: str | None
     json: str | None
@@ -124,6 +137,7 @@ class Options:
             (self.fusion is not None and asked < 2, "--fusion", "two of --match, --terms and a vector"),
             (self.fetch is not None and not asked, "--fetch", "something to search for"),
             (self.per_group is not None and self.group_by is None, "--per-group", "--group-by"),
+            *selecting.needs(self),
         ]
         for wrong, option, other in needs:
             if wrong:
@@ -182,7 +196,7 @@ def query_of(path: Target, target: "Collection", asked: Options, given: "np.ndar
         query = query.terms(sparse_field(target, asked.terms_field), read_terms(asked.terms), fetch=asked.fetch)
     if asked.fusion is not None:
         query = query.fuse(asked.fusion)
-    return _with_stages(asked, query).after(asked.after)
+    return _with_stages(target, asked, query).after(asked.after)
 
 
 def _with_vectors(path: Target, target: "Collection", asked: Options, sought: Any, query: "Query") -> "Query":
@@ -209,13 +223,15 @@ def _with_vectors(path: Target, target: "Collection", asked: Options, sought: An
     return query.near(name, sought, **effort, fetch=asked.fetch, where=where)
 
 
-def _with_stages(asked: Options, query: "Query") -> "Query":
+def _with_stages(target: "Collection", asked: Options, query: "Query") -> "Query":
     if asked.rank is not None:
         query = query.rank(_formula(asked.rank))
     if asked.min_score is not None:
         query = query.min_score(asked.min_score)
     if asked.collapse is not None:
         query = query.then(_collapse(asked.collapse))
+    if asked.select is not None:
+        query = query.then(selecting.selection_of(target, asked))
     if asked.order_by:
         query = query.order_by(*(key.strip() for keys in asked.order_by for key in keys.split(",")))
     if asked.group_by is not None:

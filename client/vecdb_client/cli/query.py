@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vecdb_client.cli import complete, options
+from vecdb_client.cli import complete, options, selecting
 from vecdb_client.cli.errors import note
 from vecdb_client.cli.options import Output
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     "vecdb query ./library papers --id W2741809807 --k 5",
     "vecdb query ./library papers --like W1 --like W2 --unlike W7 --collapse embedding:0.95",
     'vecdb query ./library papers --match "+hash table*" --group-by section --per-group 2 --analyze',
+    'vecdb query ./library papers --match "hash tables" --select coverage --quota venue=0..3 --budget-tokens 4000',
     'vecdb query ./library papers --terms @question.json --match "hash tables" --fusion auto',
     "encode-question | vecdb query ./library papers --vector - --output jsonl",
     "vecdb query ./library papers --query asked.json --output json",
@@ -146,6 +147,18 @@ def query(
     per_group: Annotated[
         int | None, typer.Option("--per-group", metavar="N", min=1, help="With --group-by: how many rows of each [1].")
     ] = None,
+    select: selecting.SelectOption = None,
+    balance: selecting.Balance = None,
+    form: selecting.Form = None,
+    quota: selecting.QuotaOption = None,
+    grid: selecting.GridOption = None,
+    budget_tokens: selecting.BudgetTokens = None,
+    budget_field: selecting.BudgetField = None,
+    distinct: selecting.Distinct = None,
+    fixed: selecting.Fixed = None,
+    forbidden: selecting.Forbidden = None,
+    min_gain: selecting.MinGain = None,
+    pool: selecting.PoolOption = None,
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Answer although a damaged segment cannot be read.")
     ] = False,
@@ -172,7 +185,8 @@ def query(
     """Find the best rows, best first.
 
     score: higher is better. distance, for one vector: the metric's own value (1 - cosine, the negative dot product,
-    squared L2, the bits that differ). #FIELD, for several ways to search at once: the rank in each.
+    squared L2, the bits that differ). #FIELD, for several ways to search at once: the rank in each. +similar, with
+    --select: how many candidates like it the row stands for; --output json names them.
 
     Rows with an index are searched through it, and some of the nearest may be missed: --recall says how many at most,
     on average; --exact misses none. With --explain and --output json the result is an object of hits and explain.
@@ -188,7 +202,10 @@ def query(
         unlike=tuple(unlike or ()), strategy=strategy, fusion=fusion, fetch=fetch, where=where, k=k,
         fields=None if shown is None else tuple(shown), exact=exact, recall=recall, ef=ef, probes=probes, rank=rank,
         min_score=min_score, collapse=collapse, order_by=tuple(order_by or ()), group_by=group_by,
-        per_group=per_group, allow_partial=allow_partial, after=after, json=json,
+        per_group=per_group, select=select, balance=balance, form=form, quota=tuple(quota or ()),
+        grid=tuple(grid or ()), budget_tokens=budget_tokens, budget_field=budget_field, distinct=distinct,
+        fixed=tuple(fixed or ()), forbidden=tuple(forbidden or ()), min_gain=min_gain, pool=pool,
+        allow_partial=allow_partial, after=after, json=json,
     )  # fmt: skip
     asked.check()
     given = asked.read()

@@ -10,6 +10,7 @@ from google.protobuf.internal import containers as _containers
 from vecdb_proto.v1 import filter_pb2 as _filter_pb2
 from vecdb_proto.v1 import formula_pb2 as _formula_pb2
 from vecdb_proto.v1 import graph_pb2 as _graph_pb2
+from vecdb_proto.v1 import selection_pb2 as _selection_pb2
 from vecdb_proto.v1 import values_pb2 as _values_pb2
 import builtins as _builtins
 import sys
@@ -529,6 +530,7 @@ class Stage(_message.Message):
     RANK_FIELD_NUMBER: _builtins.int
     RESCORE_FIELD_NUMBER: _builtins.int
     MAX_SIM_FIELD_NUMBER: _builtins.int
+    SELECT_FIELD_NUMBER: _builtins.int
     EXPAND_FIELD_NUMBER: _builtins.int
     PATH_POOLING_FIELD_NUMBER: _builtins.int
     @_builtins.property
@@ -546,6 +548,8 @@ class Stage(_message.Message):
     @_builtins.property
     def max_sim(self) -> Global___MaxSim: ...
     @_builtins.property
+    def select(self) -> _selection_pb2.Select: ...
+    @_builtins.property
     def expand(self) -> _graph_pb2.Expand: ...
     @_builtins.property
     def path_pooling(self) -> _graph_pb2.PathPooling: ...
@@ -559,14 +563,15 @@ class Stage(_message.Message):
         rank: Global___Rank | None = ...,
         rescore: Global___Rescore | None = ...,
         max_sim: Global___MaxSim | None = ...,
+        select: _selection_pb2.Select | None = ...,
         expand: _graph_pb2.Expand | None = ...,
         path_pooling: _graph_pb2.PathPooling | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["collapse", b"collapse", "expand", b"expand", "group_by", b"group_by", "kind", b"kind", "max_sim", b"max_sim", "min_score", b"min_score", "order_by", b"order_by", "path_pooling", b"path_pooling", "rank", b"rank", "rescore", b"rescore"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["collapse", b"collapse", "expand", b"expand", "group_by", b"group_by", "kind", b"kind", "max_sim", b"max_sim", "min_score", b"min_score", "order_by", b"order_by", "path_pooling", b"path_pooling", "rank", b"rank", "rescore", b"rescore", "select", b"select"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collapse", b"collapse", "expand", b"expand", "group_by", b"group_by", "kind", b"kind", "max_sim", b"max_sim", "min_score", b"min_score", "order_by", b"order_by", "path_pooling", b"path_pooling", "rank", b"rank", "rescore", b"rescore"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collapse", b"collapse", "expand", b"expand", "group_by", b"group_by", "kind", b"kind", "max_sim", b"max_sim", "min_score", b"min_score", "order_by", b"order_by", "path_pooling", b"path_pooling", "rank", b"rank", "rescore", b"rescore", "select", b"select"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["min_score", "collapse", "group_by", "order_by", "rank", "rescore", "max_sim", "expand", "path_pooling"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["min_score", "collapse", "group_by", "order_by", "rank", "rescore", "max_sim", "select", "expand", "path_pooling"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from vecdb_proto.v1 import selection_pb2 as _selection_pb2
 from vecdb_proto.v1 import values_pb2 as _values_pb2
 import builtins as _builtins
 import sys
@@ -64,6 +65,7 @@ class SearchResult(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     MISSING_FIELD_NUMBER: _builtins.int
     EXPLAIN_FIELD_NUMBER: _builtins.int
+    SELECTION_FIELD_NUMBER: _builtins.int
     PATHS_FIELD_NUMBER: _builtins.int
     id_name: _builtins.str
     """The name of the id field."""
@@ -94,6 +96,10 @@ class SearchResult(_message.Message):
         """Segments that were left out because of damage."""
 
     @_builtins.property
+    def selection(self) -> _selection_pb2.Selection:
+        """Only where the query selects."""
+
+    @_builtins.property
     def paths(self) -> Global___Paths:
         """How links led to the hits; without it nothing was walked."""
 
@@ -110,11 +116,12 @@ class SearchResult(_message.Message):
         cursor: _builtins.str | None = ...,
         missing: _abc.Iterable[_builtins.str] | None = ...,
         explain: _builtins.bytes = ...,
+        selection: _selection_pb2.Selection | None = ...,
         paths: Global___Paths | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "cursor", b"cursor", "fields", b"fields", "groups", b"groups", "ids", b"ids", "paths", b"paths"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "cursor", b"cursor", "fields", b"fields", "groups", b"groups", "ids", b"ids", "paths", b"paths", "selection", b"selection"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "arms", b"arms", "cursor", b"cursor", "explain", b"explain", "fields", b"fields", "groups", b"groups", "id_name", b"id_name", "ids", b"ids", "metric", b"metric", "missing", b"missing", "paths", b"paths", "scores", b"scores"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "arms", b"arms", "cursor", b"cursor", "explain", b"explain", "fields", b"fields", "groups", b"groups", "id_name", b"id_name", "ids", b"ids", "metric", b"metric", "missing", b"missing", "paths", b"paths", "scores", b"scores", "selection", b"selection"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cursor: _TypeAlias = _typing.Literal["cursor"]  # noqa: Y015
     _WhichOneofArgType__cursor: _TypeAlias = _typing.Literal["_cursor", b"_cursor"]  # noqa: Y015

@@ -68,6 +68,28 @@ QUERIES: dict[str, Query] = {
     "filtered by a place": Q.near("embedding", ASKED).where("place within 20 km of (50.2, 13.0)"),
     "filtered by words": Q.near("embedding", ASKED).where("body matches 'honey' and note is not null"),
     "filtered by a moment": Q.near("embedding", ASKED).where(col("added") > "2024-01-20"),
+    "selected": Q.near("embedding", ASKED).select(),
+    "selected, with everything": Q.near("embedding", ASKED)
+    .match("body", "honey")
+    .select(
+        vecdb.Coverage(0.6, "facility_location", sharpness=3, baseline=0.1),
+        field="embedding",
+        quotas={"section": {"animals": (1, 2), "food": (0, 2)}, "flag": (0, 4), "size": {40: (0, 1)}},
+        grid={"added": 9, "price": [1.0, 5.0]},
+        fixed=["r40"],
+        forbidden=["r03", "r99"],
+        distinct=0.99,
+        budget=vecdb.Budget(60, "body", "tokens"),
+        min_gain=0.01,
+        pool=40,
+        universe=45,
+    ),
+    "selected, for some rows": Q.near("embedding", ASKED).select(
+        vecdb.Coverage(form="saturated"), universe=["r01", "r02"], budget=vecdb.Budget(400, "size")
+    ),
+    "selected by mmr": Q.near("embedding", ASKED).select(vecdb.Mmr(0.6)),
+    "selected by dpp": Q.match("body", "honey hive").select("dpp", field="half"),
+    "selected by dispersion": Q.near("bits", [0, 1] * 8).select(vecdb.Dispersion(0.2)),
     "nothing matches": Q.near("embedding", ASKED).where("size < 0"),
     "all fields": Query(k=3, fields=tuple(contract.schema().fields)).near("embedding", ASKED),
     "no fields": Query(k=3, fields=()).near("embedding", ASKED),
@@ -89,6 +111,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
         fetch=12,
         where=col("flag") == False,  # noqa: E712
     ),
+    "search for a set": lambda reads: reads.search(embedding=ASKED, k=4, select="coverage"),
     "search with stages": lambda reads: reads.search(
         embedding=ASKED, k=3, min_score=0.0, group_by="section", per_group=2, fetch=30
     ),
@@ -170,6 +193,8 @@ def result_told(result: SearchResult) -> dict[str, Any]:
         "groups": None
         if result.groups is None
         else [(group.value, [hit.id for hit in group.hits]) for group in result.groups],
+        "selection": result.selection,
+        "picks": [hit.pick for hit in result],
         "highlights": [{name: str(found) for name, found in one.items()} for one in result.highlights()],
         "cursor": result.cursor,
         "missing": result.missing,

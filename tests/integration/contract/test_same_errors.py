@@ -56,6 +56,21 @@ READS: dict[str, Callable[[Any], Any]] = {
     "fields: a string": lambda reads: reads.search(embedding=ASKED, fields="body"),
     "fields: unknown": lambda reads: reads.search(embedding=ASKED, fields=["bodi"]),
     "fields: a number": lambda reads: reads.get("r01", fields=3),
+    "select: no such way": lambda reads: reads.search(embedding=ASKED, select="best"),
+    "select: quotas nobody can meet": lambda reads: reads.run(
+        Query(k=5).near("embedding", ASKED).select(quotas={"section": {"nowhere": (2, 3)}})
+    ),
+    "select: a list": lambda reads: reads.run(Query().near("embedding", ASKED).select(quotas={"tags": (0, 1)})),
+    "select: more than k": lambda reads: reads.run(
+        Query(k=1).near("embedding", ASKED).select(quotas={"section": {"food": (2, 3)}})
+    ),
+    "select: no budget": lambda reads: reads.run(
+        Query().near("embedding", ASKED).select(budget=vecdb.Budget(3, "extra"))
+    ),
+    "select: nobody": lambda reads: reads.run(Query().near("embedding", ASKED).select(fixed=["nobody"])),
+    "select: pages": lambda reads: reads.run(
+        Query(k=5).near("embedding", ASKED).select().after(reads.search(embedding=ASKED, k=5).cursor)
+    ),
     "cursor": lambda reads: reads.search(embedding=ASKED, after="nonsense"),
     "cursor of another query": lambda reads: reads.search(
         embedding=ASKED, k=3, where="size > 1", after=reads.search(embedding=ASKED, k=3).cursor

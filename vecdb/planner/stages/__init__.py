@@ -18,8 +18,10 @@ from vecdb.planner.stages.order_by import order_by
 from vecdb.planner.stages.path_pooling import path_pooling
 from vecdb.planner.stages.rescore import rescore
 from vecdb.planner.stages.scorer import scorer
+from vecdb.planner.stages.select import select
 from vecdb.query.graph import Expand, PathPooling
 from vecdb.query.scorer import Scorer
+from vecdb.query.selection import Select
 from vecdb.query.stages import Collapse, GroupBy, MaxSim, MinScore, OrderBy, Rank, Rescore, Stage
 
 Apply = Callable[[Context, BoundStage, Candidates], Candidates]
@@ -35,4 +37,5 @@ APPLY: dict[type[Stage], Callable[[Context, Any, Candidates], Candidates]] = {
     Rank: rank,
     Rescore: rescore,
     Scorer: scorer,
+    Select: select,
 }
