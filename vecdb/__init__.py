@@ -29,11 +29,14 @@ if TYPE_CHECKING:
     from vecdb.filters import col
     from vecdb.query import formula
     from vecdb.query.arms import Like, Match, Near, Nested, Terms
+    from vecdb.query.cascade import Cascade
     from vecdb.query.fusion import AutoFusion, Interleave, Rrf, WeightedSum
     from vecdb.query.query import Query
+    from vecdb.query.relevance import Relevance
     from vecdb.query.scorer import CrossEncoder, Scorer
     from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore
     from vecdb.reads import Snapshot
+    from vecdb.relevance import CalibrationReport, RelevanceCalibrator
     from vecdb.results import Hit, SearchResult, WriteResult
     from vecdb.scans import Scan
     from vecdb.view import View
@@ -54,6 +57,10 @@ _LAZY = {
     "Match": "vecdb.query.arms",
     "Like": "vecdb.query.arms",
     "Terms": "vecdb.query.arms",
+    "Cascade": "vecdb.query.cascade",
+    "Relevance": "vecdb.query.relevance",
+    "CalibrationReport": "vecdb.relevance",
+    "RelevanceCalibrator": "vecdb.relevance",
     "Rescore": "vecdb.query.stages",
     "OrderBy": "vecdb.query.stages",
     "MinScore": "vecdb.query.stages",
@@ -84,6 +91,8 @@ __all__ = [
     "AutoFusion",
     "Binary",
     "Bool",
+    "CalibrationReport",
+    "Cascade",
     "Collapse",
     "Collection",
     "CrossEncoder",
@@ -114,6 +123,8 @@ __all__ = [
     "OrderBy",
     "Query",
     "Rank",
+    "Relevance",
+    "RelevanceCalibrator",
     "Rescore",
     "Rrf",
     "Scan",

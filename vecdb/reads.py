@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from vecdb.explanation import Explanation
     from vecdb.filters import BoundFilter, Expression
     from vecdb.planner.bound import BoundQuery
+    from vecdb.planner.calibrators import Kept
     from vecdb.query.effort import Effort
     from vecdb.query.fusion import Fusion
     from vecdb.query.query import Query
@@ -223,6 +224,16 @@ class Snapshot(WiderReads):
         answer = run(self._state, bound, self._pool)
         ms = 1e3 * (time.perf_counter() - begun)
         return Explanation(query, self.count(), beside(planned(self._state, bound), answer.steps), True, ms)
+
+    def learned(self, judged: Sequence[tuple[Query, Sequence[Any]]]) -> Kept:
+        """Return what judged queries teach of relevance; `Collection.calibrate` keeps it."""
+        from vecdb.planner.calibrators import learned
+
+        pairs = []
+        for query, ids in judged:
+            checked, _ = self.checked_ids(list(ids)) if len(ids) else ([], False)
+            pairs.append((self._bound_query(query), checked))
+        return learned(self._state, self._pool, pairs)
 
     def _bound_query(self, query: Query) -> BoundQuery:
         from vecdb.planner.bound import bind_query

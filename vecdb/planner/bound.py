@@ -13,10 +13,12 @@ from vecdb.errors import InvalidInputError
 from vecdb.filters.evaluate import BoundFilter, bind
 from vecdb.filters.expression import Expression
 from vecdb.query.arms import Arm, Like, Match, Near, Nested, Terms
+from vecdb.query.cascade import Cascade
 from vecdb.query.effort import Effort
 from vecdb.query.formula import Away, Decay, Formula, Function, Operation, Value, When
 from vecdb.query.fusion import Fusion, Rrf
 from vecdb.query.query import Query
+from vecdb.query.relevance import Relevance
 from vecdb.query.scorer import Scorer
 from vecdb.query.stages import Collapse, GroupBy, OrderBy, Rank, Rescore, Stage
 from vecdb.query.value import Numbers, shown
@@ -47,11 +49,16 @@ class BoundArm(NamedTuple):
 
 
 class BoundStage(NamedTuple):
-    """A stage, the columns that it reads, and its query vector where it has one."""
+    """A stage, the columns that it reads, its query vector where it has one, and what it needs of the query.
+
+    `arms` are those of the query, where the stage asks what they say; `steps` are stages inside the stage.
+    """
 
     stage: Stage
     columns: tuple[Column, ...] = ()
     vectors: np.ndarray | None = None
+    arms: tuple[BoundArm, ...] = ()
+    steps: tuple[BoundStage, ...] = ()
 
 
 class BoundQuery(NamedTuple):
@@ -78,9 +85,9 @@ class BoundQuery(NamedTuple):
     @property
     def metric(self) -> str | None:
         """The metric that scores follow, where they are those of one vector field."""
-        scoring = [one for one in self.stages if isinstance(one.stage, Rank | Rescore | Scorer)]
+        scoring = [one for one in self.stages if isinstance(one.stage, Cascade | Rank | Rescore | Scorer)]
         if scoring:
-            last = scoring[-1]
+            last = scoring[-1].steps[-1] if scoring[-1].steps else scoring[-1]
             return last.columns[0].field.metric if isinstance(last.stage, Rescore) else None
         if len(self.arms) != 1:
             return None
@@ -110,7 +117,7 @@ def bind_query(query: Query, schema: Schema, encode: Encode) -> BoundQuery:
     fusion = _USUAL if query.fusion is None else query.fusion
     if len(arms) > 1:
         fusion.check(len(arms))
-    stages = tuple(_bound_stage(stage, schema, encode) for stage in query.stages)
+    stages = tuple(_bound_stage(stage, schema, encode, tuple(arms)) for stage in query.stages)
     return BoundQuery(query, tuple(arms), where, stages, fusion, returned(query.fields, schema))
 
 
@@ -154,7 +161,12 @@ def _check_ids(schema: Schema, ids: tuple[str | int, ...]) -> None:
             )
 
 
-def _bound_stage(stage: Stage, schema: Schema, encode: Encode) -> BoundStage:
+def _bound_stage(stage: Stage, schema: Schema, encode: Encode, arms: tuple[BoundArm, ...] = ()) -> BoundStage:
+    if isinstance(stage, Relevance):
+        _check_judged(stage, arms)
+        return BoundStage(stage, arms=arms)
+    if isinstance(stage, Cascade):
+        return BoundStage(stage, steps=tuple(_bound_stage(step, schema, encode) for step in stage.steps))
     if isinstance(stage, Rescore):
         column = vector_column(schema, stage.field)
         return BoundStage(stage, (column,), _vector(column, stage.vector, encode))
@@ -173,6 +185,22 @@ def _bound_stage(stage: Stage, schema: Schema, encode: Encode) -> BoundStage:
             column = _comparable(schema, stage.field, "collapse")
         return BoundStage(stage, (column,))
     return BoundStage(stage)
+
+
+def _check_judged(stage: Relevance, arms: tuple[BoundArm, ...]) -> None:
+    """Refuse a cut that has no arm to judge by.
+
+    Raises:
+        InvalidInputError: there is no such arm, or it looks for no vector.
+
+    """
+    if stage.arm is not None and stage.arm not in [one.label for one in arms]:
+        known = ", ".join(repr(one.label) for one in arms) or "none"
+        told = f"cut judges by the arm {stage.arm!r}, which the query does not have (there are: {known})"
+        raise InvalidInputError(told, field="arm", value=stage.arm)
+    usable = [one for one in arms if stage.arm is None or one.label == stage.arm]
+    if stage.method != "gap" and not any(isinstance(one.arm, Near) for one in usable):
+        raise InvalidInputError(f"cut by {stage.method} needs an arm that looks for a vector", field="arm")
 
 
 def _ranked_by(formula: Formula, schema: Schema) -> Iterator[Column]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from vecdb.planner.found import Found, take
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import Part
 
+NOTHING_TOLD: Mapping[str, Any] = MappingProxyType({})
 ROW_BITS = 40
 """A key is a part's number above so many bits, and a row's below."""
 
@@ -38,6 +40,7 @@ class Candidates:
             longer descending.
         arms: what each arm says of them.
         groups: the groups that `GroupBy` made: (value, first, last) of each; None without it.
+        told: what the stage that left them has to say, for `explain`; the next stage forgets it.
 
     """
 
@@ -47,6 +50,7 @@ class Candidates:
     score: np.ndarray
     arms: tuple[ArmColumn, ...] = ()
     groups: tuple[tuple[Any, int, int], ...] | None = None
+    told: Mapping[str, Any] = field(default_factory=lambda: NOTHING_TOLD)
 
     def __len__(self) -> int:
         return self.row.shape[0]

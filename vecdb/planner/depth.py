@@ -12,6 +12,8 @@ from vecdb.errors import InvalidInputError
 from vecdb.planner.bound import BoundQuery
 from vecdb.planner.fuse import DEPTH
 from vecdb.planner.paging import Cursor
+from vecdb.query.cascade import Cascade
+from vecdb.query.relevance import Relevance
 from vecdb.query.scorer import Scorer
 from vecdb.query.stages import Collapse, GroupBy, OrderBy, Rank, Rescore
 
@@ -24,8 +26,8 @@ DEEPER = 4
 """How many times more candidates each time that too few were left."""
 THINNING = (Collapse, GroupBy)
 """Stages after which more candidates may be needed to fill the answer."""
-ORDERING = (OrderBy, Rank, Rescore, Scorer)
-"""Stages after which a candidate that was gathered later may come first."""
+ORDERING = (Cascade, OrderBy, Rank, Relevance, Rescore, Scorer)
+"""Stages whose outcome follows from all candidates: one that was gathered later may come first, or change a cut."""
 
 
 def first(bound: BoundQuery) -> Fetches:

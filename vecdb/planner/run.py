@@ -22,7 +22,7 @@ import numpy as np
 
 from vecdb.planner import depth, paging
 from vecdb.planner.bound import BoundQuery
-from vecdb.planner.candidates import Candidates
+from vecdb.planner.candidates import NOTHING_TOLD, Candidates
 from vecdb.planner.depth import Fetches
 from vecdb.planner.found import Found
 from vecdb.planner.fused import fused
@@ -153,8 +153,8 @@ def _described(fusion: Fusion) -> Mapping[str, Any]:
 def _apply(context: Context, stage: Any, candidates: Candidates, steps: list[Step]) -> Candidates:
     begun, before = time.perf_counter(), len(candidates)
     after = APPLY[type(stage.stage)](context, stage, candidates)
-    steps.append(Step.of(stage.stage.kind, begun, before, len(after), {}))
-    return after
+    steps.append(Step.of(stage.stage.kind, begun, before, len(after), after.told))
+    return after if not after.told else replace(after, told=NOTHING_TOLD)
 
 
 def _first(candidates: Candidates, k: int) -> Candidates:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from vecdb.errors import InvalidInputError
 from vecdb.query import value as values
 from vecdb.query.arms import ARMS, FETCH, Arm, Like, Match, Near, Nested, Strategy, Terms
+from vecdb.query.cascade import Cascade
 from vecdb.query.fusion import Fusion, fusion_from
+from vecdb.query.relevance import Method, Relevance, relevance_of
 from vecdb.query.scorer import Scorer
 from vecdb.query.stages import STAGES, Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore, Stage
 from vecdb.schema.blame import closest
@@ -151,6 +153,14 @@ class Query:
     def rescore(self, field: str, vector: Any, top: int | None = None) -> Self:
         """Score the best `top` candidates by another vector field; see `Rescore`."""
         return self.then(Rescore(field, vector, top))
+
+    def cut(self, relevance: Relevance | Method, **options: Any) -> Self:
+        """Leave out candidates that are not relevant: `cut("evt", expect_false=1)`; see `Relevance`."""
+        return self.then(relevance_of(relevance, options))
+
+    def cascade(self, *steps: Stage, **options: Any) -> Self:
+        """Find the best candidates by the last of several scoring stages, cheap ones first; see `Cascade`."""
+        return self.then(_made(Cascade, options, steps))
 
     def min_score(self, score: float) -> Self:
         """Leave out candidates that score lower."""

@@ -139,6 +139,7 @@ class Manifest:
     parent: str = ""
     tuning: dict[str, list[list[float]]] = field(default_factory=dict)
     requests: FileEntry | None = None
+    calibrators: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -161,6 +162,7 @@ class Manifest:
             "parent": self.parent,
             **({"tuning": self.tuning} if self.tuning else {}),
             **({"requests": asdict(self.requests)} if self.requests else {}),
+            **({"calibrators": self.calibrators} if self.calibrators else {}),
         }
 
     @classmethod
@@ -182,6 +184,7 @@ class Manifest:
             parent=data["parent"],
             tuning=dict(data.get("tuning", {})),
             requests=None if requests is None else FileEntry(**requests),
+            calibrators=dict(data.get("calibrators", {})),
         )
 
 

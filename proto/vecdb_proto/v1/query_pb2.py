@@ -24,54 +24,57 @@ _sym_db = _symbol_database.Default()
 
 from vecdb_proto.v1 import filter_pb2 as vecdb__proto_dot_v1_dot_filter__pb2
 from vecdb_proto.v1 import formula_pb2 as vecdb__proto_dot_v1_dot_formula__pb2
+from vecdb_proto.v1 import relevance_pb2 as vecdb__proto_dot_v1_dot_relevance__pb2
 from vecdb_proto.v1 import values_pb2 as vecdb__proto_dot_v1_dot_values__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1avecdb_proto/v1/query.proto\x12\x08vecdb.v1\x1a\x1bvecdb_proto/v1/filter.proto\x1a\x1cvecdb_proto/v1/formula.proto\x1a\x1bvecdb_proto/v1/values.proto\"\xfc\x01\n\x05Query\x12\t\n\x01k\x18\x01 \x01(\r\x12\x1b\n\x04\x61rms\x18\x02 \x03(\x0b\x32\r.vecdb.v1.Arm\x12 \n\x06\x66usion\x18\x03 \x01(\x0b\x32\x10.vecdb.v1.Fusion\x12 \n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12\x1f\n\x06stages\x18\x05 \x03(\x0b\x32\x0f.vecdb.v1.Stage\x12 \n\x06\x66ields\x18\x06 \x01(\x0b\x32\x10.vecdb.v1.Fields\x12\r\n\x05\x65xact\x18\x07 \x01(\x08\x12\x13\n\x06\x63ursor\x18\x08 \x01(\tH\x00\x88\x01\x01\x12\x15\n\rallow_partial\x18\t \x01(\x08\x42\t\n\x07_cursor\"\x8f\x02\n\x03\x41rm\x12\x1e\n\x04near\x18\x01 \x01(\x0b\x32\x0e.vecdb.v1.NearH\x00\x12 \n\x05match\x18\x02 \x01(\x0b\x32\x0f.vecdb.v1.MatchH\x00\x12 \n\x05terms\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.TermsH\x00\x12\x1e\n\x04like\x18\x04 \x01(\x0b\x32\x0e.vecdb.v1.LikeH\x00\x12!\n\x06nested\x18\x05 \x01(\x0b\x32\x0f.vecdb.v1.QueryH\x00\x12\x12\n\x05\x66\x65tch\x18\x06 \x01(\rH\x01\x88\x01\x01\x12\x1f\n\x05where\x18\x07 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12\x11\n\x04name\x18\x08 \x01(\tH\x02\x88\x01\x01\x42\x06\n\x04kindB\x08\n\x06_fetchB\x07\n\x05_name\"\xc6\x01\n\x04Near\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\"\n\x06vector\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.VectorH\x00\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12\x13\n\x06recall\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x02\x65\x66\x18\x05 \x01(\rH\x02\x88\x01\x01\x12\x13\n\x06probes\x18\x06 \x01(\rH\x03\x88\x01\x01\x12\x11\n\x04plan\x18\x07 \x01(\tH\x04\x88\x01\x01\x42\x07\n\x05queryB\t\n\x07_recallB\x05\n\x03_efB\t\n\x07_probesB\x07\n\x05_plan\"\x83\x01\n\x05Match\x12\x0f\n\x05\x66ield\x18\x01 \x01(\tH\x00\x12(\n\x06\x62oosts\x18\x02 \x01(\x0b\x32\x16.vecdb.v1.Match.BoostsH\x00\x12\x0c\n\x04text\x18\x03 \x01(\t\x1a(\n\x06\x42oosts\x12\x0e\n\x06\x66ields\x18\x01 \x03(\t\x12\x0e\n\x06\x62oosts\x18\x02 \x03(\x01\x42\x07\n\x05where\"X\n\x05Terms\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\'\n\x05terms\x18\x02 \x01(\x0b\x32\x16.vecdb.v1.SparseVectorH\x00\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x42\x07\n\x05query\"\x81\x01\n\x04Like\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x1a\n\x04like\x18\x02 \x03(\x0b\x32\x0c.vecdb.v1.Id\x12\x1c\n\x06unlike\x18\x03 \x03(\x0b\x32\x0c.vecdb.v1.Id\x12\x10\n\x08strategy\x18\x04 \x01(\t\x12\x13\n\x06recall\x18\x05 \x01(\x01H\x00\x88\x01\x01\x42\t\n\x07_recall\"\xba\x01\n\x06\x46usion\x12\"\n\x03rrf\x18\x01 \x01(\x0b\x32\x13.vecdb.v1.RrfFusionH\x00\x12\x30\n\ninterleave\x18\x02 \x01(\x0b\x32\x1a.vecdb.v1.InterleaveFusionH\x00\x12,\n\x08weighted\x18\x03 \x01(\x0b\x32\x18.vecdb.v1.WeightedFusionH\x00\x12$\n\x04\x61uto\x18\x04 \x01(\x0b\x32\x14.vecdb.v1.AutoFusionH\x00\x42\x06\n\x04kind\"\'\n\tRrfFusion\x12\t\n\x01k\x18\x01 \x01(\r\x12\x0f\n\x07weights\x18\x02 \x03(\x01\"#\n\x10InterleaveFusion\x12\x0f\n\x07weights\x18\x01 \x03(\x01\"4\n\x0eWeightedFusion\x12\x0f\n\x07weights\x18\x01 \x03(\x01\x12\x11\n\tnormalise\x18\x02 \x01(\t\"\x0c\n\nAutoFusion\"\xf4\x01\n\x05Stage\x12\'\n\tmin_score\x18\x01 \x01(\x0b\x32\x12.vecdb.v1.MinScoreH\x00\x12&\n\x08\x63ollapse\x18\x02 \x01(\x0b\x32\x12.vecdb.v1.CollapseH\x00\x12%\n\x08group_by\x18\x03 \x01(\x0b\x32\x11.vecdb.v1.GroupByH\x00\x12%\n\x08order_by\x18\x04 \x01(\x0b\x32\x11.vecdb.v1.OrderByH\x00\x12\x1e\n\x04rank\x18\x05 \x01(\x0b\x32\x0e.vecdb.v1.RankH\x00\x12$\n\x07rescore\x18\x06 \x01(\x0b\x32\x11.vecdb.v1.RescoreH\x00\x42\x06\n\x04kind\"\x19\n\x08MinScore\x12\r\n\x05score\x18\x01 \x01(\x01\"-\n\x08\x43ollapse\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x12\n\nsimilarity\x18\x02 \x01(\x01\"+\n\x07GroupBy\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x11\n\tper_group\x18\x02 \x01(\r\"*\n\x07OrderBy\x12\x1f\n\x04keys\x18\x01 \x03(\x0b\x32\x11.vecdb.v1.SortKey\",\n\x07SortKey\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x12\n\ndescending\x18\x02 \x01(\x08\"D\n\x04Rank\x12\"\n\x07\x66ormula\x18\x01 \x01(\x0b\x32\x11.vecdb.v1.Formula\x12\x10\n\x03top\x18\x02 \x01(\rH\x00\x88\x01\x01\x42\x06\n\x04_top\"o\n\x07Rescore\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\"\n\x06vector\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.VectorH\x00\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12\x10\n\x03top\x18\x04 \x01(\rH\x01\x88\x01\x01\x42\x07\n\x05queryB\x06\n\x04_topb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1avecdb_proto/v1/query.proto\x12\x08vecdb.v1\x1a\x1bvecdb_proto/v1/filter.proto\x1a\x1cvecdb_proto/v1/formula.proto\x1a\x1evecdb_proto/v1/relevance.proto\x1a\x1bvecdb_proto/v1/values.proto\"\xfc\x01\n\x05Query\x12\t\n\x01k\x18\x01 \x01(\r\x12\x1b\n\x04\x61rms\x18\x02 \x03(\x0b\x32\r.vecdb.v1.Arm\x12 \n\x06\x66usion\x18\x03 \x01(\x0b\x32\x10.vecdb.v1.Fusion\x12 \n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12\x1f\n\x06stages\x18\x05 \x03(\x0b\x32\x0f.vecdb.v1.Stage\x12 \n\x06\x66ields\x18\x06 \x01(\x0b\x32\x10.vecdb.v1.Fields\x12\r\n\x05\x65xact\x18\x07 \x01(\x08\x12\x13\n\x06\x63ursor\x18\x08 \x01(\tH\x00\x88\x01\x01\x12\x15\n\rallow_partial\x18\t \x01(\x08\x42\t\n\x07_cursor\"\x8f\x02\n\x03\x41rm\x12\x1e\n\x04near\x18\x01 \x01(\x0b\x32\x0e.vecdb.v1.NearH\x00\x12 \n\x05match\x18\x02 \x01(\x0b\x32\x0f.vecdb.v1.MatchH\x00\x12 \n\x05terms\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.TermsH\x00\x12\x1e\n\x04like\x18\x04 \x01(\x0b\x32\x0e.vecdb.v1.LikeH\x00\x12!\n\x06nested\x18\x05 \x01(\x0b\x32\x0f.vecdb.v1.QueryH\x00\x12\x12\n\x05\x66\x65tch\x18\x06 \x01(\rH\x01\x88\x01\x01\x12\x1f\n\x05where\x18\x07 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12\x11\n\x04name\x18\x08 \x01(\tH\x02\x88\x01\x01\x42\x06\n\x04kindB\x08\n\x06_fetchB\x07\n\x05_name\"\xc6\x01\n\x04Near\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\"\n\x06vector\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.VectorH\x00\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12\x13\n\x06recall\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x02\x65\x66\x18\x05 \x01(\rH\x02\x88\x01\x01\x12\x13\n\x06probes\x18\x06 \x01(\rH\x03\x88\x01\x01\x12\x11\n\x04plan\x18\x07 \x01(\tH\x04\x88\x01\x01\x42\x07\n\x05queryB\t\n\x07_recallB\x05\n\x03_efB\t\n\x07_probesB\x07\n\x05_plan\"\x83\x01\n\x05Match\x12\x0f\n\x05\x66ield\x18\x01 \x01(\tH\x00\x12(\n\x06\x62oosts\x18\x02 \x01(\x0b\x32\x16.vecdb.v1.Match.BoostsH\x00\x12\x0c\n\x04text\x18\x03 \x01(\t\x1a(\n\x06\x42oosts\x12\x0e\n\x06\x66ields\x18\x01 \x03(\t\x12\x0e\n\x06\x62oosts\x18\x02 \x03(\x01\x42\x07\n\x05where\"X\n\x05Terms\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\'\n\x05terms\x18\x02 \x01(\x0b\x32\x16.vecdb.v1.SparseVectorH\x00\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x42\x07\n\x05query\"\x81\x01\n\x04Like\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x1a\n\x04like\x18\x02 \x03(\x0b\x32\x0c.vecdb.v1.Id\x12\x1c\n\x06unlike\x18\x03 \x03(\x0b\x32\x0c.vecdb.v1.Id\x12\x10\n\x08strategy\x18\x04 \x01(\t\x12\x13\n\x06recall\x18\x05 \x01(\x01H\x00\x88\x01\x01\x42\t\n\x07_recall\"\xba\x01\n\x06\x46usion\x12\"\n\x03rrf\x18\x01 \x01(\x0b\x32\x13.vecdb.v1.RrfFusionH\x00\x12\x30\n\ninterleave\x18\x02 \x01(\x0b\x32\x1a.vecdb.v1.InterleaveFusionH\x00\x12,\n\x08weighted\x18\x03 \x01(\x0b\x32\x18.vecdb.v1.WeightedFusionH\x00\x12$\n\x04\x61uto\x18\x04 \x01(\x0b\x32\x14.vecdb.v1.AutoFusionH\x00\x42\x06\n\x04kind\"\'\n\tRrfFusion\x12\t\n\x01k\x18\x01 \x01(\r\x12\x0f\n\x07weights\x18\x02 \x03(\x01\"#\n\x10InterleaveFusion\x12\x0f\n\x07weights\x18\x01 \x03(\x01\"4\n\x0eWeightedFusion\x12\x0f\n\x07weights\x18\x01 \x03(\x01\x12\x11\n\tnormalise\x18\x02 \x01(\t\"\x0c\n\nAutoFusion\"\xbe\x02\n\x05Stage\x12\'\n\tmin_score\x18\x01 \x01(\x0b\x32\x12.vecdb.v1.MinScoreH\x00\x12&\n\x08\x63ollapse\x18\x02 \x01(\x0b\x32\x12.vecdb.v1.CollapseH\x00\x12%\n\x08group_by\x18\x03 \x01(\x0b\x32\x11.vecdb.v1.GroupByH\x00\x12%\n\x08order_by\x18\x04 \x01(\x0b\x32\x11.vecdb.v1.OrderByH\x00\x12\x1e\n\x04rank\x18\x05 \x01(\x0b\x32\x0e.vecdb.v1.RankH\x00\x12$\n\x07rescore\x18\x06 \x01(\x0b\x32\x11.vecdb.v1.RescoreH\x00\x12\"\n\x03\x63ut\x18\t \x01(\x0b\x32\x13.vecdb.v1.RelevanceH\x00\x12$\n\x07\x63\x61scade\x18\n \x01(\x0b\x32\x11.vecdb.v1.CascadeH\x00\x42\x06\n\x04kind\"\x19\n\x08MinScore\x12\r\n\x05score\x18\x01 \x01(\x01\"-\n\x08\x43ollapse\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x12\n\nsimilarity\x18\x02 \x01(\x01\"+\n\x07GroupBy\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x11\n\tper_group\x18\x02 \x01(\r\"*\n\x07OrderBy\x12\x1f\n\x04keys\x18\x01 \x03(\x0b\x32\x11.vecdb.v1.SortKey\",\n\x07SortKey\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x12\n\ndescending\x18\x02 \x01(\x08\"D\n\x04Rank\x12\"\n\x07\x66ormula\x18\x01 \x01(\x0b\x32\x11.vecdb.v1.Formula\x12\x10\n\x03top\x18\x02 \x01(\rH\x00\x88\x01\x01\x42\x06\n\x04_top\"o\n\x07Rescore\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\"\n\x06vector\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.VectorH\x00\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12\x10\n\x03top\x18\x04 \x01(\rH\x01\x88\x01\x01\x42\x07\n\x05queryB\x06\n\x04_top\"\x80\x01\n\x07\x43\x61scade\x12\x1e\n\x05steps\x18\x01 \x03(\x0b\x32\x0f.vecdb.v1.Stage\x12\x0c\n\x04keep\x18\x02 \x01(\r\x12\x13\n\x06margin\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05\x65xact\x18\x04 \x01(\x08\x12\x10\n\x03top\x18\x05 \x01(\rH\x01\x88\x01\x01\x42\t\n\x07_marginB\x06\n\x04_topb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vecdb_proto.v1.query_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_QUERY']._serialized_start=129
-  _globals['_QUERY']._serialized_end=381
-  _globals['_ARM']._serialized_start=384
-  _globals['_ARM']._serialized_end=655
-  _globals['_NEAR']._serialized_start=658
-  _globals['_NEAR']._serialized_end=856
-  _globals['_MATCH']._serialized_start=859
-  _globals['_MATCH']._serialized_end=990
-  _globals['_MATCH_BOOSTS']._serialized_start=941
-  _globals['_MATCH_BOOSTS']._serialized_end=981
-  _globals['_TERMS']._serialized_start=992
-  _globals['_TERMS']._serialized_end=1080
-  _globals['_LIKE']._serialized_start=1083
-  _globals['_LIKE']._serialized_end=1212
-  _globals['_FUSION']._serialized_start=1215
-  _globals['_FUSION']._serialized_end=1401
-  _globals['_RRFFUSION']._serialized_start=1403
-  _globals['_RRFFUSION']._serialized_end=1442
-  _globals['_INTERLEAVEFUSION']._serialized_start=1444
-  _globals['_INTERLEAVEFUSION']._serialized_end=1479
-  _globals['_WEIGHTEDFUSION']._serialized_start=1481
-  _globals['_WEIGHTEDFUSION']._serialized_end=1533
-  _globals['_AUTOFUSION']._serialized_start=1535
-  _globals['_AUTOFUSION']._serialized_end=1547
-  _globals['_STAGE']._serialized_start=1550
-  _globals['_STAGE']._serialized_end=1794
-  _globals['_MINSCORE']._serialized_start=1796
-  _globals['_MINSCORE']._serialized_end=1821
-  _globals['_COLLAPSE']._serialized_start=1823
-  _globals['_COLLAPSE']._serialized_end=1868
-  _globals['_GROUPBY']._serialized_start=1870
-  _globals['_GROUPBY']._serialized_end=1913
-  _globals['_ORDERBY']._serialized_start=1915
-  _globals['_ORDERBY']._serialized_end=1957
-  _globals['_SORTKEY']._serialized_start=1959
-  _globals['_SORTKEY']._serialized_end=2003
-  _globals['_RANK']._serialized_start=2005
-  _globals['_RANK']._serialized_end=2073
-  _globals['_RESCORE']._serialized_start=2075
-  _globals['_RESCORE']._serialized_end=2186
+  _globals['_QUERY']._serialized_start=161
+  _globals['_QUERY']._serialized_end=413
+  _globals['_ARM']._serialized_start=416
+  _globals['_ARM']._serialized_end=687
+  _globals['_NEAR']._serialized_start=690
+  _globals['_NEAR']._serialized_end=888
+  _globals['_MATCH']._serialized_start=891
+  _globals['_MATCH']._serialized_end=1022
+  _globals['_MATCH_BOOSTS']._serialized_start=973
+  _globals['_MATCH_BOOSTS']._serialized_end=1013
+  _globals['_TERMS']._serialized_start=1024
+  _globals['_TERMS']._serialized_end=1112
+  _globals['_LIKE']._serialized_start=1115
+  _globals['_LIKE']._serialized_end=1244
+  _globals['_FUSION']._serialized_start=1247
+  _globals['_FUSION']._serialized_end=1433
+  _globals['_RRFFUSION']._serialized_start=1435
+  _globals['_RRFFUSION']._serialized_end=1474
+  _globals['_INTERLEAVEFUSION']._serialized_start=1476
+  _globals['_INTERLEAVEFUSION']._serialized_end=1511
+  _globals['_WEIGHTEDFUSION']._serialized_start=1513
+  _globals['_WEIGHTEDFUSION']._serialized_end=1565
+  _globals['_AUTOFUSION']._serialized_start=1567
+  _globals['_AUTOFUSION']._serialized_end=1579
+  _globals['_STAGE']._serialized_start=1582
+  _globals['_STAGE']._serialized_end=1900
+  _globals['_MINSCORE']._serialized_start=1902
+  _globals['_MINSCORE']._serialized_end=1927
+  _globals['_COLLAPSE']._serialized_start=1929
+  _globals['_COLLAPSE']._serialized_end=1974
+  _globals['_GROUPBY']._serialized_start=1976
+  _globals['_GROUPBY']._serialized_end=2019
+  _globals['_ORDERBY']._serialized_start=2021
+  _globals['_ORDERBY']._serialized_end=2063
+  _globals['_SORTKEY']._serialized_start=2065
+  _globals['_SORTKEY']._serialized_end=2109
+  _globals['_RANK']._serialized_start=2111
+  _globals['_RANK']._serialized_end=2179
+  _globals['_RESCORE']._serialized_start=2181
+  _globals['_RESCORE']._serialized_end=2292
+  _globals['_CASCADE']._serialized_start=2295
+  _globals['_CASCADE']._serialized_end=2423
 # @@protoc_insertion_point(module_scope)

@@ -9,12 +9,14 @@ from vecdb.planner.bound import BoundStage
 from vecdb.planner.candidates import Candidates
 from vecdb.planner.gather import Context
 from vecdb.planner.stages.collapse import collapse
+from vecdb.planner.stages.cut import cut
 from vecdb.planner.stages.formula import rank
 from vecdb.planner.stages.group_by import group_by
 from vecdb.planner.stages.min_score import min_score
 from vecdb.planner.stages.order_by import order_by
 from vecdb.planner.stages.rescore import rescore
 from vecdb.planner.stages.scorer import scorer
+from vecdb.query.relevance import Relevance
 from vecdb.query.scorer import Scorer
 from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore, Stage
 
@@ -26,6 +28,7 @@ APPLY: dict[type[Stage], Callable[[Context, Any, Candidates], Candidates]] = {
     MinScore: min_score,
     OrderBy: order_by,
     Rank: rank,
+    Relevance: cut,
     Rescore: rescore,
     Scorer: scorer,
 }
