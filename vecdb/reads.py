@@ -26,6 +26,7 @@ from vecdb.arguments import (
 from vecdb.config import Limits
 from vecdb.errors import InvalidInputError
 from vecdb.hits import FoundRows, WordRows
+from vecdb.overview_reads import Overviews
 from vecdb.results import RecallReport, SearchResult
 from vecdb.row_values import value_of
 from vecdb.schema.fields import Sparse, Vector
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from vecdb.tuning import Trial
 
 
-class Snapshot(WiderReads):
+class Snapshot(WiderReads, Overviews):
     """One version of a collection. Use it as a context manager, or let it go: it holds memory maps and no lock."""
 
     def __init__(

@@ -49,8 +49,8 @@ class CalibrationReport:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> CalibrationReport:
         """Read what `to_json` wrote."""
-        nan = float("nan")
-        return cls(**{name: nan if value is None else value for name, value in data.items()})
+        given: dict[str, Any] = {name: float("nan") if value is None else value for name, value in data.items()}
+        return cls(**given)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON knows it: None for NaN."""

@@ -166,7 +166,7 @@ def _bound_stage(stage: Stage, schema: Schema, encode: Encode, arms: tuple[Bound
         _check_judged(stage, arms)
         return BoundStage(stage, arms=arms)
     if isinstance(stage, Cascade):
-        return BoundStage(stage, steps=tuple(_bound_stage(step, schema, encode) for step in stage.steps))
+        return BoundStage(stage, steps=tuple(_bound_stage(step, schema, encode) for step in stage.all_of_them))
     if isinstance(stage, Rescore):
         column = vector_column(schema, stage.field)
         return BoundStage(stage, (column,), _vector(column, stage.vector, encode))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from vecdb.errors import InvalidInputError
@@ -16,22 +16,23 @@ STEPS = 8
 """The most steps."""
 SCORING: list[type[Stage]] = [Rank, Rescore, Scorer]
 """Stages that score candidates one by one, and so can be steps."""
-KEEP, MARGIN = 10, 3.0
+KEEP, MARGIN = 10, 2.5
 
 
 @dataclass(frozen=True, repr=False)
 class Cascade(Stage):
     """Finds the best `keep` candidates by its last step, and asks that step about as few as it can.
 
-    After each step the candidates are told apart: those that the rest of the steps can hardly move out of the best
-    `keep` are selected, those that they can hardly move in are dropped, the others go on. How far a later step moves a
-    candidate is estimated from candidates, spread over the ranks, that are scored by both. The last step scores the
-    selected ones too, so that the answer is in its order, with its scores. All others are left out.
+    After each step the last one is asked about the candidates that are best so far, and about a few others. So it is
+    known which score is needed at least, and how far the step is off; candidates that can hardly reach that score are
+    dropped, the others go on. The answer is in the order of the last step, with its scores; how many candidates each
+    step was asked about stands in `explain`.
 
     Attributes:
         steps: stages that score (`Rescore`, `Rank`, `Scorer` and so on), the cheapest first; their `top` is not used.
         keep: how many of the best are wanted; the answer has no more.
-        margin: how sure to be: so many standard deviations of what a later step changes.
+        margin: how sure to be: a candidate goes on while it can reach the score by so many standard deviations of
+            what a step is off.
         exact: ask the last step about every candidate: what the cascade is compared with.
         top: how many candidates it begins with; None: all.
 
@@ -57,6 +58,11 @@ class Cascade(Stage):
             raise InvalidInputError(f"margin is {self.margin!r}, expected 0 or more", field="margin")
         flag("exact", self.exact)
         set_(self, "top", top_of(self.top))
+
+    @property
+    def all_of_them(self) -> tuple[Stage, ...]:
+        """The steps, as they score every candidate that they are asked about."""
+        return tuple(replace(step, top=None) for step in self.steps)  # pyright: ignore[reportArgumentType]
 
     @property
     def portable(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from vecdb.errors import InvalidInputError
 from vecdb.query.arms import EXAMPLES, Arm, Like, Match, Near, Nested, Strategy, Terms
+from vecdb.query.cascade import MARGIN, STEPS, Cascade
 from vecdb.query.fusion import AutoFusion, Fusion, Interleave, Rrf, WeightedSum
 from vecdb.query.query import ARM_COUNT, DEPTH, Query
+from vecdb.query.relevance import Relevance
 from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore, Stage
 from vecdb.query.value import Numbers
 from vecdb.query.weights import Weights
-from vecdb.wire import filters, formulas
+from vecdb.wire import filters, formulas, relevance
 from vecdb.wire.values import id_from_message, id_to_message, packed, vector_from_message, vector_to_message, writable
 from vecdb_proto.v1 import query_pb2 as pb
 from vecdb_proto.v1.values_pb2 import Fields, SparseVector
@@ -233,6 +235,22 @@ def _write_stage(stage: Stage, message: pb.Stage) -> None:
             sought = {"text": stage.vector}
         message.rescore.CopyFrom(pb.Rescore(field=stage.field, top=stage.top, **sought))
     else:
+        _write_wider(stage, message)
+
+
+def _write_wider(stage: Stage, message: pb.Stage) -> None:
+    """Write a stage that looks at all candidates together, or refuse."""
+    if isinstance(stage, Relevance):
+        message.cut.CopyFrom(relevance.to_message(stage))
+    elif isinstance(stage, Cascade):
+        message.cascade.keep = stage.keep
+        message.cascade.exact = stage.exact
+        message.cascade.margin = stage.margin
+        if stage.top is not None:
+            message.cascade.top = stage.top
+        for step in stage.steps:
+            _write_stage(step, message.cascade.steps.add())
+    else:
         stage.to_json()  # a stage that cannot be written down says so itself
         raise InvalidInputError(f"{type(stage).__name__} is no stage that can be sent", field="stages")
 
@@ -267,7 +285,21 @@ _STAGES: dict[str | None, Callable[[pb.Stage, filters.Reading], Stage]] = {
         formulas.from_message(message.rank.formula, reading), message.rank.top if message.rank.HasField("top") else None
     ),
     "rescore": lambda message, _: _rescore(message.rescore),
+    "cut": lambda message, _: relevance.from_message(message.cut),
+    "cascade": lambda message, reading: _cascade(message.cascade, reading),
 }
+
+
+def _cascade(message: pb.Cascade, reading: filters.Reading) -> Cascade:
+    if len(message.steps) > STEPS or any(step.WhichOneof("kind") == "cascade" for step in message.steps):
+        raise InvalidInputError(f"a cascade has 1 to {STEPS} steps, and no cascade inside", field="steps")
+    return Cascade(
+        tuple(_stage(step, reading) for step in message.steps),
+        message.keep,
+        message.margin if message.HasField("margin") else MARGIN,
+        message.exact,
+        message.top if message.HasField("top") else None,
+    )
 
 
 def _stage(message: pb.Stage, reading: filters.Reading) -> Stage:

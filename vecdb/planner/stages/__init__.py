@@ -8,6 +8,7 @@ from typing import Any
 from vecdb.planner.bound import BoundStage
 from vecdb.planner.candidates import Candidates
 from vecdb.planner.gather import Context
+from vecdb.planner.stages.cascade import cascade
 from vecdb.planner.stages.collapse import collapse
 from vecdb.planner.stages.cut import cut
 from vecdb.planner.stages.formula import rank
@@ -16,6 +17,7 @@ from vecdb.planner.stages.min_score import min_score
 from vecdb.planner.stages.order_by import order_by
 from vecdb.planner.stages.rescore import rescore
 from vecdb.planner.stages.scorer import scorer
+from vecdb.query.cascade import Cascade
 from vecdb.query.relevance import Relevance
 from vecdb.query.scorer import Scorer
 from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore, Stage
@@ -23,6 +25,7 @@ from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Resco
 Apply = Callable[[Context, BoundStage, Candidates], Candidates]
 
 APPLY: dict[type[Stage], Callable[[Context, Any, Candidates], Candidates]] = {
+    Cascade: cascade,
     Collapse: collapse,
     GroupBy: group_by,
     MinScore: min_score,
