@@ -11,13 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vecdb.planner.overview.rows import Middles, Rows
-from vecdb_index.cluster.kmeans import kmeans, nearest
+from vecdb.planner.overview.rows import SAMPLE, Middles, Rows
+from vecdb_index.cluster.kmeans import KMeans, kmeans, nearest
 
 TRIED = 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64
 """Numbers of clusters."""
 JUDGED = 4096
 """Rows by which they are judged."""
+STARTS = 5
+"""First centres that are tried for so few clusters."""
 
 
 class Clustered(NamedTuple):
@@ -45,7 +47,8 @@ def clusters(rows: Rows, k: int | None, seed: int) -> Clustered:
     if k is None:
         tried = _tried(rows, seed)
         k = max(tried, key=lambda one: (one[1], -one[0]))[0] if tried else 1
-    centroids = rows.clustered(min(k, len(rows)), seed).centroids
+    points = rows.units(rows.drawn(max(SAMPLE, k), seed))
+    centroids = _best(points, min(k, len(points)), seed, rows).centroids
     lengths = np.linalg.norm(centroids, axis=1, keepdims=True)
     directions = np.divide(centroids, lengths, out=np.zeros_like(centroids), where=lengths > 0)
     middles, sizes, total = Middles(rows, len(centroids)), np.zeros(len(centroids), np.int64), np.zeros(len(centroids))
@@ -76,5 +79,12 @@ def _tried(rows: Rows, seed: int) -> tuple[tuple[int, float], ...]:
         if 2 * k > len(points):
             break
         rows.state.check("clusters")
-        out.append((k, silhouette(points, kmeans(points, k, seed=seed, pool=rows.pool).centroids)))
+        out.append((k, silhouette(points, _best(points, k, seed, rows).centroids)))
     return tuple(out)
+
+
+def _best(points: np.ndarray, k: int, seed: int, rows: Rows) -> KMeans:
+    """Return the best of several k-means: from poor first centres it ends with one for two clusters, two for one."""
+    starts = STARTS if k <= TRIED[-1] else 1
+    found = [kmeans(points, k, seed=seed + start, init="++", pool=rows.pool) for start in range(starts)]
+    return min(found, key=lambda one: one.inertia)
