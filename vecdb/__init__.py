@@ -30,13 +30,16 @@ if TYPE_CHECKING:
     from vecdb.filters import col
     from vecdb.query import formula
     from vecdb.query.arms import Like, Match, Near, Nested, Terms, Tokens
+    from vecdb.query.cascade import Cascade
     from vecdb.query.fusion import AutoFusion, Interleave, Rrf, WeightedSum
     from vecdb.query.graph import Expand, Linked, PathPooling
     from vecdb.query.query import Query
+    from vecdb.query.relevance import Relevance
     from vecdb.query.scorer import CrossEncoder, Scorer
     from vecdb.query.selection import Axis, Budget, Coverage, Dispersion, Dpp, Mmr, Quota, Select
     from vecdb.query.stages import Collapse, GroupBy, MaxSim, MinScore, OrderBy, Rank, Rescore
     from vecdb.reads import Snapshot
+    from vecdb.relevance import CalibrationReport, RelevanceCalibrator
     from vecdb.results import Hit, SearchResult, WriteResult
     from vecdb.scans import Scan
     from vecdb.schema.tokens import ragged
@@ -70,6 +73,10 @@ _LAZY = {
     "Expand": "vecdb.query.graph",
     "Linked": "vecdb.query.graph",
     "PathPooling": "vecdb.query.graph",
+    "Cascade": "vecdb.query.cascade",
+    "Relevance": "vecdb.query.relevance",
+    "CalibrationReport": "vecdb.relevance",
+    "RelevanceCalibrator": "vecdb.relevance",
     "Rescore": "vecdb.query.stages",
     "OrderBy": "vecdb.query.stages",
     "MaxSim": "vecdb.query.stages",
@@ -104,6 +111,8 @@ __all__ = [
     "Binary",
     "Bool",
     "Budget",
+    "CalibrationReport",
+    "Cascade",
     "Collapse",
     "Collection",
     "Coverage",
@@ -145,6 +154,8 @@ __all__ = [
     "Query",
     "Quota",
     "Rank",
+    "Relevance",
+    "RelevanceCalibrator",
     "Rescore",
     "Rrf",
     "Scan",

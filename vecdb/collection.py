@@ -7,7 +7,7 @@ starts after it returned. All methods may be called from any thread.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from vecdb.encoders.progress import Progress
     from vecdb.filters import Expression
     from vecdb.link_writes import LinkWrites
+    from vecdb.query.query import Query
+    from vecdb.relevance import CalibrationReport
     from vecdb.schema.fulltext import FullText
     from vecdb.schema.indexes import IndexSpec
     from vecdb.storage.indexing import Indexer
@@ -449,6 +451,36 @@ class Collection(LatestReads, Linked):
         trial = self.snapshot().trial(queries, field, sample, k)
         report = tuning.curve(trial)
         keep_tuning(writer, trial.column.id, report.curve)
+        return report
+
+    def calibrate(
+        self, judged: Sequence[tuple[Query, Sequence[Any]]] = (), name: str = "default", *, reset: bool = False
+    ) -> CalibrationReport | None:
+        """Learn from judged answers which hits are relevant, and keep it for `Relevance("adapter", calibrator=name)`.
+
+        Some hundred queries like those that will be asked are enough; queries that nothing answers belong to them.
+        What is learned holds for queries with the same arms, over vectors of the same space; it is kept with the
+        collection until it is made anew or forgotten.
+
+        Args:
+            judged: queries, all with the same arms, one of them a vector; and with each the ids of all rows that
+                answer it, none where nothing does.
+            name: what it is called.
+            reset: forget what was learned under this name; returns None.
+
+        Raises:
+            InvalidInputError: there is too little to learn from, or the queries have different arms.
+
+        """
+        from vecdb.relevance import calibrated
+        from vecdb.storage.history import keep_calibrator
+
+        writer = self._writable()
+        if flag("reset", reset):
+            keep_calibrator(writer, name, None)
+            return None
+        kept, report = calibrated(self.snapshot(), judged)
+        keep_calibrator(writer, name, kept)
         return report
 
     def stats(self) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from vecdb.config import Limits
 from vecdb.errors import InvalidInputError
 from vecdb.hits import FoundRows, WordRows
 from vecdb.link_reads import LinkReads
+from vecdb.overview_reads import Overviews
 from vecdb.results import RecallReport, SearchResult
 from vecdb.row_values import value_of
 from vecdb.schema.fields import Sparse, Vector
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from vecdb.explanation import Explanation
     from vecdb.filters import BoundFilter, Expression
     from vecdb.planner.bound import BoundQuery
+    from vecdb.planner.calibrators import Kept
     from vecdb.query.effort import Effort
     from vecdb.query.fusion import Fusion
     from vecdb.query.query import Query
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     from vecdb.tuning import Trial
 
 
-class Snapshot(WiderReads, LinkReads):
+class Snapshot(WiderReads, LinkReads, Overviews):
     """One version of a collection. Use it as a context manager, or let it go: it holds memory maps and no lock."""
 
     def __init__(
@@ -228,8 +230,18 @@ class Snapshot(WiderReads, LinkReads):
         ms = 1e3 * (time.perf_counter() - begun)
         return Explanation(query, self.count(), beside(planned(self._state, bound), answer.steps), True, ms)
 
+    def learned(self, judged: Sequence[tuple[Query, Sequence[Any]]]) -> Kept:
+        """Return what judged queries teach of relevance; `Collection.calibrate` keeps it."""
+        from vecdb.planner.calibrators import learned
+
+        pairs = []
+        for query, ids in judged:
+            checked, _ = self.checked_ids(list(ids)) if len(ids) else ([], False)
+            pairs.append((self._bound_query(query), checked))
+        return learned(self._state, self._pool, pairs)
+
     def _bound_query(self, query: Query) -> BoundQuery:
-        from vecdb.planner.bound import bind_query
+        from vecdb.planner.bind import bind_query
         from vecdb.query.query import Query
 
         if not isinstance(query, Query):

@@ -107,6 +107,10 @@ _BY_SERVICE: Mapping[str, Mapping[str, Rule]] = {
         "Highlight": READING,
         "Facets": READING,
         "Recall": READING_LONG,
+        "Summarise": READING_LONG,
+        "Sample": READING_LONG,
+        "Clusters": READING_LONG,
+        "Duplicates": READING_LONG,
     },
     "vecdb.v1.SnapshotService": {
         "OpenSnapshot": READING,
@@ -121,6 +125,7 @@ _BY_SERVICE: Mapping[str, Mapping[str, Rule]] = {
         "Compact": KEEPING,
         "BuildIndexes": KEEPING,
         "Tune": CHANGING,
+        "Calibrate": CHANGING,
         "GetStats": Rule((READ, OPERATE), _one_or_all, whole=True),
         "Backup": OPERATING,
         "Check": OPERATING,

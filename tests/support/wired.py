@@ -176,7 +176,32 @@ fusions: st.SearchStrategy[Fusion] = st.one_of(
 )
 tops = st.none() | st.integers(1, 10_000_000)
 orders = st.builds(lambda name, way: f"{name} {way}", names, st.sampled_from(["asc", "desc"]))
+scoring: st.SearchStrategy[Stage] = st.builds(vecdb.Rank, formulas, tops) | st.builds(
+    vecdb.Rescore, names, vectors | texts, tops
+)
+cuts: st.SearchStrategy[Stage] = st.builds(
+    vecdb.Relevance,
+    st.sampled_from(["zscore", "evt", "higher_criticism", "adapter"]),
+    st.floats(0.001, 100),
+    st.none() | st.floats(0.001, 0.999),
+    st.floats(0.5, 0.99),
+    st.none() | names,
+    names,
+    st.integers(0, 9),
+    st.integers(100, 5000),
+    st.integers(0, 9),
+    st.integers(0, 9),
+)
 stages: st.SearchStrategy[Stage] = st.one_of(
+    cuts,
+    st.builds(
+        vecdb.Cascade,
+        st.lists(scoring, min_size=1, max_size=3).map(tuple),
+        st.integers(1, 100),
+        st.floats(0, 9),
+        st.booleans(),
+        tops,
+    ),
     st.builds(vecdb.MinScore, finite),
     st.builds(vecdb.Collapse, names, st.floats(0.1, 1)),
     st.builds(vecdb.OrderBy, st.lists(orders, min_size=1, max_size=3).map(tuple)),

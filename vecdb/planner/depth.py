@@ -12,8 +12,10 @@ from vecdb.errors import InvalidInputError
 from vecdb.planner.bound import BoundQuery
 from vecdb.planner.fuse import DEPTH
 from vecdb.planner.selecting import needed
+from vecdb.query.cascade import Cascade
 from vecdb.query.cursors import Cursor
 from vecdb.query.graph import Expand, PathPooling
+from vecdb.query.relevance import Relevance
 from vecdb.query.scorer import Scorer
 from vecdb.query.selection import Select
 from vecdb.query.stages import Collapse, GroupBy, MaxSim, OrderBy, Rank, Rescore
@@ -27,8 +29,8 @@ DEEPER = 4
 """How many times more candidates each time that too few were left."""
 THINNING = (Collapse, GroupBy, Select)
 """Stages after which more candidates may be needed to fill the answer."""
-ORDERING = (Expand, OrderBy, PathPooling, Rank, Rescore, MaxSim, Scorer)
-"""Stages after which a candidate that was gathered later may come first."""
+ORDERING = (Cascade, Expand, MaxSim, OrderBy, PathPooling, Rank, Relevance, Rescore, Scorer)
+"""Stages whose outcome follows from all candidates: one that was gathered later may come first, or change a cut."""
 
 
 def first(bound: BoundQuery) -> Fetches:

@@ -102,7 +102,7 @@ def needed(stage: Select, k: int) -> int:
 
 def _vectors(stage: Select, arms: Sequence[BoundArm], schema: Schema) -> Column[Vector]:
     if stage.field is not None:
-        from vecdb.planner.bound import vector_column
+        from vecdb.planner.columns import vector_column
 
         return vector_column(schema, stage.field)
     for arm in arms:

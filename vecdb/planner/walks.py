@@ -12,8 +12,8 @@ import pyarrow as pa
 from vecdb.errors import InvalidInputError
 from vecdb.filters.evaluate import BoundFilter
 from vecdb.filters.expression import Expression
-from vecdb.planner.bound import bound_filter
 from vecdb.planner.candidates import ROW_BITS, Candidates
+from vecdb.planner.columns import bound_filter
 from vecdb.planner.links import Wanted, chosen, graph_of
 from vecdb.planner.masks import filter_mask, remembered
 from vecdb.planner.paths import Step

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from vecdb.errors import InvalidInputError
 from vecdb.query import value as values
 from vecdb.query.arms import ARMS, FETCH, Arm, Like, Match, Near, Nested, Strategy, Terms, Tokens
+from vecdb.query.cascade import Cascade
 from vecdb.query.fusion import Fusion, fusion_from
 from vecdb.query.graph import Expand, Linked, PathPooling
+from vecdb.query.relevance import Method as CutMethod
+from vecdb.query.relevance import Relevance, relevance_of
 from vecdb.query.scorer import Scorer
 from vecdb.query.selection import Method, Select
 from vecdb.query.stages import STAGES, Collapse, GroupBy, MaxSim, MinScore, OrderBy, Rank, Rescore, Stage
@@ -175,6 +178,14 @@ class Query:
     def pool_paths(self, head: str, tail: str, entities: str | int | Sequence[str | int], **options: Any) -> Self:
         """Smooth the scores of facts along the paths that join them; options are those of `PathPooling`."""
         return self.then(_made(PathPooling, options, head, tail, entities))
+
+    def cut(self, relevance: Relevance | CutMethod, **options: Any) -> Self:
+        """Leave out candidates that are not relevant: `cut("evt", expect_false=1)`; see `Relevance`."""
+        return self.then(relevance_of(relevance, options))
+
+    def cascade(self, *steps: Stage, **options: Any) -> Self:
+        """Find the best candidates by the last of several scoring stages, cheap ones first; see `Cascade`."""
+        return self.then(_made(Cascade, options, steps))
 
     def min_score(self, score: float) -> Self:
         """Leave out candidates that score lower."""

@@ -121,3 +121,27 @@ def keep_tuning(writer: Writer, field_id: int, curve: Sequence[tuple[int, float]
         if curve is not None:
             tuning[str(field_id)] = [[float(width), reached] for width, reached in curve]
         writer.publish(tuning=tuning)
+
+
+def keep_calibrator(writer: Writer, name: str, calibrator: Mapping[str, Any] | None) -> None:
+    """Publish what was learned of relevance under a name; None forgets it.
+
+    Raises:
+        InvalidInputError: the name is none.
+        NotFoundError: it is to be forgotten, and there is none.
+
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise InvalidInputError(
+            f"{shown(name)} cannot name a calibrator: use letters, digits, dots, dashes, underscores",
+            field="name",
+            value=name,
+        )
+    with writer.quiet() as state:
+        kept = dict(state.located.manifest.calibrators)
+        if calibrator is None and name not in kept:
+            raise NotFoundError(f"no calibrator {name!r} (there are: {', '.join(sorted(kept)) or 'none'})")
+        kept.pop(name, None)
+        if calibrator is not None:
+            kept[name] = dict(calibrator)
+        writer.publish(calibrators=kept)

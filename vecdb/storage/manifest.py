@@ -157,6 +157,7 @@ class Manifest:
     tuning: dict[str, list[list[float]]] = field(default_factory=dict)
     requests: FileEntry | None = None
     links: LinksEntry | None = None
+    calibrators: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def all_segments(self) -> tuple[SegmentEntry, ...]:
@@ -185,6 +186,7 @@ class Manifest:
             **({"tuning": self.tuning} if self.tuning else {}),
             **({"requests": asdict(self.requests)} if self.requests else {}),
             **({"links": self.links.to_json()} if self.links else {}),
+            **({"calibrators": self.calibrators} if self.calibrators else {}),
         }
 
     @classmethod
@@ -207,6 +209,7 @@ class Manifest:
             tuning=dict(data.get("tuning", {})),
             requests=None if requests is None else FileEntry(**requests),
             links=LinksEntry.from_json(data["links"]) if "links" in data else None,
+            calibrators=dict(data.get("calibrators", {})),
         )
 
 

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from vecdb.errors import InvalidInputError
+from vecdb.query.cascade import MARGIN, STEPS, Cascade
 from vecdb.query.graph import Expand, PathPooling
 from vecdb.query.query import ARM_COUNT
+from vecdb.query.relevance import Relevance
 from vecdb.query.selection import Select
 from vecdb.query.stages import Collapse, GroupBy, MaxSim, MinScore, OrderBy, Rank, Rescore, Stage
 from vecdb.query.value import Numbers
-from vecdb.wire import filters, formulas, graph, selections
+from vecdb.wire import filters, formulas, graph, relevance, selections
 from vecdb.wire.tokens import max_sim_from_message, max_sim_to_message
 from vecdb.wire.values import sought_text, vector_from_message, vector_to_message
 from vecdb_proto.v1 import query_pb2 as pb
@@ -86,6 +88,23 @@ def _rank_from_message(message: pb.Rank, reading: filters.Reading) -> Rank:
     return Rank(formulas.from_message(message.formula, reading), message.top if message.HasField("top") else None)
 
 
+def _cascade_to_message(stage: Cascade) -> pb.Cascade:
+    steps = [stage_to_message(step) for step in stage.steps]
+    return pb.Cascade(steps=steps, keep=stage.keep, margin=stage.margin, exact=stage.exact, top=stage.top)
+
+
+def _cascade_from_message(message: pb.Cascade, reading: filters.Reading) -> Cascade:
+    if len(message.steps) > STEPS or any(step.WhichOneof("kind") == "cascade" for step in message.steps):
+        raise InvalidInputError(f"a cascade has 1 to {STEPS} steps, and no cascade inside", field="steps")
+    return Cascade(
+        tuple(stage_from_message(step, reading) for step in message.steps),
+        message.keep,
+        message.margin if message.HasField("margin") else MARGIN,
+        message.exact,
+        message.top if message.HasField("top") else None,
+    )
+
+
 _FORMS: dict[type[Stage], _Form] = {
     MinScore: _Form(
         "min_score", lambda stage: pb.MinScore(score=stage.score), lambda message, _: MinScore(message.score)
@@ -113,6 +132,8 @@ _FORMS: dict[type[Stage], _Form] = {
     Rescore: _Form("rescore", _rescore_to_message, lambda message, _: _rescore_from_message(message)),
     MaxSim: _Form("max_sim", max_sim_to_message, lambda message, _: max_sim_from_message(message)),
     Select: _Form("select", selections.to_message, lambda message, _: selections.from_message(message)),
+    Relevance: _Form("cut", relevance.to_message, lambda message, _: relevance.from_message(message)),
+    Cascade: _Form("cascade", _cascade_to_message, _cascade_from_message),
     Expand: _Form("expand", graph.expand_to_message, graph.expand_from_message),
     PathPooling: _Form(
         "path_pooling", graph.pooling_to_message, lambda message, _: graph.pooling_from_message(message)

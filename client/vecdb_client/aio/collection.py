@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
@@ -14,14 +15,15 @@ from google.protobuf.message import Message
 from vecdb.arguments import RequestId, request_bytes, vector_column, whole_number
 from vecdb.encoders.attached import Attached, space_for
 from vecdb.errors import ConflictError, InvalidInputError
+from vecdb.relevance import CalibrationReport
 from vecdb.results import TuneReport, WriteResult
 from vecdb.schema.fields import Vector
 from vecdb.schema.given import flag
 from vecdb.schema.records import validated, validated_batch
 from vecdb.wire import reports, results, schemas
 from vecdb.wire import rows as wire_rows
-from vecdb.wire.values import ids_to_message
-from vecdb_client import asked, methods
+from vecdb.wire.values import from_json, ids_to_message
+from vecdb_client import asked, asked_overviews, methods
 from vecdb_client.aio.bulk import BulkLoad
 from vecdb_client.aio.links import Linked
 from vecdb_client.aio.reads import Reads
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from vecdb.encoders.lookup_sparse import LookupSparse
     from vecdb.encoders.progress import Progress
     from vecdb.filters import Expression
+    from vecdb.query.query import Query
     from vecdb.schema.fields import Field
     from vecdb.schema.fulltext import FullText
     from vecdb.schema.indexes import IndexSpec
@@ -435,6 +438,15 @@ class Collection(Reads, Linked):
 
         response = await self._call(methods.TUNE, make)
         return reports.tune_from_message(response.report) if response.HasField("report") else None
+
+    async def calibrate(
+        self, judged: Sequence[tuple[Query, Sequence[Any]]] = (), name: str = "default", *, reset: bool = False
+    ) -> CalibrationReport | None:
+        """Learn from judged answers which hits are relevant, and keep it; see `vecdb.Collection.calibrate`."""
+        self._check_writable()
+        make = partial(asked_overviews.calibrate, judged=judged, name=name, reset=reset)
+        response = await self._call(methods.CALIBRATE, make)
+        return CalibrationReport.from_json(from_json(response.report.json)) if response.HasField("report") else None
 
     async def stats(self) -> dict[str, Any]:
         """Return counts, sizes, what opening found, and what background work is doing."""

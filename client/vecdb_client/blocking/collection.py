@@ -6,9 +6,10 @@ Made of `vecdb_client/aio/collection.py` by `client/generate.py`: change that, a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
@@ -17,14 +18,15 @@ from google.protobuf.message import Message
 from vecdb.arguments import RequestId, request_bytes, vector_column, whole_number
 from vecdb.encoders.attached import Attached, space_for
 from vecdb.errors import ConflictError, InvalidInputError
+from vecdb.relevance import CalibrationReport
 from vecdb.results import TuneReport, WriteResult
 from vecdb.schema.fields import Vector
 from vecdb.schema.given import flag
 from vecdb.schema.records import validated, validated_batch
 from vecdb.wire import reports, results, schemas
 from vecdb.wire import rows as wire_rows
-from vecdb.wire.values import ids_to_message
-from vecdb_client import asked, methods
+from vecdb.wire.values import from_json, ids_to_message
+from vecdb_client import asked, asked_overviews, methods
 from vecdb_client.asked import Place
 from vecdb_client.blocking.bulk import BulkLoad
 from vecdb_client.blocking.links import Linked
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from vecdb.encoders.lookup_sparse import LookupSparse
     from vecdb.encoders.progress import Progress
     from vecdb.filters import Expression
+    from vecdb.query.query import Query
     from vecdb.schema.fields import Field
     from vecdb.schema.fulltext import FullText
     from vecdb.schema.indexes import IndexSpec
@@ -436,6 +439,15 @@ class Collection(Reads, Linked):
 
         response = self._call(methods.TUNE, make)
         return reports.tune_from_message(response.report) if response.HasField("report") else None
+
+    def calibrate(
+        self, judged: Sequence[tuple[Query, Sequence[Any]]] = (), name: str = "default", *, reset: bool = False
+    ) -> CalibrationReport | None:
+        """Learn from judged answers which hits are relevant, and keep it; see `vecdb.Collection.calibrate`."""
+        self._check_writable()
+        make = partial(asked_overviews.calibrate, judged=judged, name=name, reset=reset)
+        response = self._call(methods.CALIBRATE, make)
+        return CalibrationReport.from_json(from_json(response.report.json)) if response.HasField("report") else None
 
     def stats(self) -> dict[str, Any]:
         """Return counts, sizes, what opening found, and what background work is doing."""

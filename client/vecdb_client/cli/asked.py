@@ -1,7 +1,7 @@
 """What `vecdb query` was asked, as a `vecdb.Query`: its options, or a whole query as JSON.
 
 Several ways to search at once are the arms of one query: words beside a vector make a hybrid search. Stages follow in
-the order in which `Collection.search` has them: formula, least score, collapse, selection, order, groups.
+the order in which `Collection.search` has them: formula, least score, cut, collapse, selection, order, groups.
 """
 
 import sys
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from vecdb.collection import Collection
     from vecdb.query.query import Query
+    from vecdb.query.relevance import Relevance
     from vecdb.query.stages import Collapse
 
 DEFAULT_K = 10
@@ -58,6 +59,7 @@ class Options:
     probes: int | None
     rank: str | None
     min_score: float | None
+    cut: str | None
     collapse: str | None
     order_by: tuple[str, ...]
     group_by: str | None
@@ -228,6 +230,8 @@ def _with_stages(target: "Collection", asked: Options, query: "Query") -> "Query
         query = query.rank(_formula(asked.rank))
     if asked.min_score is not None:
         query = query.min_score(asked.min_score)
+    if asked.cut is not None:
+        query = query.then(_cut(asked.cut))
     if asked.collapse is not None:
         query = query.then(_collapse(asked.collapse))
     if asked.select is not None:
@@ -278,6 +282,23 @@ def _formula(text: str) -> Any:
         raise CommandError(
             f"--rank {text!r} is not JSON: {error.msg}", hint="""write it as '["*", "score", ["value", "stars"]]'"""
         ) from None
+
+
+def _cut(text: str) -> "Relevance":
+    """Return the cut of --cut METHOD, or METHOD:NUMBER with the number that matters most to the method."""
+    from vecdb.query.relevance import METHODS, Relevance
+
+    method, colon, number = text.partition(":")
+    if method not in METHODS:
+        raise CommandError(f"--cut {text!r}: there are {', '.join(METHODS)}")
+    if not colon:
+        return Relevance(cast(Any, method))
+    value = _number("--cut", text, number)
+    if method in ("zscore", "evt"):
+        return Relevance(method, expect_false=value)
+    if method == "gap":
+        return Relevance(method, extra=int(value))
+    return Relevance(cast(Any, method), threshold=value)
 
 
 def _collapse(text: str) -> "Collapse":

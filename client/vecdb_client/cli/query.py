@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     'vecdb query ./library papers --match "+hash table*" --group-by section --per-group 2 --analyze',
     'vecdb query ./library papers --match "hash tables" --select coverage --quota venue=0..3 --budget-tokens 4000',
     'vecdb query ./library papers --terms @question.json --match "hash tables" --fusion auto',
+    'vecdb query ./library papers --text "who likes apples" --cut evt --analyze',
     "encode-question | vecdb query ./library papers --vector - --output jsonl",
     "vecdb query ./library papers --query asked.json --output json",
 )
@@ -117,6 +118,16 @@ def query(
     min_score: Annotated[
         float | None, typer.Option("--min-score", metavar="SCORE", help="Leave out rows that score lower.")
     ] = None,
+    cut: Annotated[
+        str | None,
+        typer.Option(
+            "--cut",
+            metavar="METHOD[:NUMBER]",
+            help="Leave out what is not relevant: evt or zscore[:false rows], higher_criticism[:bar], gap[:extra], "
+            "adapter[:chance].",
+            autocompletion=complete.cuts,
+        ),
+    ] = None,
     collapse: Annotated[
         str | None,
         typer.Option(
@@ -201,7 +212,7 @@ def query(
         match_field=tuple(match_field or ()), terms=terms, terms_field=terms_field, like=tuple(like or ()),
         unlike=tuple(unlike or ()), strategy=strategy, fusion=fusion, fetch=fetch, where=where, k=k,
         fields=None if shown is None else tuple(shown), exact=exact, recall=recall, ef=ef, probes=probes, rank=rank,
-        min_score=min_score, collapse=collapse, order_by=tuple(order_by or ()), group_by=group_by,
+        min_score=min_score, cut=cut, collapse=collapse, order_by=tuple(order_by or ()), group_by=group_by,
         per_group=per_group, select=select, balance=balance, form=form, quota=tuple(quota or ()),
         grid=tuple(grid or ()), budget_tokens=budget_tokens, budget_field=budget_field, distinct=distinct,
         fixed=tuple(fixed or ()), forbidden=tuple(forbidden or ()), min_gain=min_gain, pool=pool,

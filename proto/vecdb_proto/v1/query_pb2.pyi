@@ -10,6 +10,7 @@ from google.protobuf.internal import containers as _containers
 from vecdb_proto.v1 import filter_pb2 as _filter_pb2
 from vecdb_proto.v1 import formula_pb2 as _formula_pb2
 from vecdb_proto.v1 import graph_pb2 as _graph_pb2
+from vecdb_proto.v1 import relevance_pb2 as _relevance_pb2
 from vecdb_proto.v1 import selection_pb2 as _selection_pb2
 from vecdb_proto.v1 import values_pb2 as _values_pb2
 import builtins as _builtins
@@ -531,6 +532,8 @@ class Stage(_message.Message):
     RESCORE_FIELD_NUMBER: _builtins.int
     MAX_SIM_FIELD_NUMBER: _builtins.int
     SELECT_FIELD_NUMBER: _builtins.int
+    CUT_FIELD_NUMBER: _builtins.int
+    CASCADE_FIELD_NUMBER: _builtins.int
     EXPAND_FIELD_NUMBER: _builtins.int
     PATH_POOLING_FIELD_NUMBER: _builtins.int
     @_builtins.property
@@ -550,6 +553,10 @@ class Stage(_message.Message):
     @_builtins.property
     def select(self) -> _selection_pb2.Select: ...
     @_builtins.property
+    def cut(self) -> _relevance_pb2.Relevance: ...
+    @_builtins.property
+    def cascade(self) -> Global___Cascade: ...
+    @_builtins.property
     def expand(self) -> _graph_pb2.Expand: ...
     @_builtins.property
     def path_pooling(self) -> _graph_pb2.PathPooling: ...
@@ -564,14 +571,16 @@ class Stage(_message.Message):
         rescore: Global___Rescore | None = ...,
         max_sim: Global___MaxSim | None = ...,
         select: _selection_pb2.Select | None = ...,
+        cut: _relevance_pb2.Relevance | None = ...,
+        cascade: Global___Cascade | None = ...,
         expand: _graph_pb2.Expand | None = ...,
         path_pooling: _graph_pb2.PathPooling | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["collapse", b"collapse", "expand", b"expand", "group_by", b"group_by", "kind", b"kind", "max_sim", b"max_sim", "min_score", b"min_score", "order_by", b"order_by", "path_pooling", b"path_pooling", "rank", b"rank", "rescore", b"rescore", "select", b"select"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cascade", b"cascade", "collapse", b"collapse", "cut", b"cut", "expand", b"expand", "group_by", b"group_by", "kind", b"kind", "max_sim", b"max_sim", "min_score", b"min_score", "order_by", b"order_by", "path_pooling", b"path_pooling", "rank", b"rank", "rescore", b"rescore", "select", b"select"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collapse", b"collapse", "expand", b"expand", "group_by", b"group_by", "kind", b"kind", "max_sim", b"max_sim", "min_score", b"min_score", "order_by", b"order_by", "path_pooling", b"path_pooling", "rank", b"rank", "rescore", b"rescore", "select", b"select"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cascade", b"cascade", "collapse", b"collapse", "cut", b"cut", "expand", b"expand", "group_by", b"group_by", "kind", b"kind", "max_sim", b"max_sim", "min_score", b"min_score", "order_by", b"order_by", "path_pooling", b"path_pooling", "rank", b"rank", "rescore", b"rescore", "select", b"select"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["min_score", "collapse", "group_by", "order_by", "rank", "rescore", "max_sim", "select", "expand", "path_pooling"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["min_score", "collapse", "group_by", "order_by", "rank", "rescore", "max_sim", "select", "cut", "cascade", "expand", "path_pooling"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -820,3 +829,49 @@ class MaxSim(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_query) -> _WhichOneofReturnType_query | None: ...
 
 Global___MaxSim: _TypeAlias = MaxSim  # noqa: Y015
+
+@_typing.final
+class Cascade(_message.Message):
+    """Scores by several stages, cheap ones first, each on what those before left open."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEPS_FIELD_NUMBER: _builtins.int
+    KEEP_FIELD_NUMBER: _builtins.int
+    MARGIN_FIELD_NUMBER: _builtins.int
+    EXACT_FIELD_NUMBER: _builtins.int
+    TOP_FIELD_NUMBER: _builtins.int
+    keep: _builtins.int
+    """Rows that are looked for."""
+    margin: _builtins.float
+    """Without it, the usual one."""
+    exact: _builtins.bool
+    """Every step on every candidate."""
+    top: _builtins.int
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Stage]:
+        """Stages that score."""
+
+    def __init__(
+        self,
+        *,
+        steps: _abc.Iterable[Global___Stage] | None = ...,
+        keep: _builtins.int = ...,
+        margin: _builtins.float | None = ...,
+        exact: _builtins.bool = ...,
+        top: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_margin", b"_margin", "_top", b"_top", "margin", b"margin", "top", b"top"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_margin", b"_margin", "_top", b"_top", "exact", b"exact", "keep", b"keep", "margin", b"margin", "steps", b"steps", "top", b"top"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__margin: _TypeAlias = _typing.Literal["margin"]  # noqa: Y015
+    _WhichOneofArgType__margin: _TypeAlias = _typing.Literal["_margin", b"_margin"]  # noqa: Y015
+    _WhichOneofReturnType__top: _TypeAlias = _typing.Literal["top"]  # noqa: Y015
+    _WhichOneofArgType__top: _TypeAlias = _typing.Literal["_top", b"_top"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__margin) -> _WhichOneofReturnType__margin | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__top) -> _WhichOneofReturnType__top | None: ...
+
+Global___Cascade: _TypeAlias = Cascade  # noqa: Y015

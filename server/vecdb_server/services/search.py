@@ -17,6 +17,7 @@ from vecdb_proto.v1 import search_service_pb2 as pb
 from vecdb_server.call import Call
 from vecdb_server.services.batches import answers
 from vecdb_server.services.highlights import highlights
+from vecdb_server.services.overviews import Overviews
 from vecdb_server.services.shared import Shared, fields_of, given, is_argument
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _EFFORT = "recall", "ef", "probes", "plan"
 
 
-class SearchService:
+class SearchService(Overviews):
     """Answers queries."""
 
     def __init__(self, shared: Shared) -> None:

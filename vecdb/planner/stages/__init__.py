@@ -8,7 +8,9 @@ from typing import Any
 from vecdb.planner.bound import BoundStage
 from vecdb.planner.candidates import Candidates
 from vecdb.planner.gather import Context
+from vecdb.planner.stages.cascade import cascade
 from vecdb.planner.stages.collapse import collapse
+from vecdb.planner.stages.cut import cut
 from vecdb.planner.stages.expand import expand
 from vecdb.planner.stages.formula import rank
 from vecdb.planner.stages.group_by import group_by
@@ -19,7 +21,9 @@ from vecdb.planner.stages.path_pooling import path_pooling
 from vecdb.planner.stages.rescore import rescore
 from vecdb.planner.stages.scorer import scorer
 from vecdb.planner.stages.select import select
+from vecdb.query.cascade import Cascade
 from vecdb.query.graph import Expand, PathPooling
+from vecdb.query.relevance import Relevance
 from vecdb.query.scorer import Scorer
 from vecdb.query.selection import Select
 from vecdb.query.stages import Collapse, GroupBy, MaxSim, MinScore, OrderBy, Rank, Rescore, Stage
@@ -27,6 +31,7 @@ from vecdb.query.stages import Collapse, GroupBy, MaxSim, MinScore, OrderBy, Ran
 Apply = Callable[[Context, BoundStage, Candidates], Candidates]
 
 APPLY: dict[type[Stage], Callable[[Context, Any, Candidates], Candidates]] = {
+    Cascade: cascade,
     Collapse: collapse,
     Expand: expand,
     GroupBy: group_by,
@@ -35,6 +40,7 @@ APPLY: dict[type[Stage], Callable[[Context, Any, Candidates], Candidates]] = {
     OrderBy: order_by,
     PathPooling: path_pooling,
     Rank: rank,
+    Relevance: cut,
     Rescore: rescore,
     Scorer: scorer,
     Select: select,
