@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from vecdb.schema.arrays import numbers_array
 from vecdb.storage.snapshot import Part
 from vecdb_index.types import Answers
 
@@ -290,4 +291,4 @@ def take(
     pieces = [values(parts[int(number)], row[at]) for number, at in zip(used, places, strict=True)]
     back = np.empty(len(row), np.int64)
     back[np.concatenate(places)] = np.arange(len(row))
-    return pa.concat_arrays(pieces).take(pa.array(back))
+    return pa.concat_arrays(pieces).take(numbers_array(back))
