@@ -413,7 +413,7 @@ def test_candidates_of_a_sparse_search_get_exact_scores() -> None:
     index, vectors = sparse_index(dense), sparse_vectors(dense)
     asked, allowed = rng.choice(500, 30, replace=False), rng.random(4000) < 0.5
     query = sparse(asked, rng.exponential(1, 30))
-    exact = dense[:, query.terms].astype(np.float64) @ query.weights
+    exact = dense[:, np.asarray(query.terms)].astype(np.float64) @ query.weights
 
     found = nearest(index, vectors, query, 10, allowed=allowed)
 
