@@ -24,6 +24,7 @@ from vecdb.errors import InvalidInputError
 from vecdb.filters import geo
 from vecdb.filters.expression import Condition, Operator
 from vecdb.filters.values import Value, described, moment_from_text, shortened, value_text
+from vecdb.schema.arrays import array_of, bools_array, bools_of, numbers_of, scalar_of, true_of
 from vecdb.schema.fields import Field, Geo, Keyword, Text, Vector
 from vecdb.schema.known import VECTORS
 
@@ -218,7 +219,7 @@ def _comparison(operator: Operator, value: Value, kind: str, arrow_type: Any) ->
     operator, value = exact
     name = {"=": "equal", "!=": "not_equal", "<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal"}
     function = getattr(_compute, name[operator])
-    scalar = pa.scalar(value, arrow_type)
+    scalar = scalar_of(value, arrow_type)
     return lambda array: function(array, scalar)
 
 
@@ -251,11 +252,11 @@ def on_floats(operator: Operator, value: int) -> tuple[Operator, float] | bool:
 
 
 def _is_in(values: Sequence[Value], kind: str, arrow_type: Any) -> Test:
-    value_set = pa.array(members_of(values, kind), arrow_type)
+    value_set = array_of(members_of(values, kind), arrow_type)
 
     def test(array: Any) -> Any:
         found = _compute.is_in(array, value_set=value_set)
-        return found if array.null_count == 0 else _compute.if_else(_compute.is_valid(array), found, None)
+        return found if array.null_count == 0 else _compute.if_else(_compute.is_valid(array), found, pa.NA)
 
     return test
 
@@ -295,11 +296,11 @@ def _list_test(operator: Operator, values: list[Value]) -> Test:
     tests = element_tests(operator, values)
 
     def test(array: Any) -> Any:
-        offsets = array.offsets.to_numpy()
+        offsets = numbers_of(array.offsets)
         elements = array.values.slice(offsets[0], offsets[-1] - offsets[0])
         matched = np.ones(len(array), dtype=np.bool_)
         for element_test in tests:
-            hit = _compute.fill_null(element_test(elements), False).to_numpy(zero_copy_only=False)
+            hit = true_of(element_test(elements))
             hits_before = np.concatenate(([0], np.cumsum(hit, dtype=np.int64)))
             matched &= np.diff(hits_before[offsets - offsets[0]]) > 0
         return _null_where_null(array, matched)
@@ -309,8 +310,8 @@ def _list_test(operator: Operator, values: list[Value]) -> Test:
 
 def _null_where_null(array: Any, answers: np.ndarray) -> Any:
     if array.null_count == 0:
-        return pa.array(answers)
-    return pa.array(answers, mask=_compute.is_null(array).to_numpy(zero_copy_only=False))
+        return bools_array(answers)
+    return bools_array(answers, bools_of(array.is_null()))
 
 
 def _where_valid(array: Any, answer: bool) -> Any:

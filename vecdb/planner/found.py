@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from vecdb.planner.paths import PathColumn
+from vecdb.schema.arrays import numbers_array
 from vecdb.storage.snapshot import Part
 from vecdb_index.types import Answers
 
@@ -292,4 +293,4 @@ def take(
     pieces = [values(parts[int(number)], row[at]) for number, at in zip(used, places, strict=True)]
     back = np.empty(len(row), np.int64)
     back[np.concatenate(places)] = np.arange(len(row))
-    return pa.concat_arrays(pieces).take(pa.array(back))
+    return pa.concat_arrays(pieces).take(numbers_array(back))

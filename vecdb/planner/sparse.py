@@ -112,7 +112,8 @@ def _candidates(leg: Leg, query: Query, allowed: Allowed | None, k: int, exact: 
             best = scanned(piece.vectors, query, rows, k)
         else:
             best = nearest(piece.inverted, piece.vectors, query, k, allowed=mask, some=some)
-        found.append(Candidates(leg.number, best.rows.astype(np.int64) + piece.first, best.scores))
+        rows = best.rows.astype(np.int64)
+        found.append(Candidates(leg.number, rows + piece.first if piece.first else rows, best.scores))
     return found
 
 

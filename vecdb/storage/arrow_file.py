@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from vecdb.schema.arrays import numbers_of
 from vecdb.storage.directory import Writer
 
 ALIGNMENT = 64
@@ -129,14 +130,6 @@ def read_batch(buffer: pa.Buffer) -> pa.RecordBatch:
         if reader.num_record_batches != 1:
             raise pa.ArrowInvalid(f"expected one record batch, found {reader.num_record_batches}")
         return reader.get_batch(0)
-
-
-def numbers_of(array: pa.Array) -> np.ndarray:
-    """Return the numbers of an array without nulls as a read-only array (n,) that shares its memory.
-
-    `Array.to_numpy` would load pandas where it is installed: most of the time that a process's first search takes.
-    """
-    return np.from_dlpack(array)  # pyright: ignore[reportArgumentType]
 
 
 def matrix_of(batch: pa.RecordBatch) -> np.ndarray:

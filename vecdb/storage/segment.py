@@ -21,6 +21,7 @@ import xxhash
 
 from vecdb.config import Verify
 from vecdb.errors import CorruptionError
+from vecdb.schema.arrays import bools_of, numbers_array, numbers_of
 from vecdb.schema.schema import Column
 from vecdb.storage import arrow_file, index_file
 from vecdb.storage import format as names
@@ -289,7 +290,7 @@ class Segment:
     def take(self, column: Column, rows: np.ndarray) -> pa.Array:
         """Return the values of some rows of an id or scalar column, in their order."""
         packed = self._packed(column)
-        return self.column(column).take(pa.array(rows)) if packed is None else packed.take(rows)
+        return self.column(column).take(numbers_array(rows)) if packed is None else packed.take(rows)
 
     def value(self, column: Column, row: int) -> Any:
         """Return one value of an id or scalar column as a Python object."""
@@ -304,7 +305,7 @@ class Segment:
         present = self._batch(own(column.id)).column(1)
         if present.true_count == len(present):
             return None
-        return present.to_numpy(zero_copy_only=False)
+        return bools_of(present)
 
     def vectors(self, column: Column) -> Vectors | None:
         """Return the matrix (rows, d), the mask of present rows or None, and the norms; None without the column.
@@ -317,7 +318,7 @@ class Segment:
         matrix = arrow_file.matrix_of(self._batch(vector_file(column.id)))
         norms = None
         if has_norms(column.field.arrow_type):
-            norms = arrow_file.numbers_of(self._batch(norm_file(column.id)).column(0))
+            norms = numbers_of(self._batch(norm_file(column.id)).column(0))
         held = self._vectors[column.id] = matrix, self.present(column), norms
         return held
 

@@ -22,7 +22,7 @@ Places: TypeAlias = NDArray[np.int64]
 """Places of terms in an index; negative for a term that it does not have."""
 Packed: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """Terms one after the other: their bytes, and (terms + 1,) where each begins."""
-Asked: TypeAlias = Packed | NDArray[np.uint32]
+Asked: TypeAlias = Packed | list[bytes] | NDArray[np.uint32]
 """Terms that are looked for; those of sparse vectors are numbers, (terms,)."""
 
 DIMENSION = 4
@@ -93,8 +93,9 @@ class Inverted:
             found = self.dimensions.searchsorted(asked)
             there = self.dimensions.take(found, mode="clip") == asked if self.terms else np.zeros(len(asked), bool)
             return found if there.all() else np.where(there, found, -1 - found)
-        found = np.empty(len(asked[1]) - 1, np.int64)
-        places(self.words, self.word_offsets, *asked, found)
+        words, starts = asked if isinstance(asked, tuple) else packed(asked)
+        found = np.empty(len(starts) - 1, np.int64)
+        places(self.words, self.word_offsets, words, starts, found)
         return found
 
     def frequencies(self, found: Places) -> NDArray[np.int64]:

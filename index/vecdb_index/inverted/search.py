@@ -7,6 +7,7 @@ from the query alone: so the score of a row has the same bits whatever the filte
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from vecdb_index.inverted.index import Inverted, Places
 from vecdb_index.inverted.query import Query
 from vecdb_index.kernels.inverted import best, totals
-from vecdb_index.kernels.windows import VALUES, WINDOW
+from vecdb_index.kernels.windows import VALUES, WIDE, WINDOW
 from vecdb_index.slices import Slice, shared
 from vecdb_index.types import Mask, Rows, Scores, TopK
 
@@ -43,14 +44,18 @@ class _Room(threading.local):
     """What the kernel needs beside its arguments; each thread has its own, of which it leaves the sums 0."""
 
     def __init__(self) -> None:
-        self.sums, self.spans = np.zeros((7, WINDOW + 1), np.int32), np.empty((WINDOW, 5), np.int64)
+        self.sums, self.spans = np.zeros((7, WIDE + 1), np.int32), np.empty((WINDOW, 5), np.int64)
         self.tables = np.empty((WINDOW, VALUES), np.int32)
 
     def of(self, terms: int) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
         """Return room for so many terms a query."""
         if terms <= WINDOW:
             return self.sums, self.tables, self.spans
-        return np.zeros((7, terms), np.int32), np.empty((terms, VALUES), np.int32), np.empty((terms, 5), np.int64)
+        return (
+            np.zeros((7, max(terms, WIDE + 1)), np.int32),
+            np.empty((terms, VALUES), np.int32),
+            np.empty((terms, 5), np.int64),
+        )
 
 
 _room = _Room()
@@ -131,6 +136,14 @@ def scores(index: Inverted, query: Query, rows: Rows) -> Scores:
     return out
 
 
+@lru_cache(64)
+def _starts(sizes: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return where the terms of each query begin."""
+    starts = np.array([0, *accumulate(sizes)], np.int64)
+    starts.setflags(write=False)
+    return starts
+
+
 def ready_for(index: Inverted, query: Query, places: Places | None = None) -> Ready:
     """Read a query for one index; arguments and errors as those of `search`."""
     if index.kind != query.kind:
@@ -167,7 +180,7 @@ def _scanned(
         index.tops,
         index.shortest,
         index.offsets,
-        np.array([0, *accumulate(sizes)], np.int64),
+        _starts(tuple(sizes)),
         together.places,
         together.weights,
         together.curve,

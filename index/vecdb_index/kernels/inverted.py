@@ -33,6 +33,7 @@ from vecdb_index.kernels.windows import (
     STOP,
     UNTIL,
     VALUES,
+    WIDE,
     WINDOW,
     WITHIN,
     add,
@@ -58,8 +59,8 @@ ASKED = 24
 """To look up whether one row has one term, all rows in turn, takes as long as to read so many postings in order."""
 ALLOWED = 128
 """In a window with fewer rows that are allowed it is faster to look at these than at all sums."""
-NARROW = WINDOW // 16
-"""In a window with fewer rows that are allowed it is faster to pass over postings of others than to add nothing."""
+NARROW = 16
+"""Where fewer rows than one in so many are allowed it is faster to pass over postings of others than to add nothing."""
 
 _ROW, _VALUE, _PLACE, _MASK = types.uint32, types.uint8, types.int64, types.uint8
 _REAL, _SUM, _KEY = types.float32, types.int32, types.uint64
@@ -88,20 +89,32 @@ def seek(rows: Any, start: Any, stop: Any, row: Any) -> Any:
 
 
 @helper
-def _open(
-    rows: Any, values: Any, lengths: Any, tops: Any, shortest: Any, spans: Any, weights: Any, curve: Any, most: Any
-) -> Any:
-    """Find the next window, each term's postings in it, and the most that one of these can add; return its first row.
-
-    That is the row of the first posting of any term; _END when none is left.
-    """
+def _next(rows: Any, spans: Any, count: Any) -> Any:
+    """Return the first row of the next window, that of the first posting of any term; _END when none is left."""
     low = _END
-    for i in range(most.shape[0]):
+    for i in range(count):
         if spans[i, AT] < spans[i, STOP]:
             low = min(low, np.int64(rows[spans[i, AT]]))
+    return low
+
+
+@helper
+def _open(
+    rows: Any,
+    values: Any,
+    lengths: Any,
+    tops: Any,
+    shortest: Any,
+    spans: Any,
+    weights: Any,
+    curve: Any,
+    high: Any,
+    most: Any,
+) -> None:
+    """Find each term's postings of rows before `high`, the window's, and the most that one of these can add."""
     for i in range(most.shape[0]):
         at, stop = spans[i, AT], spans[i, STOP]
-        until = at if at == stop else seek(rows, at, stop, low + WINDOW)
+        until = at if at == stop else seek(rows, at, stop, high)
         spans[i, UNTIL], spans[i, NEAR] = until, min(at, stop - 1)
         few, largest = until - at <= FEW, np.int32(0)
         first, last = (at, until) if few else (at >> BLOCK_BITS, ((until - 1) >> BLOCK_BITS) + 1)
@@ -110,7 +123,6 @@ def _open(
             length = lengths[rows[j]] if few else shortest[j]
             largest = max(largest, gain(value, length, weights[i], curve))
         most[i] = largest
-    return low
 
 
 @helper
@@ -137,7 +149,7 @@ def _add_up(
     values: Any,
     lengths: Any,
     allowed: Any,
-    narrow: Any,
+    few: Any,
     spans: Any,
     order: Any,
     aside: Any,
@@ -153,7 +165,8 @@ def _add_up(
     """Add up the terms that are not set aside; return how many stay there.
 
     Of those set aside, the ones are added all the same that would be looked up too often. How often is counted again
-    where twice as much was added: among many terms counting took longer than it saved.
+    where twice as much was added: among many terms counting took longer than it saved. `few` says how many rows are
+    allowed, where these are so few that postings of others are passed over, else 0.
     """
     left, added, again = order.shape[0], np.int64(0), np.int64(0)
     while left > 0:
@@ -164,10 +177,11 @@ def _add_up(
             if lookup * added < until - at:
                 break
             if until - at > BULK and added >= again:
-                if lookup * within_reach(sums, need - spans[left - 1, WITHIN]) < until - at:
+                met = few if few > 0 else within_reach(sums, need - spans[left - 1, WITHIN])
+                if lookup * met < until - at:
                     break
                 again = 2 * added
-        if narrow:
+        if few > 0:
             add_few(rows, values, lengths, allowed, at, until, low, weights[i], curve, sums)
         elif tables[i, 0] > 0:
             add_tabled(rows, values, allowed, at, until, low, tables, i, sums)
@@ -284,14 +298,19 @@ def _answer(
     _begin(spans, weights, curve, order, tables)
     first, last = np.int64(0), np.int64(0)
     while True:
-        low = _open(rows, values, lengths, tops, shortest, spans, weights, curve, most)
+        low = _next(rows, spans, count)
         if low == _END:
             break
+        width, few = np.int64(WINDOW), np.int64(0)
         if some.shape[0] > 0:
             first = seek(some, last, np.int64(some.shape[0]), low)
-            last = seek(some, first, np.int64(some.shape[0]), low + WINDOW)
+            last = seek(some, first, np.int64(some.shape[0]), low + WIDE)
+            if (last - first) * NARROW < WIDE:
+                width, few = np.int64(WIDE), last - first
+            else:
+                last = seek(some, first, np.int64(some.shape[0]), low + WINDOW)
+        _open(rows, values, lengths, tops, shortest, spans, weights, curve, low + width, most)
         nothing = some.shape[0] > 0 and first == last
-        narrow = some.shape[0] > 0 and last - first < NARROW
         aside = count if nothing else _set_aside(order, most, spans, np.int64(0) if every else need)
         if aside < count:
             aside = _add_up(
@@ -299,7 +318,7 @@ def _answer(
                 values,
                 lengths,
                 allowed,
-                narrow,
+                few,
                 spans,
                 order,
                 aside,
@@ -314,7 +333,7 @@ def _answer(
             )
             least = max(need - (spans[aside - 1, WITHIN] if aside > 0 else np.int64(0)), np.int64(1))
             least = np.int32(least)
-            if some.shape[0] > 0 and last - first < ALLOWED:
+            if few > 0 or (some.shape[0] > 0 and last - first < ALLOWED):
                 hits = collect_allowed(some, first, last, low, least, sums, met, found)
             else:
                 hits = collect_few(rows, spans, order, aside, low, least, sums, met, found)
@@ -387,7 +406,7 @@ def best(
         allowed: (n,) of 0 and 1; or empty: all rows are allowed.
         some: the allowed rows, ascending; or empty: all are, or none.
         every: nothing is skipped: the same rows, more slowly.
-        room: (7, more than WINDOW, and at least the terms of a query); the first line is 0 and left so.
+        room: (7, more than WIDE, and at least the terms of a query); the first line is 0 and left so.
         tables: (at least the terms of a query, VALUES).
         spans: (at least the terms of a query, 5).
         keys: (q, k) heaps of topk.py, of keys that are the sum above the inverted row.

@@ -16,6 +16,8 @@ BLOCK = 1 << BLOCK_BITS
 """Postings that share a maximum."""
 WINDOW = 1 << 12
 """Rows that are looked at together; their sums fit the fastest cache."""
+WIDE = 1 << 14
+"""Rows that are looked at together where few of them are allowed: only these have sums."""
 SPARSE = 128
 """In a window with fewer postings it is faster to go through these again than through all sums."""
 VALUES = 256
