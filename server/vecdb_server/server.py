@@ -26,7 +26,7 @@ from vecdb_server import addresses, services, tls
 from vecdb_server.admission import Admission
 from vecdb_server.auth.identity import Identities
 from vecdb_server.config import Config
-from vecdb_server.guard import Guard
+from vecdb_server.guard import Guard, is_quick
 from vecdb_server.health import Health
 from vecdb_server.housekeeping import Housekeeping
 from vecdb_server.leases import Leases
@@ -34,6 +34,7 @@ from vecdb_server.log import logger
 from vecdb_server.memory import Memory
 from vecdb_server.metrics import Metrics
 from vecdb_server.options import channel_options
+from vecdb_server.pollers import Pollers, usable
 from vecdb_server.served import Served
 from vecdb_server.services.shared import Shared
 from vecdb_server.stalls import Stalls
@@ -92,9 +93,14 @@ class Server:
         self.served = self._opened(encoders)
         memory = Memory(limits.server_memory_bytes)
         self.metrics.reserved.set_function(lambda: memory.held)
-        self._workers = Workers(config.server.threads or _settings(config).thread_count, limits.concurrent_requests)
+        threads = config.server.threads or _settings(config).thread_count
+        self._workers = Workers(threads, limits.concurrent_requests)
         self._ends.callback(self._workers.shutdown)
-        self.metrics.threads.set_function(lambda: self._workers.threads)
+        self._pollers = Pollers(self._workers, threads, limits.concurrent_requests + 1, is_quick) if usable() else None
+        if self._pollers is not None:
+            self._ends.callback(self._pollers.shutdown)
+        both = [self._workers] if self._pollers is None else [self._workers, self._pollers]
+        self.metrics.threads.set_function(lambda: sum(one.threads for one in both))
         stalls, leases = Stalls(), Leases(limits.snapshots)
         self.metrics.snapshots.set_function(lambda: len(leases))
         self._ends.callback(Housekeeping(stalls.look, leases.expire).close)
@@ -103,7 +109,7 @@ class Server:
         admission = Admission(self.identities, limits, memory, self.served.names)
         guard = Guard(admission, limits, self.metrics, stalls, config.log.requests, span)
         self._server = grpc.server(
-            cast("ThreadPoolExecutor", self._workers),  # any executor will do
+            cast("ThreadPoolExecutor", self._pollers or self._workers),  # any executor will do
             interceptors=[guard],
             options=channel_options(config),
             maximum_concurrent_rpcs=limits.concurrent_requests,
@@ -166,6 +172,8 @@ class Server:
         secure = bool(config.tls.certificate)
         target, port = self._bound(tls.credentials(config.tls) if secure else None)
         self._server.start()
+        if self._pollers is not None:
+            self._pollers.start(self._server)
         if secure and port:
             tls.refuse_older(
                 "localhost" if config.server.host in ("0.0.0.0", "[::]", "::") else config.server.host, port
