@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast, get_type_hints
 
 import grpc
+import msgspec
 from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection
 
@@ -134,7 +135,7 @@ class Server:
             encoders=tuple(both.values()),
         )
         self._ends.callback(database.close)
-        served = Served(database, both)
+        served = Served(database, both, config.server.warmup)
         self.metrics.watch(served.stats)
         for name in database.collections():
             try:
@@ -234,12 +235,23 @@ class Server:
 
 
 def _settings(config: Config) -> Settings:
+    kinds = get_type_hints(Settings)
     try:
-        return Settings(**config.database)
+        return Settings(**{name: _scalar(value, kinds.get(name)) for name, value in config.database.items()})
     except TypeError:
         known = ", ".join(Settings.__dataclass_fields__)
         unknown = next(name for name in config.database if name not in Settings.__dataclass_fields__)
         raise InvalidInputError(f"there is no setting database.{unknown} (there are: {known})") from None
+
+
+def _scalar(value: Any, kind: Any) -> Any:
+    """Return what a text of the environment or of a flag means to a setting; what it cannot mean, as it is."""
+    if not isinstance(value, str) or kind is None:
+        return value
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError:
+        return value
 
 
 def run(config: Config, started: Callable[[Server, Address], None]) -> None:
