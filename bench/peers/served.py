@@ -105,13 +105,13 @@ class Chroma:
         self._client().heartbeat()
 
     def load(self, rows: np.ndarray) -> None:
-        docs = self._client().create_collection("t", configuration={"hnsw": {"space": "cosine"}})
+        docs = self._client().create_collection("rows", configuration={"hnsw": {"space": "cosine"}})
         for first in range(0, len(rows), 2_000):
             some = rows[first : first + 2_000]
             docs.add(ids=[str(first + at) for at in range(len(some))], embeddings=some)
 
     def asking(self) -> Ask:
-        docs = self._client().get_collection("t")
+        docs = self._client().get_collection("rows")
         return lambda query: [
             int(one) for one in docs.query(query_embeddings=[query], n_results=K, include=[])["ids"][0]
         ]
