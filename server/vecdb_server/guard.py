@@ -30,6 +30,9 @@ LARGE = 1 << 20
 SLOW = 1.0
 """Requests that took more seconds are logged."""
 
+QUICK = frozenset(f"/vecdb.v1.{name}" for name in ("SearchService/Search", "RecordService/Get", "RecordService/Count"))
+"""Methods that usually take less than changing the thread does. They wait for no other call."""
+
 _AUDITED = {Permission.ADMIN, Permission.OPERATE}
 
 
@@ -74,6 +77,12 @@ class Guard(grpc.ServerInterceptor):
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(one.stream)
         return grpc.unary_unary_rpc_method_handler(one.answer)
+
+
+def is_quick(behavior: Any) -> bool:
+    """Tell of what answers a method whether it is one of the quick ones."""
+    one = getattr(behavior, "__self__", None)
+    return isinstance(one, _Method) and one.name in QUICK
 
 
 class _Method:

@@ -82,15 +82,23 @@ def tag(writer: Writer, name: str) -> int:
         raise InvalidInputError(
             f"{shown(name)} cannot name a tag: use letters, digits, dots, dashes, underscores", value=name
         )
+    _free(writer.state, name)  # before rows are flushed, and a version published, for a tag that cannot be
     with writer.quiet() as state:
         manifest = state.located.manifest
-        if name in manifest.tags:
-            raise ConflictError(f"tag {name!r} exists and names version {manifest.tags[name]}")
+        _free(state, name)
         return writer.publish(tags={**manifest.tags, name: manifest.version + 1}).manifest.version
+
+
+def _free(state: State, name: str) -> None:
+    """Refuse a tag that exists."""
+    tags = state.located.manifest.tags
+    if name in tags:
+        raise ConflictError(f"tag {name!r} exists and names version {tags[name]}")
 
 
 def untag(writer: Writer, name: str) -> None:
     """Remove a tag."""
+    _tagged(writer.state.located.manifest.tags, name)
     with writer.quiet() as state:
         tags = dict(state.located.manifest.tags)
         _tagged(tags, name)

@@ -59,10 +59,25 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     start.completion,
 )
 
+WRITING = frozenset(
+    (
+        start.demo,
+        admin.create,
+        load.load,
+        records.delete,
+        admin.tag,
+        admin.compact,
+        admin.drop,
+        index.index,
+        measure.tune,
+    )
+)
+"""Commands that may have written something when they fail."""
+
 
 def _register(command: Callable[..., None]) -> None:
     examples = [f"  {line}" for line in command.__dict__["examples"]]
-    app.command(epilog="\n".join(["\b", "Example:", *examples]))(guarded(command))
+    app.command(epilog="\n".join(["\b", "Example:", *examples]))(guarded(command, command in WRITING))
 
 
 for command in COMMANDS:

@@ -8,7 +8,7 @@ import pytest
 
 import vecdb
 from support import contract
-from vecdb.errors import InvalidInputError, NotFoundError
+from vecdb.errors import ConflictError, InvalidInputError, NotFoundError
 
 ASKED = contract.vector(777)
 
@@ -94,9 +94,24 @@ def test_a_version_that_is_not_kept_is_not_found(docs: Any) -> None:
 
 
 def test_a_malformed_tag_is_refused(docs: Any) -> None:
+    versions = docs.versions()
     with pytest.raises(InvalidInputError, match="no/slashes"):
         docs.tag("no/slashes")
     assert docs.tags() == {}
+    assert docs.versions() == versions
+
+
+def test_a_tag_that_exists_or_does_not_publishes_no_version(docs: Any) -> None:
+    docs.tag("full")
+    docs.delete("r01")
+    versions = docs.versions()
+
+    with pytest.raises(ConflictError, match="exists"):
+        docs.tag("full")
+    with pytest.raises(NotFoundError, match="no tag"):
+        docs.untag("missing")
+
+    assert docs.versions() == versions
 
 
 def test_versions_are_listed_oldest_first(docs: Any) -> None:
