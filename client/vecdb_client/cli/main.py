@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from vecdb_client.cli import admin, facets, index, load, measure, overviews, query, records, safety, serve, start
+from vecdb_client.cli import admin, facets, index, links, load, measure, overviews, query, records, safety, serve, start
 from vecdb_client.cli.errors import EXIT_CODES, guarded, usage_error
 from vecdb_client.cli.export import export
 
@@ -40,6 +40,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     records.count,
     export,
     records.delete,
+    links.links,
+    links.unlink,
     admin.collections,
     admin.stats,
     admin.versions,
