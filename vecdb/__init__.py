@@ -25,7 +25,16 @@ from vecdb.schema.schema import Schema
 if TYPE_CHECKING:
     from vecdb.collection import Collection
     from vecdb.database import Database, check, connect, repair, restore, warmup
-    from vecdb.encoders import Encoder, LookupSparse, SentenceTransformer, Space
+    from vecdb.encoders import (
+        Encoder,
+        LookupSparse,
+        PyLate,
+        SentenceTokens,
+        SentenceTransformer,
+        Space,
+        TokenEncoder,
+        TokenFunction,
+    )
     from vecdb.facets import Facets
     from vecdb.filters import col
     from vecdb.query import formula
@@ -70,7 +79,11 @@ _LAZY = {
     "Hit": "vecdb.results",
     "Scan": "vecdb.scans",
     "SearchResult": "vecdb.results",
+    "PyLate": "vecdb.encoders",
+    "SentenceTokens": "vecdb.encoders",
     "SentenceTransformer": "vecdb.encoders",
+    "TokenEncoder": "vecdb.encoders",
+    "TokenFunction": "vecdb.encoders",
     "Snapshot": "vecdb.reads",
     "Space": "vecdb.encoders",
     "View": "vecdb.view",
@@ -120,6 +133,7 @@ __all__ = [
     "Near",
     "Nested",
     "OrderBy",
+    "PyLate",
     "Query",
     "Rank",
     "Rescore",
@@ -128,6 +142,7 @@ __all__ = [
     "Schema",
     "Scorer",
     "SearchResult",
+    "SentenceTokens",
     "SentenceTransformer",
     "Settings",
     "Snapshot",
@@ -136,6 +151,8 @@ __all__ = [
     "Terms",
     "Text",
     "Timestamp",
+    "TokenEncoder",
+    "TokenFunction",
     "Tokens",
     "Vector",
     "View",

@@ -237,6 +237,10 @@ class Snapshot(WiderReads):
     def _encoded(self, column: Column[Any], text: str) -> Any:
         if column.field.kind == "sparse":
             return self._terms(column, text)
+        if column.field.kind == "multivector":
+            if self._encoders is None:
+                raise InvalidInputError(f"the query {text!r:.80} for {column.name!r} is text, without an encoder")
+            return self._encoders.tokens(column, text)
         return as_vectors(column, text, self._encoders)
 
     def _terms(self, column: Column[Sparse], text: str) -> tuple[np.ndarray, np.ndarray]:
