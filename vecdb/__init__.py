@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from vecdb.results import Hit, SearchResult, WriteResult
     from vecdb.scans import Scan
     from vecdb.schema.tokens import ragged
+    from vecdb.shorter_questions import pool_query
     from vecdb.view import View
 
 _LAZY = {
@@ -91,6 +92,7 @@ _LAZY = {
     "check": "vecdb.database",
     "col": "vecdb.filters",
     "connect": "vecdb.database",
+    "pool_query": "vecdb.shorter_questions",
     "ragged": "vecdb.schema.tokens",
     "repair": "vecdb.database",
     "restore": "vecdb.database",
@@ -164,6 +166,7 @@ __all__ = [
     "connect",
     "errors",
     "formula",
+    "pool_query",
     "ragged",
     "repair",
     "restore",

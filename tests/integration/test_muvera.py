@@ -135,6 +135,10 @@ def test_recall_compares_the_index_with_all_rows(tmp_path: Path):
         assert narrow.queries == wide.queries == 40
         assert 0.1 < narrow.recall < wide.recall
         assert wide.recall >= 0.95
+        (told,) = docs.stats()["indexes"]["tokens"]["encodings"]
+        assert (told["rows"], told["repetitions"], told["numbers"]) == (ROWS, 10, 640)
+        assert next(iter(told["recall"])) == "16"
+        assert list(told["recall"].values())[-1] >= 0.999
         assert narrow.plans == {"muvera": 40, "maxsim": 40}
         assert narrow.short == 0
         own = docs.recall([rows[9]["tokens"], rows[12]["tokens"]], field="tokens", k=1)
