@@ -25,7 +25,16 @@ from vecdb.schema.schema import Schema
 if TYPE_CHECKING:
     from vecdb.collection import Collection
     from vecdb.database import Database, check, connect, repair, restore, warmup
-    from vecdb.encoders import Encoder, LookupSparse, SentenceTransformer, Space
+    from vecdb.encoders import (
+        Encoder,
+        LookupSparse,
+        PyLate,
+        SentenceTokens,
+        SentenceTransformer,
+        Space,
+        TokenEncoder,
+        TokenFunction,
+    )
     from vecdb.facets import Facets
     from vecdb.filters import col
     from vecdb.query import formula
@@ -43,6 +52,7 @@ if TYPE_CHECKING:
     from vecdb.results import Hit, SearchResult, WriteResult
     from vecdb.scans import Scan
     from vecdb.schema.tokens import ragged
+    from vecdb.shorter_questions import pool_query
     from vecdb.view import View
 
 _LAZY = {
@@ -90,7 +100,11 @@ _LAZY = {
     "Hit": "vecdb.results",
     "Scan": "vecdb.scans",
     "SearchResult": "vecdb.results",
+    "PyLate": "vecdb.encoders",
+    "SentenceTokens": "vecdb.encoders",
     "SentenceTransformer": "vecdb.encoders",
+    "TokenEncoder": "vecdb.encoders",
+    "TokenFunction": "vecdb.encoders",
     "Snapshot": "vecdb.reads",
     "Space": "vecdb.encoders",
     "View": "vecdb.view",
@@ -98,6 +112,7 @@ _LAZY = {
     "check": "vecdb.database",
     "col": "vecdb.filters",
     "connect": "vecdb.database",
+    "pool_query": "vecdb.shorter_questions",
     "ragged": "vecdb.schema.tokens",
     "repair": "vecdb.database",
     "restore": "vecdb.database",
@@ -151,6 +166,7 @@ __all__ = [
     "Nested",
     "OrderBy",
     "PathPooling",
+    "PyLate",
     "Query",
     "Quota",
     "Rank",
@@ -163,6 +179,7 @@ __all__ = [
     "Scorer",
     "SearchResult",
     "Select",
+    "SentenceTokens",
     "SentenceTransformer",
     "Settings",
     "Snapshot",
@@ -171,6 +188,8 @@ __all__ = [
     "Terms",
     "Text",
     "Timestamp",
+    "TokenEncoder",
+    "TokenFunction",
     "Tokens",
     "Vector",
     "View",
@@ -182,6 +201,7 @@ __all__ = [
     "connect",
     "errors",
     "formula",
+    "pool_query",
     "ragged",
     "repair",
     "restore",

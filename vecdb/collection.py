@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vecdb.encoders.base import TextEncoder
     from vecdb.encoders.lookup_sparse import LookupSparse
     from vecdb.encoders.progress import Progress
+    from vecdb.encoders.tokens import TokenEncoder
     from vecdb.filters import Expression
     from vecdb.link_writes import LinkWrites
     from vecdb.query.query import Query
@@ -245,10 +246,13 @@ class Collection(LatestReads, Linked):
         self._writable().change_schema(lambda schema: schema.with_column(name, field).described())
         self.encoders.adopt(self.schema, {name: field})
 
-    def set_encoder(self, name: str, encoder: TextEncoder | LookupSparse, source: str | None = None) -> None:
+    def set_encoder(
+        self, name: str, encoder: TextEncoder | TokenEncoder | LookupSparse, source: str | None = None
+    ) -> None:
         """Say which model made the vectors of a field, and use it for queries from now on.
 
-        A field of sparse vectors takes a `vecdb.LookupSparse`, for questions alone, and no source.
+        A field of sparse vectors takes a `vecdb.LookupSparse`, for questions alone, and no source; one of multi-vectors
+        a `vecdb.SentenceTokens`, `vecdb.PyLate` or `vecdb.TokenFunction`.
 
         With `source`, a text field, it also makes the vectors of rows that are written with a text and no vector.
 

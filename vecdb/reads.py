@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from vecdb.query.effort import Effort
     from vecdb.query.fusion import Fusion
     from vecdb.query.query import Query
+    from vecdb.schema.multivector import MultiVector
     from vecdb.storage.snapshot import Part, State
     from vecdb.tuning import Trial
 
@@ -252,6 +253,10 @@ class Snapshot(WiderReads, LinkReads, Overviews):
     def _encoded(self, column: Column[Any], text: str) -> Any:
         if column.field.kind == "sparse":
             return self._terms(column, text)
+        if column.field.kind == "multivector":
+            if self._encoders is None:
+                raise InvalidInputError(f"the query {text!r:.80} for {column.name!r} is text, without an encoder")
+            return self._encoders.tokens(column, text)
         return as_vectors(column, text, self._encoders)
 
     def _terms(self, column: Column[Sparse], text: str) -> tuple[np.ndarray, np.ndarray]:
@@ -278,8 +283,9 @@ class Snapshot(WiderReads, LinkReads, Overviews):
 
         Args:
             queries: (queries, dimension), or texts; by default `sample` rows of the collection, each with half of
-                another one added, which is about as hard as real questions.
-            field: the vector field; not needed when there is only one.
+                another one added, which is about as hard as real questions. For a field of multi-vectors, a list of
+                (tokens, dimension).
+            field: the vector field, or one of multi-vectors; not needed when there is only one.
             sample: how many.
             k: rows asked for.
             where: a filter, as in `search`.
@@ -291,8 +297,23 @@ class Snapshot(WiderReads, LinkReads, Overviews):
         """
         from vecdb import tuning
 
-        trial = self.trial(queries, field, sample, k, where)
-        return tuning.recall(trial, effort_of(False, recall, ef, plan, probes))
+        effort, column = effort_of(False, recall, ef, plan, probes), self._of_tokens(field)
+        if column is None:
+            return tuning.recall(self.trial(queries, field, sample, k, where), effort)
+        from vecdb import token_trials
+
+        asked = token_trials.questions(self._state, column, queries, whole_number("sample", sample))
+        bound = self._bind(where)
+        trial = token_trials.TokenTrial(self._state, column, asked, whole_number("k", k), bound, self._pool)
+        return tuning.recall(trial, effort)
+
+    def _of_tokens(self, field: str | None) -> Column[MultiVector] | None:
+        """Return the column of multi-vectors of that name, or the only one where there are no vectors."""
+        if field is not None:
+            column = self.schema[field]
+            return cast("Column[MultiVector]", column) if column.field.kind == "multivector" else None
+        only = self.schema.multivectors
+        return only[0] if len(only) == 1 and not self.schema.vectors else None
 
     def trial(
         self, queries: Any, field: str | None, sample: int, k: int, where: str | Expression | None = None

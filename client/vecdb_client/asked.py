@@ -26,10 +26,10 @@ from vecdb.arguments import (
 from vecdb.config import Limits
 from vecdb.errors import InvalidInputError
 from vecdb.fulltext import text_query
-from vecdb.query.arms import FETCH, Like, Near, Nested
+from vecdb.query.arms import FETCH, Like, Near, Nested, Tokens
 from vecdb.query.effort import USUAL
 from vecdb.query.query import Query
-from vecdb.query.stages import Rescore
+from vecdb.query.stages import MaxSim, Rescore
 from vecdb.query.sugar import one_arm_each, query_of
 from vecdb.text_search import text_column
 from vecdb.wire import filters, queries
@@ -194,15 +194,30 @@ def encoded(place: Place, asked: Query) -> Query:
     def arm(one: Any) -> Any:
         if isinstance(one, Nested):
             return replace(one, query=encoded(place, one.query))
-        return part(one) if isinstance(one, Near) else one
+        return part(one) if isinstance(one, Near | Tokens) else one
 
     def part(one: Any) -> Any:
+        if isinstance(one, Near | Tokens | MaxSim) and one.field in place.encoders:
+            column = cast(Any, place.schema[one.field])
+            if column.field.kind == "multivector":
+                return _of_tokens(place, column, one)
         if isinstance(one, Near | Rescore) and isinstance(one.vector, str) and one.field in place.encoders:
             column = cast(Any, place.schema[one.field])
             return replace(one, vector=as_vectors(column, one.vector, place.encoders))
         return one
 
     return replace(asked, arms=tuple(map(arm, asked.arms)), stages=tuple(map(part, asked.stages)))
+
+
+def _of_tokens(place: Place, column: Column[Any], one: Any) -> Any:
+    """Return an arm or a stage by a field of multi-vectors, its text made vectors."""
+    sought = one.vector if isinstance(one, Near) else one.tokens
+    if not isinstance(sought, str):
+        return one
+    made = place.encoders.tokens(column, sought)
+    if not isinstance(one, Near):
+        return replace(one, tokens=made)
+    return Tokens(one.field, cast(Any, made), fetch=one.fetch, where=one.where, name=one.name)
 
 
 def run(place: Place, asked: Query, explain: bool) -> searches.SearchRequest:

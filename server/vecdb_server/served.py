@@ -119,6 +119,7 @@ class Served:
         for collection in list(self._open.values()):
             schema = collection.schema
             queries = [Query(1).near(column.name, [1] * column.field.dimension) for column in schema.vectors]
+            queries += [Query(1).near(column.name, [[1.0] * column.field.dimension]) for column in schema.multivectors]
             queries += [
                 Query(1).match(column.name, "a")
                 for column in schema.columns

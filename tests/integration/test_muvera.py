@@ -123,6 +123,32 @@ def test_filters_deletes_and_merges_are_obeyed(tmp_path: Path):
         assert not {20, 21} & set(docs.run(asked(rows, 20)).ids)
 
 
+def test_recall_compares_the_index_with_all_rows(tmp_path: Path):
+    rows = rows_of(1, ROWS)
+    with create(tmp_path / "db") as database:
+        docs = database.collection("docs")
+        docs.upsert(rows)
+        docs.flush()
+        docs.build_indexes()
+        docs.upsert(rows_of(2, 30, ROWS))
+        narrow, wide = docs.recall(sample=40, ef=12), docs.recall(sample=40)
+        assert narrow.queries == wide.queries == 40
+        assert 0.1 < narrow.recall < wide.recall
+        assert wide.recall >= 0.95
+        (told,) = docs.stats()["indexes"]["tokens"]["encodings"]
+        assert (told["rows"], told["repetitions"], told["numbers"]) == (ROWS, 10, 640)
+        assert next(iter(told["recall"])) == "16"
+        assert list(told["recall"].values())[-1] >= 0.999
+        assert narrow.plans == {"muvera": 40, "maxsim": 40}
+        assert narrow.short == 0
+        own = docs.recall([rows[9]["tokens"], rows[12]["tokens"]], field="tokens", k=1)
+        assert (own.queries, own.recall) == (2, 1.0)
+        with pytest.raises(InvalidInputError, match="not a list of matrices"):
+            docs.recall([], field="tokens")
+        with pytest.raises(InvalidInputError, match="matrices, not texts"):
+            docs.recall(["words"], field="tokens")
+
+
 def test_a_damaged_index_is_not_used_and_is_made_again(tmp_path: Path):
     rows = rows_of(1, ROWS)
     with create(tmp_path / "db") as database:

@@ -105,7 +105,8 @@ class MultiVector(Field):
         if self.encoder is not None:
             if not isinstance(self.encoder, Encoding):
                 raise InvalidInputError(
-                    f"encoder is {self.encoder!r}, expected vecdb.TokenModel(path) or vecdb.TokenFunction(...)",
+                    f"encoder is {self.encoder!r}, expected vecdb.SentenceTokens(path),"
+                    " vecdb.PyLate(path) or vecdb.TokenFunction(function, name)",
                     field="encoder",
                 )
             found = self.encoder.space(self.dimension)

@@ -191,6 +191,12 @@ class Schema:
         return tuple((column, self[column.field.source]) for column in self.vectors if column.field.source is not None)
 
     @cached_property
+    def token_encoded(self) -> tuple[tuple[Column[MultiVector], Column], ...]:
+        """Each column of multi-vectors that is made of texts, with the column of its texts."""
+        columns = (column for column in self.multivectors if column.field.source is not None)
+        return tuple((column, self[cast("str", column.field.source)]) for column in columns)
+
+    @cached_property
     def shown(self) -> tuple[Column, ...]:
         """The columns that hits have where nobody names any: all but the id, vectors and sparse vectors."""
         return tuple(column for column in self.scalars if not isinstance(column.field, Sparse))
@@ -323,12 +329,14 @@ class Schema:
 
         """
         held = self[name].field
-        if isinstance(held, Vector | Sparse) and held.space is not None:
+        if isinstance(held, Vector | Sparse | MultiVector) and held.space is not None:
             held.space.check_same(space, name, "the encoder makes those")
         if isinstance(held, Sparse):
             if source is not None:
                 raise InvalidInputError(f"{name!r} is sparse: no table makes its rows of {source!r}", field=name)
             return self._with_field(self[name], replace(held, space=space))
+        if isinstance(held, MultiVector):
+            return self._with_field(self[name], replace(held, space=space, source=source))
         return self._with_vector(name, "an encoder", space=space, source=source)
 
     def _with_vector(self, name: str, what: str, **changes: Any) -> Schema:
@@ -426,7 +434,7 @@ def _resourced(columns: Iterable[Column], old: str, new: str | None) -> tuple[Co
     """Return columns in which the vectors made of the texts of old are made of those of new."""
     return tuple(
         replace(column, field=replace(column.field, source=new))
-        if isinstance(column.field, Vector) and column.field.source == old
+        if isinstance(column.field, Vector | MultiVector) and column.field.source == old
         else column
         for column in columns
     )
@@ -436,7 +444,7 @@ def _check_sources(columns: tuple[Column, ...]) -> None:
     """Refuse a vector whose source is no text."""
     kinds = {column.name: column.field for column in columns}
     for column in columns:
-        source = column.field.source if isinstance(column.field, Vector) else None
+        source = column.field.source if isinstance(column.field, Vector | MultiVector) else None
         if source is None:
             continue
         found = kinds.get(source)

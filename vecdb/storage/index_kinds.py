@@ -83,6 +83,23 @@ def known(segment: Segment, column: Column) -> "Stored | None":
     return text_index.ready(segment, column)
 
 
+def encodings(segment: Segment, column: Column) -> dict[str, Any] | None:
+    """Return what the index of a column of multi-vectors says of itself; None without one."""
+    index = segment.muvera_of(column.id)
+    if index is None:
+        return None
+    encoder = index.encoder
+    return {
+        "rows": segment.rows,
+        "repetitions": encoder.repetitions,
+        "bits": encoder.bits,
+        "projection": encoder.projection,
+        "numbers": encoder.width,
+        "row_bytes": index.bytes // len(index),
+        "recall": {str(int(width)): round(float(share), 4) for width, share in index.curve},
+    }
+
+
 def made(
     segment: Segment,
     column: Column,

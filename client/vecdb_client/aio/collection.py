@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from vecdb.encoders.base import TextEncoder
     from vecdb.encoders.lookup_sparse import LookupSparse
     from vecdb.encoders.progress import Progress
+    from vecdb.encoders.tokens import TokenEncoder
     from vecdb.filters import Expression
     from vecdb.query.query import Query
     from vecdb.schema.fields import Field
@@ -237,7 +238,7 @@ class Collection(Reads, Linked):
             yield await in_thread(self._encoded, batch, schema, progress)
 
     def _encoded(self, batch: pa.RecordBatch, schema: Schema, progress: Progress) -> pa.RecordBatch:
-        mine = [vector.name for vector, _ in schema.encoded if vector.name in self.encoders]
+        mine = [vector.name for vector, _ in (*schema.encoded, *schema.token_encoded) if vector.name in self.encoders]
         return self.encoders.completed(batch, schema, progress) if mine else batch
 
     def _check_writable(self) -> None:
@@ -256,7 +257,7 @@ class Collection(Reads, Linked):
         self.encoders.adopt(self.schema, {name: field})
 
     async def set_encoder(
-        self, name: str, encoder: TextEncoder | LookupSparse | str, source: str | None = None
+        self, name: str, encoder: TextEncoder | TokenEncoder | LookupSparse | str, source: str | None = None
     ) -> None:
         """Say which model made the vectors of a field, and use it for queries from now on.
 

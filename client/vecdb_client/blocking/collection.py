@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from vecdb.encoders.base import TextEncoder
     from vecdb.encoders.lookup_sparse import LookupSparse
     from vecdb.encoders.progress import Progress
+    from vecdb.encoders.tokens import TokenEncoder
     from vecdb.filters import Expression
     from vecdb.query.query import Query
     from vecdb.schema.fields import Field
@@ -240,7 +241,7 @@ class Collection(Reads, Linked):
             yield in_thread(self._encoded, batch, schema, progress)
 
     def _encoded(self, batch: pa.RecordBatch, schema: Schema, progress: Progress) -> pa.RecordBatch:
-        mine = [vector.name for vector, _ in schema.encoded if vector.name in self.encoders]
+        mine = [vector.name for vector, _ in (*schema.encoded, *schema.token_encoded) if vector.name in self.encoders]
         return self.encoders.completed(batch, schema, progress) if mine else batch
 
     def _check_writable(self) -> None:
@@ -258,7 +259,9 @@ class Collection(Reads, Linked):
         self._change(methods.ADD_COLUMN, request)
         self.encoders.adopt(self.schema, {name: field})
 
-    def set_encoder(self, name: str, encoder: TextEncoder | LookupSparse | str, source: str | None = None) -> None:
+    def set_encoder(
+        self, name: str, encoder: TextEncoder | TokenEncoder | LookupSparse | str, source: str | None = None
+    ) -> None:
         """Say which model made the vectors of a field, and use it for queries from now on.
 
         Args:

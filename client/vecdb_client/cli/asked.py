@@ -202,10 +202,12 @@ def query_of(path: Target, target: "Collection", asked: Options, given: "np.ndar
 
 
 def _with_vectors(path: Target, target: "Collection", asked: Options, sought: Any, query: "Query") -> "Query":
-    from vecdb_client.cli.session import parse_ids, vector_field
+    from vecdb_client.cli.session import multivector_field, parse_ids, vector_field
 
     if asked.vector is None and asked.text is None and asked.near is None and not asked.like:
         return query
+    if _of_tokens(target, asked, sought):
+        return query.near(multivector_field(target, asked.field), sought, fetch=asked.fetch)
     name = vector_field(target, asked.field)
     if asked.like:
         like, unlike = parse_ids(target, asked.like), parse_ids(target, asked.unlike)
@@ -223,6 +225,19 @@ def _with_vectors(path: Target, target: "Collection", asked: Options, sought: An
         sought = question(path, target, name, asked.text, asked.model)
     effort = {"recall": asked.recall, "ef": asked.ef, "probes": asked.probes}
     return query.near(name, sought, **effort, fetch=asked.fetch, where=where)
+
+
+def _of_tokens(target: "Collection", asked: Options, sought: Any) -> bool:
+    """Tell whether --vector holds the several vectors of a question, or one for a field of multi-vectors."""
+    if asked.vector is None:
+        return False
+    names = [column.name for column in target.schema.multivectors]
+    meant = (
+        asked.field in names if asked.field is not None else sought.ndim == 2 or (not target.schema.vectors and names)
+    )
+    if meant and not (asked.recall is asked.ef is asked.probes is None):
+        raise CommandError("--recall, --ef and --probes do not go with multi-vectors")
+    return meant
 
 
 def _with_stages(target: "Collection", asked: Options, query: "Query") -> "Query":

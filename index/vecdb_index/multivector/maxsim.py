@@ -144,7 +144,7 @@ def best(
 
     """
     rows = np.arange(len(tokens)) if allowed is None else np.asarray(allowed, np.int64)
-    rows = rows[tokens.lengths[rows] > 0]
+    rows = rows[tokens.lengths_of(rows) > 0]
     some = None if len(rows) == len(tokens) else rows
     if exact or tokens.bits is None:
         return _ranked(rows, score_rows(tokens, question, some, pool), k)
@@ -224,10 +224,13 @@ def _run(
     work: Any, tokens: Tokens, question: Question, rows: NDArray[np.uint32], count: int, pool: ThreadPoolExecutor | None
 ) -> None:
     """Cut rows into slices of bounded work, by their tokens, and let threads take them."""
-    lengths = tokens.lengths if len(rows) == 0 else tokens.lengths[rows]
+    lengths = tokens.lengths if len(rows) == 0 else tokens.lengths_of(rows)
     ends = np.cumsum(lengths)
     blocks = -(-len(question.tokens) // 16)
     most = max(1, min(SLICE_BYTES, SLICE_WORK // max(1, blocks)) // max(1, tokens.token_bytes))
+    if ends[-1] <= most and pool is None:
+        work(iter([(0, count)]))
+        return
     todo, first = [], 0
     while first < count:
         before = int(ends[first - 1]) if first else 0

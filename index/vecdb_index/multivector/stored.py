@@ -53,6 +53,11 @@ class Tokens:
         """How many tokens each row has."""
         return np.diff(self.offsets)
 
+    def lengths_of(self, rows: NDArray[Any]) -> NDArray[np.int64]:
+        """Return how many tokens some rows have, without a look at the others."""
+        rows = np.asarray(rows, np.int64)
+        return self.offsets[rows + 1] - self.offsets[rows]
+
     @property
     def token_bytes(self) -> int:
         """Bytes of one token."""
@@ -71,7 +76,7 @@ class Tokens:
         rows = np.asarray(rows, np.int64)
         if len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (len(rows) == 1 or (np.diff(rows) == 1).all()):
             return self.slice(int(rows[0]), int(rows[-1]) + 1)
-        lengths = self.lengths[rows]
+        lengths = self.lengths_of(rows)
         offsets = ends_of(lengths)
         at = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
         scales = None if self.scales is None else self.scales[at]

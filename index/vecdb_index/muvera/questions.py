@@ -27,13 +27,13 @@ first 100 in .988 and .934 of the cases, of real questions in .982 and .938 (hot
 _SMALLEST = np.float32(2.0**-126)
 
 
-def made(tokens: Tokens) -> list[Question]:
-    """Return questions for rows; the same ones each time. None where no row has tokens."""
+def made(tokens: Tokens, count: int = QUESTIONS) -> list[Question]:
+    """Return so many questions for rows; the same ones each time. None where no row has tokens."""
     filled = np.flatnonzero(tokens.lengths > 0)
     if len(filled) == 0:
         return []
     rng = np.random.default_rng(len(tokens))
-    pairs = filled[rng.integers(0, len(filled), (QUESTIONS, 2))]
+    pairs = filled[rng.integers(0, len(filled), (count, 2))]
     found = []
     for own, other in pairs:
         mine, others = (_directions(tokens.some(np.array([row])).floats().tokens) for row in (own, other))

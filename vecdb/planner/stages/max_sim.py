@@ -25,7 +25,12 @@ def max_sim(context: Context, bound: BoundStage, candidates: Candidates) -> Cand
     if stage.prune is not None and not bound.exact:
         chosen = chosen.some(slice(pruned(chosen.score, bound.k, stage.prune)))
 
+    only = chosen.parts[int(chosen.part[0])] if len(chosen) and (chosen.part == chosen.part[0]).all() else None
+
     def score(first: int, last: int) -> np.ndarray:
+        context.state.check(stage.kind)
+        if only is not None:
+            return score_rows(only.tokens(column), question, chosen.row[first:last], context.pool)
         out = np.full(last - first, -np.inf, np.float32)
         for part, at, rows in chosen.some(slice(first, last)).by_part():
             context.state.check(stage.kind)
