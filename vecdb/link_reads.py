@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from vecdb.errors import InvalidInputError
-from vecdb.schema.blame import shown
 from vecdb.schema.given import whole_number
+from vecdb.schema.links import LINK_BATCH, Direction, direction_of, types_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,38 +16,6 @@ if TYPE_CHECKING:
     from vecdb.schema.schema import Schema
     from vecdb.storage.snapshot import State
 
-Direction = Literal["out", "in", "both"]
-LINK_BATCH = 1 << 16
-
-
-def direction_of(direction: Any) -> Direction:
-    """Return a direction.
-
-    Raises:
-        InvalidInputError: it is none.
-
-    """
-    if direction not in ("out", "in", "both"):
-        told = f"direction is {shown(direction)}, expected 'out', 'in' or 'both'"
-        raise InvalidInputError(told, field="direction", value=direction)
-    return direction
-
-
-def types_of(type: Any) -> frozenset[str] | None:
-    """Return the types that are asked for; None: all.
-
-    Raises:
-        InvalidInputError: one is no string.
-
-    """
-    if type is None:
-        return None
-    given = [type] if isinstance(type, str) else list(type)
-    for one in given:
-        if not isinstance(one, str):
-            raise InvalidInputError(f"type is {shown(one)}, expected a string or a list of them", field="type")
-    return frozenset(given)
-
 
 class LinkReads:
     """What a snapshot answers about links."""
@@ -56,9 +23,8 @@ class LinkReads:
     name: str
     _state: State
 
-    @property
     def link_schema(self) -> Schema:
-        """The columns of links: src, dst, type, weight, and the declared attributes."""
+        """Return the columns of links: src, dst, type, weight, and the declared attributes."""
         return self._state.links.schema
 
     def neighbours(
@@ -132,7 +98,7 @@ class LinkReads:
 
         given, _ = self._ids(ids)
         out, incoming = degrees(self._state, given, self._wanted(type, where))
-        values = pa.array(given, self.link_schema.id.field.arrow_type)
+        values = pa.array(given, self._state.schema.id.field.arrow_type)
         return pa.table([values, pa.array(out), pa.array(incoming)], names=["id", "out", "in"])
 
     def link_stats(self) -> dict[str, Any]:
@@ -154,4 +120,4 @@ class LinkReads:
         from vecdb.planner.links import Wanted
 
         expression = parse(where) if isinstance(where, str) else resolve(where)
-        return Wanted(types_of(type), None if expression is None else bind(expression, self.link_schema))
+        return Wanted(types_of(type), None if expression is None else bind(expression, self._state.links.schema))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vecdb.errors import InvalidInputError, PermissionDeniedError, ResourceExhaustedError
 from vecdb.row_writes import DIRECT_BYTES, RequestId, RowWrites, named_write, request_key, request_of
-from vecdb.schema.links import DST, ENDS, SRC, TYPE, TYPES, last_of_each, validated_links
+from vecdb.schema.links import DST, ENDS, SRC, TYPE, TYPES, ends_of, validated_links
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 class LinkWrites(RowWrites):
     """The writes of links of one call; see `RowWrites`."""
 
-    def link(self, data: Any, directed: bool, request_id: RequestId | None) -> WriteResult:
+    def link(self, data: Any, directed: bool, request_id: RequestId | None, chunk: int | None) -> WriteResult:
         """Store links; see `Collection.link`."""
         from vecdb.results import WriteResult
 
-        key = request_key(request_id)
+        key = request_key(request_id, chunk)
         if type(data).__name__ != "RecordBatchReader":
             return self._link(data, directed, key)
+        if chunk is not None:
+            raise InvalidInputError("a reader is stored in chunks of its own: leave chunk out", field="chunk")
         last, rows = self._result(self._writer.state.lsn, 0), 0
         for number, batch in enumerate(data):
             last = self._link(batch, directed, None if key is None else key._replace(chunk=number))
@@ -158,8 +160,8 @@ class LinkWrites(RowWrites):
             if not found:
                 return named_write(nothing_write(snapshot.schema), request)
             since = None if where is None else snapshot.lsn
-            write = unlink_write(snapshot.schema, snapshot.link_schema, found, since)
-            write.link_schema = snapshot.link_schema
+            write = unlink_write(snapshot.schema, snapshot.link_schema(), found, since)
+            write.link_schema = snapshot.link_schema()
             return named_write(write, request)
 
         return self._submit(prepare)
@@ -175,12 +177,7 @@ class LinkWrites(RowWrites):
 
 def _edges(snapshot: Snapshot, edges: Any, directed: bool) -> tuple[list[Key], bool]:
     """Return what a list names, and whether it names types."""
-    from vecdb.schema.ingest import whole
-    from vecdb.schema.links import link_schema
-
-    schema = link_schema(snapshot.schema.id.field)
-    typed = TYPE in whole(edges, schema, partial=False).columns
-    batch = last_of_each(validated_links(edges, schema, directed))
+    batch, typed = ends_of(edges, snapshot.link_schema(), directed)
     columns = [batch.column(name).to_pylist() for name in ENDS]
     return list(zip(*columns, strict=True)), typed
 

@@ -6,8 +6,8 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vecdb.link_reads import LINK_BATCH, Direction
 from vecdb.schema.given import flag
+from vecdb.schema.links import LINK_BATCH, Direction
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +30,9 @@ class Linked:
     @abstractmethod
     def _link_writes(self) -> LinkWrites: ...
 
-    def link(self, edges: Any, *, directed: bool = True, request_id: RequestId | None = None) -> WriteResult:
+    def link(
+        self, edges: Any, *, directed: bool = True, request_id: RequestId | None = None, chunk: int | None = None
+    ) -> WriteResult:
         """Store links between ids: new ones are added, weight and attributes of known ones replaced.
 
         Source, destination and type together name a link. The ends need no rows: those that have none are counted by
@@ -40,7 +42,8 @@ class Linked:
             edges: what `upsert` takes, with columns src and dst, and perhaps type ("link" where it is missing), weight
                 (a float32 of 0 or more; 1 where it is missing) and attributes, see `add_link_attribute`.
             directed: False stores each link in both directions, as two links.
-            request_id: as in `upsert`.
+            request_id: as in `upsert`, and so is chunk.
+            chunk: as in `upsert`.
 
         Raises:
             InvalidInputError: a value does not fit: it names field, row and value. Nothing is stored.
@@ -48,7 +51,7 @@ class Linked:
             ResourceExhaustedError: the disk is full, or there would be more than 32,767 types. Nothing is stored.
 
         """
-        return self._link_writes().link(edges, flag("directed", directed), request_id)
+        return self._link_writes().link(edges, flag("directed", directed), request_id, chunk)
 
     def unlink(
         self,
@@ -75,10 +78,9 @@ class Linked:
         """
         return self._link_writes().unlink(edges, src, dst, type, where, flag("directed", directed), request_id)
 
-    @property
     def link_schema(self) -> Schema:
-        """The columns of links: src, dst, type, weight, and the declared attributes."""
-        return self.snapshot().link_schema
+        """Return the columns of links: src, dst, type, weight, and the declared attributes."""
+        return self.snapshot().link_schema()
 
     def neighbours(
         self,

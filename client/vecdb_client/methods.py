@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 
 from vecdb_proto.v1 import admin_service_pb2 as admin
 from vecdb_proto.v1 import collection_service_pb2 as collections
+from vecdb_proto.v1 import link_service_pb2 as links
 from vecdb_proto.v1 import record_service_pb2 as records
 from vecdb_proto.v1 import search_service_pb2 as searches
 from vecdb_proto.v1 import snapshot_service_pb2 as snapshots
@@ -66,6 +67,15 @@ DELETE = _method("Record", "Delete", records.DeleteResponse)
 GET = _method("Record", "Get", records.GetResponse)
 COUNT = _method("Record", "Count", records.CountResponse)
 SCAN = _method("Record", "Scan", records.ScanResponse, True, False)
+
+LINK = _method("Link", "Link", links.LinkResponse)
+UNLINK = _method("Link", "Unlink", links.UnlinkResponse)
+NEIGHBOURS = _method("Link", "Neighbours", links.NeighboursResponse)
+SCAN_LINKS = _method("Link", "ScanLinks", links.ScanLinksResponse, True, False)
+DEGREES = _method("Link", "Degrees", links.DegreesResponse)
+GET_LINK_STATS = _method("Link", "GetLinkStats", links.GetLinkStatsResponse)
+GET_LINK_SCHEMA = _method("Link", "GetLinkSchema", links.GetLinkSchemaResponse)
+ADD_LINK_ATTRIBUTE = _method("Link", "AddLinkAttribute", links.AddLinkAttributeResponse, False, False)
 
 SEARCH = _method("Search", "Search", searches.SearchResponse)
 SEARCH_BATCH = _method("Search", "SearchBatch", searches.SearchBatchResponse)

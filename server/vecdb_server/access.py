@@ -88,6 +88,16 @@ _BY_SERVICE: Mapping[str, Mapping[str, Rule]] = {
         "Count": READING,
         "Scan": READING_LONG,
     },
+    "vecdb.v1.LinkService": {
+        "Link": WRITING,
+        "Unlink": WRITING,
+        "Neighbours": READING,
+        "ScanLinks": READING_LONG,
+        "Degrees": READING,
+        "GetLinkStats": READING,
+        "GetLinkSchema": READING,
+        "AddLinkAttribute": CHANGING,
+    },
     "vecdb.v1.SearchService": {
         "Search": READING,
         "SearchBatch": READING,

@@ -1,7 +1,7 @@
 """Reading links: which ones there are, whom an id is linked to, and the graph of those that pass a filter.
 
-Each part is asked for the ids in question, which costs some binary searches, whatever the size of the graph. Somebody who
-may see only some rows sees the links between those rows: the two ends are looked up.
+Each part is asked for the ids in question, which costs some binary searches, whatever the size of the graph. Somebody
+who may see only some rows sees the links between those rows: the two ends are looked up.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ import pyarrow as pa
 
 from vecdb.filters.evaluate import BoundFilter
 from vecdb.schema.arrow import pc
-from vecdb.schema.links import DST, SRC, TYPE, WEIGHT
+from vecdb.schema.links import DST, SRC, TYPE, WEIGHT, Direction
 from vecdb.schema.schema import Schema
 from vecdb.storage.keys import Id, keys_of
 from vecdb.storage.links import coded
 from vecdb.storage.links.graph import LinkGraph, graph_of_some
-from vecdb.storage.links.segment import Direction
 from vecdb.storage.links.state import LinkPart
 from vecdb.storage.snapshot import State
 

@@ -7,7 +7,8 @@ they do on rows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -31,6 +32,9 @@ TYPE_BYTES = 256
 TYPES = 32_767
 """The most types of one collection: a type is a word of a small vocabulary, what differs from link to link an
 attribute. (Files have room for twice as many.)"""
+Direction = Literal["out", "in", "both"]
+LINK_BATCH = 1 << 16
+"""Links of a batch that is read."""
 ATTRIBUTES = Keyword, Int64, Float64, Bool, Timestamp
 
 
@@ -158,3 +162,53 @@ def last_of_each(batch: pa.RecordBatch) -> pa.RecordBatch:
         return batch
     kept = np.sort(order[np.append(~same, True)])
     return batch.take(pa.array(kept))
+
+
+def ends_of(data: Any, schema: Schema, directed: bool = True) -> tuple[pa.RecordBatch, bool]:
+    """Return source, destination and type of links, each once, and whether types were given; the rest is left out.
+
+    Raises:
+        InvalidInputError: as `validated_links`.
+
+    """
+    from vecdb.schema.ingest import whole
+
+    if isinstance(data, Mapping):
+        data = _ends(data)
+    elif isinstance(data, Sequence):
+        data = [_ends(one) if isinstance(one, Mapping) else one for one in data]
+    columns = _ends(whole(data, schema, partial=False).columns)
+    return validated_links(columns, schema, directed).select(list(ENDS)), TYPE in columns
+
+
+def _ends(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: record[name] for name in ENDS if name in record}
+
+
+def direction_of(direction: Any) -> Direction:
+    """Return a direction.
+
+    Raises:
+        InvalidInputError: it is none.
+
+    """
+    if direction not in ("out", "in", "both"):
+        told = f"direction is {shown(direction)}, expected 'out', 'in' or 'both'"
+        raise InvalidInputError(told, field="direction", value=direction)
+    return direction
+
+
+def types_of(type: Any) -> frozenset[str] | None:
+    """Return the types that are asked for; None: all.
+
+    Raises:
+        InvalidInputError: one is no string.
+
+    """
+    if type is None:
+        return None
+    given = list(type) if isinstance(type, Iterable) and not isinstance(type, str) else [type]
+    for one in given:
+        if not isinstance(one, str):
+            raise InvalidInputError(f"type is {shown(one)}, expected a string or a list of them", field="type")
+    return frozenset(given)

@@ -18,6 +18,9 @@ from vecdb.storage import format as names
 from vecdb.storage import manifest as manifests
 from vecdb.storage.apply import Live
 from vecdb.storage.directory import LocalDirectory
+from vecdb.storage.links.check import contradictions, twice
+from vecdb.storage.links.table import entries_of
+from vecdb.storage.links.writer import IN
 from vecdb.storage.manifest import IndexEntry, Located, SegmentEntry
 from vecdb.storage.packed import Packed
 from vecdb.storage.recovery import OpenReport, check_clean, read_clean, replay_log
@@ -61,7 +64,7 @@ class Audit:
 
 def is_derived(name: str) -> bool:
     """Tell whether a segment's file can be rebuilt from its other files."""
-    return name == KEYS or name.startswith("norm-")
+    return name in (KEYS, IN) or name.startswith("norm-")
 
 
 def is_index(path: str) -> bool:
@@ -147,6 +150,10 @@ def _check_collection(directory: LocalDirectory, base: str, audit: Audit) -> Non
             else:
                 # It does without: its rows are scanned, and nobody builds its index again.
                 _check_indexes(directory, base, _without_repaired(directory, base, entry, located), audit, NOTE)
+        for entry in entries_of(version.manifest):
+            if entry.uuid not in good | bad:
+                (good if _check_segment(directory, base, entry, audit, _check_links) else bad).add(entry.uuid)
+            _check_deletes(directory, base, entry, audit)
         # Nobody writes to an older version, so nobody needs the request ids of its time.
         _check_requests(directory, base, version, audit, ERROR if version is located else NOTE)
     _check_log(directory, base, located, bad, audit)
@@ -162,7 +169,9 @@ def _versions(directory: LocalDirectory, base: str, located: Located, audit: Aud
             audit.failed(error, past.file)
 
 
-def _check_segment(directory: LocalDirectory, base: str, entry: SegmentEntry, audit: Audit) -> bool:
+def _check_segment(
+    directory: LocalDirectory, base: str, entry: SegmentEntry, audit: Audit, compare: "Compare | None" = None
+) -> bool:
     """Compare a segment's files with their checksums, and with each other; True when its rows can be read."""
     folder = f"{base}/{names.SEGMENTS}/{entry.uuid}"
     readable = True
@@ -181,8 +190,17 @@ def _check_segment(directory: LocalDirectory, base: str, entry: SegmentEntry, au
             sound = False
             readable = readable and derived
     if sound:
-        _cross_check(directory, base, entry, audit)
+        (compare or _cross_check)(directory, base, entry, audit)
     return readable
+
+
+Compare = Callable[[LocalDirectory, str, SegmentEntry, Audit], None]
+
+
+def _check_links(directory: LocalDirectory, base: str, entry: SegmentEntry, audit: Audit) -> None:
+    """Compare what the files of a segment of links say of each other."""
+    for path, message, derived in contradictions(directory, base, entry):
+        audit.note(path, message, DERIVED if derived else ERROR)
 
 
 def _cross_check(directory: LocalDirectory, base: str, entry: SegmentEntry, audit: Audit) -> None:
@@ -269,10 +287,7 @@ def _check_log(directory: LocalDirectory, base: str, located: Located, bad: set[
         live = Live(directory, base, located, "first_use")
         replay_log(directory, base, live, report)
         check_clean(f"{base}/{names.CLEAN}", closed_at, live, report, alone=True)
-        named = {entry.uuid for entry in located.manifest.segments}
-        for uuid, view in live.views.items():
-            if uuid not in named:
-                _check_segment(directory, base, view.segment.entry, audit)
+        _check_logged(directory, base, located, live, audit)
         _unique_ids(live, base, audit)
     except CorruptionError as error:
         known = any(problem.path == error.path for problem in audit.problems)
@@ -287,6 +302,20 @@ def _check_log(directory: LocalDirectory, base: str, located: Located, bad: set[
             "a write that was never acknowledged, or damage to the last one",
             NOTE,
         )
+
+
+def _check_logged(directory: LocalDirectory, base: str, located: Located, live: Live, audit: Audit) -> None:
+    """Check the segments that only the log names, and that no link is alive twice."""
+    named = {entry.uuid for entry in located.manifest.all_segments}
+    for uuid, view in live.views.items():
+        if uuid not in named:
+            _check_segment(directory, base, view.segment.entry, audit)
+    for uuid, view in live.links.views.items():
+        if uuid not in named:
+            _check_segment(directory, base, view.segment.entry, audit, _check_links)
+    link = twice(live.links.state())
+    if link is not None:
+        audit.note(base, f"the link from {link[0]!r} to {link[1]!r} of type {link[2]!r} is alive twice")
 
 
 def _unique_ids(live: Live, base: str, audit: Audit) -> None:

@@ -36,8 +36,9 @@ class Write:
 
     An upsert of one row comes as a batch, and shares a frame with others of its group: see frames.py. Every other
     write comes with its payload. `unchanged_since` is the write after which none of its ids may have changed, and those
-    in `absent` not have come; of a write of links the same holds for `links`. `repeats` says that a write with the same request id was made before, perhaps as
-    `same_as` in the same group, and that lsn and rows are those of that one.
+    in `absent` not have come; of a write of links the same holds for `links`, and `link_schema` is what it was made
+    under. `repeats` says that a write with the same request id was made before, perhaps as `same_as` in the same group,
+    and that lsn and rows are those of that one.
     """
 
     kind: int

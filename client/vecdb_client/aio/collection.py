@@ -16,12 +16,14 @@ from vecdb.encoders.attached import Attached, space_for
 from vecdb.errors import ConflictError, InvalidInputError
 from vecdb.results import TuneReport, WriteResult
 from vecdb.schema.fields import Vector
+from vecdb.schema.given import flag
 from vecdb.schema.records import validated, validated_batch
 from vecdb.wire import reports, results, schemas
 from vecdb.wire import rows as wire_rows
 from vecdb.wire.values import ids_to_message
 from vecdb_client import asked, methods
 from vecdb_client.aio.bulk import BulkLoad
+from vecdb_client.aio.links import Linked
 from vecdb_client.aio.reads import Reads
 from vecdb_client.aio.snapshot import Snapshot
 from vecdb_client.aio.transport import Connection, in_thread
@@ -55,7 +57,7 @@ FEW = 64
 """So many records are checked in no time, in the caller's own thread."""
 
 
-class Collection(Reads):
+class Collection(Reads, Linked):
     """Made by `Database.create_collection` and `Database.collection`.
 
     Attributes:
@@ -163,7 +165,12 @@ class Collection(Reads):
         return WriteResult(done.lsn, upload.rows_committed, done.durable)
 
     async def delete(
-        self, ids: Any = None, where: str | Expression | None = None, *, request_id: RequestId | None = None
+        self,
+        ids: Any = None,
+        where: str | Expression | None = None,
+        *,
+        cascade: bool = False,
+        request_id: RequestId | None = None,
     ) -> WriteResult:
         """Delete rows by id (one or a list), or all that pass a filter; see `vecdb.Collection.delete`."""
         self._check_writable()
@@ -172,7 +179,7 @@ class Collection(Reads):
             raise InvalidInputError("name either ids or where")
 
         def make(place: Place) -> Message:
-            request = records.DeleteRequest(collection=self.name, request_id=key)
+            request = records.DeleteRequest(collection=self.name, request_id=key, cascade=flag("cascade", cascade))
             if where is None:
                 given = list(dict.fromkeys(self.checked_ids(ids)[0]))
                 request.ids.CopyFrom(ids_to_message(given, place.schema.id.field.type))

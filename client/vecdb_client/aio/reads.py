@@ -21,6 +21,7 @@ from vecdb.wire import reports, results
 from vecdb.wire import rows as wire_rows
 from vecdb.wire.values import from_json
 from vecdb_client import asked, asked_rows, methods
+from vecdb_client.aio.links import LinkReads
 from vecdb_client.aio.scan import Scan
 from vecdb_client.aio.transport import Connection
 from vecdb_client.asked import Place
@@ -42,7 +43,7 @@ R = TypeVar("R", bound=Message)
 BATCH_ROWS = 8192
 
 
-class Reads:
+class Reads(LinkReads):
     """What can be asked of the latest state of a collection, or of a snapshot."""
 
     name: str

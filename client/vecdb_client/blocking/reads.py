@@ -24,6 +24,7 @@ from vecdb.wire import rows as wire_rows
 from vecdb.wire.values import from_json
 from vecdb_client import asked, asked_rows, methods
 from vecdb_client.asked import Place
+from vecdb_client.blocking.links import LinkReads
 from vecdb_client.blocking.scan import Scan
 from vecdb_client.blocking.transport import Connection
 from vecdb_client.methods import Method
@@ -44,7 +45,7 @@ R = TypeVar("R", bound=Message)
 BATCH_ROWS = 8192
 
 
-class Reads:
+class Reads(LinkReads):
     """What can be asked of the latest state of a collection, or of a snapshot."""
 
     name: str

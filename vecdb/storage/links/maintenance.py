@@ -1,7 +1,7 @@
 """Links in the files: flushing them with the rows, merging their segments, and declaring attributes.
 
-Each is a step of the one writer, under its locks; see `vecdb/storage/writer.py` and `vecdb/storage/compaction.py`, whose
-rules hold here too: what was deleted while a merge ran is deleted in its output before anybody sees it.
+Each is a step of the one writer, under its locks; see `vecdb/storage/writer.py` and `vecdb/storage/compaction.py`,
+whose rules hold here too: what was deleted while a merge ran is deleted in its output before anybody sees it.
 """
 
 from __future__ import annotations

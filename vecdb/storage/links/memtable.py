@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from vecdb.schema.links import Direction
 from vecdb.schema.schema import Schema
 from vecdb.storage.keys import Id
 from vecdb.storage.links import coded
 from vecdb.storage.links.coded import Coded
-from vecdb.storage.links.segment import Direction
 from vecdb.storage.memtable import Memtable, MemtableView, Rows
 
 ENTRY_BYTES = 400
@@ -55,7 +55,7 @@ class LinkMemtableView(MemtableView):
         return self.live_rows()
 
     def touching(self, ids: pa.Array, keys: np.ndarray, direction: Direction) -> tuple[np.ndarray, np.ndarray]:
-        """Return the live links of some ids in one direction: the place of each link's id among them, and its number."""
+        """Return the live links of some ids in one direction: the place of each link's id, and its number."""
         known = self.memtable.outgoing if direction == "out" else self.memtable.incoming
         pairs = [(place, row) for place, value in enumerate(ids.to_pylist()) for row in tuple(known.get(value, ()))]
         found = np.array(pairs, np.int64).reshape(-1, 2)
@@ -90,4 +90,5 @@ class LinkMemtableView(MemtableView):
         narrow = self._narrow
         if narrow is None:
             narrow = self._narrow = self.memtable.narrow(self.rows)
-        return narrow if len(numbers) == self.rows else narrow.take(pa.array(numbers))
+        everything = len(numbers) == self.rows and bool((np.diff(numbers) > 0).all())
+        return narrow if everything else narrow.take(pa.array(numbers))

@@ -7,7 +7,7 @@ source. A file is verified when this process first uses it, and so is what kerne
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from pyroaring import BitMap
 
 from vecdb.config import Verify
 from vecdb.errors import CorruptionError
+from vecdb.schema.links import Direction
 from vecdb.schema.schema import Column, Schema
 from vecdb.storage import index_file, tombstones
 from vecdb.storage.arrow_file import numbers_of
@@ -25,8 +26,6 @@ from vecdb.storage.links.nodes import Nodes
 from vecdb.storage.links.writer import ATTRIBUTES, IN, NODES, OUT
 from vecdb.storage.manifest import SegmentEntry
 from vecdb.storage.segment import Segment
-
-Direction = Literal["out", "in", "both"]
 
 
 class LinkSegment:
@@ -190,7 +189,7 @@ class LinkView:
         return places, numbers
 
     def coded(self, numbers: np.ndarray) -> Coded:
-        """Return some links as numbers."""
+        """Return some links as numbers; they are asked for in ascending order."""
         segment, out = self.segment, self.segment.out
         every = len(numbers) == self.rows
         src, dst, codes, weight = segment.sources, out["targets"], out["types"], out["weights"]

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import pyarrow as pa
 
+from vecdb.schema.links import Direction
 from vecdb.schema.schema import Schema
 from vecdb.storage.links.coded import Coded
 from vecdb.storage.links.memtable import LinkMemtableView
-from vecdb.storage.links.segment import Direction, LinkView
+from vecdb.storage.links.segment import LinkView
 
 if TYPE_CHECKING:
     from vecdb.storage.links.graph import Bases, LinkGraph
@@ -29,7 +30,7 @@ class LinkPart(Protocol):
         ...
 
     def touching(self, ids: pa.Array, keys: np.ndarray, direction: Direction) -> tuple[np.ndarray, np.ndarray]:
-        """Return the live links of some ids in one direction: the place of each link's id among them, and its number."""
+        """Return the live links of some ids in one direction: the place of each link's id, and its number."""
         ...
 
     def coded(self, numbers: np.ndarray) -> Coded:
