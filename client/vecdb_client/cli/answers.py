@@ -1,8 +1,9 @@
 """The answer to a query on stdout: hits with what each arm said of them, their group, and the words that were found.
 
 In JSON a hit has, beside its fields, `group` where the query groups, `arms` (rank and score of each) where it has
-several, and `highlights` (a fragment of each text and where in it the words stand) where it asks for words. These names
-are left to a field of the same name. A table shows the fragment in place of the text.
+several, `path` (id, link and direction of each step) where links led to it, and `highlights` (a fragment of each
+text and where in it the words stand) where it asks for words. These names are left to a field of the same name. A table
+shows the fragment in place of the text.
 """
 
 from collections.abc import Sequence
@@ -41,6 +42,8 @@ def _told(result: "SearchResult", found: "Sequence[dict[str, Highlight]]") -> li
         told: dict[str, Any] = {} if groups is None else {"group": groups[at]}
         if result[at].arms:
             told["arms"] = {name: arm._asdict() for name, arm in result[at].arms.items()}
+        if result[at].path:
+            told["path"] = [step._asdict() for step in result[at].path]
         if found[at]:
             told["highlights"] = {name: {"text": one.text, "spans": one.spans} for name, one in found[at].items()}
         records.append({**record, **{name: value for name, value in told.items() if name not in record}})

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from vecdb_client.cli import admin, facets, index, load, measure, query, records, safety, serve, start
+from vecdb_client.cli import admin, facets, graph, index, load, measure, query, records, safety, serve, start
 from vecdb_client.cli.errors import EXIT_CODES, guarded, usage_error
 from vecdb_client.cli.export import export
 
@@ -32,6 +32,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     load.load,
     query.query,
     facets.facets,
+    graph.graph,
     records.get,
     records.count,
     export,
