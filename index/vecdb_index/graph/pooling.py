@@ -2,7 +2,7 @@
 
 Path Pooling: Training-Free Structure Enhancement for Efficient Knowledge Graph Retrieval-Augmented Generation (2025).
 Facts are triples (head, relation, tail) that a scorer scored. From each entity of the question shortest paths lead to
-every entity that facts join with it. A path is worth the mean of its facts' scores, and its i-th fact, counted from the
+every entity that facts join with it. A path is worth the mean of its facts' scores, and its i-th fact, counted from a
 question's entity, a bonus of least score / (i * a) more. A fact counts as the best path that it is on; one on no path is
 a path of its own.
 
