@@ -169,7 +169,7 @@ class PathPooling(Stage):
     """Scores candidates that are facts by the best path that each is on; see `vecdb_index.graph.pooling`.
 
     Each row is a fact: two of its fields name what it joins. `hit.path` is the path that gave the score, fact by fact,
-    from an entity on. Facts on no path keep their own score.
+    from an entity on; facts are followed either way. One on no path counts as a path of its own.
 
     Attributes:
         head: a keyword, text or number: what a fact is about.

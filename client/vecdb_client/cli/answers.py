@@ -1,9 +1,10 @@
 """The answer to a query on stdout: hits with what each arm said of them, their group, and the words that were found.
 
 In JSON a hit has, beside its fields, `group` where the query groups, `arms` (rank and score of each) where it has
-several, `pick` (its place in the set, its gain, and whom it stands for) where it selects, and `highlights` (a fragment
-of each text and where in it the words stand) where it asks for words. These names are left to a field of the same name.
-A table shows the fragment in place of the text.
+several, `path` (id, link and direction of each step) where links led to it, `pick` (its place in the set, its gain,
+and whom it stands for) where it selects, and `highlights` (a fragment of each text and where in it the words stand)
+where it asks for words. These names are left to a field of the same name. A table shows the fragment in place of the
+text.
 """
 
 from collections.abc import Sequence
@@ -50,6 +51,8 @@ def _told(result: "SearchResult", found: "Sequence[dict[str, Highlight]]") -> li
         if pick is not None:
             members = [member._asdict() for member in pick.members]
             told["pick"] = {"order": pick.order, "gain": pick.gain, "members": members}
+        if result[at].path:
+            told["path"] = [step._asdict() for step in result[at].path]
         if found[at]:
             told["highlights"] = {name: {"text": one.text, "spans": one.spans} for name, one in found[at].items()}
         records.append({**record, **{name: value for name, value in told.items() if name not in record}})

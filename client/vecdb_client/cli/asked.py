@@ -1,7 +1,8 @@
 """What `vecdb query` was asked, as a `vecdb.Query`: its options, or a whole query as JSON.
 
 Several ways to search at once are the arms of one query: words beside a vector make a hybrid search. Stages follow in
-the order in which `Collection.search` has them: formula, least score, cut, collapse, selection, order, groups.
+the order in which `Collection.search` has them, behind links: formula, least score, cut, collapse, selection, order,
+groups.
 """
 
 import sys
@@ -57,6 +58,7 @@ class Options:
     recall: float | None
     ef: int | None
     probes: int | None
+    expand: str | None
     rank: str | None
     min_score: float | None
     cut: str | None
@@ -241,6 +243,10 @@ def _of_tokens(target: "Collection", asked: Options, sought: Any) -> bool:
 
 
 def _with_stages(target: "Collection", asked: Options, query: "Query") -> "Query":
+    if asked.expand is not None:
+        from vecdb_client.cli.expansion import expansion
+
+        query = query.then(expansion(asked.expand))
     if asked.rank is not None:
         query = query.rank(_formula(asked.rank))
     if asked.min_score is not None:

@@ -11,7 +11,21 @@ from typing import Annotated
 
 import typer
 
-from vecdb_client.cli import admin, facets, index, links, load, measure, overviews, query, records, safety, serve, start
+from vecdb_client.cli import (
+    admin,
+    facets,
+    graph,
+    index,
+    links,
+    load,
+    measure,
+    overviews,
+    query,
+    records,
+    safety,
+    serve,
+    start,
+)
 from vecdb_client.cli.errors import EXIT_CODES, guarded, usage_error
 from vecdb_client.cli.export import export
 
@@ -36,6 +50,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     overviews.sample,
     overviews.clusters,
     overviews.duplicates,
+    graph.graph,
     records.get,
     records.count,
     export,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     'vecdb query ./library papers --vector @question.npy --where "year >= 2020" --show title,year',
     'vecdb query ./library papers --match "hash tables" --text "fast lookup of keys" --fusion auto',
     "vecdb query ./library papers --id W2741809807 --k 5",
+    'vecdb query ./library packages --match "web server" --expand depends:2 --show synopsis',
     "vecdb query ./library papers --like W1 --like W2 --unlike W7 --collapse embedding:0.95",
     'vecdb query ./library papers --match "+hash table*" --group-by section --per-group 2 --analyze',
     'vecdb query ./library papers --match "hash tables" --select coverage --quota venue=0..3 --budget-tokens 4000',
@@ -107,6 +108,14 @@ def query(
     ] = None,
     field: options.VectorField = None,
     show: options.Show = None,
+    expand: Annotated[
+        str | None,
+        typer.Option(
+            "--expand",
+            metavar="TYPES[:HOPS]",
+            help="Go on over links from the best rows: depends:2, 'cites,<reviews', or '*' for all.",
+        ),
+    ] = None,
     rank: Annotated[
         str | None,
         typer.Option(
@@ -211,8 +220,8 @@ def query(
         vector=vector, text=text, near=near, model=model, field=field, match=match,
         match_field=tuple(match_field or ()), terms=terms, terms_field=terms_field, like=tuple(like or ()),
         unlike=tuple(unlike or ()), strategy=strategy, fusion=fusion, fetch=fetch, where=where, k=k,
-        fields=None if shown is None else tuple(shown), exact=exact, recall=recall, ef=ef, probes=probes, rank=rank,
-        min_score=min_score, cut=cut, collapse=collapse, order_by=tuple(order_by or ()), group_by=group_by,
+        fields=None if shown is None else tuple(shown), exact=exact, recall=recall, ef=ef, probes=probes, expand=expand,
+        rank=rank, min_score=min_score, cut=cut, collapse=collapse, order_by=tuple(order_by or ()), group_by=group_by,
         per_group=per_group, select=select, balance=balance, form=form, quota=tuple(quota or ()),
         grid=tuple(grid or ()), budget_tokens=budget_tokens, budget_field=budget_field, distinct=distinct,
         fixed=tuple(fixed or ()), forbidden=tuple(forbidden or ()), min_gain=min_gain, pool=pool,

@@ -45,21 +45,20 @@ def personalised_pagerank(
 
     nodes, given = summed(seeds, mass)
     room = max(room, len(nodes), 1)
-    met = (
-        *(np.empty(room, np.int32), np.empty(room), np.empty(room), np.empty(room), np.empty(room, np.int32)),
-        *(np.empty(room), np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32)),
-        np.empty(room, np.uint8),
-    )
+    node, counts, values = np.empty(room, np.int32), np.empty((room, 5), np.int32), np.empty((room, 4))
     state = np.zeros(3, np.int64)
     ahead, behind = ways.used()
     sums = np.zeros(2 * len(ways.ahead), np.float64)
     push(
         nodes, given, tuple(ways.forward), tuple(ways.backward), ahead, behind, ways.open,
         damping, epsilon, hub, balanced, FOREVER if hops is None else hops,
-        table_for(room), met, np.empty(room, np.int32), sums, state,
+        table_for(room), node, counts, values, np.empty(room, np.int32), sums, state,
     )  # fmt: skip
     count, links, cut = state.tolist()
-    node, estimate, residual, _, _, _, parent, via, *_ = (array[:count] for array in met)
+    estimate, residual = values[:count, 0], values[:count, 1]
     # Of what waits at a node a share of 1 - damping stays there for certain.
     scores = estimate + (1.0 - damping) * residual
-    return Reached(np.arange(count), node, scores, parent, via, links, damping * float(residual.sum()), cut)
+    unknown = damping * float(residual.sum())
+    return Reached(
+        np.arange(count), node[:count], scores, counts[:count, 1].copy(), counts[:count, 2].copy(), links, unknown, cut
+    )

@@ -1,12 +1,14 @@
 """Path pooling: the scores of facts smoothed along the paths that join them to what a question is about.
 
 Path Pooling: Training-Free Structure Enhancement for Efficient Knowledge Graph Retrieval-Augmented Generation (2025).
-Facts are triples (head, relation, tail) that a scorer scored. From each entity of the question the shortest paths lead
-to every entity that facts lead to, and back. A path is worth the mean of its facts' scores, and its i-th fact, counted
-from the question's entity, a bonus of least score / (i * a) more. A fact counts as the best path that it is on.
+Facts are triples (head, relation, tail) that a scorer scored. From each entity of the question shortest paths lead to
+every entity that facts join with it. A path is worth the mean of its facts' scores, and its i-th fact, counted from a
+question's entity, a bonus of least score / (i * a) more. A fact counts as the best path that it is on; one on no path
+is a path of its own.
 
-Ours: a fact on no path is a path of its own; of several shortest paths to a node the one whose scores sum up to most
-is taken, and of equal ones that of the facts that stand first.
+Ours: facts are followed either way, because a relation and its opposite are the same fact; and every fact whose end is
+reached closes a path, also where another fact leads to its other end as soon. Of several shortest paths to an entity
+the one whose scores sum up to most is taken, and of equal ones that of the facts that stand first.
 """
 
 from __future__ import annotations
@@ -53,38 +55,50 @@ def pool_paths(
     given = np.asarray(scores, np.float64)
     values = given - min(0.0, float(given.min())) if len(given) else given
     least = float(values.min()) if len(values) else 0.0
-    best = values + least / a  # a path of one fact
+    best = np.full(len(values), -np.inf)
     paths: list[tuple[int, ...]] = [(fact,) for fact in range(len(values))]
-    for starts, ends in ((heads, tails), (tails, heads)):
-        leaving: dict[object, list[int]] = {}
-        for fact, start in enumerate(starts):
-            leaving.setdefault(start, []).append(fact)
-        for entity in dict.fromkeys(entities):
-            for path in _shortest(entity, leaving, ends, values):
-                mean = float(values[list(path)].mean())
-                for at, fact in enumerate(path, 1):
-                    worth = mean + least / (at * a)
-                    if worth > best[fact]:
-                        best[fact], paths[fact] = worth, path
+    touching: dict[object, list[int]] = {}
+    for fact, ends in enumerate(zip(heads, tails, strict=True)):
+        for end in dict.fromkeys(ends):
+            touching.setdefault(end, []).append(fact)
+    for entity in dict.fromkeys(entities):
+        for path in _paths(entity, touching, heads, tails, values):
+            mean = float(values[list(path)].mean())
+            for at, fact in enumerate(path, 1):
+                worth = mean + least / (at * a)
+                if worth > best[fact]:
+                    best[fact], paths[fact] = worth, path
+    alone = np.isinf(best)
+    best[alone] = values[alone] + least / a  # a path of one fact
     return Pooled(best, paths)
 
 
-def _shortest(
-    entity: object, leaving: dict[object, list[int]], ends: Sequence[object], values: np.ndarray
+def _paths(
+    entity: object,
+    touching: dict[object, list[int]],
+    heads: Sequence[object],
+    tails: Sequence[object],
+    values: np.ndarray,
 ) -> list[tuple[int, ...]]:
-    """Return a shortest path to each node that facts lead to: the one with the greatest sum of scores."""
+    """Return a shortest path through each fact that is joined with an entity: the one with the greatest sum."""
     known: dict[object, tuple[int, ...]] = {entity: ()}
-    level, found = [entity], []
+    level, found, used = [entity], [], set[int]()
     while level:
         reached: dict[object, tuple[float, tuple[int, ...]]] = {}
-        for node in level:
+        here = set[int]()
+        for node in sorted(level, key=lambda node: -float(values[list(known[node])].sum())):
             sofar = known[node]
             total = float(values[list(sofar)].sum())
-            for fact in leaving.get(node, ()):
-                end = ends[fact]
+            for fact in touching.get(node, ()):
+                if fact in used or fact in here:
+                    continue
+                here.add(fact)
+                path = (*sofar, fact)
+                found.append(path)
+                end = tails[fact] if heads[fact] == node else heads[fact]
                 if end not in known and (end not in reached or total + values[fact] > reached[end][0]):
-                    reached[end] = total + float(values[fact]), (*sofar, fact)
+                    reached[end] = total + float(values[fact]), path
+        used |= here
         known |= {node: path for node, (_, path) in reached.items()}
-        found += [path for _, path in reached.values()]
         level = list(reached)
     return found

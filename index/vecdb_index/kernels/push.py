@@ -33,42 +33,49 @@ from vecdb_index.kernels.links import (
 )
 
 _FLAG = types.uint8
-_MET = types.Tuple(
-    [
-        *(filled(NODE, 1), filled(SHARE, 1), filled(SHARE, 1), filled(SHARE, 1), filled(NODE, 1)),
-        *(filled(SHARE, 1), filled(NODE, 1), filled(NODE, 1), filled(NODE, 1), filled(_FLAG, 1)),
-    ]
-)
-# Of each node that was met, in the order of meeting: its number, estimate, residual, what a link to it is worth, its
-# number of links, the greatest amount that a node met before it gave at once, that node's place, the type of the link
-# (less than 0: against its direction, -1 - type), how many links it is away from a seed, and whether it waits.
-_NODE, _ESTIMATE, _RESIDUAL, _WORTH, _LINKS, _GREATEST, _PARENT, _VIA, _HOPS, _WAITS = range(10)
+# Of each node that was met, in the order of meeting: counts and values. Two matrices, and not ten arrays in a tuple,
+# because each array that is taken out of a tuple is counted, and that costs more than what is done with it.
+_LINKS, _PARENT, _VIA, _HOPS, _WAITS = range(5)
+"""Columns of counts: number of links; the place of the node that was met before and gave most at once; the type of the
+link from there (less than 0: against its direction, -1 - type); links away from a seed; whether it waits."""
+_ESTIMATE, _RESIDUAL, _WORTH, _GREATEST = range(4)
+"""Columns of values: estimate, residual, what a link to the node is worth, the most that was given at once."""
 
 
 @helper
 def _meet(
-    forward: Any, backward: Any, ahead: Any, behind: Any, hub: Any, table: Any, met: Any, count: Any, node: Any
+    forward: Any,
+    backward: Any,
+    ahead: Any,
+    behind: Any,
+    hub: Any,
+    table: Any,
+    nodes: Any,
+    counts: Any,
+    values: Any,
+    count: Any,
+    node: Any,
 ) -> Any:
     """Return the place of a node, which becomes `count` when it is new."""
-    at = place_of(table, met[_NODE], node)
+    at = place_of(table, nodes, node)
     if table[at] != EMPTY:
         return table[at]
     table[at] = count
     links = length_of(forward, ahead, node) + length_of(backward, behind, node)
-    met[_NODE][count] = node
-    met[_ESTIMATE][count] = met[_RESIDUAL][count] = met[_GREATEST][count] = 0.0
-    met[_WORTH][count] = 1.0 if hub == 0.0 else max(links, 1) ** -hub
-    met[_LINKS][count] = links
-    met[_PARENT][count] = met[_VIA][count] = -1
-    met[_HOPS][count] = 1 << 30
-    met[_WAITS][count] = 0
+    nodes[count] = node
+    values[count, _ESTIMATE] = values[count, _RESIDUAL] = values[count, _GREATEST] = 0.0
+    values[count, _WORTH] = 1.0 if hub == 0.0 else max(links, 1) ** -hub
+    counts[count, _LINKS] = links
+    counts[count, _PARENT] = counts[count, _VIA] = -1
+    counts[count, _HOPS] = 1 << 30
+    counts[count, _WAITS] = 0
     return np.int32(count)
 
 
 @helper
 def _shares(
     links: Any, weights: Any, first: Any, sums: Any, open_: Any, node: Any, worlds: Any, hub: Any,
-    table: Any, met: Any, count: Any,
+    table: Any, nodes: Any, counts: Any, values: Any, count: Any,
 ) -> Any:  # fmt: skip
     """Meet the neighbours of a node in one direction and add their links' weights by kind; return how many are met."""
     forward, backward, ahead, behind = worlds
@@ -77,9 +84,9 @@ def _shares(
     for at in range(begin, end):
         target, kind = targets[at], kinds[at]
         if weights[kind] > 0 and target != node and given[at] > 0 and is_open(open_, target):
-            place = _meet(forward, backward, ahead, behind, hub, table, met, count, target)
+            place = _meet(forward, backward, ahead, behind, hub, table, nodes, counts, values, count, target)
             count += place == count
-            sums[first + kind] += given[at] * met[_WORTH][place]
+            sums[first + kind] += given[at] * values[place, _WORTH]
     return count
 
 
@@ -100,7 +107,7 @@ def _kinds(links: Any, weights: Any, first: Any, sums: Any, node: Any, balanced:
 @helper
 def _give(
     links: Any, weights: Any, first: Any, sums: Any, open_: Any, node: Any, place: Any, amount: Any, balanced: Any,
-    epsilon: Any, hops: Any, seeds: Any, table: Any, met: Any, queue: Any, tail: Any,
+    epsilon: Any, hops: Any, seeds: Any, table: Any, nodes: Any, counts: Any, values: Any, queue: Any, tail: Any,
 ) -> Any:  # fmt: skip
     """Give a node's neighbours in one direction their shares of an amount; return the new tail of the queue."""
     patched, begin, end = row_of(links, node)
@@ -109,18 +116,18 @@ def _give(
         target, kind = targets[at], kinds[at]
         if not (weights[kind] > 0 and target != node and given[at] > 0 and is_open(open_, target)):
             continue
-        to = table[place_of(table, met[_NODE], target)]
-        share = amount * met[_WORTH][to] * given[at] * weights[kind]
+        to = table[place_of(table, nodes, target)]
+        share = amount * values[to, _WORTH] * given[at] * weights[kind]
         if balanced:
             share /= -sums[first + kind]
-        met[_RESIDUAL][to] += share
-        if place < to and to >= seeds and share > met[_GREATEST][to]:
-            met[_GREATEST][to], met[_PARENT][to] = share, place
-            met[_VIA][to] = kind if first == 0 else -1 - np.int32(kind)
-        met[_HOPS][to] = min(met[_HOPS][to], met[_HOPS][place] + 1)
-        waits = met[_RESIDUAL][to] > epsilon * max(met[_LINKS][to], 1) and met[_HOPS][to] < hops
-        if waits and not met[_WAITS][to]:
-            met[_WAITS][to] = 1
+        values[to, _RESIDUAL] += share
+        if place < to and to >= seeds and share > values[to, _GREATEST]:
+            values[to, _GREATEST], counts[to, _PARENT] = share, place
+            counts[to, _VIA] = kind if first == 0 else -1 - np.int32(kind)
+        counts[to, _HOPS] = min(counts[to, _HOPS], counts[place, _HOPS] + 1)
+        waits = values[to, _RESIDUAL] > epsilon * max(counts[to, _LINKS], 1) and counts[to, _HOPS] < hops
+        if waits and not counts[to, _WAITS]:
+            counts[to, _WAITS] = 1
             queue[tail % queue.shape[0]] = to
             tail += 1
     return tail
@@ -136,16 +143,26 @@ def _forget(links: Any, first: Any, sums: Any, node: Any) -> None:
 
 @helper
 def _start(
-    seeds: Any, mass: Any, worlds: Any, epsilon: Any, hub: Any, hops: Any, table: Any, met: Any, queue: Any
+    seeds: Any,
+    mass: Any,
+    worlds: Any,
+    epsilon: Any,
+    hub: Any,
+    hops: Any,
+    table: Any,
+    nodes: Any,
+    counts: Any,
+    values: Any,
+    queue: Any,
 ) -> Any:
     """Meet the seeds, give them their mass, and let those wait that have much; return how many are met and wait."""
     forward, backward, ahead, behind = worlds
     tail = 0
     for at in range(seeds.shape[0]):
-        place = _meet(forward, backward, ahead, behind, hub, table, met, at, seeds[at])
-        met[_RESIDUAL][place], met[_HOPS][place] = mass[at], 0
-        if mass[at] > epsilon * max(met[_LINKS][place], 1) and hops > 0:
-            met[_WAITS][place] = 1
+        place = _meet(forward, backward, ahead, behind, hub, table, nodes, counts, values, at, seeds[at])
+        values[place, _RESIDUAL], counts[place, _HOPS] = mass[at], 0
+        if mass[at] > epsilon * max(counts[place, _LINKS], 1) and hops > 0:
+            counts[place, _WAITS] = 1
             queue[tail] = place
             tail += 1
     return seeds.shape[0], tail
@@ -153,14 +170,16 @@ def _start(
 
 @kernel(
     frozen(NODE, 1), frozen(SHARE, 1), LINKS, LINKS, frozen(WEIGHT, 1), frozen(WEIGHT, 1), frozen(_FLAG, 1),
-    SHARE, SHARE, SHARE, types.boolean, types.int64, TABLE, _MET, TABLE, filled(SHARE, 1), filled(types.int64, 1),
+    SHARE, SHARE, SHARE, types.boolean, types.int64, TABLE, filled(NODE, 1), filled(NODE, 2), filled(SHARE, 2), TABLE,
+    filled(SHARE, 1), filled(types.int64, 1),
 )  # fmt: skip
 def push(
     seeds: Any, mass: Any, forward: Any, backward: Any, ahead: Any, behind: Any, open_: Any,
-    damping: Any, epsilon: Any, hub: Any, balanced: Any, hops: Any, table: Any, met: Any, queue: Any, sums: Any,
+    damping: Any, epsilon: Any, hub: Any, balanced: Any, hops: Any, table: Any, nodes: Any, counts: Any,
+    values: Any, queue: Any, sums: Any,
     state: Any,
 ) -> None:  # fmt: skip
-    """Push until no residual is above its bound, or the room in `met` does not do for the neighbours of a node.
+    """Push until no residual is above its bound, or the room in `nodes` does not do for the neighbours of a node.
 
     Args:
         seeds: (s,) int32 nodes, none twice.
@@ -175,46 +194,50 @@ def push(
         hub: a link counts by its target's number of links to the power of -hub.
         balanced: whether a node shares among the kinds of its links first.
         hops: nodes so many links away from the seeds keep what they get.
-        table: all EMPTY; at least twice as long as the arrays of met.
-        met: arrays of one length, at least that of seeds.
-        queue: of the same length.
+        table: all EMPTY; at least twice as long as nodes.
+        nodes: (room,) int32, at least as long as seeds.
+        counts: (room, 5) int32.
+        values: (room, 4) float64.
+        queue: (room,) int32.
         sums: (2 * types,) float64, zeros; zeros again afterwards.
         state: nodes met, links read, nodes that stay unpushed for want of room.
 
     """
-    head, room, kinds = 0, met[_NODE].shape[0], sums.shape[0] // 2
+    head, room, kinds = 0, nodes.shape[0], sums.shape[0] // 2
     state[1] = state[2] = 0
     worlds = forward, backward, ahead, behind
-    count, tail = _start(seeds, mass, worlds, epsilon, hub, hops, table, met, queue)
+    count, tail = _start(seeds, mass, worlds, epsilon, hub, hops, table, nodes, counts, values, queue)
     while head < tail:
         place = queue[head % queue.shape[0]]
         head += 1
-        met[_WAITS][place] = 0
-        node, held = met[_NODE][place], met[_RESIDUAL][place]
-        if count + met[_LINKS][place] > room:
+        counts[place, _WAITS] = 0
+        node, held = nodes[place], values[place, _RESIDUAL]
+        if count + counts[place, _LINKS] > room:
             state[2] += 1
             continue
         total = 0.0
         if ahead.shape[0]:
-            count = _shares(forward, ahead, 0, sums, open_, node, worlds, hub, table, met, count)
+            count = _shares(forward, ahead, 0, sums, open_, node, worlds, hub, table, nodes, counts, values, count)
             total += _kinds(forward, ahead, 0, sums, node, balanced)
         if behind.shape[0]:
-            count = _shares(backward, behind, kinds, sums, open_, node, worlds, hub, table, met, count)
+            count = _shares(
+                backward, behind, kinds, sums, open_, node, worlds, hub, table, nodes, counts, values, count
+            )
             total += _kinds(backward, behind, kinds, sums, node, balanced)
-        met[_RESIDUAL][place] = 0.0
-        met[_ESTIMATE][place] += (1.0 - damping) * held
-        state[1] += met[_LINKS][place]
+        values[place, _RESIDUAL] = 0.0
+        values[place, _ESTIMATE] += (1.0 - damping) * held
+        state[1] += counts[place, _LINKS]
         if total > 0:
             amount = damping * held / total
             if ahead.shape[0]:
                 tail = _give(
                     forward, ahead, 0, sums, open_, node, place, amount, balanced, epsilon, hops, seeds.shape[0],
-                    table, met, queue, tail,
+                    table, nodes, counts, values, queue, tail,
                 )  # fmt: skip
             if behind.shape[0]:
                 tail = _give(
                     backward, behind, kinds, sums, open_, node, place, amount, balanced, epsilon, hops,
-                    seeds.shape[0], table, met, queue, tail,
+                    seeds.shape[0], table, nodes, counts, values, queue, tail,
                 )  # fmt: skip
         if ahead.shape[0]:
             _forget(forward, 0, sums, node)
