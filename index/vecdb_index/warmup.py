@@ -27,7 +27,7 @@ _OTHERS = {
     "rabitq codes": ("rotation", "rabitq", "rabitq_encode", "ivf_rabitq"),
     "funnels": ("funnel",),
     "fusions": ("fuse", "worth"),
-    "selections": ("selection",),
+    "selections": ("selection", "dispersion"),
     "late interaction": ("maxsim", "tokens"),
     "walks over links": ("push", "steps"),
     "texts": ("inverted", "postings", "phrase", "terms", "sparse"),

@@ -10,7 +10,7 @@ None of these gains ever grows while the set does. So the gain of a candidate as
 from above, and only the candidate with the greatest bound has to be looked at again: if it stays in front, it is the
 choice (Minoux 1978). Of a thousand candidates a few dozen are compared with the chosen ones.
 
-The surprise: this also holds for what is allowed. A candidate that no longer fits never fits again (_allowed), and is
+The surprise: this also holds for what is allowed. A candidate that no longer fits never fits again (limits.py), and is
 dropped for good. Equal gains go to the candidate that comes first.
 """
 
@@ -23,13 +23,24 @@ from numba.core import cgutils
 
 from vecdb_index.kernels.codes import inlined
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
-from vecdb_index.kernels.lanes import LANES, dot
+from vecdb_index.kernels.lanes import LANES
+from vecdb_index.kernels.limits import (
+    FULL,
+    LACKING,
+    LIMITS,
+    LOW,
+    OUT,
+    allowed,
+    alone,
+    similarity,
+    take,
+    too_little,
+    unmet,
+)
 
 MAX, SUM, VOLUME, FACILITY, SATURATED = range(5)
 SAME = 0.999
 """Candidates that are as similar as this are copies of each other, for SUM."""
-FULL, OUT, LOW, LACKING = range(4)
-"""Why a selection ended: as many as wanted; none left that is allowed; gains below the floor; bounds unmet."""
 
 _I32, _I64, _F32 = ir.IntType(32), ir.IntType(64), ir.FloatType()
 _WIDE = ir.VectorType(_F32, LANES)
@@ -82,14 +93,6 @@ _uncovered, _unsaturated = _weighted(False), _weighted(True)
 
 
 @helper
-def _similarity(units: Any, given: Any, one: Any, other: Any) -> Any:
-    """Return the similarity of two candidates: float64."""
-    if given.shape[0] > 0:
-        return np.float64(given[one, other])
-    return np.float64(dot(units, one, units[other]))
-
-
-@helper
 def _sharp(similarity: Any, base: Any, power: Any) -> Any:
     """Return a similarity above `base`, raised to a power; as it is where the power is 0."""
     if power == 0:
@@ -124,94 +127,12 @@ def _sink(heap: Any, size: Any, at: Any, bound: Any) -> None:
 
 
 @helper
-def _reserve(taken: Any, codes: Any, low: Any, counts: Any, cost: Any, kind: Any, without: Any) -> Any:
-    """Return what the cheapest candidates cost that meet one attribute's lower bounds, once `without` is chosen."""
-    total = 0.0
-    own = codes[kind, without]
-    for group in range(low.shape[0]):
-        need = low[group] - counts[group] - (1 if group == own else 0)
-        least = -1.0
-        while need > 0:
-            # The next cheapest; equal costs are counted together.
-            cheapest, found = np.inf, 0
-            for at in range(cost.shape[0]):
-                if codes[kind, at] == group and at != without and taken[at] == 0 and cost[at] > least:
-                    if cost[at] < cheapest:
-                        cheapest, found = cost[at], 1
-                    elif cost[at] == cheapest:
-                        found += 1
-            if found == 0:
-                break
-            total += cheapest * min(found, need)
-            need -= found
-            least = cheapest
-    return total
-
-
-@helper
-def _allowed(
-    at: Any, left: Any, taken: Any, codes: Any, low: Any, high: Any, counts: Any, cost: Any, purse: Any
-) -> Any:
-    """Tell whether a candidate may be chosen while `left` more may be.
-
-    Its groups are not full, the places behind it are enough for all lower bounds that are unmet, and what it costs
-    leaves enough for the cheapest candidates that meet them.
-    """
-    if cost[at] > purse[0]:
-        return False
-    for kind in range(codes.shape[0]):
-        own = codes[kind, at]
-        if own >= 0 and counts[own] >= high[own]:
-            return False
-        need = 0
-        for group in range(low.shape[0]):
-            # Groups are numbered over all attributes: those of others are no concern of this one.
-            if low[group] > counts[group] and purse[2 + group] == kind:
-                need += low[group] - counts[group]
-        if own >= 0 and counts[own] < low[own]:
-            need -= 1
-        if left - 1 < need:
-            return False
-        if need > 0 and purse[1] > 0 and cost[at] + _reserve(taken, codes, low, counts, cost, kind, at) > purse[0]:
-            return False
-    return True
-
-
-@helper
-def _alone(at: Any, picks: Any, count: Any, units: Any, given: Any, closest: Any) -> Any:
-    """Tell whether a candidate is not as similar as `closest` to one that is chosen."""
-    if closest <= 1.0:
-        for place in range(count):
-            if _similarity(units, given, at, picks[place]) >= closest:
-                return False
-    return True
-
-
-@helper
-def _take(at: Any, taken: Any, codes: Any, counts: Any, cost: Any, purse: Any) -> None:
-    taken[at] = 1
-    purse[0] -= cost[at]
-    for kind in range(codes.shape[0]):
-        if codes[kind, at] >= 0:
-            counts[codes[kind, at]] += 1
-
-
-@helper
 def _pop(heap: Any, size: Any, bound: Any) -> Any:
     """Drop the first candidate of a heap, and return how many are left."""
     size -= 1
     heap[0] = heap[size]
     _sink(heap, size, 0, bound)
     return size
-
-
-@helper
-def _unmet(low: Any, counts: Any) -> Any:
-    """Tell whether a group lacks members."""
-    lacking = 0
-    for group in range(low.shape[0]):
-        lacking += max(low[group] - counts[group], 0)
-    return lacking > 0
 
 
 @helper
@@ -249,7 +170,7 @@ def _shrink(
     """Take the picks from `first` on out of the variance of a candidate: rows of an incremental Cholesky factor."""
     for place in range(first, count):
         other = picks[place]
-        entry = quality[at] * quality[other] * _sharp(_similarity(units, given, at, other), base, power)
+        entry = quality[at] * quality[other] * _sharp(similarity(units, given, at, other), base, power)
         for before in range(place):
             entry -= factors[at, before] * factors[other, before]
         entry = entry / np.sqrt(held[other]) if held[other] > 0 else 0.0
@@ -272,7 +193,7 @@ def _penalise(
     held: Any,
 ) -> None:
     for place in range(first, count):
-        raw = _similarity(units, given, at, picks[place])
+        raw = similarity(units, given, at, picks[place])
         similar = _sharp(raw, base, power)
         if rule == MAX:
             held[at] = max(held[at], similar)
@@ -357,23 +278,6 @@ def _meet(
         _sink(heap, size, start, bound)
 
 
-@helper
-def _too_little(rule: Any, gain: Any, floor: Any, gains: Any, count: Any) -> Any:
-    """Tell whether a gain is below the floor."""
-    return floor > 0 and count > 0 and rule != VOLUME and gain < floor * gains[0]
-
-
-_LIMITS = (
-    frozen(types.int32, 2),
-    frozen(types.int32, 1),
-    frozen(types.int32, 1),
-    filled(types.int32, 1),
-    frozen(types.float64, 1),
-    filled(types.float64, 1),
-    types.float64,
-)
-
-
 @kernel(
     frozen(types.float32, 2),
     frozen(types.float32, 2),
@@ -385,7 +289,7 @@ _LIMITS = (
     frozen(types.float32, 1),
     filled(types.float32, 1),
     frozen(types.float64, 1),
-    *_LIMITS,
+    *LIMITS,
     types.float64,
     filled(types.int64, 1),
     filled(types.float64, 1),
@@ -474,7 +378,7 @@ def lazy_greedy(  # noqa: C901 - one loop, whose parts share all of its state
             break
         at = picks[count] if forced else heap[0]
         if not forced and (
-            taken[at] == 1 or not _allowed(at, state[2] - count, taken, codes, low, high, counts, cost, purse)
+            taken[at] == 1 or not allowed(at, state[2] - count, taken, codes, low, high, counts, cost, purse)
         ):
             size = _pop(heap, size, bound)
             continue
@@ -492,95 +396,20 @@ def lazy_greedy(  # noqa: C901 - one loop, whose parts share all of its state
                 _sink(heap, size, 0, bound)
                 if heap[0] != at:
                     continue
-            if _too_little(rule, gain, floor, gains, count) and not _unmet(low, counts):
+            if rule != VOLUME and too_little(gain, floor, gains, count) and not unmet(low, counts):
                 state[3] = LOW
                 break
             size = _pop(heap, size, bound)
-            if not _alone(at, picks, count, units, given, closest):
+            if not alone(at, picks, count, units, given, closest):
                 continue
         picks[count] = at
         gains[count] = relevance[at] if rule == MAX and count == 0 else gain
-        _take(at, taken, codes, counts, cost, purse)
+        take(at, taken, codes, counts, cost, purse)
         if rule >= FACILITY:
             _cover(rule, line[at], matrix, cover)
         count += 1
         if rule == MAX and count == 1:
             _meet(heap, size, picks, relevance, scale, own, units, given, base, power, held, seen, bound)
     state[0] = count
-    if _unmet(low, counts):
-        state[3] = LACKING
-
-
-@helper
-def _widest(relevance: Any, own: Any, away: Any, taken: Any) -> Any:
-    """Return the candidate of the greatest gain that may still be chosen; -1 where there is none."""
-    best = -1
-    for at in range(relevance.shape[0]):
-        if taken[at] == 0 and (best < 0 or relevance[at] + own * away[at] > relevance[best] + own * away[best]):
-            best = at
-    return best
-
-
-@kernel(
-    frozen(types.float32, 2),
-    frozen(types.float32, 2),
-    frozen(types.float64, 1),
-    types.float64,
-    *_LIMITS,
-    types.float64,
-    filled(types.int64, 1),
-    filled(types.float64, 1),
-    filled(types.int64, 1),
-    filled(types.float64, 1),
-    filled(types.uint8, 1),
-)
-def disperse(
-    units: Any,
-    given: Any,
-    relevance: Any,
-    own: float,
-    codes: Any,
-    low: Any,
-    high: Any,
-    counts: Any,
-    cost: Any,
-    purse: Any,
-    closest: float,
-    floor: float,
-    picks: Any,
-    gains: Any,
-    state: Any,
-    away: Any,
-    taken: Any,
-) -> None:
-    """Choose by relevance and the sum of distances from what is chosen, which grows: all candidates are looked at.
-
-    Arguments are those of lazy_greedy, but for `own`, the weight of a distance, and `away`, (n,) float64 zeros, the
-    sums. The distance of two candidates is sqrt((1 - similarity) / 2). In taken, 2 stands for what is not allowed.
-    """
-    count = state[0]
-    state[3] = FULL
-    while count < state[2]:
-        best = picks[count] if count < state[1] else _widest(relevance, own, away, taken)
-        if best < 0:
-            state[3] = OUT
-            break
-        gain = relevance[best] + own * away[best]
-        if count >= state[1]:
-            allowed = _allowed(best, state[2] - count, taken, codes, low, high, counts, cost, purse)
-            if not allowed or not _alone(best, picks, count, units, given, closest):
-                taken[best] = 2
-                continue
-            if _too_little(SUM, gain, floor, gains, count) and not _unmet(low, counts):
-                state[3] = LOW
-                break
-        picks[count] = best
-        gains[count] = gain
-        _take(best, taken, codes, counts, cost, purse)
-        for at in range(relevance.shape[0]):
-            if taken[at] == 0:
-                away[at] += np.sqrt(max((1.0 - _similarity(units, given, at, best)) / 2.0, 0.0))
-        count += 1
-    state[0] = count
-    if _unmet(low, counts):
+    if unmet(low, counts):
         state[3] = LACKING

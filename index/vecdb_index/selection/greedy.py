@@ -132,8 +132,10 @@ class _Selection:
 
     def __init__(self, pool: Pool, rule: Rule, k: int, limits: Limits, fixed: Sequence[int], exact: bool) -> None:
         from vecdb_index.kernels import selection as kernels
+        from vecdb_index.kernels.dispersion import disperse
+        from vecdb_index.kernels.limits import LOW
 
-        self._kernels = kernels
+        self._kernels, self._disperse, self._low = kernels, disperse, LOW
         self._pool, self._rule, self._k, self._limits = pool, rule, k, limits
         self._fixed = np.asarray(fixed, np.int64)
         self._given = _EMPTY if pool.given is None else pool.given
@@ -155,7 +157,7 @@ class _Selection:
         taken = np.zeros(count, np.uint8)
         if self._rule.name == "dispersion":
             own = self._rule.balance * 2 / max(1, k - 1)
-            self._kernels.disperse(
+            self._disperse(
                 self._pool.units, self._given, self._relevance, own, *state, picks, gains, told, np.zeros(count), taken
             )
         elif self._sampled:
@@ -253,7 +255,7 @@ class _Selection:
                 line[some] = np.arange(len(some))
                 matrix = to_universe(self._pool, some, len(cover), self._base, self._rule.sharpness)
                 self._lazy(state, scale, picks, gains, told, taken, some.copy(), matrix, line, cover)
-                if told[0] == told[2] or told[3] == self._kernels.LOW:
+                if told[0] == told[2] or told[3] == self._low:
                     break
             if told[0] < told[2]:
                 break
