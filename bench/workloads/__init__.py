@@ -13,7 +13,7 @@ from bench.records import Ratio
 
 NAMES = (
     *("ingest", "upsert", "exact", "batch", "graph", "ann", "filtered", "index_ingest", "planner", "churn", "growth"),
-    *("open", "memory", "startup", "quality", "text", "arms", "serve"),
+    *("open", "memory", "startup", "quality", "relevance", "text", "arms", "serve"),
 )
 Metrics = dict[str, float | None]
 
