@@ -11,6 +11,7 @@ from vecdb.arguments import vector_column
 from vecdb.overviews import (
     AUTO,
     MOST,
+    MOST_CHOSEN,
     MOST_DRAWN,
     SAMPLE_METHODS,
     Cluster,
@@ -62,16 +63,16 @@ class Overviews:
         memory stays bounded and time grows with the number of rows.
 
         Args:
-            k: how many, at most 10,000; all rows where there are fewer.
+            k: how many, at most 2,000; all rows where there are fewer.
             where: a filter, as in `search`.
             field: the vector field; not needed when there is only one.
-            exact: compare each row with each; up to 8,192 rows.
+            exact: compare each row with each; up to 4,096 rows.
             seed: of the cells.
 
         """
         from vecdb.planner.overview.summary import summary
 
-        k, exact, seed = whole_number("k", k, most=MOST), flag("exact", exact), seed_of(seed)
+        k, exact, seed = whole_number("k", k, most=MOST_CHOSEN), flag("exact", exact), seed_of(seed)
         rows = self._rows(field, where)
         found = summary(rows, k, exact, seed)
         told = zip(rows.ids(found.places), found.sizes.tolist(), found.gains.tolist(), strict=True)

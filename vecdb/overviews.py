@@ -11,7 +11,9 @@ from vecdb.query.value import shown
 from vecdb.schema.given import finite, whole_number
 
 MOST = 10_000
-"""The most rows of a summary, clusters, and groups of duplicates."""
+"""The most clusters, and groups of duplicates."""
+MOST_CHOSEN = 2000
+"""The most rows of a summary."""
 MOST_DRAWN = 1_000_000
 """The most rows of a sample."""
 SEEDS = 2**64 - 1

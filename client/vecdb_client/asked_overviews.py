@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vecdb.arguments import ids_of, vector_column, whole_number
-from vecdb.overviews import MOST, MOST_DRAWN, SAMPLE_METHODS, cluster_count, seed_of, similarity_of
+from vecdb.overviews import MOST, MOST_CHOSEN, MOST_DRAWN, SAMPLE_METHODS, cluster_count, seed_of, similarity_of
 from vecdb.relevance import checked
 from vecdb.schema.given import choice, flag
 from vecdb.wire import queries
@@ -26,7 +26,7 @@ def summarise(
         collection=place.name,
         view=place.view,
         rows=_rows(place, field, where),
-        k=whole_number("k", k, most=MOST),
+        k=whole_number("k", k, most=MOST_CHOSEN),
         exact=flag("exact", exact),
         seed=seed_of(seed),
     )

@@ -152,9 +152,10 @@ def calibrate(
     reset: Annotated[bool, typer.Option("--reset", help="Forget it.")] = False,
     output: options.ReportFormat = Plain.TABLE,
 ) -> None:
-    """Learn from judged answers what is relevant, for `query --cut adapter`.
+    """Learn from judged answers what is relevant.
 
-    auc: how often a query with an answer has a better best row than one without; auc_raw: by the vector's score alone.
+    `query --cut adapter` asks what was learned. auc: how often a query with an answer has a better best row than one
+    without; auc_raw: the same by the vector's score alone.
     """
     from vecdb_client.cli.render import json_bytes, write_bytes, write_records
     from vecdb_client.cli.session import opened_collection

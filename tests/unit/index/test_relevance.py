@@ -8,6 +8,7 @@ from scipy import optimize, stats
 
 from vecdb_index.relevance import cuts, logistic
 from vecdb_index.relevance.calibrator import RECALLS, Judged, RelevanceCalibrator, auc
+from vecdb_index.relevance.progressive import line, probes, verdict
 from vecdb_index.relevance.tails import Normal, Tail, mean_excess
 
 
@@ -221,3 +222,65 @@ def test_auc_counts_pairs(better: list[int], worse: list[int]) -> None:
     wins = sum((one > other) + 0.5 * (one == other) for one in better for other in worse)
 
     assert auc(np.array(better, float), np.array(worse, float)) == pytest.approx(wins / (len(better) * len(worse)))
+
+
+# -- what a cheap score leaves open ------------------------------------------------------------------------------------
+
+
+def scored(seed: int, error: float, rows: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    """Return cheap and dear scores of some rows; the cheap ones are on another scale, and off by an error."""
+    rng = np.random.default_rng(seed)
+    dear = rng.normal(0.4, 0.1, rows)
+    return -30 + 55 * (dear + rng.normal(0, error, rows)), dear
+
+
+def test_the_line_is_that_of_numpy() -> None:
+    cheap, dear = scored(20, 0.05)
+
+    assert line(cheap, dear) == pytest.approx(tuple(np.polyfit(cheap, dear, 1)))
+    assert line(np.ones(5), np.arange(5.0)) == (0.0, 2.0)
+
+
+def test_probes_are_the_best_and_some_of_all_ranks() -> None:
+    cheap, _ = scored(21, 0.05)
+
+    found = probes(cheap, 10)
+
+    order = np.argsort(-cheap).tolist()
+    assert found[:10].tolist() == order[:10]
+    assert len(set(found.tolist())) == len(found)
+    assert order[-1] in found.tolist()
+    assert probes(cheap[:4], 10).tolist() == np.argsort(-cheap[:4]).tolist()
+
+
+def test_nothing_is_dropped_that_is_among_the_best_with_a_wide_margin() -> None:
+    kept, missed = [], 0
+    for seed in range(200):
+        cheap, dear = scored(seed, 0.02)
+        known = np.full(len(dear), np.nan)
+        asked = probes(cheap, 10)
+        known[asked] = dear[asked]
+
+        found = verdict(cheap, known, 10, 3.5)
+
+        missed += not found.open[np.argsort(-dear)[:10]].all()
+        kept.append(found.open.mean())
+        assert found.bar == np.sort(dear[asked])[-10]
+    assert missed <= 2
+    assert np.mean(kept) < 0.5
+
+
+def test_a_row_whose_dear_score_is_known_is_judged_by_it() -> None:
+    cheap, dear = scored(22, 0.02)
+
+    found = verdict(cheap, dear, 10, 3.0)
+
+    assert np.flatnonzero(found.open).tolist() == sorted(np.argsort(-dear)[:10].tolist())
+
+
+def test_too_few_probes_leave_everything_open() -> None:
+    cheap, dear = scored(23, 0.02)
+    known = np.full(len(dear), np.nan)
+    known[:3] = dear[:3]
+
+    assert verdict(cheap, known, 2, 3.0).open.all()

@@ -8,18 +8,21 @@ rows. What is told of the choice, its coverage and how many rows each stands for
 
 from __future__ import annotations
 
+import heapq
 from typing import NamedTuple
 
 import numpy as np
 
 from vecdb.errors import InvalidInputError
-from vecdb.planner.overview.rows import Middles, Rows
+from vecdb.planner.overview.rows import OVERVIEW, Middles, Rows
 from vecdb_index.cluster.kmeans import nearest
 
 CELLS = 1024
 """Cells at most, but two for each row that is chosen."""
-EXACT_ROWS = 8192
+EXACT_ROWS = 4096
 """Rows that are compared each with each at most."""
+PAIR_BYTES = 12
+"""What each such pair takes."""
 
 
 class Chosen(NamedTuple):
@@ -62,8 +65,11 @@ def summary(rows: Rows, k: int, exact: bool, seed: int) -> Chosen:
     else:
         candidates, universe, weights = _cells(rows, cells, seed)
         units, method = rows.units(candidates), "cells"
+    held = PAIR_BYTES * len(universe) * len(units)
+    rows.state.hold(OVERVIEW, held)
     similar = np.maximum(universe @ units.T, 0)
     chosen, gains = greedy(similar, weights / weights.sum(), min(k, len(candidates)))
+    rows.state.release(held)
     places = candidates[chosen]
     sizes, coverage = _counted(rows, rows.units(places))
     return Chosen(places, sizes, gains, coverage, method)
@@ -72,19 +78,24 @@ def summary(rows: Rows, k: int, exact: bool, seed: int) -> Chosen:
 def greedy(similar: np.ndarray, weights: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return which k columns of (universe, candidates) similarities cover most, greedily, and what each adds.
 
-    Of equal gains the first column is taken.
+    Gains only shrink while columns are taken, so a gain that is worked out anew and still the greatest is the greatest
+    (the lazy greedy algorithm: Minoux 1978). Of equal gains the first column is taken.
     """
-    covered = np.zeros(len(similar), np.float64)
-    taken, gains = np.zeros(similar.shape[1], bool), []
-    chosen = []
-    for _ in range(k):
-        gain = weights @ np.maximum(similar - covered[:, None], 0)
-        gain[taken] = -1.0
-        best = int(np.argmax(gain))
-        taken[best] = True
-        chosen.append(best)
-        gains.append(float(gain[best]))
-        covered = np.maximum(covered, similar[:, best])
+    columns = np.ascontiguousarray(similar.T)
+    covered = np.zeros(columns.shape[1], columns.dtype)
+    queue = [(-gain, at) for at, gain in enumerate((columns @ weights).tolist())]
+    heapq.heapify(queue)
+    chosen: list[int] = []
+    gains: list[float] = []
+    while len(chosen) < k:
+        _, at = heapq.heappop(queue)
+        gain = float(np.maximum(columns[at] - covered, 0) @ weights)
+        if queue and (-gain, at) > queue[0]:
+            heapq.heappush(queue, (-gain, at))
+            continue
+        chosen.append(at)
+        gains.append(gain)
+        np.maximum(covered, columns[at], out=covered)
     return np.array(chosen, np.int64), np.array(gains)
 
 
