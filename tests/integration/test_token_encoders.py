@@ -76,7 +76,7 @@ def test_a_model_gives_the_vectors_of_its_tokens(tmp_path: Path) -> None:
     encoder = vecdb.SentenceTokens(model, projection)
     tokens = vecdb.MultiVector(32, encoder=encoder, source="body")
     with vecdb.connect(tmp_path / "db") as database:
-        docs = database.create_collection("docs", vecdb.Schema(id=vecdb.Id(), body=vecdb.Text(), tokens=tokens))
+        docs: Any = database.create_collection("docs", vecdb.Schema(id=vecdb.Id(), body=vecdb.Text(), tokens=tokens))
         docs.upsert([{"id": key, "body": text} for key, text in TEXTS.items()])
         assert len(docs.get("c", fields=["tokens"])["tokens"]) >= 3  # the markers at both ends, and the word
         assert docs.search(tokens="a queen and her bees")[0].id == "a"

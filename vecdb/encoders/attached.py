@@ -142,8 +142,8 @@ class Attached:
         if found is None:
             raise InvalidInputError(
                 f"{what} for {column.name!r} has to be encoded, and no encoder is at hand: give vectors, or open"
-                f" {self._name!r} with encoders={{{column.name!r}: vecdb.SentenceTokens(...)}};"
-                " set_encoder() records it",
+                f" {self._name!r} with encoders={{{column.name!r}: vecdb.SentenceTokens(...)}}, which set_encoder()"
+                " records",
                 field=column.name,
             )
         return found

@@ -135,8 +135,14 @@ class TokenFunction(TokenEncoder):
 
     def described(self, dimension: int) -> Space:
         """Return the space of the vectors."""
-        prompts = {f"{kind}_prompt": self.prompts.get(kind, "") for kind in ("query", "document")}
-        return Space(self.name, dimension, version=self.version, pooling=TOKENS, **prompts)
+        return Space(
+            self.name,
+            dimension,
+            version=self.version,
+            pooling=TOKENS,
+            query_prompt=self.prompts.get("query", ""),
+            document_prompt=self.prompts.get("document", ""),
+        )
 
     def _tokens(self, texts: list[str], kind: str) -> Sequence[Any]:
         texts = [self.prompts.get(kind, "") + text for text in texts]

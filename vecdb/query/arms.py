@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from vecdb.arguments import effort_of
 from vecdb.errors import InvalidInputError
-from vecdb.query.matrix import Matrix, question, weights_of_tokens
+from vecdb.query.matrix import question, weights_of_tokens
 from vecdb.query.value import Numbers, QueryPart, filter_of, shown
 from vecdb.query.value import numbers as numbers_of
 from vecdb.query.weights import Weights, weights_of
@@ -184,8 +184,8 @@ class Tokens(Arm):
 
     kind: ClassVar[str] = "tokens"
     field: str
-    tokens: Matrix | str
-    weights: tuple[float, ...] | None = None
+    tokens: Any
+    weights: Any = None
     recall: float | None = None
     ef: int | None = None
 

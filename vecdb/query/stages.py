@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from vecdb.errors import InvalidInputError
 from vecdb.query.arms import FETCH
 from vecdb.query.formula import Formula, formula_of
-from vecdb.query.matrix import Matrix, question, weights_of_tokens
+from vecdb.query.matrix import question, weights_of_tokens
 from vecdb.query.value import Numbers, QueryPart, shown
 from vecdb.query.value import numbers as numbers_of
 from vecdb.schema.given import finite, listed, whole_number
@@ -158,8 +158,8 @@ class MaxSim(Stage):
 
     kind: ClassVar[str] = "max_sim"
     field: str
-    tokens: Matrix | str
-    weights: tuple[float, ...] | None = None
+    tokens: Any
+    weights: Any = None
     top: int | None = None
     prune: float | None = None
     patience: int | None = None
