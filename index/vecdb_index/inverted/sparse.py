@@ -18,7 +18,7 @@ from vecdb_index.kernels.sparse import NONE, best_of
 from vecdb_index.kernels.sparse import products as _products
 from vecdb_index.types import Mask, Rows, Scores, TopK
 
-SPARE, SPARE_OF = 8, 4
+SPARE, SPARE_OF = 4, 4
 """Rows beyond the k best that are scored exactly at first: so many, and one of so many. Some are as good by 8 bits."""
 DEEPER = 3
 """How many times more, where one that was left may be better."""

@@ -108,6 +108,7 @@ def _open(
     spans: Any,
     weights: Any,
     curve: Any,
+    tables: Any,
     high: Any,
     most: Any,
 ) -> None:
@@ -120,6 +121,9 @@ def _open(
         first, last = (at, until) if few else (at >> BLOCK_BITS, ((until - 1) >> BLOCK_BITS) + 1)
         for j in range(first, last):
             value = values[j] if few else tops[j]
+            if tables[i, 0] > 0:
+                largest = max(largest, tables[i, value])
+                continue
             length = lengths[rows[j]] if few else shortest[j]
             largest = max(largest, gain(value, length, weights[i], curve))
         most[i] = largest
@@ -309,7 +313,7 @@ def _answer(
                 width, few = np.int64(WIDE), last - first
             else:
                 last = seek(some, first, np.int64(some.shape[0]), low + WINDOW)
-        _open(rows, values, lengths, tops, shortest, spans, weights, curve, low + width, most)
+        _open(rows, values, lengths, tops, shortest, spans, weights, curve, tables, low + width, most)
         nothing = some.shape[0] > 0 and first == last
         aside = count if nothing else _set_aside(order, most, spans, np.int64(0) if every else need)
         if aside < count:
