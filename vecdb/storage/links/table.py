@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import orjson
@@ -101,7 +102,7 @@ class LinkTable:
     def upsert(self, rows: Rows, lsn: int) -> int:
         """Replace or add links; return how many were given."""
         ends = Ends(*(rows.batch.column(name) for name in (SRC, DST, TYPE)))
-        self.delete(_names(rows.ids), lsn, ends)
+        self.delete(cast("list[Key]", rows.ids), lsn, ends)
         self.active.append(rows, lsn)
         return len(rows.ids)
 
@@ -204,10 +205,6 @@ def link_rows(batch: pa.RecordBatch, size: int) -> Rows:
     """Prepare validated links in the storage schema for a memtable; size is their length in the log, in bytes."""
     names = Ends(*(batch.column(name) for name in (SRC, DST, TYPE))).keys()
     return Rows(batch, names, {}, size)  # pyright: ignore[reportArgumentType]
-
-
-def _names(ids: object) -> list[Key]:
-    return ids  # pyright: ignore[reportReturnType]
 
 
 def entries_in(payload: bytes | memoryview) -> tuple[SegmentEntry, ...]:
