@@ -55,7 +55,18 @@ class LinkWrites(RowWrites):
             self._require()
             return named_write(self._link_write(batch), request)
 
-        return self._submit(prepare)
+        done = self._submit(prepare)
+        self._publish_segments()
+        return done
+
+    def _publish_segments(self) -> None:
+        """Publish the segments that only the log names once there are enough of them to be merged."""
+        from vecdb.storage.links.table import entries_of
+
+        state = self._writer.state
+        waiting = len(state.links.segments) - len(entries_of(state.located.manifest))
+        if waiting >= self._writer.settings.merge_fan_in:
+            self._writer.flush()
 
     def _link_write(self, batch: pa.RecordBatch) -> Write:
         from vecdb.storage.writes import link_segments_write, link_write

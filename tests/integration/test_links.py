@@ -240,3 +240,31 @@ def test_statistics_count_links(docs: vecdb.Collection) -> None:
     assert told["links"] == 2
     assert told["link_segments"] == 1
     assert told["memtable_links"] == 1
+
+
+def test_a_few_deletions_in_a_large_segment_show_in_lookups_and_in_the_graph(docs: vecdb.Collection) -> None:
+    rng = np.random.default_rng(7)
+    ends = np.unique(rng.integers(0, 300, (6000, 2)), axis=0)
+    names = np.char.add("n", ends.astype(str))
+    docs.link({"src": names[:, 0], "dst": names[:, 1]})
+    docs.flush()
+    whole = docs.snapshot()._state.links.graph
+    whole.out, whole.incoming  # noqa: B018 - made now, so that what follows is a patch
+
+    gone = {(str(src), str(dst)) for src, dst in names[[5, 4000, 17]]}
+    docs.unlink([{"src": src, "dst": dst} for src, dst in gone])
+    docs.link({"src": "n0", "dst": "new", "weight": 3})
+
+    left = {(str(src), str(dst)) for src, dst in names} - gone | {("n0", "new")}
+    graph = docs.snapshot()._state.links.graph
+    ids = graph.ids(np.arange(graph.nodes))
+    for adjacency, turned in ((graph.out, False), (graph.incoming, True)):
+        walked = [(value, other) for node, value in enumerate(ids) for other in graph.ids(adjacency.row(node)[0])]
+        assert {(b, a) if turned else (a, b) for a, b in walked} == left
+        assert len(walked) == len(left)
+        assert 0 < len(adjacency.patched) < 10
+    for src, _ in gone:
+        found = docs.neighbours(src, direction="out").column("neighbour").to_pylist()
+        assert sorted(found) == sorted(other for near, other in left if near == src)
+    docs.unlink([{"src": src, "dst": dst} for src, dst in gone])
+    assert {tuple(row.values())[:2] for batch in docs.links() for row in batch.to_pylist()} == left

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from vecdb.filters.evaluate import BoundFilter
+from vecdb.planner.masks import remembered
 from vecdb.schema.arrow import pc
 from vecdb.schema.links import DST, SRC, TYPE, WEIGHT, Direction
 from vecdb.schema.schema import Schema
@@ -186,7 +187,7 @@ def graph_of(state: State, wanted: Wanted = ALL) -> LinkGraph:
     key = "links", state.links.lsn, wanted.key
     known = state.routes.get(key)
     if known is None:
-        known = state.routes[key] = graph_of_some(state.links, chosen(state, wanted))
+        known = remembered(state.routes, key, graph_of_some(state.links, chosen(state, wanted)))
     return known
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from vecdb_client.cli import admin, facets, graph, index, load, measure, query, records, safety, serve, start
+from vecdb_client.cli import admin, facets, graph, index, links, load, measure, query, records, safety, serve, start
 from vecdb_client.cli.errors import EXIT_CODES, guarded, usage_error
 from vecdb_client.cli.export import export
 
@@ -37,6 +37,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     records.count,
     export,
     records.delete,
+    links.links,
+    links.unlink,
     admin.collections,
     admin.stats,
     admin.versions,

@@ -27,6 +27,9 @@ from vecdb.storage.links.writer import ATTRIBUTES, IN, NODES, OUT
 from vecdb.storage.manifest import SegmentEntry
 from vecdb.storage.segment import Segment
 
+FEW = 32
+"""Fewer than one link in so many are looked up one by one."""
+
 
 class LinkSegment:
     """The links of one segment. Reading is safe from any number of threads; nothing ever changes."""
@@ -85,6 +88,10 @@ class LinkSegment:
     def sources(self) -> np.ndarray:
         """The source of each link, (links,) int32."""
         return np.repeat(np.arange(len(self.nodes), dtype=np.int32), np.diff(self.out["offsets"]))
+
+    def sources_of(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the sources of some links, int32 (n,)."""
+        return (np.searchsorted(self.out["offsets"], numbers, side="right") - 1).astype(np.int32)
 
     def attribute(self, column: Column) -> pa.Array:
         """Return the values of an attribute of all links; one declared later is all null here."""
@@ -145,8 +152,12 @@ class LinkView:
         mask[np.frombuffer(self.deleted.to_array(), np.uint32)] = True
         return mask
 
-    def _alive(self, numbers: np.ndarray) -> np.ndarray:
-        return numbers if self._dead is None else numbers[~self._dead[numbers]]
+    def _lives(self, numbers: np.ndarray) -> np.ndarray:
+        """Return which of these links are alive, bool (n,)."""
+        if len(numbers) * FEW > self.rows and self._dead is not None:
+            return ~self._dead[numbers]
+        # A view lives until the next deletion: for some links the set is asked, and not spread out for all of them.
+        return np.fromiter((number not in self.deleted for number in numbers.tolist()), bool, len(numbers))
 
     def live(self) -> np.ndarray:
         """Return the numbers of the links that are alive, ascending."""
@@ -159,14 +170,15 @@ class LinkView:
     def find_many(self, ends: Ends) -> np.ndarray:
         """Return the numbers of the live links among those asked for, ascending."""
         found = ends.find(self.segment.nodes, self.segment.types, self.segment.out)
-        return self._alive(np.unique(found[found >= 0]))
+        numbers = np.unique(found[found >= 0])
+        return numbers[self._lives(numbers)] if self.deleted else numbers
 
     def has(self, ends: Ends) -> np.ndarray:
         """Return which of the links asked for are alive here, bool (n,)."""
         found = ends.find(self.segment.nodes, self.segment.types, self.segment.out)
         there = found >= 0
-        if self._dead is not None:
-            there[there] = ~self._dead[found[there]]
+        if self.deleted:
+            there[there] = self._lives(found[there])
         return there
 
     def touching(self, ids: pa.Array, keys: np.ndarray, direction: Direction) -> tuple[np.ndarray, np.ndarray]:
@@ -183,18 +195,19 @@ class LinkView:
         numbers = ranges(begin, end)
         if direction == "in":
             numbers = arrays["links"][numbers].astype(np.int64)
-        if self._dead is not None:
-            alive = ~self._dead[numbers]
+        if self.deleted:
+            alive = self._lives(numbers)
             places, numbers = places[alive], numbers[alive]
         return places, numbers
 
     def coded(self, numbers: np.ndarray) -> Coded:
         """Return some links as numbers; they are asked for in ascending order."""
         segment, out = self.segment, self.segment.out
-        every = len(numbers) == self.rows
-        src, dst, codes, weight = segment.sources, out["targets"], out["types"], out["weights"]
-        whole = Coded(segment.nodes, segment.types, src, dst, codes, weight)
-        return whole if every else whole.chosen(numbers)
+        others = out["targets"], out["types"], out["weights"]
+        if len(numbers) == self.rows:
+            return Coded(segment.nodes, segment.types, segment.sources, *others)
+        sources = segment.sources_of(numbers) if len(numbers) * FEW < self.rows else segment.sources[numbers]
+        return Coded(segment.nodes, segment.types, sources, *(array[numbers] for array in others))
 
     def take_links(self, schema: Schema, numbers: np.ndarray, names: tuple[str, ...] | None = None) -> pa.RecordBatch:
         """Return columns of some links, by the names of the schema, in the order of the numbers."""
@@ -204,8 +217,7 @@ class LinkView:
             if names is not None and column.name not in names:
                 continue
             if at == 0:
-                sources = np.searchsorted(out["offsets"], numbers, side="right") - 1
-                values = segment.nodes.ids.take(pa.array(sources))
+                values = segment.nodes.ids.take(pa.array(segment.sources_of(numbers)))
             elif at == 1:
                 values = segment.nodes.ids.take(pa.array(out["targets"][numbers]))
             elif at == 2:
