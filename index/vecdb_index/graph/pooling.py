@@ -3,8 +3,8 @@
 Path Pooling: Training-Free Structure Enhancement for Efficient Knowledge Graph Retrieval-Augmented Generation (2025).
 Facts are triples (head, relation, tail) that a scorer scored. From each entity of the question shortest paths lead to
 every entity that facts join with it. A path is worth the mean of its facts' scores, and its i-th fact, counted from a
-question's entity, a bonus of least score / (i * a) more. A fact counts as the best path that it is on; one on no path is
-a path of its own.
+question's entity, a bonus of least score / (i * a) more. A fact counts as the best path that it is on; one on no path
+is a path of its own.
 
 Ours: facts are followed either way, because a relation and its opposite are the same fact; and every fact whose end is
 reached closes a path, also where another fact leads to its other end as soon. Of several shortest paths to an entity
