@@ -124,3 +124,68 @@ def _vectors(
         there = [row for row in rows if row is not None and row[field] is not None]
         if there:
             yield [row[name] for row in there], np.stack([np.asarray(row[field]) for row in there])
+
+
+def communities(docs: Collection, *, type: str | Sequence[str] | None = None, rounds: int = 30) -> pa.Table:
+    """Return groups of ids that links join more with each other than with the rest, by label propagation.
+
+    Every id takes the label that weighs most among those that it is linked to, either way, again and again, until none
+    changes (Raghavan, Albert and Kumara, 2007). Half of the ids, drawn by a fixed seed, change in each round, so that
+    two that are linked do not swap labels for ever. The answer is the same for the same links. Write the labels into a
+    keyword to group, to filter, or to select by them.
+
+    Args:
+        docs: a collection, a view or a snapshot of one.
+        type: only links of this type, or of these.
+        rounds: the most rounds.
+
+    Returns:
+        Columns id and community: the least id of its group. Ids without links are missing.
+
+    """
+    import pyarrow as pa
+
+    rounds = whole_number("rounds", rounds, most=10_000)
+    batches = [batch.select(["src", "dst", "weight"]) for batch in docs.links(type=type)]
+    end = docs.schema.id.field.arrow_type
+    if not batches:
+        return pa.table([pa.array([], end), pa.array([], end)], names=["id", "community"])
+    table = pa.Table.from_batches(batches)
+    ends: Any = pa.chunked_array([*table.column("src").chunks, *table.column("dst").chunks]).combine_chunks()
+    coded = ends.dictionary_encode()
+    names = coded.dictionary
+    rank: Any = np.argsort(np.argsort(np.array(names.to_pylist(), object), kind="stable"), kind="stable")
+    number = rank[np.asarray(coded.indices)]
+    one, two = number[: table.num_rows], number[table.num_rows :]
+    weight = np.asarray(table.column("weight"))
+    apart = one != two
+    source, target = np.concatenate([one, two])[np.r_[apart, apart]], np.concatenate([two, one])[np.r_[apart, apart]]
+    label, rng = np.arange(len(names)), np.random.default_rng(0)
+    for _ in range(rounds):
+        wanted = _heaviest(source, label[target], np.r_[weight[apart], weight[apart]], label)
+        changing = wanted != label
+        if not changing.any():
+            break
+        label = np.where(changing & (rng.random(len(label)) < 0.5), wanted, label)
+    least = np.full(len(names), len(names))
+    np.minimum.at(least, label, np.arange(len(names)))
+    ordered = names.take(pa.array(np.argsort(rank, kind="stable")))
+    return pa.table([ordered, ordered.take(pa.array(least[label]))], names=["id", "community"])
+
+
+def _heaviest(source: np.ndarray, label: np.ndarray, weight: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """Return, for each node, the label that weighs most among its neighbours; its own where that weighs as much."""
+    order = np.lexsort((label, source))
+    source, label, weight = source[order], label[order], weight[order]
+    first = np.flatnonzero(np.r_[True, (source[1:] != source[:-1]) | (label[1:] != label[:-1])]) if len(source) else []
+    if not len(first):
+        return held
+    total, source, label = np.add.reduceat(weight, first), source[first], label[first]
+    best = np.full(len(held), -np.inf)
+    np.maximum.at(best, source, total)
+    wanted = np.full(len(held), len(held))
+    winning = total >= best[source] * (1 - 1e-12)
+    np.minimum.at(wanted, source[winning], label[winning])
+    own = np.zeros(len(held), bool)
+    own[source[winning & (label == held[source])]] = True
+    return np.where(own | (wanted == len(held)), held, wanted)

@@ -6,7 +6,7 @@ import pytest
 import vecdb
 from vecdb import Query
 from vecdb.errors import InvalidInputError
-from vecdb.overlays import similar_links
+from vecdb.overlays import communities, similar_links
 
 ROWS, WIDTH, K = 120, 6, 5
 
@@ -66,3 +66,15 @@ def test_what_has_no_similarity_is_refused(docs):
         similar_links(docs, "flat")
     with pytest.raises(InvalidInputError, match="'id' has no similarity"):
         similar_links(docs, "id")
+
+
+def test_communities_are_the_groups_that_links_hold_together(docs):
+    rng = np.random.default_rng(2)
+    groups = np.arange(ROWS) // 20
+    inside = [(i, j) for i in range(ROWS) for j in range(i) if groups[i] == groups[j] and rng.random() < 0.5]
+    between = [(i, (i + 20) % ROWS) for i in range(0, ROWS, 20)]
+    docs.link({"src": [i for i, _ in inside + between], "dst": [j for _, j in inside + between]})
+    found = {row["id"]: row["community"] for row in communities(docs).to_pylist()}
+    assert found == {at: int(groups[at]) * 20 for at in range(ROWS)}
+    assert communities(docs) == communities(docs)
+    assert communities(docs, type="no such").num_rows == 0

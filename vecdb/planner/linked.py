@@ -15,7 +15,7 @@ from vecdb.planner.walks import graph_for, paths_of, rows_of, ways_of
 from vecdb.query.graph import Linked
 from vecdb.storage.links.graph import LinkGraph
 from vecdb_index.graph.paths import best_paths, walkers
-from vecdb_index.graph.walk import Reached
+from vecdb_index.graph.walk import NODE_BYTES, Reached
 
 DECAY = 0.5
 """What each link leaves of a path's worth."""
@@ -48,6 +48,7 @@ def _walked(context: Context, bound: BoundArm, arm: Linked, graph: LinkGraph, st
     ways = [ways_of(context.state, graph, links, arm.direction, arm.through)[0] for links in steps]
     room = (len(ways) + 1) * graph.nodes
     room = room if bound.effort.exact else min(room, ROOM)
+    context.state.hold(arm.kind, NODE_BYTES * room)
     if arm.path:
         return walkers(ways, start, np.full(len(start), 1 / len(start)), room=room)
     ones = np.ones(len(start))

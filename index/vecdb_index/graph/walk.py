@@ -9,6 +9,8 @@ import numpy as np
 
 from vecdb_index.graph.adjacency import Adjacency
 
+NODE_BYTES = 80
+"""What a node that a walk may meet takes, at most."""
 ROOM = 1 << 16
 """The most nodes that a walk meets, unless it is told otherwise."""
 

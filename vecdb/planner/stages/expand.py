@@ -18,7 +18,7 @@ from vecdb.query.graph import Expand
 from vecdb.storage.links.graph import LinkGraph
 from vecdb_index.graph.pagerank import personalised_pagerank
 from vecdb_index.graph.paths import best_paths
-from vecdb_index.graph.walk import ROOM, Reached, Ways
+from vecdb_index.graph.walk import NODE_BYTES, ROOM, Reached, Ways
 
 EXACT_EPSILON = 1e-9
 """How much mass a row may keep back for each of its links where the answer is to be exact."""
@@ -43,6 +43,7 @@ def expand(context: Context, bound: BoundStage, candidates: Candidates) -> Candi
     walked = bool(ways.ahead.any() or ways.behind.any()) and bool((nodes >= 0).any())
     if not walked:
         return replace(candidates, told=told | {"walked": False})
+    state.hold(stage.kind, NODE_BYTES * (max(ROOM, graph.nodes) if bound.exact else ROOM))
     reached, own = _reached(stage, bound.exact, graph, ways, nodes, values, best)
     told |= {"walked": True, "seeds": int((nodes >= 0).sum()), "links_read": reached.links}
     told |= {"reached": len(reached.answer)}
