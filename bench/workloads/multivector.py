@@ -12,7 +12,7 @@ codes first, which finds the same. For each index, which
 
 `two stages` gathers `fetch` rows by the single vector of each document and compares them all; `pruned` with candidates
 pruned and early exit; `cut` is the share of comparisons that this saves, `lost` the nDCG@10. The single vector is also
-asked alone, as `dense`. Every figure of quality comes from ir-measures.
+asked alone, as `dense`; `bytes` of `all` are those of the tokens. Every figure of quality comes from ir-measures.
 """
 
 import time
@@ -107,7 +107,10 @@ class _Set:
         whole = self._told("all", self._all)
         metrics: Metrics = {**whole, **self._told("scan", self._scan), **self._told("dense", self._dense)}
         metrics |= self._stages()
-        metrics["tokens bytes"] = self.made.tokens.size / len(self.made.held.rows)
+        metrics["all bytes"] = self.made.tokens.size / len(self.made.held.rows)
+        metrics["all first100"] = 1.0
+        metrics["dense bytes"] = 4.0 * self.made.held.dimension
+        metrics["dense first100"] = _share([self._dense(at, FIRST).ids for at in range(self.count)], self.true)
         for spec in self.context.words("indexes"):
             metrics |= self._index(spec, float(whole["all nDCG@10"] or 0))
         self.documents.set_index("tokens", "flat")
@@ -176,8 +179,8 @@ class _Set:
     def _staged(self, at: int, **given: Any) -> Any:
         return self.documents.run(self._two(at, **given))
 
-    def _dense(self, at: int) -> Any:
-        return self.documents.search(embedding=self.made.held.questions[at].vector, k=K, exact=True, fields=[])
+    def _dense(self, at: int, k: int = K) -> Any:
+        return self.documents.search(embedding=self.made.held.questions[at].vector, k=k, exact=True, fields=[])
 
     def _all(self, at: int) -> Any:
         return self._scan(at, exact=True)
