@@ -127,7 +127,7 @@ class _Set:
 
         def encoded(at: int, k: int) -> Any:
             arm = vecdb.Tokens("tokens", self.made.questions[at], ef=FIRST)
-            return self.documents.run(vecdb.Query(k=k, fields=[]).gather(arm))
+            return self.documents.run(vecdb.Query(k=k, fields=()).gather(arm))
 
         first = [encoded(at, FIRST).ids for at in range(self.count)]
         metrics[f"{spec} first100"] = _share(first, self.true)
@@ -171,7 +171,7 @@ class _Set:
     def _two(self, at: int, **given: Any) -> Any:
         import vecdb
 
-        first = vecdb.Query(k=K, fields=[]).near(
+        first = vecdb.Query(k=K, fields=()).near(
             "embedding", self.made.held.questions[at].vector, fetch=self.context.integer("fetch")
         )
         return first.rescore(vecdb.MaxSim("tokens", self.made.questions[at], **given))
@@ -189,7 +189,7 @@ class _Set:
         import vecdb
 
         arm = vecdb.Tokens("tokens", self.made.questions[at])
-        return self.documents.run(vecdb.Query(k=K, fields=[], exact=exact).gather(arm))
+        return self.documents.run(vecdb.Query(k=K, fields=(), exact=exact).gather(arm))
 
     def _told(self, name: str, call: Call) -> Metrics:
         """Return nDCG@10 of a way, and the median over the questions of the best CPU time of a call."""
@@ -223,7 +223,8 @@ def _index_of(spec: str) -> Any:
     if spec == "auto":
         return vecdb.Muvera()
     sizes, codes = spec.split(" ")
-    return vecdb.Muvera(*(int(part) for part in sizes.split("x")), codes=codes)
+    repetitions, bits, projection = map(int, sizes.split("x"))
+    return vecdb.Muvera(repetitions, bits, projection, codes=codes)
 
 
 def _settings() -> Any:
