@@ -13,6 +13,7 @@ _POINT = re.compile(r"at (\S+) (recall|single_qps|batch_qps)")
 _SIZE = re.compile(r"rows (\d+) (us|distances|bytes)_at_95")
 _CELL = re.compile(r"at rows (\d+) k (\d+) (\w+) (\S+) (\w+)_ms")
 _BALANCE = re.compile(r"curve (\S+) (\S+) (relevance|coverage)")
+_FIRST = re.compile(r"(\S+) (.+) first100")
 _TITLES = {"single_qps": "one call a query, one thread", "batch_qps": "one call with all queries"}
 _COSTS = {"us": "microseconds a query", "distances": "distances a query", "bytes": "bytes a query"}
 # A recall of exactly 1 has no place on a logarithmic scale of what is missing.
@@ -37,6 +38,7 @@ def draw(record: Mapping[str, Any], stem: Path) -> list[Path]:
         ("-growth", _growth),
         ("-plans", _plans),
         ("-sets", _sets),
+        ("-sizes", _sizes),
     ]
     for suffix, make in kinds:
         figure = make(record)
@@ -173,6 +175,32 @@ def _plans(record: Mapping[str, Any]) -> Any:
     for row in axes:
         row[0].set_ylabel("ms a query", fontsize=8)
     axes[0][0].legend(fontsize=7)
+    return figure
+
+
+def _sizes(record: Mapping[str, Any]) -> Any:
+    """One panel for each set: how many of the best rows are among the first 100, over the bytes that a row takes."""
+    from matplotlib import pyplot
+
+    panels: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
+    for told in record["systems"].values():
+        metrics = told["summary"]
+        for metric, summary in metrics.items():
+            found = _FIRST.fullmatch(metric)
+            size = None if found is None else metrics.get(f"{found[1]} {found[2]} bytes")
+            if found is not None and size is not None:
+                panels[found[1]].append((found[2], size["median"], summary["median"]))
+    if not panels:
+        return None
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(5.6 * len(panels), 4.2), squeeze=False)
+    for axis, (name, points) in zip(axes[0], panels.items(), strict=True):
+        for number, (what, size, share) in enumerate(sorted(points, key=lambda point: point[1])):
+            axis.plot([size], [share], marker="osv^D*PX"[number % 8], linestyle="", label=what)
+        axis.set(xscale="log", xlabel="bytes a row", ylabel="of the best ten, among the first 100", title=name)
+        axis.title.set_fontsize(10)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=7, loc="lower right")
+        _plain(axis)
     return figure
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +29,7 @@ class TokenSet:
     held: Labelled
     tokens: np.ndarray
     offsets: np.ndarray
-    questions: list[np.ndarray]
+    questions: list[Any]
 
     @property
     def rows(self) -> pa.Table:

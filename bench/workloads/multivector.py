@@ -12,7 +12,7 @@ codes first, which finds the same. For each index, which
 
 `two stages` gathers `fetch` rows by the single vector of each document and compares them all; `pruned` with candidates
 pruned and early exit; `cut` is the share of comparisons that this saves, `lost` the nDCG@10. The single vector is also
-asked alone, as `dense`. Every figure of quality comes from ir-measures.
+asked alone, as `dense`; `bytes` of `all` are those of the tokens. Every figure of quality comes from ir-measures.
 """
 
 import time
@@ -107,7 +107,10 @@ class _Set:
         whole = self._told("all", self._all)
         metrics: Metrics = {**whole, **self._told("scan", self._scan), **self._told("dense", self._dense)}
         metrics |= self._stages()
-        metrics["tokens bytes"] = self.made.tokens.size / len(self.made.held.rows)
+        metrics["all bytes"] = self.made.tokens.size / len(self.made.held.rows)
+        metrics["all first100"] = 1.0
+        metrics["dense bytes"] = 4.0 * self.made.held.dimension
+        metrics["dense first100"] = _share([self._dense(at, FIRST).ids for at in range(self.count)], self.true)
         for spec in self.context.words("indexes"):
             metrics |= self._index(spec, float(whole["all nDCG@10"] or 0))
         self.documents.set_index("tokens", "flat")
@@ -124,7 +127,7 @@ class _Set:
 
         def encoded(at: int, k: int) -> Any:
             arm = vecdb.Tokens("tokens", self.made.questions[at], ef=FIRST)
-            return self.documents.run(vecdb.Query(k=k, fields=[]).gather(arm))
+            return self.documents.run(vecdb.Query(k=k, fields=()).gather(arm))
 
         first = [encoded(at, FIRST).ids for at in range(self.count)]
         metrics[f"{spec} first100"] = _share(first, self.true)
@@ -168,7 +171,7 @@ class _Set:
     def _two(self, at: int, **given: Any) -> Any:
         import vecdb
 
-        first = vecdb.Query(k=K, fields=[]).near(
+        first = vecdb.Query(k=K, fields=()).near(
             "embedding", self.made.held.questions[at].vector, fetch=self.context.integer("fetch")
         )
         return first.rescore(vecdb.MaxSim("tokens", self.made.questions[at], **given))
@@ -176,8 +179,8 @@ class _Set:
     def _staged(self, at: int, **given: Any) -> Any:
         return self.documents.run(self._two(at, **given))
 
-    def _dense(self, at: int) -> Any:
-        return self.documents.search(embedding=self.made.held.questions[at].vector, k=K, exact=True, fields=[])
+    def _dense(self, at: int, k: int = K) -> Any:
+        return self.documents.search(embedding=self.made.held.questions[at].vector, k=k, exact=True, fields=[])
 
     def _all(self, at: int) -> Any:
         return self._scan(at, exact=True)
@@ -186,7 +189,7 @@ class _Set:
         import vecdb
 
         arm = vecdb.Tokens("tokens", self.made.questions[at])
-        return self.documents.run(vecdb.Query(k=K, fields=[], exact=exact).gather(arm))
+        return self.documents.run(vecdb.Query(k=K, fields=(), exact=exact).gather(arm))
 
     def _told(self, name: str, call: Call) -> Metrics:
         """Return nDCG@10 of a way, and the median over the questions of the best CPU time of a call."""
@@ -220,7 +223,8 @@ def _index_of(spec: str) -> Any:
     if spec == "auto":
         return vecdb.Muvera()
     sizes, codes = spec.split(" ")
-    return vecdb.Muvera(*(int(part) for part in sizes.split("x")), codes=codes)
+    repetitions, bits, projection = map(int, sizes.split("x"))
+    return vecdb.Muvera(repetitions, bits, projection, codes=codes)
 
 
 def _settings() -> Any:
