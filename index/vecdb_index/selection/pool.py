@@ -46,7 +46,7 @@ def unit(vectors: np.ndarray) -> Units:
     units = np.ascontiguousarray(vectors, np.float32)
     lengths = np.sqrt(np.einsum("ij,ij->i", units, units))
     lengths[lengths == 0] = 1
-    return units / lengths[:, None]
+    return units * (1 / lengths)[:, None]
 
 
 def scaled(scores: np.ndarray, among: np.ndarray | None = None) -> Reals:
