@@ -24,6 +24,7 @@ class Pool(NamedTuple):
         universe: (u, d) float32 of the same kind: what is to be represented; None: the candidates.
         weights: (u,) float64, how much each of the universe counts, at least 0; None: its relevance.
         given: (n, n) float32 similarities up to 1, symmetric, in place of the cosines; None: cosines.
+        middle: the median similarity, where it is known.
 
     """
 
@@ -32,6 +33,7 @@ class Pool(NamedTuple):
     universe: Units | None = None
     weights: Reals | None = None
     given: Units | None = None
+    middle: float | None = None
 
     @property
     def size(self) -> int:
@@ -44,7 +46,7 @@ def unit(vectors: np.ndarray) -> Units:
     units = np.ascontiguousarray(vectors, np.float32)
     lengths = np.sqrt(np.einsum("ij,ij->i", units, units))
     lengths[lengths == 0] = 1
-    return units / lengths[:, None]
+    return units * (1 / lengths)[:, None]
 
 
 def scaled(scores: np.ndarray, among: np.ndarray | None = None) -> Reals:
@@ -65,6 +67,8 @@ def scaled(scores: np.ndarray, among: np.ndarray | None = None) -> Reals:
 
 def median(pool: Pool) -> float:
     """Return the median similarity of two candidates, of a sample; 0 where there are not two."""
+    if pool.middle is not None:
+        return pool.middle
     chosen = slice(None, SAMPLE * max(1, pool.size // SAMPLE), max(1, pool.size // SAMPLE))
     some = pool.units[chosen] if pool.given is None else pool.given[chosen, chosen]
     if len(some) < 2:

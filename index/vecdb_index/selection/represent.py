@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -51,5 +52,6 @@ def represented(pool: Pool, picks: NDArray[np.int64]) -> Represented:
     closeness = similar[owner[rows], rows]
     order = np.lexsort((-closeness, owner[rows]))
     rows, closeness = rows[order], closeness[order]
-    ends = np.searchsorted(owner[rows], np.arange(1, len(picks)))
-    return Represented(np.split(rows, ends), np.split(closeness, ends), coverage)
+    ends = np.searchsorted(owner[rows], np.arange(len(picks) + 1)).tolist()
+    members = [rows[first:last] for first, last in pairwise(ends)]
+    return Represented(members, [closeness[first:last] for first, last in pairwise(ends)], coverage)

@@ -28,7 +28,7 @@ from vecdb.results import Selected
 from vecdb.row_values import value_of
 from vecdb_index.selection.greedy import Picked
 from vecdb_index.selection.greedy import select as greedy
-from vecdb_index.selection.pool import Pool, scaled
+from vecdb_index.selection.pool import Pool, median, scaled
 from vecdb_index.selection.represent import represented
 
 GROWTH = 4
@@ -80,6 +80,7 @@ def _choose(
         kept[there[: low + SPARE]] = True
     places = np.flatnonzero(kept)
     pool = _pool(context, bound, candidates, places, size, len(fixed))
+    pool = pool._replace(middle=median(pool))  # how rows are compared and whom they represent both ask for it
     back = {place: at for at, place in enumerate(places.tolist())}
     limits = replace(
         told.limits,
