@@ -13,7 +13,9 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +80,8 @@ def _own(tokens: np.ndarray, offsets: np.ndarray, question: np.ndarray) -> dict[
 
 
 def _pylate(tokens: np.ndarray, offsets: np.ndarray, question: np.ndarray) -> dict[str, Callable[[], Any]]:
-    import torch
-    from pylate import rank
-    from pylate.scores import colbert_scores
+    torch, rank = import_module("torch"), import_module("pylate.rank")
+    colbert_scores = import_module("pylate.scores").colbert_scores
 
     torch.set_num_threads(1)
     documents = [torch.from_numpy(part) for part in np.split(tokens, offsets[1:-1])]
@@ -93,10 +94,7 @@ def _pylate(tokens: np.ndarray, offsets: np.ndarray, question: np.ndarray) -> di
 
 
 def _fast_plaid(tokens: np.ndarray, offsets: np.ndarray, question: np.ndarray) -> dict[str, Callable[[], Any]]:
-    import tempfile
-
-    import torch
-    from fast_plaid import search
+    torch, search = import_module("torch"), import_module("fast_plaid.search")
 
     torch.set_num_threads(1)
     index = search.FastPlaid(index=tempfile.mkdtemp(), device="cpu")

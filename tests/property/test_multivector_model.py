@@ -152,6 +152,9 @@ class TokenMachine(RuleBasedStateMachine):
 
 
 TokenMachine.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=25,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 test_a_field_of_multi_vectors_agrees_with_a_dict = TokenMachine.TestCase

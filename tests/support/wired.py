@@ -142,6 +142,19 @@ expansions = st.fixed_dictionaries(
     },
 )
 ageing = st.just({}) | st.builds(lambda half, by: {"half_life": half, "aged_by": by}, st.floats(0.1, 1e9), names)
+
+
+def _weighed(made: Any, field: str, tokens: Any, share: float | None, rest: dict[str, Any]) -> Any:
+    weights = None if share is None or isinstance(tokens, str) else [share] * len(tokens)
+    return made(field, tokens, weights, **rest)
+
+
+matrices = arrays.arrays(
+    np.dtype("f4"),
+    st.tuples(st.integers(1, 4), st.integers(1, 5)),
+    elements=st.floats(-1e6, 1e6, width=32),
+)
+weighed = st.none() | st.floats(0, 1e3)
 plain_arms: st.SearchStrategy[Arm] = st.one_of(
     st.builds(
         lambda start, path, walked, rest: vecdb.Linked(tuple(start), path=tuple(path), **walked, **rest),
@@ -150,6 +163,7 @@ plain_arms: st.SearchStrategy[Arm] = st.one_of(
         walking,
         common,
     ),
+    st.builds(_weighed, st.just(vecdb.Tokens), names, matrices | texts, weighed, common),
     st.builds(_near, names, vectors | texts, efforts, common),
     st.builds(
         lambda field, text, rest: vecdb.Match(field, text, **rest),
@@ -215,6 +229,7 @@ stages: st.SearchStrategy[Stage] = st.one_of(
         st.lists(ids, max_size=3),
         tops,
     ),
+    st.builds(_weighed, st.just(vecdb.MaxSim), names, matrices | texts, weighed, st.fixed_dictionaries({"top": tops})),
 )
 groupings = st.builds(vecdb.GroupBy, names, st.integers(1, 10_000))
 
@@ -294,6 +309,17 @@ fields: st.SearchStrategy[Field] = st.one_of(
     ),
     st.builds(lambda dimension: vecdb.Vector(8 * dimension, dtype="binary"), st.integers(1, 9)),
     st.builds(lambda index: vecdb.MultiVector(8, index=index), muveras | st.just(vecdb.Flat())),
+    st.builds(
+        lambda dtype, factor, pooling, protect, space: vecdb.MultiVector(
+            8, dtype, factor, pooling, protect, normalise=protect > 3, space=space
+        ),
+        st.sampled_from(["float16", "float32", "int8", "int4"]),
+        st.floats(1, 64),
+        st.sampled_from(["ward", "kmeans", "sequential", "pylate"]),
+        st.integers(0, 9),
+        st.none() | spaces,
+    ),
+    st.builds(lambda fixed: vecdb.MultiVector(8, fixed=fixed, index="flat"), st.integers(1, 99)),
     st.builds(
         lambda dimension, space: vecdb.Sparse(dimension, space=space),
         st.none() | st.integers(1, 1 << 32),

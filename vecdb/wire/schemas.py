@@ -104,7 +104,7 @@ def field_to_message(field: Field) -> pb.Field:
         space = None if field.space is None else space_to_message(field.space)
         message.sparse.CopyFrom(pb.SparseField(dimension=field.dimension, space=space))
     elif isinstance(field, MultiVector):
-        message.multi_vector.CopyFrom(_multivector_message(field))
+        message.multivector.CopyFrom(_multivector_message(field))
     elif field.kind in _BARE:
         getattr(message, field.kind).SetInParent()
     else:
@@ -130,8 +130,8 @@ def field_from_message(message: pb.Field) -> Field:
         return Keyword(message.keyword.many)
     if kind == "vector":
         return _vector(message.vector)
-    if kind == "multi_vector":
-        return _multivector(message.multi_vector)
+    if kind == "multivector":
+        return _multivector(message.multivector)
     if kind == "sparse":
         sparse = message.sparse
         return Sparse(

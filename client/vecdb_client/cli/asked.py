@@ -234,9 +234,10 @@ def _of_tokens(target: "Collection", asked: Options, sought: Any) -> bool:
     if asked.vector is None:
         return False
     names = [column.name for column in target.schema.multivectors]
-    meant = (
-        asked.field in names if asked.field is not None else sought.ndim == 2 or (not target.schema.vectors and names)
-    )
+    if asked.field is not None:
+        meant = asked.field in names
+    else:
+        meant = sought.ndim == 2 or (not target.schema.vectors and bool(names))
     if meant and not (asked.recall is asked.ef is asked.probes is None):
         raise CommandError("--recall, --ef and --probes do not go with multi-vectors")
     return meant

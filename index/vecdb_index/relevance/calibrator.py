@@ -158,7 +158,8 @@ def _directions(vectors: Floats, count: int) -> Floats:
         return np.empty((vectors.shape[1], 0))
     found = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)[2][:count].T
     # Few decimals: manifests hold them.
-    return np.round(found * np.sign(found[np.abs(found).argmax(axis=0), np.arange(found.shape[1])]), DECIMALS)
+    signs = np.sign(found[np.abs(found).argmax(axis=0), np.arange(found.shape[1])])
+    return np.round(found * signs, DECIMALS).astype(np.float64)
 
 
 def _left_out(pairs: Sequence[Judged], count: int) -> list[Floats]:

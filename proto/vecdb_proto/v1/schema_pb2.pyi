@@ -89,7 +89,7 @@ class Field(_message.Message):
     GEO_FIELD_NUMBER: _builtins.int
     VECTOR_FIELD_NUMBER: _builtins.int
     SPARSE_FIELD_NUMBER: _builtins.int
-    MULTI_VECTOR_FIELD_NUMBER: _builtins.int
+    MULTIVECTOR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def id(self) -> Global___IdField: ...
     @_builtins.property
@@ -113,7 +113,7 @@ class Field(_message.Message):
     @_builtins.property
     def sparse(self) -> Global___SparseField: ...
     @_builtins.property
-    def multi_vector(self) -> Global___MultiVectorField: ...
+    def multivector(self) -> Global___MultiVectorField: ...
     def __init__(
         self,
         *,
@@ -128,13 +128,13 @@ class Field(_message.Message):
         geo: Global___GeoField | None = ...,
         vector: Global___VectorField | None = ...,
         sparse: Global___SparseField | None = ...,
-        multi_vector: Global___MultiVectorField | None = ...,
+        multivector: Global___MultiVectorField | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["bool", b"bool", "float64", b"float64", "geo", b"geo", "id", b"id", "int64", b"int64", "json", b"json", "keyword", b"keyword", "kind", b"kind", "multi_vector", b"multi_vector", "sparse", b"sparse", "text", b"text", "timestamp", b"timestamp", "vector", b"vector"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bool", b"bool", "float64", b"float64", "geo", b"geo", "id", b"id", "int64", b"int64", "json", b"json", "keyword", b"keyword", "kind", b"kind", "multivector", b"multivector", "sparse", b"sparse", "text", b"text", "timestamp", b"timestamp", "vector", b"vector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bool", b"bool", "float64", b"float64", "geo", b"geo", "id", b"id", "int64", b"int64", "json", b"json", "keyword", b"keyword", "kind", b"kind", "multi_vector", b"multi_vector", "sparse", b"sparse", "text", b"text", "timestamp", b"timestamp", "vector", b"vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bool", b"bool", "float64", b"float64", "geo", b"geo", "id", b"id", "int64", b"int64", "json", b"json", "keyword", b"keyword", "kind", b"kind", "multivector", b"multivector", "sparse", b"sparse", "text", b"text", "timestamp", b"timestamp", "vector", b"vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["id", "text", "keyword", "bool", "int64", "float64", "timestamp", "json", "geo", "vector", "sparse", "multi_vector"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["id", "text", "keyword", "bool", "int64", "float64", "timestamp", "json", "geo", "vector", "sparse", "multivector"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

@@ -63,10 +63,10 @@ class LinkService:
     def ScanLinks(self, request: pb.ScanLinksRequest, call: Call) -> Iterator[pb.ScanLinksResponse]:  # noqa: N802
         """Return all links that pass, batch by batch."""
         snapshot = self._shared.snapshot(request, call)
-        src, dst = (self._ids(request, name) for name in ("src", "dst"))
+        ends: dict[str, Any] = {name: self._ids(request, name) for name in ("src", "dst")}
         most = min(request.batch_rows or BATCH_LINKS, BATCH_LINKS)
         first = True
-        for batch in snapshot.links(src, dst, batch_rows=most, **self._filter(request)):
+        for batch in snapshot.links(**ends, **self._filter(request), batch_rows=most):
             yield pb.ScanLinksResponse(links=rows.to_message(batch, with_schema=first))
             first = False
         if first:

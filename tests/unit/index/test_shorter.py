@@ -32,7 +32,8 @@ def test_where_nothing_is_joined_the_question_stays_what_it_is(given: dict[str, 
 
 def test_everything_is_one_ball_and_one_cluster():
     tokens = units(2, 7)
-    for given in ({"near": -1.0}, {"count": 1}):
+    ways: list[dict[str, Any]] = [{"near": -1.0}, {"count": 1}]
+    for given in ways:
         found, weights = vecdb.pool_query(tokens, **given)
         assert np.allclose(found[0] * weights[0], tokens.sum(axis=0), atol=1e-5)
         assert len(found) == 1

@@ -204,7 +204,7 @@ class LinkTable:
 def link_rows(batch: pa.RecordBatch, size: int) -> Rows:
     """Prepare validated links in the storage schema for a memtable; size is their length in the log, in bytes."""
     names = Ends(*(batch.column(name) for name in (SRC, DST, TYPE))).keys()
-    return Rows(batch, names, {}, size)  # pyright: ignore[reportArgumentType]
+    return Rows(batch, names, {}, {}, size)  # pyright: ignore[reportArgumentType]
 
 
 def entries_in(payload: bytes | memoryview) -> tuple[SegmentEntry, ...]:
