@@ -17,7 +17,7 @@ from vecdb.errors import InvalidInputError
 from vecdb.query.arms import FETCH
 from vecdb.query.formula import Formula, formula_of
 from vecdb.query.matrix import question, weights_of_tokens
-from vecdb.query.value import Numbers, QueryPart, shown
+from vecdb.query.value import QueryPart, shown
 from vecdb.query.value import numbers as numbers_of
 from vecdb.schema.given import finite, listed, whole_number
 
@@ -127,7 +127,7 @@ class Rescore(Stage):
 
     kind: ClassVar[str] = "rescore"
     field: str
-    vector: Numbers | str
+    vector: Any
     top: int | None = None
 
     def __post_init__(self) -> None:
