@@ -9,22 +9,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from vecdb.arguments import vector_column
 from vecdb.encoders.attached import Attached, space_for
-from vecdb.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from vecdb.errors import ConflictError, NotFoundError, UnavailableError
 from vecdb.latest import LatestReads
 from vecdb.linked import Linked
 from vecdb.reads import Snapshot
 from vecdb.results import TuneReport, WriteResult
 from vecdb.row_writes import RequestId, RowWrites, request_key
 from vecdb.schema.fields import Field
-from vecdb.schema.given import flag, whole_number
+from vecdb.schema.given import flag
 from vecdb.schema.schema import Schema
 from vecdb.storage.background import Worker
+from vecdb.versions import Versions
 from vecdb.view import View
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from vecdb_index.budget import Budget
 
 
-class Collection(LatestReads, Linked):
+class Collection(LatestReads, Versions, Linked):
     """Made by `Database.create_collection` and `Database.collection`."""
 
     def __init__(self, name: str, store: Writer | Reader, pool: ThreadPoolExecutor) -> None:
@@ -135,6 +135,9 @@ class Collection(LatestReads, Linked):
     def snapshot(self) -> Snapshot:
         """Return the present state, frozen: later writes do not show in it."""
         return Snapshot(self.name, self._state(), self._pool, self._on_damaged_index, self.encoders)
+
+    def _frozen(self, state: State) -> Snapshot:
+        return Snapshot(self.name, state, self._pool, encoders=self.encoders)
 
     def refresh(self) -> None:
         """Look for new data now. Only a read-only collection can be behind; it looks by itself now and then."""
@@ -282,55 +285,6 @@ class Collection(LatestReads, Linked):
         writer = self._writable()
         require(writer.directory, "links")
         change_attributes(writer, lambda schema: with_attribute(schema, name, field))
-
-    # -- versions --------------------------------------------------------------------------------------------------
-
-    def at(
-        self, version: int | None = None, timestamp: datetime | float | None = None, tag: str | None = None
-    ) -> Snapshot:
-        """Return an older version: by number, by tag, or the newest that was published by a moment.
-
-        Versions are published by flushes, merges, bulk loads, tags and schema changes, and kept as the settings say.
-
-        Raises:
-            NotFoundError: there is no such version any more.
-
-        """
-        from vecdb.storage import history
-
-        if sum(choice is not None for choice in (version, timestamp, tag)) != 1:
-            raise InvalidInputError("name one of version, timestamp and tag")
-        if version is not None:
-            version = whole_number("version", version)
-        moment = timestamp.timestamp() if isinstance(timestamp, datetime) else timestamp
-        if moment is not None and not isinstance(moment, int | float):
-            raise InvalidInputError(
-                f"timestamp is {timestamp!r:.200}, expected a datetime or seconds since 1970", field="timestamp"
-            )
-        found = history.at(self._store, self._state(), version, moment, tag)
-        return Snapshot(self.name, found, self._pool, encoders=self.encoders)
-
-    def versions(self) -> list[dict[str, Any]]:
-        """Return the versions that `at` can reach, oldest first: version, committed_at, rows, tags."""
-        from vecdb.storage import history
-
-        return history.versions(self._state().located)
-
-    def tag(self, name: str) -> int:
-        """Publish everything acknowledged so far as a version, keep it until untag(), and return its number."""
-        from vecdb.storage import history
-
-        return history.tag(self._writable(), name)
-
-    def untag(self, name: str) -> None:
-        """Let a tagged version expire like any other."""
-        from vecdb.storage import history
-
-        history.untag(self._writable(), name)
-
-    def tags(self) -> dict[str, int]:
-        """Return each tag's version."""
-        return dict(self._state().located.manifest.tags)
 
     # -- upkeep ----------------------------------------------------------------------------------------------------
 

@@ -214,6 +214,7 @@ def test_a_calibrator_is_kept_with_the_collection_and_bound_to_its_arms_and_spac
         docs.rename_column("v", "renamed")
         near, match = judged[1][0].arms
         assert isinstance(near, vecdb.Near)
+        assert not isinstance(near.vector, str)
         assert isinstance(match, vecdb.Match)
         renamed = Query(k=20).near("renamed", near.vector.array).match("text", match.text)
         assert docs.run(renamed.cut("adapter", calibrator="mine")).ids == before.ids
