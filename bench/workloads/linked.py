@@ -59,6 +59,7 @@ _RELATIONS = {
     "year": "release year",
     "language": "in language",
     "tag": "has tags",
+    "tags": "has tags",
     "imdbrating": "has imdb rating",
     "imdbvotes": "has imdb votes",
 }
