@@ -59,6 +59,7 @@ _RELATIONS = {
     "year": "release year",
     "language": "in language",
     "tag": "has tags",
+    "tags": "has tags",
     "imdbrating": "has imdb rating",
     "imdbvotes": "has imdb votes",
 }
@@ -336,7 +337,7 @@ def _load_synthetic(context: Context, count: int) -> Metrics:
             {"src": ends[:, 0], "dst": ends[:, 1], "type": pa.array(["cites"]).take(pa.array(ends[:, 0] * 0))}
         )
         begun = time.perf_counter()
-        rows.link(links)
+        rows.link(links.to_reader(max_chunksize=1_000_000))
         took = time.perf_counter() - begun
         rows.flush()
         rows.compact()
