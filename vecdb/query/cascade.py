@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 
 from vecdb.errors import InvalidInputError
 from vecdb.query.scorer import Scorer
-from vecdb.query.stages import STAGES, Rank, Rescore, Stage, top_of
+from vecdb.query.stages import STAGES, MaxSim, Rank, Rescore, Stage, top_of
 from vecdb.query.value import shown
 from vecdb.schema.given import finite, flag, listed, whole_number
 
 STEPS = 8
 """The most steps."""
-SCORING: list[type[Stage]] = [Rank, Rescore, Scorer]
+SCORING: list[type[Stage]] = [MaxSim, Rank, Rescore, Scorer]
 """Stages that score candidates one by one, and so can be steps."""
 KEEP, MARGIN = 10, 2.5
 
