@@ -18,8 +18,8 @@ from bench.checkout import ROOT, child_environment
 # Systems that the peers' environment is for; all others run beside vecdb.
 PEERS = tuple(
     name
-    for name in dict.fromkeys([*libraries.names(), *systems.names(), *texts.names()])
-    if name in ("zvec", "zvec-int8", "qdrant-edge")
+    for name in dict.fromkeys([*libraries.names(), *systems.names(), *texts.names(), "pyversity"])
+    if name in ("zvec", "zvec-int8", "qdrant-edge", "pyversity")
     or (name in (*libraries.names(), *texts.names()) and name != "vecdb")
 )
 

@@ -12,6 +12,8 @@ from typing import Any
 _POINT = re.compile(r"at (\S+) (recall|single_qps|batch_qps)")
 _SIZE = re.compile(r"rows (\d+) (us|distances|bytes)_at_95")
 _CELL = re.compile(r"at rows (\d+) k (\d+) (\w+) (\S+) (\w+)_ms")
+_BALANCE = re.compile(r"curve (\S+) (\S+) (relevance|coverage)")
+_FIRST = re.compile(r"(\S+) (.+) first100")
 _TITLES = {"single_qps": "one call a query, one thread", "batch_qps": "one call with all queries"}
 _COSTS = {"us": "microseconds a query", "distances": "distances a query", "bytes": "bytes a query"}
 # A recall of exactly 1 has no place on a logarithmic scale of what is missing.
@@ -35,6 +37,8 @@ def draw(record: Mapping[str, Any], stem: Path) -> list[Path]:
         ("-curves", _curves),
         ("-growth", _growth),
         ("-plans", _plans),
+        ("-sets", _sets),
+        ("-sizes", _sizes),
     ]
     for suffix, make in kinds:
         figure = make(record)
@@ -174,6 +178,32 @@ def _plans(record: Mapping[str, Any]) -> Any:
     return figure
 
 
+def _sizes(record: Mapping[str, Any]) -> Any:
+    """One panel for each set: how many of the best rows are among the first 100, over the bytes that a row takes."""
+    from matplotlib import pyplot
+
+    panels: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
+    for told in record["systems"].values():
+        metrics = told["summary"]
+        for metric, summary in metrics.items():
+            found = _FIRST.fullmatch(metric)
+            size = None if found is None else metrics.get(f"{found[1]} {found[2]} bytes")
+            if found is not None and size is not None:
+                panels[found[1]].append((found[2], size["median"], summary["median"]))
+    if not panels:
+        return None
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(5.6 * len(panels), 4.2), squeeze=False)
+    for axis, (name, points) in zip(axes[0], panels.items(), strict=True):
+        for number, (what, size, share) in enumerate(sorted(points, key=lambda point: point[1])):
+            axis.plot([size], [share], marker="osv^D*PX"[number % 8], linestyle="", label=what)
+        axis.set(xscale="log", xlabel="bytes a row", ylabel="of the best ten, among the first 100", title=name)
+        axis.title.set_fontsize(10)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=7, loc="lower right")
+        _plain(axis)
+    return figure
+
+
 def _front(curve: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Return the points that no other point beats in both, by recall."""
     front: list[tuple[float, float]] = []
@@ -199,3 +229,26 @@ def _round_numbers(axis: Any) -> None:
 def _plain(axis: Any) -> None:
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def _sets(record: Mapping[str, Any]) -> Any:
+    """Coverage against relevance, a line for each way to select, a point for each balance."""
+    from matplotlib import pyplot
+
+    points: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
+    for told in record["systems"].values():
+        for name, summary in told["summary"].items():
+            found = _BALANCE.fullmatch(name)
+            if found is not None:
+                points[found[1]][found[2]][found[3]] = summary["median"]
+    if not points:
+        return None
+    figure, axes = pyplot.subplots(figsize=(7, 5))
+    for method, balances in points.items():
+        line = [balances[balance] for balance in sorted(balances, key=float)]
+        relevance, coverage = [one["relevance"] for one in line], [one["coverage"] for one in line]
+        axes.plot(relevance, coverage, marker="o", markersize=3, label=method)
+    axes.set_xlabel("mean score of the answer")
+    axes.set_ylabel("mean cosine of the best 100 to the answer")
+    axes.legend()
+    return figure

@@ -18,27 +18,52 @@ from vecdb.__about__ import __version__
 from vecdb.config import Limits, Settings
 from vecdb.schema.fields import Bool, Float64, Geo, Id, Int64, Json, Keyword, Sparse, Text, Timestamp, Vector
 from vecdb.schema.fulltext import FullText
-from vecdb.schema.indexes import Auto, Binary, Flat, Funnel, Hnsw, Ivf
+from vecdb.schema.indexes import Auto, Binary, Flat, Funnel, Hnsw, Ivf, Muvera
+from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import Schema
 
 if TYPE_CHECKING:
     from vecdb.collection import Collection
     from vecdb.database import Database, check, connect, repair, restore, warmup
-    from vecdb.encoders import Encoder, LookupSparse, SentenceTransformer, Space
+    from vecdb.encoders import (
+        Encoder,
+        LookupSparse,
+        PyLate,
+        SentenceTokens,
+        SentenceTransformer,
+        Space,
+        TokenEncoder,
+        TokenFunction,
+    )
     from vecdb.facets import Facets
     from vecdb.filters import col
     from vecdb.query import formula
-    from vecdb.query.arms import Like, Match, Near, Nested, Terms
+    from vecdb.query.arms import Like, Match, Near, Nested, Terms, Tokens
+    from vecdb.query.cascade import Cascade
     from vecdb.query.fusion import AutoFusion, Interleave, Rrf, WeightedSum
+    from vecdb.query.graph import Expand, Linked, PathPooling
     from vecdb.query.query import Query
+    from vecdb.query.relevance import Relevance
     from vecdb.query.scorer import CrossEncoder, Scorer
-    from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore
+    from vecdb.query.selection import Axis, Budget, Coverage, Dispersion, Dpp, Mmr, Quota, Select
+    from vecdb.query.stages import Collapse, GroupBy, MaxSim, MinScore, OrderBy, Rank, Rescore
     from vecdb.reads import Snapshot
+    from vecdb.relevance import CalibrationReport, RelevanceCalibrator
     from vecdb.results import Hit, SearchResult, WriteResult
     from vecdb.scans import Scan
+    from vecdb.schema.tokens import ragged
+    from vecdb.shorter_questions import pool_query
     from vecdb.view import View
 
 _LAZY = {
+    "Select": "vecdb.query.selection",
+    "Quota": "vecdb.query.selection",
+    "Mmr": "vecdb.query.selection",
+    "Dpp": "vecdb.query.selection",
+    "Dispersion": "vecdb.query.selection",
+    "Coverage": "vecdb.query.selection",
+    "Budget": "vecdb.query.selection",
+    "Axis": "vecdb.query.selection",
     "Rank": "vecdb.query.stages",
     "Scorer": "vecdb.query.scorer",
     "CrossEncoder": "vecdb.query.scorer",
@@ -54,8 +79,17 @@ _LAZY = {
     "Match": "vecdb.query.arms",
     "Like": "vecdb.query.arms",
     "Terms": "vecdb.query.arms",
+    "Tokens": "vecdb.query.arms",
+    "Expand": "vecdb.query.graph",
+    "Linked": "vecdb.query.graph",
+    "PathPooling": "vecdb.query.graph",
+    "Cascade": "vecdb.query.cascade",
+    "Relevance": "vecdb.query.relevance",
+    "CalibrationReport": "vecdb.relevance",
+    "RelevanceCalibrator": "vecdb.relevance",
     "Rescore": "vecdb.query.stages",
     "OrderBy": "vecdb.query.stages",
+    "MaxSim": "vecdb.query.stages",
     "MinScore": "vecdb.query.stages",
     "GroupBy": "vecdb.query.stages",
     "Collapse": "vecdb.query.stages",
@@ -66,7 +100,11 @@ _LAZY = {
     "Hit": "vecdb.results",
     "Scan": "vecdb.scans",
     "SearchResult": "vecdb.results",
+    "PyLate": "vecdb.encoders",
+    "SentenceTokens": "vecdb.encoders",
     "SentenceTransformer": "vecdb.encoders",
+    "TokenEncoder": "vecdb.encoders",
+    "TokenFunction": "vecdb.encoders",
     "Snapshot": "vecdb.reads",
     "Space": "vecdb.encoders",
     "View": "vecdb.view",
@@ -74,6 +112,8 @@ _LAZY = {
     "check": "vecdb.database",
     "col": "vecdb.filters",
     "connect": "vecdb.database",
+    "pool_query": "vecdb.shorter_questions",
+    "ragged": "vecdb.schema.tokens",
     "repair": "vecdb.database",
     "restore": "vecdb.database",
     "warmup": "vecdb.database",
@@ -82,13 +122,21 @@ _LAZY = {
 __all__ = [
     "Auto",
     "AutoFusion",
+    "Axis",
     "Binary",
     "Bool",
+    "Budget",
+    "CalibrationReport",
+    "Cascade",
     "Collapse",
     "Collection",
+    "Coverage",
     "CrossEncoder",
     "Database",
+    "Dispersion",
+    "Dpp",
     "Encoder",
+    "Expand",
     "Facets",
     "Flat",
     "Float64",
@@ -106,20 +154,32 @@ __all__ = [
     "Keyword",
     "Like",
     "Limits",
+    "Linked",
     "LookupSparse",
     "Match",
+    "MaxSim",
     "MinScore",
+    "Mmr",
+    "MultiVector",
+    "Muvera",
     "Near",
     "Nested",
     "OrderBy",
+    "PathPooling",
+    "PyLate",
     "Query",
+    "Quota",
     "Rank",
+    "Relevance",
+    "RelevanceCalibrator",
     "Rescore",
     "Rrf",
     "Scan",
     "Schema",
     "Scorer",
     "SearchResult",
+    "Select",
+    "SentenceTokens",
     "SentenceTransformer",
     "Settings",
     "Snapshot",
@@ -128,6 +188,9 @@ __all__ = [
     "Terms",
     "Text",
     "Timestamp",
+    "TokenEncoder",
+    "TokenFunction",
+    "Tokens",
     "Vector",
     "View",
     "WeightedSum",
@@ -138,6 +201,8 @@ __all__ = [
     "connect",
     "errors",
     "formula",
+    "pool_query",
+    "ragged",
     "repair",
     "restore",
     "warmup",

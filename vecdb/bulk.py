@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vecdb.storage.writer import Writer
 
 CHUNK_ROWS = 1 << 16
+CHUNK_BYTES = 64 << 20
 
 
 def direct_write(writer: Writer, schema: Schema, batch: pa.RecordBatch) -> Write:
@@ -67,6 +68,8 @@ def _chunks(schema: Schema, batch: pa.RecordBatch, most: int = CHUNK_ROWS) -> li
 
     stored = pa.RecordBatch.from_arrays(batch.columns, schema=schema.storage_schema())
     step = min(CHUNK_ROWS, most)
+    if schema.multivectors:  # rows of many tokens are large, and a segment is closed behind a chunk
+        step = max(1, min(step, CHUNK_BYTES * stored.num_rows // max(1, stored.nbytes)))
     return [stored.slice(start, step) for start in range(0, stored.num_rows, step)]
 
 
@@ -159,6 +162,10 @@ class BulkLoad:
     def _add(self, batch: pa.RecordBatch, request: Request | None = None) -> None:
         from vecdb.storage.os_errors import typed_os_errors
 
+        if self._schema.multivectors:
+            from vecdb.storage.prepare import prepared
+
+            batch = prepared(batch, self._schema)
         whole = self._writer.settings.segment_bytes
         self._writer.check_space(batch.nbytes)
         if request is not None and self._builder is not None:

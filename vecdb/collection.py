@@ -7,23 +7,24 @@ starts after it returned. All methods may be called from any thread.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from vecdb.arguments import vector_column
 from vecdb.encoders.attached import Attached, space_for
-from vecdb.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from vecdb.errors import ConflictError, NotFoundError, UnavailableError
 from vecdb.latest import LatestReads
+from vecdb.linked import Linked
 from vecdb.reads import Snapshot
 from vecdb.results import TuneReport, WriteResult
 from vecdb.row_writes import RequestId, RowWrites, request_key
 from vecdb.schema.fields import Field
-from vecdb.schema.given import flag, whole_number
+from vecdb.schema.given import flag
 from vecdb.schema.schema import Schema
 from vecdb.storage.background import Worker
+from vecdb.versions import Versions
 from vecdb.view import View
 
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
     from vecdb.encoders.base import TextEncoder
     from vecdb.encoders.lookup_sparse import LookupSparse
     from vecdb.encoders.progress import Progress
+    from vecdb.encoders.tokens import TokenEncoder
     from vecdb.filters import Expression
+    from vecdb.link_writes import LinkWrites
+    from vecdb.query.query import Query
+    from vecdb.relevance import CalibrationReport
     from vecdb.schema.fulltext import FullText
     from vecdb.schema.indexes import IndexSpec
     from vecdb.storage.indexing import Indexer
@@ -42,7 +47,7 @@ if TYPE_CHECKING:
     from vecdb_index.budget import Budget
 
 
-class Collection(LatestReads):
+class Collection(LatestReads, Versions, Linked):
     """Made by `Database.create_collection` and `Database.collection`."""
 
     def __init__(self, name: str, store: Writer | Reader, pool: ThreadPoolExecutor) -> None:
@@ -131,6 +136,9 @@ class Collection(LatestReads):
         """Return the present state, frozen: later writes do not show in it."""
         return Snapshot(self.name, self._state(), self._pool, self._on_damaged_index, self.encoders)
 
+    def _frozen(self, state: State) -> Snapshot:
+        return Snapshot(self.name, state, self._pool, encoders=self.encoders)
+
     def refresh(self) -> None:
         """Look for new data now. Only a read-only collection can be behind; it looks by itself now and then."""
         if self._writer is None:
@@ -184,13 +192,24 @@ class Collection(LatestReads):
         return [] if key is None else self._writable().requests.chunks(key.id)
 
     def delete(
-        self, ids: Any = None, where: str | Expression | None = None, *, request_id: RequestId | None = None
+        self,
+        ids: Any = None,
+        where: str | Expression | None = None,
+        *,
+        cascade: bool = False,
+        request_id: RequestId | None = None,
     ) -> WriteResult:
         """Delete rows by id (one or a list), or all that pass a filter; `rows` says how many there were.
 
-        With `where`, rows that change while the delete is under way are looked at again. `request_id` as in `upsert`.
+        With `where`, rows that change while the delete is under way are looked at again. With `cascade` the links from
+        and to these ids go in the same step; else they stay, and dangle. `request_id` as in `upsert`.
         """
-        return RowWrites(self).delete(ids, where, request_id)
+        return RowWrites(self).delete(ids, where, request_id, flag("cascade", cascade))
+
+    def _link_writes(self) -> LinkWrites:
+        from vecdb.link_writes import LinkWrites
+
+        return LinkWrites(self)
 
     def patch(self, data: Any, progress: Progress = None, *, request_id: RequestId | None = None) -> WriteResult:
         """Change some fields of existing rows: data holds the id and the fields to change; null clears a field.
@@ -230,10 +249,13 @@ class Collection(LatestReads):
         self._writable().change_schema(lambda schema: schema.with_column(name, field).described())
         self.encoders.adopt(self.schema, {name: field})
 
-    def set_encoder(self, name: str, encoder: TextEncoder | LookupSparse, source: str | None = None) -> None:
+    def set_encoder(
+        self, name: str, encoder: TextEncoder | TokenEncoder | LookupSparse, source: str | None = None
+    ) -> None:
         """Say which model made the vectors of a field, and use it for queries from now on.
 
-        A field of sparse vectors takes a `vecdb.LookupSparse`, for questions alone, and no source.
+        A field of sparse vectors takes a `vecdb.LookupSparse`, for questions alone, and no source; one of multi-vectors
+        a `vecdb.SentenceTokens`, `vecdb.PyLate` or `vecdb.TokenFunction`.
 
         With `source`, a text field, it also makes the vectors of rows that are written with a text and no vector.
 
@@ -254,54 +276,15 @@ class Collection(LatestReads):
         """Rename a field. No file is rewritten."""
         self._writable().change_schema(lambda schema: schema.renamed(old, new))
 
-    # -- versions --------------------------------------------------------------------------------------------------
+    def add_link_attribute(self, name: str, field: Field) -> None:
+        """Declare an attribute of links: a Keyword, Int64, Float64, Bool or Timestamp. Links so far have no value."""
+        from vecdb.schema.links import with_attribute
+        from vecdb.storage.catalog import require
+        from vecdb.storage.links.maintenance import change_attributes
 
-    def at(
-        self, version: int | None = None, timestamp: datetime | float | None = None, tag: str | None = None
-    ) -> Snapshot:
-        """Return an older version: by number, by tag, or the newest that was published by a moment.
-
-        Versions are published by flushes, merges, bulk loads, tags and schema changes, and kept as the settings say.
-
-        Raises:
-            NotFoundError: there is no such version any more.
-
-        """
-        from vecdb.storage import history
-
-        if sum(choice is not None for choice in (version, timestamp, tag)) != 1:
-            raise InvalidInputError("name one of version, timestamp and tag")
-        if version is not None:
-            version = whole_number("version", version)
-        moment = timestamp.timestamp() if isinstance(timestamp, datetime) else timestamp
-        if moment is not None and not isinstance(moment, int | float):
-            raise InvalidInputError(
-                f"timestamp is {timestamp!r:.200}, expected a datetime or seconds since 1970", field="timestamp"
-            )
-        found = history.at(self._store, self._state(), version, moment, tag)
-        return Snapshot(self.name, found, self._pool, encoders=self.encoders)
-
-    def versions(self) -> list[dict[str, Any]]:
-        """Return the versions that `at` can reach, oldest first: version, committed_at, rows, tags."""
-        from vecdb.storage import history
-
-        return history.versions(self._state().located)
-
-    def tag(self, name: str) -> int:
-        """Publish everything acknowledged so far as a version, keep it until untag(), and return its number."""
-        from vecdb.storage import history
-
-        return history.tag(self._writable(), name)
-
-    def untag(self, name: str) -> None:
-        """Let a tagged version expire like any other."""
-        from vecdb.storage import history
-
-        history.untag(self._writable(), name)
-
-    def tags(self) -> dict[str, int]:
-        """Return each tag's version."""
-        return dict(self._state().located.manifest.tags)
+        writer = self._writable()
+        require(writer.directory, "links")
+        change_attributes(writer, lambda schema: with_attribute(schema, name, field))
 
     # -- upkeep ----------------------------------------------------------------------------------------------------
 
@@ -334,6 +317,34 @@ class Collection(LatestReads):
             "bytes_after": after["disk_bytes"],
             "seconds": time.monotonic() - started,
         }
+
+    def repool(self, name: str, pool_factor: float) -> int:
+        """Store a field of multi-vectors with fewer vectors: those of all rows, and of rows that come.
+
+        Segments are rewritten one after the other, and searched meanwhile. Older versions keep what they have. Where it
+        was interrupted, it goes on when it is called again.
+
+        Args:
+            name: of the field.
+            pool_factor: as in `MultiVector`; not less than it was.
+
+        Returns:
+            How many segments were rewritten.
+
+        Raises:
+            InvalidInputError: name is no field of multi-vectors, or the factor is less than it was.
+
+        """
+        from vecdb.storage.compaction import repool
+
+        writer = self._writable()
+        if self.schema.with_pool_factor(name, pool_factor) != self.schema:
+            writer.change_schema(lambda schema: schema.with_pool_factor(name, pool_factor))
+        assert self._indexer is not None
+        done = repool(writer, self.schema[name].id, self._indexer.carry)
+        if self._index_worker is not None:
+            self._index_worker.wake()
+        return done
 
     def build_indexes(self, progress: Callable[[int, int], None] | None = None) -> int:
         """Build what indexes are missing, now and in this thread; return how many were built.
@@ -398,6 +409,36 @@ class Collection(LatestReads):
         trial = self.snapshot().trial(queries, field, sample, k)
         report = tuning.curve(trial)
         keep_tuning(writer, trial.column.id, report.curve)
+        return report
+
+    def calibrate(
+        self, judged: Sequence[tuple[Query, Sequence[Any]]] = (), name: str = "default", *, reset: bool = False
+    ) -> CalibrationReport | None:
+        """Learn from judged answers which hits are relevant, and keep it for `Relevance("adapter", calibrator=name)`.
+
+        Some hundred queries like those that will be asked are enough; queries that nothing answers belong to them.
+        What is learned holds for queries with the same arms, over vectors of the same space; it is kept with the
+        collection until it is made anew or forgotten.
+
+        Args:
+            judged: queries, all with the same arms, one of them a vector; and with each the ids of all rows that
+                answer it, none where nothing does.
+            name: what it is called.
+            reset: forget what was learned under this name; returns None.
+
+        Raises:
+            InvalidInputError: there is too little to learn from, or the queries have different arms.
+
+        """
+        from vecdb.relevance import calibrated
+        from vecdb.storage.history import keep_calibrator
+
+        writer = self._writable()
+        if flag("reset", reset):
+            keep_calibrator(writer, name, None)
+            return None
+        kept, report = calibrated(self.snapshot(), judged)
+        keep_calibrator(writer, name, kept)
         return report
 
     def stats(self) -> dict[str, Any]:

@@ -71,8 +71,12 @@ def _headline(step: Step) -> str:
         about = f" {kind}"
     if "fetch" in step.told:
         about += f", the best {step.told['fetch']:,}"
+    if "why" in step.told:
+        about += f" by {step.told['method']}, {step.told['why']}" if "method" in step.told else f", {step.told['why']}"
     rows = f"{step.rows_out:,} rows" if step.rows_in is None else f"{step.rows_in:,} -> {step.rows_out:,} rows"
     told = [rows] if math.isnan(step.ms) else [rows, f"{step.ms:.3f} ms"]
+    if "coverage" in step.told:
+        told.append(f"{step.told['method']} from {step.told['pool']:,}, {step.told['coverage']:.0%} covered")
     if step.told.get("codes_compared"):
         told.append(f"{step.told['codes_compared']:,} codes compared")
     return f"{step.name}{about}: {', '.join(told)}"

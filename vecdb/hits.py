@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vecdb.results import Member, Pick, Selected
 from vecdb.row_values import listed, value_of, values
+from vecdb.schema.known import VECTORS
 from vecdb.schema.schema import Column, Schema
 from vecdb.text_search import TermSearch, TextSearch
 
@@ -80,21 +82,30 @@ class FoundRows:
         """Return what each of several arms says."""
         return []
 
+    def paths(self) -> Sequence[tuple[tuple[Any, str | None, bool], ...]] | None:
+        """Return how links led to each row, where any did."""
+        paths = self._found.paths
+        return None if paths is None else paths.all()
+
     def groups(self) -> Sequence[tuple[Any, int, int]] | None:
         """Return the groups, where there are any."""
         return None
+
+    def selected(self) -> Selected | None:
+        """Return what a selection says, where there is one."""
+        return None
+
+    def picks(self) -> list[Pick]:
+        """Return what a selection says of each row."""
+        return []
 
     def cursor(self) -> str | None:
         """Return where the next page begins."""
         if self._asked is None:
             return None
-        from vecdb.planner import paging
+        from vecdb.query.cursors import after_the_last
 
-        query, count = self._asked(), len(self.scores)
-        if count < query.k:
-            return None
-        key = float(self.scores[-1]), self.ids()[-1]
-        return paging.written(query, paging.Cursor(key, count, (count,)))
+        return after_the_last(self._asked(), self.scores, self.ids())
 
     def _table(self, columns: Sequence[Column]) -> pa.Table:
         import pyarrow as pa
@@ -111,7 +122,7 @@ class FoundRows:
     def _few(self, column: Column, places: Sequence[tuple[Part, int]]) -> pa.Array:
         import pyarrow as pa
 
-        if column.field.kind == "vector" and places:
+        if column.field.kind in VECTORS and places:
             return self._found.take(lambda part, rows: values(part, column, rows))
         return pa.array([part.value(column, row) for part, row in places], column.field.arrow_type)
 
@@ -151,7 +162,8 @@ class AnswerRows(FoundRows):
     __slots__ = ("_answer", "_bound")
 
     def __init__(self, schema: Schema, columns: Sequence[Column], answer: Answer, bound: BoundQuery) -> None:
-        super().__init__(schema, columns, answer.candidates.found()._replace(missing=answer.missing))
+        found = answer.candidates.found()._replace(missing=answer.missing, paths=answer.candidates.paths)
+        super().__init__(schema, columns, found)
         self._answer = answer
         self._bound = bound
 
@@ -179,6 +191,23 @@ class AnswerRows(FoundRows):
     def groups(self) -> Sequence[tuple[Any, int, int]] | None:
         """Return the groups, where there are any."""
         return self._answer.candidates.groups
+
+    def selected(self) -> Selected | None:
+        """Return what a selection says, where there is one."""
+        chosen = self._answer.candidates.chosen
+        return None if chosen is None else chosen.about
+
+    def picks(self) -> list[Pick]:
+        """Return what a selection says of each row."""
+        chosen = self._answer.candidates.chosen
+        if chosen is None:
+            return []
+        out = []
+        for order, gain, members in zip(chosen.order.tolist(), chosen.gains.tolist(), chosen.members, strict=True):
+            found = self._found._replace(part=members.part, row=members.row, score=members.similarity)
+            told = zip(found.ids(), members.similarity.tolist(), strict=True)
+            out.append(Pick(order, gain, tuple(Member(*one) for one in told)))
+        return out
 
     def cursor(self) -> str | None:
         """Return where the next page begins."""

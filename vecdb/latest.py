@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vecdb.explanation import Explanation
     from vecdb.facets import Facets
     from vecdb.filters import Expression
+    from vecdb.overviews import Clusters, Duplicates, Sample, Summary
     from vecdb.query.arms import Strategy
     from vecdb.query.fusion import Fusion
     from vecdb.query.query import Query
@@ -47,6 +48,7 @@ class LatestReads:
         group_by: str | None = None,
         per_group: int = 1,
         order_by: str | Sequence[str] | None = None,
+        select: Any = None,
         after: str | None = None,
         allow_partial: bool = False,
         **arms: Any,
@@ -67,6 +69,7 @@ class LatestReads:
             group_by=group_by,
             per_group=per_group,
             order_by=order_by,
+            select=select,
             after=after,
             allow_partial=allow_partial,
             **arms,
@@ -193,6 +196,53 @@ class LatestReads:
             recall=recall,
             after=after,
         )
+
+    def summarise(
+        self,
+        k: int = 10,
+        where: str | Expression | None = None,
+        *,
+        field: str | None = None,
+        exact: bool = False,
+        seed: int = 0,
+    ) -> Summary:
+        """Return k rows that together stand for all; see `Snapshot.summarise`."""
+        return self.snapshot().summarise(k, where, field=field, exact=exact, seed=seed)
+
+    def sample(
+        self,
+        k: int,
+        method: str = "coreset",
+        where: str | Expression | None = None,
+        *,
+        field: str | None = None,
+        seed: int = 0,
+    ) -> Sample:
+        """Return rows that were drawn, and for how many each counts; see `Snapshot.sample`."""
+        return self.snapshot().sample(k, method, where, field=field, seed=seed)
+
+    def clusters(
+        self,
+        k: int | str = "auto",
+        where: str | Expression | None = None,
+        *,
+        field: str | None = None,
+        seed: int = 0,
+    ) -> Clusters:
+        """Return groups of rows that are near each other; see `Snapshot.clusters`."""
+        return self.snapshot().clusters(k, where, field=field, seed=seed)
+
+    def duplicates(
+        self,
+        threshold: float = 0.95,
+        where: str | Expression | None = None,
+        *,
+        field: str | None = None,
+        exact: bool = False,
+        k: int = 1000,
+    ) -> Duplicates:
+        """Return groups of rows that are nearly the same; see `Snapshot.duplicates`."""
+        return self.snapshot().duplicates(threshold, where, field=field, exact=exact, k=k)
 
     def facets(
         self,

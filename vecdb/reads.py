@@ -26,6 +26,8 @@ from vecdb.arguments import (
 from vecdb.config import Limits
 from vecdb.errors import InvalidInputError
 from vecdb.hits import FoundRows, WordRows
+from vecdb.link_reads import LinkReads
+from vecdb.overview_reads import Overviews
 from vecdb.results import RecallReport, SearchResult
 from vecdb.row_values import value_of
 from vecdb.schema.fields import Sparse, Vector
@@ -43,14 +45,16 @@ if TYPE_CHECKING:
     from vecdb.explanation import Explanation
     from vecdb.filters import BoundFilter, Expression
     from vecdb.planner.bound import BoundQuery
+    from vecdb.planner.calibrators import Kept
     from vecdb.query.effort import Effort
     from vecdb.query.fusion import Fusion
     from vecdb.query.query import Query
+    from vecdb.schema.multivector import MultiVector
     from vecdb.storage.snapshot import Part, State
     from vecdb.tuning import Trial
 
 
-class Snapshot(WiderReads):
+class Snapshot(WiderReads, LinkReads, Overviews):
     """One version of a collection. Use it as a context manager, or let it go: it holds memory maps and no lock."""
 
     def __init__(
@@ -130,6 +134,7 @@ class Snapshot(WiderReads):
         group_by: str | None = None,
         per_group: int = 1,
         order_by: str | Sequence[str] | None = None,
+        select: Any = None,
         after: str | None = None,
         allow_partial: bool = False,
         **arms: Any,
@@ -158,6 +163,8 @@ class Snapshot(WiderReads):
             group_by: keep the best rows of each value of this field.
             per_group: how many.
             order_by: order by fields, such as "size desc", instead of by score.
+            select: choose the answer as a set: "coverage", "mmr", "dpp" or "dispersion", such a value as
+                `vecdb.Coverage(balance=0.3)`, or a whole `vecdb.Select`.
             after: `SearchResult.cursor` of the page before.
             allow_partial: answer although a damaged segment cannot be read; `missing` then names it.
             **arms: fields and what is sought in each: (dimension,) numbers in a vector field, or a text if it has an
@@ -177,10 +184,10 @@ class Snapshot(WiderReads):
             return query_of(
                 self.schema, arms, k=k, where=where, fields=fields, exact=exact, recall=recall, ef=ef, probes=probes,
                 plan=plan, fetch=fetch, fusion=fusion, min_score=min_score, group_by=group_by, per_group=per_group,
-                order_by=order_by, after=after, allow_partial=allow_partial,
+                order_by=order_by, select=select, after=after, allow_partial=allow_partial,
             )  # fmt: skip
 
-        plain = fetch is fusion is min_score is group_by is order_by is after is None
+        plain = fetch is fusion is min_score is group_by is order_by is select is after is None
         if len(arms) == 1 and plain and type(per_group) is int and per_group == 1:
             ((name, question),) = arms.items()
             column = sought(self.schema, name)
@@ -224,8 +231,18 @@ class Snapshot(WiderReads):
         ms = 1e3 * (time.perf_counter() - begun)
         return Explanation(query, self.count(), beside(planned(self._state, bound), answer.steps), True, ms)
 
+    def learned(self, judged: Sequence[tuple[Query, Sequence[Any]]]) -> Kept:
+        """Return what judged queries teach of relevance; `Collection.calibrate` keeps it."""
+        from vecdb.planner.calibrators import learned
+
+        pairs = []
+        for query, ids in judged:
+            checked, _ = self.checked_ids(list(ids)) if len(ids) else ([], False)
+            pairs.append((self._bound_query(query), checked))
+        return learned(self._state, self._pool, pairs)
+
     def _bound_query(self, query: Query) -> BoundQuery:
-        from vecdb.planner.bound import bind_query
+        from vecdb.planner.bind import bind_query
         from vecdb.query.query import Query
 
         if not isinstance(query, Query):
@@ -236,6 +253,10 @@ class Snapshot(WiderReads):
     def _encoded(self, column: Column[Any], text: str) -> Any:
         if column.field.kind == "sparse":
             return self._terms(column, text)
+        if column.field.kind == "multivector":
+            if self._encoders is None:
+                raise InvalidInputError(f"the query {text!r:.80} for {column.name!r} is text, without an encoder")
+            return self._encoders.tokens(column, text)
         return as_vectors(column, text, self._encoders)
 
     def _terms(self, column: Column[Sparse], text: str) -> tuple[np.ndarray, np.ndarray]:
@@ -262,8 +283,9 @@ class Snapshot(WiderReads):
 
         Args:
             queries: (queries, dimension), or texts; by default `sample` rows of the collection, each with half of
-                another one added, which is about as hard as real questions.
-            field: the vector field; not needed when there is only one.
+                another one added, which is about as hard as real questions. For a field of multi-vectors, a list of
+                (tokens, dimension).
+            field: the vector field, or one of multi-vectors; not needed when there is only one.
             sample: how many.
             k: rows asked for.
             where: a filter, as in `search`.
@@ -275,8 +297,23 @@ class Snapshot(WiderReads):
         """
         from vecdb import tuning
 
-        trial = self.trial(queries, field, sample, k, where)
-        return tuning.recall(trial, effort_of(False, recall, ef, plan, probes))
+        effort, column = effort_of(False, recall, ef, plan, probes), self._of_tokens(field)
+        if column is None:
+            return tuning.recall(self.trial(queries, field, sample, k, where), effort)
+        from vecdb import token_trials
+
+        asked = token_trials.questions(self._state, column, queries, whole_number("sample", sample))
+        bound = self._bind(where)
+        trial = token_trials.TokenTrial(self._state, column, asked, whole_number("k", k), bound, self._pool)
+        return tuning.recall(trial, effort)
+
+    def _of_tokens(self, field: str | None) -> Column[MultiVector] | None:
+        """Return the column of multi-vectors of that name, or the only one where there are no vectors."""
+        if field is not None:
+            column = self.schema[field]
+            return cast("Column[MultiVector]", column) if column.field.kind == "multivector" else None
+        only = self.schema.multivectors
+        return only[0] if len(only) == 1 and not self.schema.vectors else None
 
     def trial(
         self, queries: Any, field: str | None, sample: int, k: int, where: str | Expression | None = None

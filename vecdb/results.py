@@ -44,6 +44,63 @@ class ArmScore(NamedTuple):
     score: float
 
 
+class PathStep(NamedTuple):
+    """A step of the way to a hit.
+
+    Attributes:
+        id: of the row that the step leads to; at first, of the one where the path begins.
+        type: of the link that was followed; None at first, and between facts.
+        ahead: whether the link was followed as it points.
+
+    """
+
+    id: str | int
+    type: str | None
+    ahead: bool = True
+
+
+class Member(NamedTuple):
+    """A row that a chosen one represents, and how similar they are."""
+
+    id: str | int
+    similarity: float
+
+
+class Pick(NamedTuple):
+    """What a selection says of a hit.
+
+    Attributes:
+        order: the place in which it was chosen, from 1.
+        gain: what it added to the set, by the selection's own measure.
+        members: candidates that it stands for, most similar first: those that are closer to it than to any other chosen
+            row, and at least half way from the median similarity of candidates to being the same.
+
+    """
+
+    order: int
+    gain: float
+    members: tuple[Member, ...]
+
+
+class Selected(NamedTuple):
+    """What a selection says of the answer as a whole.
+
+    Attributes:
+        method: "graph_cut", "facility_location", "saturated", "mmr", "dpp" or "dispersion".
+        pool: candidates that it chose from.
+        coverage: from 0 to 1, how well the answer represents them, or the universe: the mean similarity to the closest
+            hit, counted from the median of the candidates, by relevance.
+        ended: why there are no more hits: "full", there are k; "candidates", no others may be chosen; "gain", others
+            would add too little.
+
+    """
+
+    method: str
+    pool: int
+    coverage: float
+    ended: str
+
+
 NO_ARMS: Mapping[str, ArmScore] = MappingProxyType({})
 
 
@@ -52,7 +109,8 @@ class Hit:
     """One result. `hit["section"]` is short for `hit.fields["section"]`.
 
     `distance` is None where the score is not that of one vector field. `arms` has what each arm of a query with several
-    ones says, by the arm's name; arms that did not find the hit are left out.
+    ones says, by the arm's name; arms that did not find the hit are left out. `path` is how links led to it, from the
+    row where the path begins to the hit: empty where none did. `pick` is what a selection says of it.
     """
 
     id: str | int
@@ -60,6 +118,8 @@ class Hit:
     distance: float | None
     fields: Mapping[str, Any]
     arms: Mapping[str, ArmScore] = field(default_factory=lambda: NO_ARMS)
+    path: tuple[PathStep, ...] = ()
+    pick: Pick | None = None
 
     def __getitem__(self, name: str) -> Any:
         """Return a field's value."""
@@ -108,12 +168,24 @@ class Rows(Protocol):
         """Return each arm's name, and its rank (0: not found) and score of each row; none of a query with one arm."""
         ...
 
+    def paths(self) -> Sequence[tuple[tuple[Any, str | None, bool], ...]] | None:
+        """Return how links led to each row: id, type and direction of each step; None where nothing was walked."""
+        ...
+
     def groups(self) -> Sequence[tuple[Any, int, int]] | None:
         """Return the value, first and last place of each group; None where nothing was grouped."""
         ...
 
     def cursor(self) -> str | None:
         """Return where the next page begins; None behind the last one."""
+        ...
+
+    def selected(self) -> Selected | None:
+        """Return what a selection says of the rows as a whole; None without one."""
+        ...
+
+    def picks(self) -> list[Pick]:
+        """Return what a selection says of each row."""
         ...
 
 
@@ -159,6 +231,11 @@ class SearchResult:
         """The hits by groups, those of the best hit first; None where the query does not group."""
         told = self._rows.groups()
         return None if told is None else [Group(value, self._hits[first:last]) for value, first, last in told]
+
+    @property
+    def selection(self) -> Selected | None:
+        """What a selection says of the answer; None where nothing was selected. Each hit's `pick` tells of itself."""
+        return self._rows.selected()
 
     def highlights(self, length: int = 160) -> list[dict[str, Highlight]]:
         """Return, for each hit of a search by words, the part of the text that has most of them, by field.
@@ -210,11 +287,18 @@ class SearchResult:
         distances = self.distances
         told = [None] * len(ids) if distances is None else distances.tolist()
         hits = zip(ids, self.scores.tolist(), told, fields, strict=True)
-        arms = self._rows.arms()
-        if not arms:
+        arms, paths, selected = self._rows.arms(), self._rows.paths(), self._rows.selected()
+        if not arms and paths is None and selected is None:
             return [Hit(*hit) for hit in hits]
+        steps = [()] * len(ids) if paths is None else [tuple(PathStep(*step) for step in path) for path in paths]
+        picks: Sequence[Pick | None] = [None] * len(ids) if selected is None else self._rows.picks()
         return [
-            Hit(*hit, {name: ArmScore(ranks[at], scores[at]) for name, ranks, scores in arms if ranks[at]})
+            Hit(
+                *hit,
+                {name: ArmScore(ranks[at], scores[at]) for name, ranks, scores in arms if ranks[at]} or NO_ARMS,
+                steps[at],
+                picks[at],
+            )
             for at, hit in enumerate(hits)
         ]
 

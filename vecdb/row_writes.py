@@ -6,14 +6,16 @@ A write is prepared from a snapshot, and prepared again when what it was prepare
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from vecdb.arguments import RequestId, request_bytes, whole_number
 from vecdb.errors import InvalidInputError, NotFoundError, PermissionDeniedError
 from vecdb.results import WriteResult
+from vecdb.schema.known import VECTORS
 from vecdb.schema.records import validated, validated_batch
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
     from vecdb.collection import Collection
@@ -21,9 +23,11 @@ if TYPE_CHECKING:
     from vecdb.encoders.progress import Progress
     from vecdb.filters import Expression
     from vecdb.reads import Snapshot
-    from vecdb.schema.schema import Schema
+    from vecdb.schema.multivector import MultiVector
+    from vecdb.schema.schema import Column, Schema
     from vecdb.storage.group_commit import Write
     from vecdb.storage.requests import Key, Request
+    from vecdb.storage.snapshot import Part
     from vecdb_index.budget import Budget
 
 DIRECT_BYTES = 8 << 20
@@ -136,8 +140,8 @@ class RowWrites:
                 return known
             batch = self._collection.encoders.completed(batch, schema, progress, made)
             if batch.num_rows == 0:
-                return _named(nothing_write(schema), request)
-            return _named(self._upsert_write(schema, batch), request)
+                return named_write(nothing_write(schema), request)
+            return named_write(self._upsert_write(schema, _prepared(batch, schema)), request)
 
         return self._submit(prepare)
 
@@ -176,20 +180,19 @@ class RowWrites:
                 return known
             batch = self._collection.encoders.completed(batch, schema, progress, made)
             if batch.num_rows == 0:
-                return _named(nothing_write(schema), request)
-            whole = self._completed(snapshot, batch)
+                return named_write(nothing_write(schema), request)
+            whole = self._completed(snapshot, _prepared(batch, schema))
             self._refuse_outside(schema, whole)
-            return _named(upsert_write(schema, whole, unchanged_since=snapshot.lsn), request)
+            return named_write(upsert_write(schema, whole, unchanged_since=snapshot.lsn), request)
 
         return self._submit(prepare)
 
     def _completed(self, snapshot: Snapshot, patch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return whole rows: the patch's fields, and the others as they are stored."""
+        """Return whole rows, as they are stored: the patch's fields, and the others."""
         import numpy as np
         import pyarrow as pa
 
         from vecdb.planner.found import take
-        from vecdb.row_values import values
 
         state, schema = snapshot._state, snapshot.schema
         parts = state.parts
@@ -204,12 +207,15 @@ class RowWrites:
         arrays = [
             patch.column(column.name)
             if column.name in given
-            else take(parts, part, row, lambda owner, rows, column=column: values(owner, column, rows))
+            else take(parts, part, row, lambda owner, rows, column=column: _stored(owner, column, rows))
             for column in schema.columns
         ]
-        return pa.record_batch(arrays, schema=schema.arrow_schema())
+        types = [(column.name, column.field.stored_type) for column in schema.columns]
+        return pa.record_batch(arrays, schema=pa.schema(types))
 
-    def delete(self, ids: Any, where: str | Expression | None, request_id: RequestId | None) -> WriteResult:
+    def delete(
+        self, ids: Any, where: str | Expression | None, request_id: RequestId | None, cascade: bool = False
+    ) -> WriteResult:
         """Delete rows by id, or all that pass a filter; see `Collection.delete`."""
         if (ids is None) == (where is None):
             raise InvalidInputError("name either ids or where")
@@ -223,7 +229,8 @@ class RowWrites:
             request = None
             if key is not None:
                 bound = snapshot._bind(where)
-                request = request_of(key, "delete", f"ids {given!r}" if bound is None else f"where {bound.key}")
+                kind = "delete cascade" if cascade else "delete"
+                request = request_of(key, kind, f"ids {given!r}" if bound is None else f"where {bound.key}")
             known = self._known(request)
             if known is not None:
                 return known
@@ -234,8 +241,8 @@ class RowWrites:
                 given = [value for value in given if snapshot._state.find(value) is not None]
             else:
                 since = None
-            write = delete_write(snapshot.schema, given, since) if given else nothing_write(snapshot.schema)
-            return _named(write, request)
+            write = delete_write(snapshot.schema, given, since, cascade) if given else nothing_write(snapshot.schema)
+            return named_write(write, request)
 
         return self._submit(prepare)
 
@@ -307,7 +314,7 @@ class RowWrites:
                 continue
             bound = bind(expression, schema)
             columns = {
-                name: batch.column(name).is_valid() if schema[name].field.kind == "vector" else batch.column(name)
+                name: batch.column(name).is_valid() if schema[name].field.kind in VECTORS else batch.column(name)
                 for name in bound.columns
             }
             outside = np.flatnonzero(~bound.mask(columns, batch.num_rows))
@@ -319,7 +326,28 @@ class RowWrites:
                 )
 
 
-def _named(write: Write, request: Request | None) -> Write:
+def _prepared(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
+    if not schema.multivectors:
+        return batch
+    from vecdb.storage.prepare import prepared
+
+    return prepared(batch, schema)
+
+
+def _stored(part: Part, column: Column, rows: np.ndarray) -> pa.Array:
+    """Return the values of some rows of a part as they are stored."""
+    if column.field.kind == "multivector":
+        from vecdb.storage.token_files import joined
+
+        column = cast("Column[MultiVector]", column)
+        return joined(part.tokens(column).some(rows), column.field)
+    from vecdb.row_values import values
+
+    return values(part, column, rows)
+
+
+def named_write(write: Write, request: Request | None) -> Write:
+    """Return a write that is known by a request, if there is one."""
     if request is not None:
         write.requests = (request,)
     return write

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from vecdb.filters import BoundFilter
     from vecdb.planner.found import Found
     from vecdb.storage.snapshot import State
+    from vecdb.token_trials import TokenTrial
 
 BATCH = 256
 """Questions that are answered exactly at once."""
@@ -129,7 +130,7 @@ def shares(found: list[Found], true: list[Found]) -> np.ndarray:
     return out
 
 
-def recall(trial: Trial, effort: Effort) -> RecallReport:
+def recall(trial: Trial | TokenTrial, effort: Effort) -> RecallReport:
     """Ask every question both ways, one at a time."""
     true, exact_ms = trial.timed(Effort(exact=True))
     found, ms = trial.timed(effort)

@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 from vecdb.config import Limits
 from vecdb.latest import LatestReads
+from vecdb.linked import Linked
 from vecdb.row_writes import RowWrites
+from vecdb.schema.given import flag
 from vecdb_index.budget import Budget
 
 if TYPE_CHECKING:
     from vecdb.collection import Collection
     from vecdb.encoders.progress import Progress
     from vecdb.filters import Expression
+    from vecdb.link_writes import LinkWrites
     from vecdb.reads import Snapshot
     from vecdb.results import WriteResult
     from vecdb.row_writes import RequestId
     from vecdb.schema.schema import Schema
 
 
-class View(LatestReads):
+class View(LatestReads, Linked):
     """Made by `Collection.restricted` and `Collection.within`; reads and writes have the names of the collection's.
 
     With `Limits` each call has its own time and memory; with a `Budget` that has begun all calls share it.
@@ -100,14 +103,25 @@ class View(LatestReads):
         return self._writes().patch(data, progress, request_id)
 
     def delete(
-        self, ids: Any = None, where: str | Expression | None = None, *, request_id: RequestId | None = None
+        self,
+        ids: Any = None,
+        where: str | Expression | None = None,
+        *,
+        cascade: bool = False,
+        request_id: RequestId | None = None,
     ) -> WriteResult:
         """Delete rows of this view, as `Collection.delete` does; others stay, and `rows` does not count them."""
-        return self._writes().delete(ids, where, request_id)
+        return self._writes().delete(ids, where, request_id, flag("cascade", cascade))
 
     def _writes(self) -> RowWrites:
         limits = self._limits.begin() if isinstance(self._limits, Limits) else self._limits
         return RowWrites(self.collection, lambda snapshot: self._seen(snapshot, limits), self._filters, limits)
+
+    def _link_writes(self) -> LinkWrites:
+        from vecdb.link_writes import LinkWrites
+
+        limits = self._limits.begin() if isinstance(self._limits, Limits) else self._limits
+        return LinkWrites(self.collection, lambda snapshot: self._seen(snapshot, limits), self._filters, limits)
 
     def __repr__(self) -> str:
         told = "".join(f", where={str(where)!r}" for where in self._filters)

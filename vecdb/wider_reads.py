@@ -94,7 +94,7 @@ class WiderReads:
             probes: as in `search`.
             plan: as in `search`.
             allow_partial: as in `search`.
-            **vectors: one field's name and the matrix, the texts, or a list of sparse vectors.
+            **vectors: one field's name and the matrix, the texts, or a list of sparse vectors or of matrices.
 
         Raises:
             InvalidInputError: an argument is wrong, or there are not as many filters as queries.
@@ -108,9 +108,9 @@ class WiderReads:
         text = text_column(self.schema, vectors)
         if text is not None:
             return self._search_texts(text, vectors[text.name], k, where, fields, exact, allow_partial)
-        if kinds == ["sparse"]:
-            ((name, terms),) = vectors.items()
-            return self._search_terms(name, terms, k, where, fields, exact, allow_partial)
+        if kinds in (["sparse"], ["multivector"]):
+            ((name, asked),) = vectors.items()
+            return self._search_each(name, asked, k, where, fields, exact, allow_partial)
         column, given = self._query(vectors)
         k = whole_number("k", k)
         queries, columns = query_matrix(column, given, 2), self._columns(fields)
@@ -147,7 +147,7 @@ class WiderReads:
             for one, rows in zip(asked, found, strict=True)
         ]
 
-    def _search_terms(
+    def _search_each(
         self,
         name: str,
         asked: Any,
@@ -158,12 +158,11 @@ class WiderReads:
         allow_partial: bool,
     ) -> list[SearchResult]:
         from vecdb.query.query import Query
-        from vecdb.schema.sparse import rows_of_scipy
+        from vecdb.query.sugar import one_arm_each
 
-        rows = rows_of_scipy(asked) if hasattr(asked, "tocsr") else asked
-        rows = listed(f"the queries for {name!r}", rows, "sparse vectors")
         shown = None if fields is None else names("fields", fields)
-        queries = [Query(k, fields=shown, exact=exact, allow_partial=allow_partial).terms(name, one) for one in rows]
+        whole = Query(k, fields=shown, exact=exact, allow_partial=allow_partial)
+        queries = one_arm_each(self.schema[name], asked, whole)
         filters = filters_for(where, len(queries))
         pairs = zip(queries, filters, strict=True)
         return self.run_batch([one if passing is None else one.where(passing) for one, passing in pairs])
@@ -222,7 +221,7 @@ class WiderReads:
             asked = query_of(
                 self.schema, arms, k=k, where=where, fields=fields, exact=exact, recall=recall, ef=None, probes=None,
                 plan=None, fetch=None, fusion=None, min_score=None, group_by=None, per_group=1, order_by=None,
-                after=None, allow_partial=False,
+                select=None, after=None, allow_partial=False,
             )  # fmt: skip
             return self.run_iter(asked)
         column, query = self._query(arms)

@@ -13,7 +13,8 @@ from bench.records import Ratio
 
 NAMES = (
     *("ingest", "upsert", "exact", "batch", "graph", "ann", "filtered", "index_ingest", "planner", "churn", "growth"),
-    *("open", "memory", "startup", "quality", "text", "arms", "serve"),
+    *("open", "memory", "startup", "quality", "selection", "relevance", "text", "arms", "serve", "multivector"),
+    "linked",
 )
 Metrics = dict[str, float | None]
 

@@ -80,7 +80,7 @@ def setup(context: Context) -> None:
 
 def run(context: Context) -> Metrics:
     queries = np.load(context.scratch / "queries.npy")
-    with _server(context.home / "store") as address, vecdb.connect(context.home / "store", read_only=True) as here:
+    with served(context.home / "store") as address, vecdb.connect(context.home / "store", read_only=True) as here:
         with vecdb.connect(address) as there:
             sides = {"embedded": here[COLLECTION], "server": there[COLLECTION]}
             metrics = _single(sides, queries, context.integer("rounds"))
@@ -112,7 +112,7 @@ def _rows(context: Context) -> tuple[vecdb.Schema, list[pa.RecordBatch]]:
 
 
 @contextmanager
-def _server(folder: Path) -> Iterator[str]:
+def served(folder: Path) -> Iterator[str]:
     """Serve a database from a process of its own, to nobody but this machine."""
     command = [sys.executable, "-m", "vecdb_server.main", "serve", str(folder), "--port", "0", "--log-level", "error"]
     process = subprocess.Popen(command, cwd=ROOT, env=child_environment(), stdout=subprocess.PIPE, text=True)
@@ -189,7 +189,7 @@ def _loads(context: Context) -> Metrics:
     count = sum(batch.num_rows for batch in batches)
     with vecdb.connect(context.home / "bulk") as database:
         bulk = _load(database, schema, batches)
-    with _server(context.home / "upload") as address, vecdb.connect(address) as database:
+    with served(context.home / "upload") as address, vecdb.connect(address) as database:
         upload = _load(database, schema, batches)
     return {"bulk_rows_per_s": count / bulk, "upload_rows_per_s": count / upload}
 

@@ -26,11 +26,11 @@ from vecdb.arguments import (
 from vecdb.config import Limits
 from vecdb.errors import InvalidInputError
 from vecdb.fulltext import text_query
-from vecdb.query.arms import FETCH, Like, Near, Nested
+from vecdb.query.arms import FETCH, Like, Near, Nested, Tokens
 from vecdb.query.effort import USUAL
 from vecdb.query.query import Query
-from vecdb.query.stages import Rescore
-from vecdb.query.sugar import query_of
+from vecdb.query.stages import MaxSim, Rescore
+from vecdb.query.sugar import one_arm_each, query_of
 from vecdb.text_search import text_column
 from vecdb.wire import filters, queries
 from vecdb.wire.values import ids_to_message, matrix_to_message, vector_to_message, writable
@@ -108,7 +108,7 @@ def columns_of(place: Place, fields: Any) -> list[str] | None:
 # -- searches ----------------------------------------------------------------------------------------------------------
 
 
-_FURTHER = "fetch", "fusion", "min_score", "group_by", "order_by", "after"
+_FURTHER = "fetch", "fusion", "min_score", "group_by", "order_by", "select", "after"
 """Arguments of `search` that make a query of it that has more than one arm and no stage."""
 
 
@@ -148,7 +148,7 @@ def _nearest(
 ) -> searches.SearchRequest:
     effort = effort_of(exact, recall, ef, plan, probes)
     vector = query_matrix(column, sought, 1)[0]
-    request = searches.SearchRequest(collection=place.name, view=place.view, explain=explain)
+    request = searches.SearchRequest(collection=place.name, view=place.view, explain=explain, without_cursor=True)
     message = request.query
     message.k, message.exact, message.allow_partial = _k(k), bool(exact), bool(allow_partial)
     near = message.arms.add().near
@@ -194,15 +194,30 @@ def encoded(place: Place, asked: Query) -> Query:
     def arm(one: Any) -> Any:
         if isinstance(one, Nested):
             return replace(one, query=encoded(place, one.query))
-        return part(one) if isinstance(one, Near) else one
+        return part(one) if isinstance(one, Near | Tokens) else one
 
     def part(one: Any) -> Any:
+        if isinstance(one, Near | Tokens | MaxSim) and one.field in place.encoders:
+            column = cast(Any, place.schema[one.field])
+            if column.field.kind == "multivector":
+                return _of_tokens(place, column, one)
         if isinstance(one, Near | Rescore) and isinstance(one.vector, str) and one.field in place.encoders:
             column = cast(Any, place.schema[one.field])
             return replace(one, vector=as_vectors(column, one.vector, place.encoders))
         return one
 
     return replace(asked, arms=tuple(map(arm, asked.arms)), stages=tuple(map(part, asked.stages)))
+
+
+def _of_tokens(place: Place, column: Column[Any], one: Any) -> Any:
+    """Return an arm or a stage by a field of multi-vectors, its text made vectors."""
+    sought = one.vector if isinstance(one, Near) else one.tokens
+    if not isinstance(sought, str):
+        return one
+    made = place.encoders.tokens(column, sought)
+    if not isinstance(one, Near):
+        return replace(one, tokens=made)
+    return Tokens(one.field, cast(Any, made), fetch=one.fetch, where=one.where, name=one.name)
 
 
 def run(place: Place, asked: Query, explain: bool) -> searches.SearchRequest:
@@ -289,11 +304,13 @@ def alike(
 
     """
     text = text_column(place.schema, vectors)
-    terms = None if text is not None else _sparse(place.schema, vectors)
-    if terms is not None:
+    single = None if text is not None else _asked_each(place.schema, vectors)
+    if single is not None:
         shown = None if fields is None else tuple(columns_of(place, fields) or ())
         whole = Query(k, fields=shown, exact=exact, allow_partial=allow_partial)
-        return batch(place, _of_terms(terms, vectors[terms], where, whole), explain)
+        asked = one_arm_each(place.schema[single], vectors[single], whole)
+        pairs = zip(asked, filters_for(where, len(asked)), strict=True)
+        return batch(place, [one if passing is None else one.where(passing) for one, passing in pairs], explain)
     if text is not None:
         asked = [text_query(one, text.name) and one for one in texts_of(vectors[text.name], text.name)]
         with writable():
@@ -316,18 +333,10 @@ def alike(
     return searches.SearchBatchRequest(collection=place.name, view=place.view, alike=message, explain=explain)
 
 
-def _sparse(schema: Schema, vectors: Mapping[str, Any]) -> str | None:
-    return next((name for name in vectors if schema[name].field.kind == "sparse"), None) if len(vectors) == 1 else None
-
-
-def _of_terms(name: str, asked: Any, where: Any, whole: Query) -> list[Query]:
-    from vecdb.schema.sparse import rows_of_scipy
-
-    rows = rows_of_scipy(asked) if hasattr(asked, "tocsr") else asked
-    if not isinstance(rows, list | tuple):
-        raise InvalidInputError(f"the queries for {name!r} are {asked!r:.80}, expected a list of them", field=name)
-    pairs = zip((whole.terms(name, one) for one in rows), filters_for(where, len(rows)), strict=True)
-    return [one if passing is None else one.where(passing) for one, passing in pairs]
+def _asked_each(schema: Schema, vectors: Mapping[str, Any]) -> str | None:
+    """Return the field of a batch whose questions are a query each."""
+    kinds = "sparse", "multivector"
+    return next((name for name in vectors if schema[name].field.kind in kinds), None) if len(vectors) == 1 else None
 
 
 def _sought(column: Column[Any], given: Any, message: Any) -> int:
@@ -366,8 +375,8 @@ def pages(place: Place, k: int, where: Any, fields: Any, exact: bool, recall: fl
     """Return the query of `search_iter`."""
     return query_of(
         place.schema, arms, k=k, where=where, fields=fields, exact=exact, recall=recall, ef=None, probes=None,
-        plan=None, fetch=None, fusion=None, min_score=None, group_by=None, per_group=1, order_by=None, after=None,
-        allow_partial=False,
+        plan=None, fetch=None, fusion=None, min_score=None, group_by=None, per_group=1, order_by=None, select=None,
+        after=None, allow_partial=False,
     )  # fmt: skip
 
 

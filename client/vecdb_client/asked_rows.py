@@ -9,7 +9,7 @@ from vecdb.arguments import whole_number
 from vecdb.errors import InvalidInputError
 from vecdb.facets import asked_fields
 from vecdb.query.stages import OrderBy
-from vecdb.wire import queries, reports, results, rows
+from vecdb.wire import queries, reports, results, rows, stages
 from vecdb.wire.values import fields_to_message, ids_to_message
 from vecdb_client.asked import Place, columns_of, encoded, filter_of
 from vecdb_proto.v1 import record_service_pb2 as records
@@ -55,7 +55,7 @@ def scan(place: Place, where: Any, fields: Any, batch_rows: int, order_by: Any, 
         order = OrderBy(order_by)
         if any(name == "score" for name, _ in order.parts):
             raise InvalidInputError("a scan has no scores to order by", field="order_by")
-        request.order_by.extend(queries.sort_keys_to_message(order))
+        request.order_by.extend(stages.sort_keys_to_message(order))
     if after is not None:
         request.after = _cursor(after)
     passing = filter_of(where)

@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 
 from vecdb_proto.v1 import admin_service_pb2 as admin
 from vecdb_proto.v1 import collection_service_pb2 as collections
+from vecdb_proto.v1 import link_service_pb2 as links
 from vecdb_proto.v1 import record_service_pb2 as records
 from vecdb_proto.v1 import search_service_pb2 as searches
 from vecdb_proto.v1 import snapshot_service_pb2 as snapshots
@@ -57,6 +58,7 @@ ADD_COLUMN = _method("Collection", "AddColumn", collections.AddColumnResponse, F
 DROP_COLUMN = _method("Collection", "DropColumn", collections.DropColumnResponse, False, False)
 RENAME_COLUMN = _method("Collection", "RenameColumn", collections.RenameColumnResponse, False, False)
 SET_INDEX = _method("Collection", "SetIndex", collections.SetIndexResponse, True, False)
+REPOOL = _method("Collection", "Repool", collections.RepoolResponse, False, False)
 SET_ENCODER = _method("Collection", "SetEncoder", collections.SetEncoderResponse, True, False)
 
 UPSERT = _method("Record", "Upsert", records.UpsertResponse)
@@ -67,6 +69,15 @@ GET = _method("Record", "Get", records.GetResponse)
 COUNT = _method("Record", "Count", records.CountResponse)
 SCAN = _method("Record", "Scan", records.ScanResponse, True, False)
 
+LINK = _method("Link", "Link", links.LinkResponse)
+UNLINK = _method("Link", "Unlink", links.UnlinkResponse)
+NEIGHBOURS = _method("Link", "Neighbours", links.NeighboursResponse)
+SCAN_LINKS = _method("Link", "ScanLinks", links.ScanLinksResponse, True, False)
+DEGREES = _method("Link", "Degrees", links.DegreesResponse)
+GET_LINK_STATS = _method("Link", "GetLinkStats", links.GetLinkStatsResponse)
+GET_LINK_SCHEMA = _method("Link", "GetLinkSchema", links.GetLinkSchemaResponse)
+ADD_LINK_ATTRIBUTE = _method("Link", "AddLinkAttribute", links.AddLinkAttributeResponse, False, False)
+
 SEARCH = _method("Search", "Search", searches.SearchResponse)
 SEARCH_BATCH = _method("Search", "SearchBatch", searches.SearchBatchResponse)
 SEARCH_STREAM = _method("Search", "SearchStream", searches.SearchStreamResponse, True, False)
@@ -74,6 +85,10 @@ EXPLAIN = _method("Search", "Explain", searches.ExplainResponse)
 HIGHLIGHT = _method("Search", "Highlight", searches.HighlightResponse)
 FACETS = _method("Search", "Facets", searches.FacetsResponse)
 RECALL = _method("Search", "Recall", searches.RecallResponse, True, False)
+SUMMARISE = _method("Search", "Summarise", searches.SummariseResponse, True, False)
+SAMPLE = _method("Search", "Sample", searches.SampleResponse, True, False)
+CLUSTERS = _method("Search", "Clusters", searches.ClustersResponse, True, False)
+DUPLICATES = _method("Search", "Duplicates", searches.DuplicatesResponse, True, False)
 
 OPEN_SNAPSHOT = _method("Snapshot", "OpenSnapshot", snapshots.OpenSnapshotResponse)
 CLOSE_SNAPSHOT = _method("Snapshot", "CloseSnapshot", snapshots.CloseSnapshotResponse)
@@ -86,6 +101,7 @@ FLUSH = _method("Admin", "Flush", admin.FlushResponse, False, False)
 COMPACT = _method("Admin", "Compact", admin.CompactResponse, False, False)
 BUILD_INDEXES = _method("Admin", "BuildIndexes", admin.BuildIndexesResponse, False, False)
 TUNE = _method("Admin", "Tune", admin.TuneResponse, False, False)
+CALIBRATE = _method("Admin", "Calibrate", admin.CalibrateResponse, False, False)
 GET_STATS = _method("Admin", "GetStats", admin.GetStatsResponse)
 BACKUP = _method("Admin", "Backup", admin.BackupResponse, False, False)
 CHECK = _method("Admin", "Check", admin.CheckResponse, False, False)

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from vecdb_index.dense.plan import Kind, Plan
     from vecdb_index.dense.signs import Signs
     from vecdb_index.inverted.index import Inverted
+    from vecdb_index.muvera.index import Muvera
     from vecdb_index.types import Answers
 
 Index: TypeAlias = "Graph | Ivf | Funnel | Signs"
-Stored: TypeAlias = "Index | Inverted"
+Stored: TypeAlias = "Index | Inverted | Muvera"
 Progress = Callable[[int, int], None]
 
-HNSW, IVF, FUNNEL, BINARY, TEXT, SPARSE = "hnsw", "ivf", "funnel", "binary", "text", "sparse"
+HNSW, IVF, FUNNEL, BINARY, TEXT, SPARSE, MUVERA = "hnsw", "ivf", "funnel", "binary", "text", "sparse", "muvera"
 
 _CHECKS = {
     HNSW: "dense.hnsw.check",
@@ -36,12 +37,15 @@ _CHECKS = {
     BINARY: "dense.signs",
     TEXT: "inverted.check",
     SPARSE: "inverted.check",
+    MUVERA: "muvera.check",
 }
 
 GRAPH_ROWS = 4096
 """Rows from which `auto` builds an index. Below, a scan takes no longer than what surrounds it."""
 GRAPH_BYTES = 4 << 30
 """Memory that the codes and links of a graph may take; `auto` makes an inverted file of a larger segment."""
+TOKEN_ROWS = 2048
+"""Rows of tokens from which `auto` builds one. Below, MaxSim of all takes a few milliseconds."""
 LEAST_ROWS = 64
 """Rows from which an index that the user asked for is built."""
 
@@ -103,7 +107,18 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     FUNNEL: {"dimensions": None, "rotate": False},
     BINARY: {},
 }
-"""The usual parameters of each kind."""
+TOKENS: dict[str, Any] = {
+    "repetitions": None,
+    "bits": None,
+    "projection": None,
+    "directions": "orthogonal",
+    "final": None,
+    "centred": True,
+    "codes": "rabitq",
+    "lists": None,
+    "seed": 0,
+}
+"""The usual parameters of each kind, and of the one for several vectors a row."""
 
 
 def wanted(spec: Mapping[str, Any], rows: int, dimension: int) -> Wanted | None:
@@ -123,6 +138,14 @@ def wanted(spec: Mapping[str, Any], rows: int, dimension: int) -> Wanted | None:
     if kind not in PARAMETERS or rows < LEAST_ROWS:
         return None
     return Wanted(kind, {name: spec.get(name, usual) for name, usual in PARAMETERS[kind].items()})
+
+
+def wanted_of_tokens(spec: Mapping[str, Any], rows: int) -> Wanted | None:
+    """Return the index that so many rows of several vectors should have; see `wanted`."""
+    auto = spec["kind"] == "auto"
+    if (not auto and spec["kind"] != MUVERA) or rows < (TOKEN_ROWS if auto else LEAST_ROWS):
+        return None
+    return Wanted(MUVERA, {name: spec.get(name, usual) for name, usual in TOKENS.items()})
 
 
 def build(
@@ -212,6 +235,10 @@ def of(kind: str, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any
         from vecdb_index.dense.signs import Signs
 
         return Signs.of(arrays, settings)
+    if kind == MUVERA:
+        from vecdb_index.muvera.index import Muvera
+
+        return Muvera.of(arrays, settings)
     if kind in (TEXT, SPARSE):
         from vecdb_index.inverted.index import Inverted
 

@@ -6,7 +6,7 @@ folder, or in NUMBA_CACHE_DIR).
 """
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from vecdb_index.kernels.names import cached
 
@@ -27,7 +27,9 @@ _OTHERS = {
     "rabitq codes": ("rotation", "rabitq", "rabitq_encode", "ivf_rabitq"),
     "funnels": ("funnel",),
     "fusions": ("fuse", "worth"),
+    "selections": ("selection", "dispersion"),
     "late interaction": ("maxsim", "tokens"),
+    "walks over links": ("push", "steps"),
     "texts": ("inverted", "postings", "phrase", "terms", "sparse"),
 }
 
@@ -55,6 +57,19 @@ def warmup(progress: Callable[[str, int, int], None] | None = None) -> None:
         compile_it()
     if progress is not None:
         progress("", len(steps), len(steps))
+
+
+def load(dtypes: Iterable[str], texts: bool = False) -> None:
+    """Compile, or load, what searches of some kinds of vectors need, and of words or sparse vectors if `texts`."""
+    steps = [_importing(*_USUAL["queries"])]
+    for dtype in dict.fromkeys(dtypes):
+        steps.append(_importing(_MODULES[dtype][0]))
+        if dtype in _LETTERS:
+            steps.append(_making("answer", "answer_of", _LETTERS[dtype]))
+    if texts:
+        steps.append(_importing(*_OTHERS["texts"]))
+    for step in steps:
+        step()
 
 
 def _importing(*modules: str) -> Callable[[], object]:

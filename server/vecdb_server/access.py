@@ -77,6 +77,7 @@ _BY_SERVICE: Mapping[str, Mapping[str, Rule]] = {
         "DropColumn": CHANGING,
         "RenameColumn": CHANGING,
         "SetIndex": CHANGING,
+        "Repool": CHANGING,
         "SetEncoder": CHANGING,
     },
     "vecdb.v1.RecordService": {
@@ -88,6 +89,16 @@ _BY_SERVICE: Mapping[str, Mapping[str, Rule]] = {
         "Count": READING,
         "Scan": READING_LONG,
     },
+    "vecdb.v1.LinkService": {
+        "Link": WRITING,
+        "Unlink": WRITING,
+        "Neighbours": READING,
+        "ScanLinks": READING_LONG,
+        "Degrees": READING,
+        "GetLinkStats": READING,
+        "GetLinkSchema": READING,
+        "AddLinkAttribute": CHANGING,
+    },
     "vecdb.v1.SearchService": {
         "Search": READING,
         "SearchBatch": READING,
@@ -96,6 +107,10 @@ _BY_SERVICE: Mapping[str, Mapping[str, Rule]] = {
         "Highlight": READING,
         "Facets": READING,
         "Recall": READING_LONG,
+        "Summarise": READING_LONG,
+        "Sample": READING_LONG,
+        "Clusters": READING_LONG,
+        "Duplicates": READING_LONG,
     },
     "vecdb.v1.SnapshotService": {
         "OpenSnapshot": READING,
@@ -110,6 +125,7 @@ _BY_SERVICE: Mapping[str, Mapping[str, Rule]] = {
         "Compact": KEEPING,
         "BuildIndexes": KEEPING,
         "Tune": CHANGING,
+        "Calibrate": CHANGING,
         "GetStats": Rule((READ, OPERATE), _one_or_all, whole=True),
         "Backup": OPERATING,
         "Check": OPERATING,

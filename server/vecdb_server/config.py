@@ -35,8 +35,8 @@ class ServerSection(Section, frozen=True):
         host: the address to listen on.
         port: its port; 0 takes a free one.
         socket: a Unix socket to listen on instead, readable by the server's own user alone.
-        threads: threads that answer requests while none takes long; None takes the cores. More are started for
-            requests that take long, up to limits.concurrent_requests.
+        threads: threads that answer quick requests, and as many for the others, while none takes long; None takes the
+            cores. More are started for requests that take long, up to limits.concurrent_requests.
         backups: the folder in which clients with the role operator may make backups, each below a name of its own.
         drain_seconds: how long running requests may go on after SIGTERM.
         connection_age_seconds: connections older than this are closed after their last request, so that clients spread

@@ -30,6 +30,9 @@ LARGE = 1 << 20
 SLOW = 1.0
 """Requests that took more seconds are logged."""
 
+QUICK = frozenset(f"/vecdb.v1.{name}" for name in ("SearchService/Search", "RecordService/Get", "RecordService/Count"))
+"""Methods that usually take less than changing the thread does. They wait for no other call."""
+
 _AUDITED = {Permission.ADMIN, Permission.OPERATE}
 
 
@@ -74,6 +77,12 @@ class Guard(grpc.ServerInterceptor):
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(one.stream)
         return grpc.unary_unary_rpc_method_handler(one.answer)
+
+
+def is_quick(behavior: Any) -> bool:
+    """Tell of what answers a method whether it is one of the quick ones."""
+    one = getattr(behavior, "__self__", None)
+    return isinstance(one, _Method) and one.name in QUICK
 
 
 class _Method:
@@ -207,7 +216,7 @@ class _Record:
         self.reason: str | None = None
         self.principal: Any = None
         self.collection: str | None = None
-        method._guard.metrics.running.inc()
+        method._guard.metrics.requests.begin()
 
     def fail(self, error: Exception) -> NoReturn:
         """End the request with an error; raises."""
@@ -221,8 +230,7 @@ class _Record:
         """Count the request, and log it where that is wanted."""
         seconds = time.perf_counter() - self._begun
         method, guard = self._method, self._method._guard
-        guard.metrics.running.dec()
-        guard.metrics.ended(method.name, self.code, seconds)
+        guard.metrics.requests.end(method.name, self.code, seconds)
         refused = self.code in ("PERMISSION_DENIED", "UNAUTHENTICATED")
         if method.audited or refused:
             self._log(log.audit, "refused" if refused else "done", seconds)

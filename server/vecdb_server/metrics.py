@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+from vecdb_server.tallies import Tallies
 
 Stats = Callable[[], dict[str, dict[str, Any]]]
 
@@ -31,16 +31,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        self._requests = Counter(
-            "vecdb_requests",
-            "Requests that ended, by method and status code.",
-            ("method", "code"),
-            registry=self.registry,
-        )
-        self._seconds = Histogram(
-            "vecdb_request_seconds", "How long requests took.", ("method",), buckets=_SECONDS, registry=self.registry
-        )
-        self.running = Gauge("vecdb_requests_running", "Requests that run now.", registry=self.registry)
+        self.requests = Tallies()
+        self.registry.register(self.requests)
         self.threads = Gauge("vecdb_request_threads", "Threads that answer requests.", registry=self.registry)
         self.refused = Counter(
             "vecdb_refused",
@@ -53,16 +45,6 @@ class Metrics:
         self.reserved = Gauge(
             "vecdb_query_memory_bytes", "Memory that running queries reserved.", registry=self.registry
         )
-        self._ended: dict[tuple[str, str], tuple[Any, Any]] = {}
-
-    def ended(self, method: str, code: str, seconds: float) -> None:
-        """Count a request. Methods and codes are few: those of the services and of gRPC."""
-        key = method, code
-        both = self._ended.get(key)
-        if both is None:
-            both = self._ended[key] = self._requests.labels(method, code), self._seconds.labels(method)
-        both[0].inc()
-        both[1].observe(seconds)
 
     def watch(self, stats: Stats) -> None:
         """Measure collections whenever somebody reads the metrics."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from threading import Lock
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 from vecdb.database import Database
 from vecdb.errors import ConflictError, NotFoundError, VecdbError
 from vecdb.schema.fields import Text
+from vecdb_index.warmup import load
 from vecdb_server.admission import missing
 from vecdb_server.call import Call
 
@@ -18,17 +19,26 @@ if TYPE_CHECKING:
     from vecdb.encoders.base import TextEncoder
     from vecdb.encoders.lookup_sparse import LookupSparse
     from vecdb.reads import Snapshot
-    from vecdb.schema.schema import Column
+    from vecdb.schema.schema import Column, Schema
     from vecdb.schema.space import Space
     from vecdb.view import View
 
     Encoder = TextEncoder | LookupSparse
 
 
+def _load_for(schema: Schema) -> None:
+    texts = schema.sparse or any(
+        isinstance(column.field, Text) and column.field.fulltext is not None for column in schema.columns
+    )
+    load([column.field.dtype for column in schema.vectors], bool(texts))
+
+
 class Served:
     """An open database and the encoders that its operator configured, by name."""
 
-    def __init__(self, database: Database, encoders: Mapping[str, Encoder]) -> None:
+    def __init__(self, database: Database, encoders: Mapping[str, Encoder], warmup: bool = True) -> None:
+        """Take the database; with `warmup` what a new collection's searches need is loaded while it gets its rows."""
+        self._warmup = warmup
         self.database = database
         self.encoders = dict(encoders)
         self._open: dict[str, Collection] = {}
@@ -89,7 +99,9 @@ class Served:
         """Create a collection; see `Database.create_collection`."""
         with self._guard:
             made = self._open[name] = self.database.create_collection(name, schema, exist_ok)
-            return made
+        if self._warmup:
+            Thread(target=_load_for, args=(made.schema,), name="vecdb-warmup", daemon=True).start()
+        return made
 
     def drop(self, name: str, call: Call) -> None:
         """Remove a collection and its files for good."""
@@ -107,6 +119,7 @@ class Served:
         for collection in list(self._open.values()):
             schema = collection.schema
             queries = [Query(1).near(column.name, [1] * column.field.dimension) for column in schema.vectors]
+            queries += [Query(1).near(column.name, [[1.0] * column.field.dimension]) for column in schema.multivectors]
             queries += [
                 Query(1).match(column.name, "a")
                 for column in schema.columns

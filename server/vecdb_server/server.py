@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast, get_type_hints
 
 import grpc
+import msgspec
 from grpc_health.v1 import health
 from grpc_reflection.v1alpha import reflection
 
@@ -26,7 +27,7 @@ from vecdb_server import addresses, services, tls
 from vecdb_server.admission import Admission
 from vecdb_server.auth.identity import Identities
 from vecdb_server.config import Config
-from vecdb_server.guard import Guard
+from vecdb_server.guard import Guard, is_quick
 from vecdb_server.health import Health
 from vecdb_server.housekeeping import Housekeeping
 from vecdb_server.leases import Leases
@@ -34,6 +35,7 @@ from vecdb_server.log import logger
 from vecdb_server.memory import Memory
 from vecdb_server.metrics import Metrics
 from vecdb_server.options import channel_options
+from vecdb_server.pollers import Pollers, usable
 from vecdb_server.served import Served
 from vecdb_server.services.shared import Shared
 from vecdb_server.stalls import Stalls
@@ -92,9 +94,14 @@ class Server:
         self.served = self._opened(encoders)
         memory = Memory(limits.server_memory_bytes)
         self.metrics.reserved.set_function(lambda: memory.held)
-        self._workers = Workers(config.server.threads or _settings(config).thread_count, limits.concurrent_requests)
+        threads = config.server.threads or _settings(config).thread_count
+        self._workers = Workers(threads, limits.concurrent_requests)
         self._ends.callback(self._workers.shutdown)
-        self.metrics.threads.set_function(lambda: self._workers.threads)
+        self._pollers = Pollers(self._workers, threads, limits.concurrent_requests + 1, is_quick) if usable() else None
+        if self._pollers is not None:
+            self._ends.callback(self._pollers.shutdown)
+        both = [self._workers] if self._pollers is None else [self._workers, self._pollers]
+        self.metrics.threads.set_function(lambda: sum(one.threads for one in both))
         stalls, leases = Stalls(), Leases(limits.snapshots)
         self.metrics.snapshots.set_function(lambda: len(leases))
         self._ends.callback(Housekeeping(stalls.look, leases.expire).close)
@@ -103,7 +110,7 @@ class Server:
         admission = Admission(self.identities, limits, memory, self.served.names)
         guard = Guard(admission, limits, self.metrics, stalls, config.log.requests, span)
         self._server = grpc.server(
-            cast("ThreadPoolExecutor", self._workers),  # any executor will do
+            cast("ThreadPoolExecutor", self._pollers or self._workers),  # any executor will do
             interceptors=[guard],
             options=channel_options(config),
             maximum_concurrent_rpcs=limits.concurrent_requests,
@@ -128,7 +135,7 @@ class Server:
             encoders=tuple(both.values()),
         )
         self._ends.callback(database.close)
-        served = Served(database, both)
+        served = Served(database, both, config.server.warmup)
         self.metrics.watch(served.stats)
         for name in database.collections():
             try:
@@ -166,6 +173,8 @@ class Server:
         secure = bool(config.tls.certificate)
         target, port = self._bound(tls.credentials(config.tls) if secure else None)
         self._server.start()
+        if self._pollers is not None:
+            self._pollers.start(self._server)
         if secure and port:
             tls.refuse_older(
                 "localhost" if config.server.host in ("0.0.0.0", "[::]", "::") else config.server.host, port
@@ -226,12 +235,23 @@ class Server:
 
 
 def _settings(config: Config) -> Settings:
+    kinds = get_type_hints(Settings)
     try:
-        return Settings(**config.database)
+        return Settings(**{name: _scalar(value, kinds.get(name)) for name, value in config.database.items()})
     except TypeError:
         known = ", ".join(Settings.__dataclass_fields__)
         unknown = next(name for name in config.database if name not in Settings.__dataclass_fields__)
         raise InvalidInputError(f"there is no setting database.{unknown} (there are: {known})") from None
+
+
+def _scalar(value: Any, kind: Any) -> Any:
+    """Return what a text of the environment or of a flag means to a setting; what it cannot mean, as it is."""
+    if not isinstance(value, str) or kind is None:
+        return value
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError:
+        return value
 
 
 def run(config: Config, started: Callable[[Server, Address], None]) -> None:

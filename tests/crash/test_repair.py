@@ -16,9 +16,21 @@ from vecdb.errors import CorruptionError
 from vecdb.storage.catalog import load
 from vecdb.storage.directory import LocalDirectory
 
-DERIVED = ["segment-keys", "segment-norm", "segment-index", "current", "catalog-current", "clean"]
+DERIVED = ["segment-keys", "segment-norm", "segment-index", "segment-in", "current", "catalog-current", "clean"]
 WAYS = ["flip", *(pytest.param(way, marks=pytest.mark.slow) for way in ("delete", "empty"))]
-LOSSY = ["segment-ids", "segment-data", "segment-text", "segment-vec", "deletions", "wal", "manifest", "requests"]
+LOSSY = [
+    "segment-ids",
+    "segment-data",
+    "segment-text",
+    "segment-vec",
+    "segment-out",
+    "segment-nodes",
+    "segment-attributes",
+    "deletions",
+    "wal",
+    "manifest",
+    "requests",
+]
 
 
 Museum = tuple[Path, list[Path], dict[str, str]]
@@ -106,7 +118,7 @@ def test_repair_with_allow_loss_brings_the_rest_back_and_counts_what_is_lost(
     figures(f"{len(rows)} of {len(whole)} rows left, {report.rows_lost} reported lost; {report.actions}"[:300])
 
 
-@pytest.mark.parametrize("kind", ["segment-ids", "segment-data", "segment-vec", "wal", "requests"])
+@pytest.mark.parametrize("kind", ["segment-ids", "segment-data", "segment-vec", "segment-out", "wal", "requests"])
 def test_repair_without_allow_loss_throws_nothing_away(kind: str, museum: Museum, tmp_path: Path, seed: int) -> None:
     pristine = museum[0]
     path = _damaged(pristine, tmp_path, kind, "flip", random.Random(seed))

@@ -207,7 +207,8 @@ def test_text_that_is_no_unicode_is_no_id(docs: vecdb.Collection) -> None:
 
 
 def test_delete_wants_exactly_one_of_ids_and_where(docs: vecdb.Collection) -> None:
-    for options in ({}, {"ids": "a", "where": "n = 1"}):
+    both: dict[str, Any] = {"ids": "a", "where": "n = 1"}
+    for options in ({}, both):
         with pytest.raises(InvalidInputError, match="either ids or where"):
             docs.delete(**options)
     assert docs.count() == 1

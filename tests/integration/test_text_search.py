@@ -1,6 +1,8 @@
 """Search by words through the public methods of a collection."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,10 @@ from support.graphs import index_files, plans_of
 from support.unsynced import unsynced
 from support.words import Texts, agree, sentence
 from vecdb.errors import InvalidInputError, UnknownFieldError
-from vecdb.storage import memtable_index
-from vecdb_index.inverted.analysis import TokenReader
+from vecdb.planner.terms import terms_of
+from vecdb.storage import memtable_index, text_index
+from vecdb_index.inverted import analysis
+from vecdb_index.inverted.analysis import Analyzer, TokenReader
 
 SETTINGS = vecdb.Settings(background=False, free_bytes=0, retain_versions=3)
 TEXTS = ["a chess engine", "the chess board", None, "an engine of chess, and chess", "quiet rooms", ""]
@@ -147,6 +151,71 @@ def test_until_an_index_is_built_one_in_memory_is_asked_and_the_answer_is_the_sa
         again = database.collection("docs").search(body="chess engine", k=30)
         assert plans_of(again).count("words") == 1
         assert (again.ids, again.scores.tobytes()) == (before.ids, before.scores.tobytes())
+
+
+@contextmanager
+def older_analysis() -> Iterator[None]:
+    """Have words cut to four letters, as if an older version did, and indexes say so."""
+    caches = text_index.origin_of, text_index.analyzer_of, terms_of
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(analysis, "LONGEST", 4)
+        for cache in caches:
+            cache.cache_clear()
+        yield
+    for cache in caches:
+        cache.cache_clear()
+
+
+@pytest.mark.parametrize("way", ["build", "compact", "background"])
+def test_an_index_of_an_older_analysis_is_not_asked_and_built_again(path: Path, way: str) -> None:
+    spec = vecdb.FullText(language=None)
+    with older_analysis():
+        database, docs = create(path, spec, rows=200)
+        with database:
+            docs.upsert({"id": 99, "body": "chessboards", "n": 1})
+            docs.flush()
+            docs.build_indexes()
+            old = docs.search(body="chessmen")
+            assert (plans_of(old), 99 in old.ids) == (["words"], True), "the older version knows four letters"
+    (file,) = index_files(path)
+
+    with vecdb.connect(path, read_only=True) as database:
+        read = database.collection("docs")
+        asked = {words: read.search(body=words, k=50) for words in ("chessboards", "chess engine")}
+        assert [plans_of(found) for found in asked.values()] == [["words in memory"]] * 2
+        assert (asked["chessboards"].ids, read.search(body="chessmen").ids) == ([99], [])
+        assert read.stats()["indexes"]["body"]["pending_rows"] == 207
+        assert read.stats()["indexes"]["body"]["problems"] == []
+
+    with vecdb.connect(path, settings=replace(SETTINGS, background=way == "background")) as database:
+        docs = database.collection("docs")
+        if way == "build":
+            assert docs.build_indexes() == 1
+        elif way == "compact":
+            docs.delete(0)
+            docs.upsert({"id": 0, "body": TEXTS[0], "n": 0})
+            docs.compact()
+            docs.build_indexes()
+        else:
+            worker = docs._index_worker
+            assert worker is not None
+            worker.wait(lambda: docs.stats()["indexes"]["body"]["pending_rows"] == 0)
+        for words, before in asked.items():
+            found = docs.search(body=words, k=50)
+            assert plans_of(found) == ["words"]
+            assert (found.ids, found.scores.tobytes()) == (before.ids, before.scores.tobytes())
+    with vecdb.connect(path, read_only=True) as database:
+        assert plans_of(database.collection("docs").search(body="chess")) == ["words"]
+    assert index_files(path) != [file]
+
+
+def test_how_another_version_made_terms_is_refused() -> None:
+    said = Analyzer().to_json()
+
+    assert Analyzer.of(said) == Analyzer()
+    for change in ({"analyzer": "words-0"}, {"longest": 4}):
+        with pytest.raises(ValueError, match="not known to this version"):
+            Analyzer.of(said | change)
 
 
 def test_what_was_read_in_memory_is_not_read_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,3 +61,39 @@ print(*sys.modules)
 
     assert run.returncode == 0, run.stderr
     assert {"numba", "faiss"} & set(run.stdout.split()) == set()
+
+
+def test_searches_of_what_is_stored_load_no_pandas(environment: dict[str, str], tmp_path: Path) -> None:
+    made = """
+import sys, vecdb
+with vecdb.connect(sys.argv[1]) as database:
+    schema = vecdb.Schema(
+        id=vecdb.Id(), text=vecdb.Text(search=True), terms=vecdb.Sparse(), v=vecdb.Vector(2), size=vecdb.Int64(),
+        share=vecdb.Float64(), made=vecdb.Timestamp(), kept=vecdb.Bool(), kind=vecdb.Keyword(),
+        tags=vecdb.Keyword(many=True),
+    )
+    docs = database.create_collection("docs", schema)
+    row = {"text": "honey bee", "terms": {3: 1.0}, "share": 0.5, "made": "2024-05-01", "kept": True, "kind": "a",
+           "tags": ["b", "c"]}
+    with docs.bulk() as load:
+        load.add([{"id": f"{i}", "v": [1, i], "size": i, **(row if i % 3 else {})} for i in range(9)])
+"""
+    asked = """
+import sys, vecdb
+docs = vecdb.connect(sys.argv[1], read_only=True).collection("docs")
+for where in ("size > 3", "size in (4, 5, 7)", "share between 0 and 1", "kept = true", "kind = 'a'",
+              "kind in ('a', 'z')", "made >= timestamp '2024-01-01'", "tags contains 'b'", "text matches 'bee'",
+              "text = 'honey bee'", "id = '4'", "not (size = 3 or kind is null)", "size != 1.5 and v is not null"):
+    for arm in {"v": [1, 2]}, {"text": "bee"}, {"terms": {3: 0.5}}:
+        assert docs.search(where=where, fields=["size"], **arm)[0]["size"] in (1, 2, 4, 5, 7, 8), where
+assert docs.get("4", ["size"])["size"] == 4 and len(docs.get(["4", "5"], ["size"])) == 2
+print(*sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", made, str(tmp_path / "d")], env=environment, check=True)
+
+    run = subprocess.run(
+        [sys.executable, "-c", asked, str(tmp_path / "d")], env=environment, capture_output=True, text=True
+    )
+
+    assert run.returncode == 0, run.stderr
+    assert "pandas" not in run.stdout.split()

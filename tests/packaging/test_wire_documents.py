@@ -16,7 +16,7 @@ from vecdb.reads import Snapshot
 from vecdb.wire import errors as wire_errors
 from vecdb.wire import filters, queries, rows
 
-SERVICES = "collection", "record", "search", "snapshot", "admin"
+SERVICES = "collection", "link", "record", "search", "snapshot", "admin"
 LOCAL = {"encoders", "trial", "checked_ids"} | {"restricted", "within", "stored_chunks", "pending_chunks"}
 """What serves the classes themselves, and what a server uses to answer calls."""
 

@@ -108,8 +108,32 @@ def observe_database(database: Any) -> Observation:
         columns=tuple((name, None if anchor is None else anchor[name]) for name in added),
         tags=frozenset(collection.tags()),
         side=SIDE in names,
+        links=_links(collection, seen),
     )
     return seen
+
+
+def _links(collection: Any, seen: Observation) -> frozenset[tuple[str, str, int]]:
+    """Return the links that there are, and note what the graph has otherwise."""
+    rows = [row for batch in collection.links() for row in batch.to_pylist()]
+    found = frozenset((row["src"], row["dst"], int(row["weight"])) for row in rows)
+    if len({(src, dst) for src, dst, _ in found}) < len(rows):
+        seen.complaints.append("a link is there twice")
+    graph = collection.snapshot()._state.links.graph
+    for adjacency, near, far in ((graph.out, 0, 1), (graph.incoming, 1, 0)):
+        walked = {
+            (value, other, int(weight))
+            for node, value in enumerate(graph.ids(np.arange(graph.nodes)))
+            for other, weight in zip(*_row(graph, adjacency, node), strict=True)
+        }
+        if walked != {(link[near], link[far], link[2]) for link in found}:
+            seen.complaints.append("the graph of the links is not that of the links")
+    return found
+
+
+def _row(graph: Any, adjacency: Any, node: int) -> tuple[list[Any], list[float]]:
+    targets, weights, _ = adjacency.row(node)
+    return graph.ids(targets), weights.tolist()
 
 
 def _examine(database: Any, ledger: Ledger, found: Audit, created: bool, indexes: bool) -> Observation:
@@ -232,7 +256,7 @@ def _compare_backups(ledger: Ledger, found: Audit, scratch: Path) -> None:
         for writer in sorted({*seen.writers, *backup.least}):
             allowed = ledger.allowed_in(backup, writer)
             _compare(writer, seen.writers.get(writer, {}), allowed, found, f"backup {backup.name}: ")
-        if dict(seen.upkeep.columns) != dict(backup.upkeep.columns):
+        if dict(seen.upkeep.columns) != dict(backup.upkeep.columns) or seen.upkeep.links != backup.upkeep.links:
             found.findings.append(f"backup {backup.name} has columns {seen.upkeep}, expected {backup.upkeep}")
         shutil.rmtree(target)
         shutil.rmtree(scratch / backup.name)

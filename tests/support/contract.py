@@ -40,6 +40,8 @@ def schema() -> vecdb.Schema:
         half=vecdb.Vector(2, dtype="float16", metric="dot"),
         bits=vecdb.Vector(16, dtype="binary", metric="hamming"),
         terms=vecdb.Sparse(),
+        tokens=vecdb.MultiVector(4),
+        coded=vecdb.MultiVector(6, dtype="int8", pool_factor=2, normalise=False),
     )
 
 
@@ -69,6 +71,8 @@ def row(number: int) -> dict[str, Any]:
         "half": [number / 8, 1.0],
         "bits": rng.integers(0, 2, 16).tolist(),
         "terms": {int(at): float(at + 1) for at in rng.integers(0, 50, 5)},
+        "tokens": None if number % 9 == 0 else rng.standard_normal((number % 5, 4)),
+        "coded": rng.standard_normal((number % 7, 6)),
     }
 
 

@@ -24,7 +24,9 @@ from vecdb.storage import directory as seam
 from vecdb.storage.directory import LocalDirectory
 
 _UUID = re.compile(r"[0-9a-f]{32}")
-_SEGMENT_FILE = re.compile(r"(ids|keys|data|text|sparse|vec|norm|index)(-\d+)?(-[0-9a-f]{12})?\.arrow")
+_SEGMENT_FILE = re.compile(
+    r"(ids|keys|data|text|sparse|vec|norm|index|nodes|out|in|attributes)(-\d+)?(-[0-9a-f]{12})?\.arrow"
+)
 _FOLDERS = ("wal", "manifests", "segments", "tmp", "catalog", "collections")
 
 GROWING = ("create", "write", "sync", "link", "rename", "make", "sync_dir")

@@ -76,6 +76,20 @@ def records(first: int, count: int) -> list[dict[str, Any]]:
     return rows
 
 
+def edges(first: int, count: int) -> list[dict[str, Any]]:
+    """Return links from each item to one that its number chooses."""
+    return [
+        {
+            "src": f"item-{number % ROWS:05d}",
+            "dst": f"item-{number * 7 % 500:05d}",
+            "type": ("cites", "near")[number % 2],
+            "weight": number / 8,
+            "since": None if number % 5 == 0 else number,
+        }
+        for number in range(first, first + count)
+    ]
+
+
 def build(folder: Path) -> tuple[Path, list[Path]]:
     """Make the database at folder/library, closed cleanly, and copies of it at earlier moments; return both."""
     path = folder / "library"
@@ -88,10 +102,13 @@ def build(folder: Path) -> tuple[Path, list[Path]]:
     with vecdb.connect(path, settings=SETTING) as database:
         items = database.create_collection("items", schema())
         items.upsert(records(0, ROWS), request_id="first")
+        items.add_link_attribute("since", vecdb.Int64())
+        items.link(edges(0, 300))
         items.flush()
         items.build_indexes()
         items.tag("first")
         items.delete([f"item-{number:05d}" for number in range(0, ROWS, 9)])
+        items.unlink(src=[f"item-{number:05d}" for number in range(0, ROWS, 13)])
         items.flush()
         remember()
         with items.bulk() as load:
@@ -106,13 +123,17 @@ def build(folder: Path) -> tuple[Path, list[Path]]:
         others.flush()
         remember()
         items.upsert(records(ROWS - 20, 60))
+        items.link(edges(200, 400))
         items.delete(["item-00100", "item-00101", "item-00300"], request_id="gone")
         items.flush()
         items.upsert(records(2 * ROWS, 25))
+        items.link(edges(500, 20))
         remember()
         items.delete(["item-00481", "item-00200"])
         items.patch([{"id": "item-00482", "size": -1}], request_id="patched")
         items.upsert(records(2 * ROWS + 25, 5))
+        items.delete("item-00031", cascade=True)
+        items.unlink(edges(500, 5))
     return path, moments
 
 
@@ -158,6 +179,12 @@ def questions(database: Any) -> dict[str, Callable[[], Any]]:
         "terms where": lambda: _found(items.search(terms=dict.fromkeys(range(90), 1), k=20, where=where)),
         "terms exact": lambda: _found(items.search(terms=dict.fromkeys(range(90), 1), k=20, exact=True)),
         "terms at first": lambda: _found(items.at(tag="first").search(terms={7: 1, 21: 2, 35: 1}, k=20)),
+        "links": lambda: _links(items.links()),
+        "links at first": lambda: _links(items.at(tag="first").links(where="since is not null")),
+        "neighbours": lambda: items.neighbours(ids[:90], where="since > 20").to_pylist(),
+        "citing": lambda: items.neighbours(ids[90:], type="cites", direction="in", limit=2).to_pylist(),
+        "link statistics": lambda: items.link_stats(),
+        "graph": lambda: _walked(items.snapshot()._state.links.graph),
         "tags": lambda: items.tags(),
         "first": lambda: _at(items, "first"),
         "second": lambda: _at(items, "second"),
@@ -177,6 +204,22 @@ def _found(result: Any) -> list[Any]:
 def _scanned(reader: Any, id: str = "id", where: str | None = None) -> list[str]:
     rows = [row for batch in reader.scan(where=where) for row in batch.to_pylist()]
     return [_plain(row) for row in sorted(rows, key=lambda row: row[id])]
+
+
+def _links(batches: Any) -> list[str]:
+    return sorted(_plain(row) for batch in batches for row in batch.to_pylist())
+
+
+def _walked(graph: Any) -> list[Any]:
+    """Return the links of each node, as kernels read them."""
+    found = []
+    for value, node in zip(ids := graph.ids(np.arange(graph.nodes)), range(len(ids)), strict=True):
+        for adjacency in (graph.out, graph.incoming):
+            targets, weights, codes = adjacency.row(node)
+            names = graph.ids(targets)
+            near = zip(names, weights.tolist(), (graph.types[code] for code in codes.tolist()), strict=True)
+            found.append((value, sorted(near)))
+    return sorted(found, key=repr)
 
 
 def _plain(row: dict[str, Any] | None) -> str:

@@ -30,12 +30,16 @@ State = dict[int, Row]
 
 
 class Upkeep(NamedTuple):
-    """Everything besides the writers' rows: the anchor's extra columns, tags, and whether collection `side` exists."""
+    """Everything besides the writers' rows: the anchor's columns, tags, links, whether collection `side` exists.
+
+    A link is its ends and its weight; each pair of ends is there once.
+    """
 
     planted: bool = False
     columns: tuple[tuple[str, int | None], ...] = ()
     tags: frozenset[str] = frozenset()
     side: bool = False
+    links: frozenset[tuple[str, str, int]] = frozenset()
 
 
 @dataclass

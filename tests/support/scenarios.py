@@ -20,14 +20,15 @@ from support.supervisor import SETTINGS, Child
 from vecdb.storage.wal import scan
 
 FRESH = ["open", "create", "upkeep:plant", "0:upsert", "upkeep:flush", "0:upsert", "close"]
-MESS = ["open", "create", "upkeep:plant", "0:upsert", "upkeep:flush", "0:bulk", "0:delete", "upkeep:flush",
-        "upkeep:tag", "upkeep:add", "0:upsert", "upkeep:fill", "0:one", "abandon"]  # fmt: skip
+MESS = ["open", "create", "upkeep:plant", "0:upsert", "upkeep:flush", "0:bulk", "0:delete", "upkeep:link",
+        "upkeep:flush", "upkeep:tag", "upkeep:add", "0:upsert", "upkeep:fill", "upkeep:unlink", "0:one",
+        "abandon"]  # fmt: skip
 TWICE = ["open", "0:one", "close", "open", "0:one", "close", "open", "0:delete", "close"]
-EVERYTHING = ["open", "0:upsert", "0:delete", "0:patch", "upkeep:flush", "0:bulk", "0:sweep", "upkeep:add",
-              "upkeep:fill", "0:stream", "upkeep:flush", "upkeep:rename", "upkeep:compact", "0:redraw", "upkeep:tag",
-              "upkeep:untag", "upkeep:drop", "upkeep:found", "upkeep:raze", "0:delete", "upkeep:flush", "0:upsert",
-              "close", "open", "0:upsert", "upkeep:flush", "upkeep:purge", "upkeep:backup", "0:one",
-              "close"]  # fmt: skip
+EVERYTHING = ["open", "0:upsert", "0:delete", "0:patch", "upkeep:link", "upkeep:flush", "upkeep:unlink", "0:bulk",
+              "0:sweep", "upkeep:add", "upkeep:fill", "0:stream", "upkeep:flush", "upkeep:rename", "upkeep:link",
+              "upkeep:flush", "upkeep:cut", "upkeep:compact", "0:redraw", "upkeep:tag", "upkeep:untag", "upkeep:drop",
+              "upkeep:found", "upkeep:raze", "0:delete", "upkeep:flush", "0:upsert", "close", "open", "0:upsert",
+              "upkeep:flush", "upkeep:purge", "upkeep:backup", "0:one", "close"]  # fmt: skip
 INDEXES = ["open", "0:upsert", "upkeep:flush", "upkeep:index", "0:delete", "0:bulk", "upkeep:index", "0:redraw",
            "upkeep:flush", "upkeep:backup", "upkeep:compact", "upkeep:index", "0:upsert", "close", "open",
            "upkeep:purge", "upkeep:index", "0:one", "close"]  # fmt: skip

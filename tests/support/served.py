@@ -19,6 +19,8 @@ from vecdb_proto.v1 import (
     admin_service_pb2_grpc,
     collection_service_pb2,
     collection_service_pb2_grpc,
+    link_service_pb2,
+    link_service_pb2_grpc,
     record_service_pb2,
     record_service_pb2_grpc,
     search_service_pb2,
@@ -28,7 +30,8 @@ from vecdb_proto.v1 import (
 )
 
 FILES = (
-    admin_service_pb2, collection_service_pb2, record_service_pb2, search_service_pb2, snapshot_service_pb2,
+    admin_service_pb2, collection_service_pb2, link_service_pb2, record_service_pb2, search_service_pb2,
+    snapshot_service_pb2,
 )  # fmt: skip
 """The modules whose descriptors have the services."""
 
@@ -47,6 +50,7 @@ class Stubs:
         made = {
             "admin": admin_service_pb2_grpc.AdminServiceStub,
             "collections": collection_service_pb2_grpc.CollectionServiceStub,
+            "links": link_service_pb2_grpc.LinkServiceStub,
             "records": record_service_pb2_grpc.RecordServiceStub,
             "search": search_service_pb2_grpc.SearchServiceStub,
             "snapshots": snapshot_service_pb2_grpc.SnapshotServiceStub,

@@ -118,7 +118,52 @@ def _near(field: str, sought: Any, effort: dict[str, Any], rest: dict[str, Any])
     return vecdb.Near(field, sought, **effort, **rest)
 
 
+link_types = st.dictionaries(st.sampled_from(["*", "cites", "<cites", ">cites"]), st.floats(0, 1e3), min_size=1)
+walking = st.fixed_dictionaries(
+    {"links": link_types | st.sampled_from(["*", "cites"])},
+    optional={
+        "direction": st.sampled_from(["both", "out", "in"]),
+        "links_where": conditions,
+        "through": conditions,
+        "hops": st.integers(1, 16),
+    },
+)
+expansions = st.fixed_dictionaries(
+    {},
+    optional={
+        "method": st.sampled_from(["pagerank", "paths"]),
+        "damping": st.floats(0.1, 0.9),
+        "seeds": st.integers(1, 10_000),
+        "hub": st.floats(0, 1),
+        "balanced": st.booleans(),
+        "fan_out": st.integers(1, 10_000),
+        "epsilon": st.floats(1e-8, 0.5),
+        "gate": st.booleans(),
+    },
+)
+ageing = st.just({}) | st.builds(lambda half, by: {"half_life": half, "aged_by": by}, st.floats(0.1, 1e9), names)
+
+
+def _weighed(made: Any, field: str, tokens: Any, share: float | None, rest: dict[str, Any]) -> Any:
+    weights = None if share is None or isinstance(tokens, str) else [share] * len(tokens)
+    return made(field, tokens, weights, **rest)
+
+
+matrices = arrays.arrays(
+    np.dtype("f4"),
+    st.tuples(st.integers(1, 4), st.integers(1, 5)),
+    elements=st.floats(-1e6, 1e6, width=32),
+)
+weighed = st.none() | st.floats(0, 1e3)
 plain_arms: st.SearchStrategy[Arm] = st.one_of(
+    st.builds(
+        lambda start, path, walked, rest: vecdb.Linked(tuple(start), path=tuple(path), **walked, **rest),
+        st.lists(ids, min_size=1, max_size=3),
+        st.lists(st.sampled_from(["*", "<cites"]), max_size=2),
+        walking,
+        common,
+    ),
+    st.builds(_weighed, st.just(vecdb.Tokens), names, matrices | texts, weighed, common),
     st.builds(_near, names, vectors | texts, efforts, common),
     st.builds(
         lambda field, text, rest: vecdb.Match(field, text, **rest),
@@ -145,12 +190,46 @@ fusions: st.SearchStrategy[Fusion] = st.one_of(
 )
 tops = st.none() | st.integers(1, 10_000_000)
 orders = st.builds(lambda name, way: f"{name} {way}", names, st.sampled_from(["asc", "desc"]))
+scoring: st.SearchStrategy[Stage] = st.builds(vecdb.Rank, formulas, tops) | st.builds(
+    vecdb.Rescore, names, vectors | texts, tops
+)
+cuts: st.SearchStrategy[Stage] = st.builds(
+    vecdb.Relevance,
+    st.sampled_from(["zscore", "evt", "higher_criticism", "adapter"]),
+    st.floats(0.001, 100),
+    st.none() | st.floats(0.001, 0.999),
+    st.floats(0.5, 0.99),
+    st.none() | names,
+    names,
+    st.integers(0, 9),
+    st.integers(100, 5000),
+    st.integers(0, 9),
+    st.integers(0, 9),
+)
 stages: st.SearchStrategy[Stage] = st.one_of(
+    cuts,
+    st.builds(
+        vecdb.Cascade,
+        st.lists(scoring, min_size=1, max_size=3).map(tuple),
+        st.integers(1, 100),
+        st.floats(0, 9),
+        st.booleans(),
+        tops,
+    ),
     st.builds(vecdb.MinScore, finite),
     st.builds(vecdb.Collapse, names, st.floats(0.1, 1)),
     st.builds(vecdb.OrderBy, st.lists(orders, min_size=1, max_size=3).map(tuple)),
     st.builds(vecdb.Rank, formulas, tops),
     st.builds(vecdb.Rescore, names, vectors | texts, tops),
+    st.builds(lambda walked, told, aged: vecdb.Expand(**walked, **told, **aged), walking, expansions, ageing),
+    st.builds(
+        lambda head, tail, entities, top: vecdb.PathPooling(head, tail, tuple(entities), top),
+        names,
+        names,
+        st.lists(ids, max_size=3),
+        tops,
+    ),
+    st.builds(_weighed, st.just(vecdb.MaxSim), names, matrices | texts, weighed, st.fixed_dictionaries({"top": tops})),
 )
 groupings = st.builds(vecdb.GroupBy, names, st.integers(1, 10_000))
 
@@ -205,6 +284,18 @@ indexes = st.one_of(
     st.builds(vecdb.Ivf, st.none() | st.integers(1, 1_000_000), st.sampled_from(["8bit", "4bit", "product", "rabitq"])),
     st.builds(vecdb.Funnel, st.none() | st.integers(1, 8), st.booleans()),
 )
+muveras = st.builds(
+    vecdb.Muvera,
+    repetitions=st.none() | st.integers(1, 64),
+    bits=st.none() | st.integers(4, 6),
+    projection=st.none() | st.integers(4, 32),
+    directions=st.sampled_from(["orthogonal", "dense", "sparse"]),
+    final=st.none() | st.integers(64, 1000),
+    centred=st.booleans(),
+    codes=st.sampled_from(["8bit", "4bit", "product", "rabitq"]),
+    lists=st.none() | st.integers(1, 1000),
+    seed=st.integers(0, (1 << 63) - 1),
+)
 fields: st.SearchStrategy[Field] = st.one_of(
     st.sampled_from([vecdb.Bool(), vecdb.Int64(), vecdb.Float64(), vecdb.Timestamp(), vecdb.Json(), vecdb.Geo()]),
     st.builds(vecdb.Text, st.booleans() | fulltexts),
@@ -217,6 +308,18 @@ fields: st.SearchStrategy[Field] = st.one_of(
         st.none() | spaces,
     ),
     st.builds(lambda dimension: vecdb.Vector(8 * dimension, dtype="binary"), st.integers(1, 9)),
+    st.builds(lambda index: vecdb.MultiVector(8, index=index), muveras | st.just(vecdb.Flat())),
+    st.builds(
+        lambda dtype, factor, pooling, protect, space: vecdb.MultiVector(
+            8, dtype, factor, pooling, protect, normalise=protect > 3, space=space
+        ),
+        st.sampled_from(["float16", "float32", "int8", "int4"]),
+        st.floats(1, 64),
+        st.sampled_from(["ward", "kmeans", "sequential", "pylate"]),
+        st.integers(0, 9),
+        st.none() | spaces,
+    ),
+    st.builds(lambda fixed: vecdb.MultiVector(8, fixed=fixed, index="flat"), st.integers(1, 99)),
     st.builds(
         lambda dimension, space: vecdb.Sparse(dimension, space=space),
         st.none() | st.integers(1, 1 << 32),

@@ -26,8 +26,10 @@ SEGMENT_ROWS = 16
 WRITES = ("upsert", "one", "stream", "bulk", "delete", "sweep", "patch", "redraw")
 WRITE_WEIGHTS = (8, 6, 2, 2, 3, 1, 3, 3)
 CHORES = ("flush", "compact", "purge", "add", "fill", "rename", "drop", "tag", "untag", "backup", "found", "raze",
-          "index")  # fmt: skip
-CHORE_WEIGHTS = (6, 4, 1, 3, 4, 2, 2, 2, 2, 5, 1, 1, 4)
+          "index", "link", "unlink", "cut")  # fmt: skip
+CHORE_WEIGHTS = (6, 4, 1, 3, 4, 2, 2, 2, 2, 5, 1, 1, 4, 8, 3, 2)
+LINKED = 12
+"""Ids that links join; none of them has a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +203,20 @@ class Chore:
             "found": lambda: database.create_collection(SIDE, schema()),
             "raze": lambda: database.drop_collection(SIDE),
             "index": lambda: _index(collection, self.value),
+            "link": lambda: collection.link(
+                [{"src": src, "dst": dst, "weight": weight} for src, dst, weight in drawn(self.value)]
+            ),
+            "unlink": lambda: collection.unlink([{"src": src, "dst": dst} for src, dst, _ in drawn(self.value)]),
+            "cut": lambda: collection.delete(drawn(self.value)[0][0], cascade=True),
         }
         acts[self.kind]()
+
+
+def drawn(value: int) -> list[tuple[str, str, int]]:
+    """Return the links that an act of upkeep is about: ends, and the weight that it gives them."""
+    rng = random.Random(f"links/{value}")
+    ends = {(f"link-{rng.randrange(LINKED)}", f"link-{rng.randrange(LINKED)}") for _ in range(rng.randrange(1, 30))}
+    return [(src, dst, value % 1000) for src, dst in sorted(ends)]
 
 
 def _index(collection: Any, value: int) -> None:
@@ -226,6 +240,21 @@ def _renamed(upkeep: Upkeep, chore: Chore) -> Upkeep:
     return upkeep._replace(columns=tuple((new if name == old else name, value) for name, value in upkeep.columns))
 
 
+def _linked(upkeep: Upkeep, chore: Chore) -> Upkeep:
+    links = drawn(chore.value)
+    return upkeep._replace(links=_without(upkeep, links) | (frozenset(links) if chore.kind == "link" else frozenset()))
+
+
+def _without(upkeep: Upkeep, links: list[tuple[str, str, int]]) -> frozenset[tuple[str, str, int]]:
+    ends = {link[:2] for link in links}
+    return frozenset(link for link in upkeep.links if link[:2] not in ends)
+
+
+def _cut(upkeep: Upkeep, chore: Chore) -> Upkeep:
+    node = drawn(chore.value)[0][0]
+    return upkeep._replace(links=frozenset(link for link in upkeep.links if node not in link[:2]))
+
+
 _EFFECTS: dict[str, Callable[[Upkeep, Chore], Upkeep]] = {
     "plant": lambda upkeep, chore: upkeep._replace(planted=True, columns=tuple((n, None) for n, _ in upkeep.columns)),
     "add": lambda upkeep, chore: upkeep._replace(columns=(*upkeep.columns, (chore.name, None))),
@@ -235,6 +264,9 @@ _EFFECTS: dict[str, Callable[[Upkeep, Chore], Upkeep]] = {
     "tag": lambda upkeep, chore: upkeep._replace(tags=upkeep.tags | {chore.name}),
     "untag": lambda upkeep, chore: upkeep._replace(tags=upkeep.tags - {chore.name}),
     "found": lambda upkeep, chore: upkeep._replace(side=True),
+    "link": _linked,
+    "unlink": _linked,
+    "cut": _cut,
     "raze": lambda upkeep, chore: upkeep._replace(side=False),
 }
 

@@ -2,6 +2,7 @@
 
 - base.py: what every encoder promises; function.py: any Python function; sentence_transformer.py: a model by name or
   folder, with weights.py for its identity
+- tokens.py: several vectors for a text, for multi-vectors
 - lookup_sparse.py: terms of questions, for sparse vectors, from a table
 - attached.py: the encoders of one collection, which is where a space is compared; rows.py: the missing vectors of a
   batch
@@ -16,6 +17,16 @@ here loads a model because stored data names it, except with `encoders="local"`,
 from vecdb.encoders.function import Encoder
 from vecdb.encoders.lookup_sparse import LookupSparse
 from vecdb.encoders.sentence_transformer import SentenceTransformer
+from vecdb.encoders.tokens import PyLate, SentenceTokens, TokenEncoder, TokenFunction
 from vecdb.schema.space import Space
 
-__all__ = ["Encoder", "LookupSparse", "SentenceTransformer", "Space"]
+__all__ = [
+    "Encoder",
+    "LookupSparse",
+    "PyLate",
+    "SentenceTokens",
+    "SentenceTransformer",
+    "Space",
+    "TokenEncoder",
+    "TokenFunction",
+]

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from vecdb.encoders.base import TextEncoder
 from vecdb.encoders.lookup_sparse import LookupSparse
 from vecdb.encoders.sentence_transformer import SentenceTransformer
+from vecdb.encoders.tokens import TokenEncoder
 from vecdb.errors import InvalidInputError, NotFoundError, SpaceMismatchError
 from vecdb.schema.blame import shown
 from vecdb.schema.fields import SPARSE_DIMENSION, Sparse, Vector
+from vecdb.schema.multivector import MultiVector
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 LOCAL = "local"
 
-One = TextEncoder | LookupSparse | str | os.PathLike[str]
+One = TextEncoder | TokenEncoder | LookupSparse | str | os.PathLike[str]
 """An encoder, or the folder or name of a sentence-transformers model that is used as the column's space says."""
 
 Some = Iterable[One] | Literal["local"]
@@ -47,6 +49,7 @@ class Attached:
         self._schema = schema
         self._by_column: dict[int, TextEncoder] = {}
         self._lookups: dict[int, LookupSparse] = {}
+        self._of_tokens: dict[int, TokenEncoder] = {}
 
     def attach(self, schema: Schema, given: Mapping[str, One] | Some) -> None:
         """Take encoders, named by field or to be matched by their spaces.
@@ -80,7 +83,8 @@ class Attached:
 
     def _attach_one(self, schema: Schema, one: One) -> bool:
         fits = False
-        own = schema.sparse if isinstance(one, LookupSparse) else _spaced(schema)
+        own: Iterable[Column[Any]] = schema.sparse if isinstance(one, LookupSparse) else _spaced(schema)
+        own = schema.multivectors if isinstance(one, TokenEncoder) else own
         for column in own:
             if column.field.space is None:
                 continue
@@ -94,6 +98,8 @@ class Attached:
     def _keep(self, column: Column, one: One) -> None:
         if isinstance(one, LookupSparse):
             self._lookups[column.id] = _lookup(column, one)
+        elif isinstance(one, TokenEncoder):
+            self._of_tokens[column.id] = _token_encoder(column, one)
         else:
             self._by_column[column.id] = _encoder(column, one)
 
@@ -114,6 +120,33 @@ class Attached:
                 field=column.name,
             )
         return found.terms(text, column.field.dimension or SPARSE_DIMENSION, rarity)
+
+    def tokens(self, column: Column[MultiVector], text: str) -> np.ndarray:
+        """Return the vectors of a question, by the encoder of a column of multi-vectors.
+
+        Raises:
+            InvalidInputError: there is none.
+            EncoderError: it failed.
+
+        """
+        return self.needed_tokens(column, f"the query {text!r:.80}").queries([text])[0]
+
+    def needed_tokens(self, column: Column[MultiVector], what: str) -> TokenEncoder:
+        """Return the encoder of a column of multi-vectors; `what` is to be encoded.
+
+        Raises:
+            InvalidInputError: there is none.
+
+        """
+        found = self._of_tokens.get(column.id)
+        if found is None:
+            raise InvalidInputError(
+                f"{what} for {column.name!r} has to be encoded, and no encoder is at hand: give vectors, or open"
+                f" {self._name!r} with encoders={{{column.name!r}: vecdb.SentenceTokens(...)}}, which set_encoder()"
+                " records",
+                field=column.name,
+            )
+        return found
 
     def _attach_local(self, schema: Schema) -> None:
         for column in _spaced(schema):
@@ -145,16 +178,21 @@ class Attached:
         return self._by_column.get(schema[field].id) if field in schema else None
 
     def __bool__(self) -> bool:
-        return bool(self._by_column or self._lookups)
+        return bool(self._by_column or self._lookups or self._of_tokens)
 
     def __contains__(self, field: object) -> bool:
-        return isinstance(field, str) and self.get(field) is not None
+        if not isinstance(field, str):
+            return False
+        schema = self._schema()
+        return self.get(field) is not None or (field in schema and schema[field].id in self._of_tokens)
 
     def adopt(self, schema: Schema, fields: Mapping[str, Field]) -> None:
         """Take the encoders that came with fields of which the schema was made."""
         for name, field in fields.items():
             if isinstance(field, Vector) and isinstance(field.encoder, TextEncoder):
                 self._by_column[schema[name].id] = field.encoder
+            if isinstance(field, MultiVector) and isinstance(field.encoder, TokenEncoder):
+                self._of_tokens[schema[name].id] = field.encoder
             if isinstance(field, Sparse) and isinstance(field.encoder, LookupSparse):
                 self._lookups[schema[name].id] = field.encoder
 
@@ -202,11 +240,13 @@ class Attached:
             EncoderError: an encoder failed.
 
         """
-        if not schema.encoded:
+        if not schema.encoded and not schema.token_encoded:
             return batch
         from vecdb.encoders import rows
 
         made = {} if made is None else made
+        for tokens, source in schema.token_encoded:
+            batch = self._with_tokens(batch, tokens, source, progress, made)
         for vector, source in schema.encoded:
             if source.name not in batch.schema.names:
                 continue
@@ -223,12 +263,32 @@ class Attached:
                 batch = rows.completed(batch, vector, before[1])
         return batch
 
+    def _with_tokens(
+        self, batch: pa.RecordBatch, tokens: Column[MultiVector], source: Column, progress: Progress, made: Made
+    ) -> pa.RecordBatch:
+        from vecdb.encoders import rows
+
+        if source.name not in batch.schema.names:
+            return batch
+        given = batch.select([name for name in (source.name, tokens.name) if name in batch.schema.names])
+        before = made.get(tokens.id)
+        if before is None or not before[0].equals(given):
+            wanted = rows.lacking(batch, tokens, source)
+            column: Any = None
+            if len(wanted):
+                encoder = self.needed_tokens(tokens, f"the text of {source.name!r} in {len(wanted):,} rows")
+                column = rows.made_tokens(batch, tokens, source, wanted, encoder, progress)
+            before = made[tokens.id] = (given, column)
+        if before[1] is not None or tokens.name not in batch.schema.names:
+            return rows.with_column(batch, tokens, before[1])
+        return batch
+
 
 def _spaced(schema: Schema) -> list[Column[Vector]]:
     return [column for column in schema.vectors if column.field.space is not None]
 
 
-def space_for(column: Column, encoder: TextEncoder | LookupSparse) -> Space:
+def space_for(column: Column, encoder: TextEncoder | TokenEncoder | LookupSparse) -> Space:
     """Return the space that an encoder gives to a column of vectors, or sparse vectors, which records none yet.
 
     Raises:
@@ -239,6 +299,11 @@ def space_for(column: Column, encoder: TextEncoder | LookupSparse) -> Space:
         if not isinstance(encoder, LookupSparse):
             raise InvalidInputError(f"encoder is {shown(encoder)}, expected vecdb.LookupSparse", field="encoder")
         return encoder.space(column.field.dimension or SPARSE_DIMENSION)
+    if isinstance(column.field, MultiVector):
+        if not isinstance(encoder, TokenEncoder):
+            told = f"encoder is {shown(encoder)}, expected vecdb.SentenceTokens, vecdb.PyLate or vecdb.TokenFunction"
+            raise InvalidInputError(told, field="encoder")
+        return encoder.space(column.field.dimension)
     if not isinstance(column.field, Vector):
         raise InvalidInputError(
             f"field {column.name!r} is {column.field.kind}: only vectors have an encoder", field=column.name
@@ -259,6 +324,18 @@ def _lookup(column: Any, one: LookupSparse) -> LookupSparse:
             field=column.name,
         )
     found = one.space(column.field.dimension or SPARSE_DIMENSION)
+    column.field.space.check_same(found, column.name, f"{one!r} makes those")
+    return one
+
+
+def _token_encoder(column: Any, one: TokenEncoder) -> TokenEncoder:
+    """Return the encoder, if it is the one of the column's space."""
+    if not isinstance(column.field, MultiVector) or column.field.space is None:
+        raise InvalidInputError(
+            f"field {column.name!r} is no field of multi-vectors that records a model: set_encoder() records it",
+            field=column.name,
+        )
+    found = one.described(column.field.dimension)
     column.field.space.check_same(found, column.name, f"{one!r} makes those")
     return one
 

@@ -6,7 +6,7 @@ caller would have stored who gave the encoder's output himself: it went through 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,20 +14,23 @@ import pyarrow as pa
 from vecdb.encoders.progress import Progress, reporting
 from vecdb.errors import EncoderError, InvalidInputError
 from vecdb.schema.blame import Blame, shown
+from vecdb.schema.tokens import tokens_array
 from vecdb.schema.vectors import missing_vectors, vector_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vecdb.encoders.base import TextEncoder
+    from vecdb.encoders.tokens import TokenEncoder
     from vecdb.schema.fields import Vector
+    from vecdb.schema.multivector import MultiVector
     from vecdb.schema.schema import Column
 
 BATCHES = 8
 """Batches that an encoder is given at once: enough to sort texts by length, few enough to show progress."""
 
 
-def lacking(batch: pa.RecordBatch, vector: Column[Vector], source: Column) -> NDArray[np.intp]:
+def lacking(batch: pa.RecordBatch, vector: Column[Any], source: Column) -> NDArray[np.intp]:
     """Return the rows of a validated batch that have a text and no vector; the batch has the source's column."""
     wanted = np.asarray(batch.column(source.name).is_valid())
     if vector.name in batch.schema.names:
@@ -41,6 +44,51 @@ def completed(batch: pa.RecordBatch, vector: Column[Vector], made: pa.FixedSizeL
     at = batch.schema.get_field_index(vector.name)
     field = pa.field(vector.name, column.type) if at < 0 else batch.schema.field(at)
     return batch.append_column(field, column) if at < 0 else batch.set_column(at, field, column)
+
+
+def with_column(batch: pa.RecordBatch, tokens: Column[MultiVector], made: pa.Array | None) -> pa.RecordBatch:
+    """Return the batch with another column of tokens, which may be new; None stands for one without any."""
+    column = pa.nulls(batch.num_rows, tokens.field.arrow_type) if made is None else made
+    at = batch.schema.get_field_index(tokens.name)
+    field = pa.field(tokens.name, column.type)
+    return batch.append_column(field, column) if at < 0 else batch.set_column(at, field, column)
+
+
+def made_tokens(
+    batch: pa.RecordBatch,
+    tokens: Column[MultiVector],
+    source: Column,
+    rows: NDArray[np.intp],
+    encoder: TokenEncoder,
+    progress: Progress,
+) -> pa.Array:
+    """Return the column of tokens, with new ones in some rows. Equal texts are encoded once.
+
+    Raises:
+        EncoderError: the encoder failed, or made something that the field cannot hold.
+
+    """
+    texts = batch.column(source.name).take(pa.array(rows)).to_pylist()
+    unique = list(dict.fromkeys(texts))
+    once = {text: at for at, text in enumerate(unique)}
+    pieces: list[pa.Array] = []
+    step = BATCHES * encoder.batch_size
+    with reporting(progress, len(unique), encoder.batch_size) as report:
+        for at in range(0, len(unique), step):
+            some = unique[at : at + step]
+            try:
+                pieces.append(tokens_array(encoder.documents(some), tokens.field, Blame(tokens.name)))
+            except InvalidInputError as error:
+                text = "its texts" if error.row is None else shown(some[error.row])
+                told = f"what {encoder.name!r} made of {text} does not fit {tokens.name!r}: {error}"
+                raise EncoderError(told) from error
+            report(at + len(some), len(unique))
+    held = pa.nulls(batch.num_rows, tokens.field.arrow_type)
+    if tokens.name in batch.schema.names:
+        held = batch.column(tokens.name)
+    chosen = np.arange(batch.num_rows)
+    chosen[rows] = batch.num_rows + np.array([once[text] for text in texts])
+    return pa.concat_arrays([held, *pieces]).take(pa.array(chosen))
 
 
 def made_vectors(

@@ -178,6 +178,21 @@ class SentenceTransformer(TextEncoder):
         with self._turn:
             return encode(texts, prompt=prompt, batch_size=self.batch_size, show_progress_bar=False)
 
+    def token_vectors(self, texts: list[str], kind: str) -> list[Any]:
+        """Return the last layer's vectors of each text's tokens, (tokens, values) arrays; padding is left out."""
+        loaded, prompt = self._loaded, self._prompts[kind]
+        encode = loaded.encode_query if kind == "query" else loaded.encode_document
+        with self._turn:
+            made = encode(
+                texts,
+                prompt=prompt,
+                batch_size=self.batch_size,
+                show_progress_bar=False,
+                output_value="token_embeddings",
+                convert_to_numpy=False,
+            )
+        return [one.detach().cpu().numpy() for one in made]
+
     def __repr__(self) -> str:
         return f"SentenceTransformer({self.model!r})"
 

@@ -24,7 +24,9 @@ from vecdb.errors import InvalidInputError
 from vecdb.filters import geo
 from vecdb.filters.expression import Condition, Operator
 from vecdb.filters.values import Value, described, moment_from_text, shortened, value_text
+from vecdb.schema.arrays import array_of, bools_array, bools_of, numbers_of, scalar_of, true_of
 from vecdb.schema.fields import Field, Geo, Keyword, Text, Vector
+from vecdb.schema.known import VECTORS
 
 Test: TypeAlias = Callable[[Any], Any]
 """From a pa.Array of the column to a pa.BooleanArray of the same length."""
@@ -50,7 +52,7 @@ def test_of(condition: Condition, field: Field) -> Test:
 
     """
     if condition.operator == "is null":
-        return _compute.invert if isinstance(field, Vector) else _compute.is_null
+        return _compute.invert if field.kind in VECTORS else _compute.is_null
     kind = kind_of(field)
     _check_operator(condition, kind, field)
     if isinstance(field, Geo):
@@ -93,6 +95,7 @@ _APPLY: dict[str, tuple[Operator, ...]] = {
     "list": _MEMBERS,
     "vector": (),
     "sparse": (),
+    "multivector": (),
     "geo": ("within", "in box"),
 }
 
@@ -115,6 +118,7 @@ _NOUNS = {
     "list": "lists of text",
     "vector": "vectors",
     "sparse": "sparse vectors",
+    "multivector": "multi-vectors",
     "geo": "places",
 }
 
@@ -215,7 +219,7 @@ def _comparison(operator: Operator, value: Value, kind: str, arrow_type: Any) ->
     operator, value = exact
     name = {"=": "equal", "!=": "not_equal", "<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal"}
     function = getattr(_compute, name[operator])
-    scalar = pa.scalar(value, arrow_type)
+    scalar = scalar_of(value, arrow_type)
     return lambda array: function(array, scalar)
 
 
@@ -248,11 +252,11 @@ def on_floats(operator: Operator, value: int) -> tuple[Operator, float] | bool:
 
 
 def _is_in(values: Sequence[Value], kind: str, arrow_type: Any) -> Test:
-    value_set = pa.array(members_of(values, kind), arrow_type)
+    value_set = array_of(members_of(values, kind), arrow_type)
 
     def test(array: Any) -> Any:
         found = _compute.is_in(array, value_set=value_set)
-        return found if array.null_count == 0 else _compute.if_else(_compute.is_valid(array), found, None)
+        return found if array.null_count == 0 else _compute.if_else(_compute.is_valid(array), found, pa.NA)
 
     return test
 
@@ -292,11 +296,11 @@ def _list_test(operator: Operator, values: list[Value]) -> Test:
     tests = element_tests(operator, values)
 
     def test(array: Any) -> Any:
-        offsets = array.offsets.to_numpy()
+        offsets = numbers_of(array.offsets)
         elements = array.values.slice(offsets[0], offsets[-1] - offsets[0])
         matched = np.ones(len(array), dtype=np.bool_)
         for element_test in tests:
-            hit = _compute.fill_null(element_test(elements), False).to_numpy(zero_copy_only=False)
+            hit = true_of(element_test(elements))
             hits_before = np.concatenate(([0], np.cumsum(hit, dtype=np.int64)))
             matched &= np.diff(hits_before[offsets - offsets[0]]) > 0
         return _null_where_null(array, matched)
@@ -306,8 +310,8 @@ def _list_test(operator: Operator, values: list[Value]) -> Test:
 
 def _null_where_null(array: Any, answers: np.ndarray) -> Any:
     if array.null_count == 0:
-        return pa.array(answers)
-    return pa.array(answers, mask=_compute.is_null(array).to_numpy(zero_copy_only=False))
+        return bools_array(answers)
+    return bools_array(answers, bools_of(array.is_null()))
 
 
 def _where_valid(array: Any, answer: bool) -> Any:

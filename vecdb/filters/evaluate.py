@@ -26,6 +26,7 @@ from vecdb.filters.expression import And, Condition, Expression, Not, Or
 from vecdb.filters.jsonpath import JsonTest, answers, json_test
 from vecdb.filters.lookup import Answer, Source, lookup, true_rows
 from vecdb.filters.values import shortened
+from vecdb.schema.arrays import numbers_array
 from vecdb.schema.fields import Json
 from vecdb.schema.schema import Schema
 
@@ -74,7 +75,7 @@ class BoundFilter:
         for group in (self._words, self._json):
             if group is not None:
                 left = np.flatnonzero(matches)
-                indices = pa.array(left) if len(left) < rows else None
+                indices = numbers_array(left) if len(left) < rows else None
                 taken = columns if indices is None else {name: columns[name].take(indices) for name in group.columns}
                 matches[left] = true_rows(group.answer(taken))
         return matches

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vecdb.filters.columns import converted, kind_of, members_of, on_floats, on_integers
 from vecdb.filters.expression import Condition, Operator
+from vecdb.schema.arrays import array_of, numbers_of, scalar_of
 from vecdb.schema.fields import Field
 
 _DTYPES = {"int64": np.int64, "timestamp": np.int64, "float64": np.float64}
@@ -41,9 +42,9 @@ def intervals_of(condition: Condition, field: Field) -> Intervals | None:
     if kind == "timestamp":
         values = tuple(converted(value, kind, condition) for value in values)
     if condition.operator == "in":
-        points = np.sort(np.asarray(pa.array(members_of(values, kind), field.arrow_type).view(_VIEWS[kind])))
+        points = np.sort(numbers_of(array_of(members_of(values, kind), field.arrow_type).view(_VIEWS[kind])))
         return Intervals(points, points, False)
-    values = [pa.scalar(value, field.arrow_type).value if kind == "timestamp" else value for value in values]
+    values = [scalar_of(value, field.arrow_type).value if kind == "timestamp" else value for value in values]
     if condition.operator == "between":
         low, high = _interval(">=", values[0], kind), _interval("<=", values[1], kind)
         pairs = [(low[0], high[1])] if low and high else []

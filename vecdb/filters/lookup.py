@@ -24,6 +24,7 @@ from vecdb.filters.intervals import intervals_of
 from vecdb.filters.ordered import Ordered
 from vecdb.filters.postings import Postings
 from vecdb.filters.texts import TextWords
+from vecdb.schema.arrays import true_of
 from vecdb.schema.fields import Field, Text
 from vecdb.schema.schema import Schema
 
@@ -170,6 +171,4 @@ def _question(condition: Condition, field: Field) -> Callable[[Any], Mask]:
 
 def true_rows(answers: Any) -> Mask:
     """Return a writable array that is true where answers, a pa.BooleanArray with nulls, are."""
-    if answers.null_count:
-        answers = _compute.fill_null(answers, False)
-    return np.array(answers.to_numpy(zero_copy_only=False), dtype=np.bool_)
+    return true_of(answers)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from vecdb.filters.intervals import Intervals
 from vecdb.filters.rows import mark
+from vecdb.schema.arrays import bools_of
 
 Mask = NDArray[np.bool_]
 
@@ -35,7 +36,7 @@ class Ordered:
 
     def __init__(self, column: pa.Array) -> None:
         """Read the column once."""
-        self.known: Mask | None = None if column.null_count == 0 else np.asarray(column.is_valid())
+        self.known: Mask | None = None if column.null_count == 0 else bools_of(column.is_valid())
         self.values = _numbers(column)
         present = self.values if self.known is None else self.values[self.known]
         self._count = len(present)

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from vecdb.filters.rows import mark
+from vecdb.schema.arrays import bools_of, numbers_array, numbers_of, true_of
 
 Mask = NDArray[np.bool_]
 
@@ -37,7 +38,7 @@ class Postings:
     def __init__(
         self, column: pa.Array, values: pa.Array, rows: NDArray[np.uint32], offsets: NDArray[np.int64]
     ) -> None:
-        self.known: Mask | None = None if column.null_count == 0 else np.asarray(column.is_valid())
+        self.known: Mask | None = None if column.null_count == 0 else bools_of(column.is_valid())
         self.values = values
         """The different values, in no order."""
         self._length = len(column)
@@ -51,14 +52,15 @@ class Postings:
         many = pa.types.is_list(column.type)
         elements = _elements(column) if many else column
         step = max(1, len(elements) // SAMPLE)
-        sample = elements.take(pa.array(np.arange(0, len(elements), step))) if step > 1 else elements
+        sample = elements.take(numbers_array(np.arange(0, len(elements), step))) if step > 1 else elements
         if len(sample) >= SAMPLE and len(sample.unique()) > DIFFERENT * len(sample):
             return None
         encoded = _compute.dictionary_encode(elements)
         values = encoded.dictionary
         if len(values) * WORTH > max(len(elements), SAMPLE):
             return None
-        codes = np.asarray(_compute.fill_null(encoded.indices, len(values)))
+        none = numbers_array(np.array([len(values)], np.int32))[0]
+        codes = numbers_of(_compute.fill_null(encoded.indices, none))
         # A sort of narrow integers is a radix sort.
         narrow = codes.astype(np.uint8 if len(values) < 1 << 8 else np.uint16 if len(values) < 1 << 16 else np.int32)
         order = np.argsort(narrow, kind="stable")
@@ -75,7 +77,7 @@ class Postings:
 
     def rows(self, test: Callable[[Any], Any]) -> Mask:
         """Return which rows have a value, or an element, that passes a test of an array: a new array, bool (n,)."""
-        chosen = np.flatnonzero(np.asarray(_compute.fill_null(test(self.values), False)))
+        chosen = np.flatnonzero(true_of(test(self.values)))
         starts, ends = self._offsets[chosen], self._offsets[chosen + 1]
         found = np.zeros(self._length, np.bool_)
         mark(found, self._rows, starts, ends)
@@ -98,4 +100,4 @@ def _elements(lists: pa.Array) -> pa.Array:
 
 
 def _lengths(lists: pa.Array) -> NDArray[np.int64]:
-    return np.diff(lists.offsets.to_numpy()).astype(np.int64)
+    return np.diff(numbers_of(lists.offsets)).astype(np.int64)

@@ -122,13 +122,18 @@ class Documents:
         where: Expression | str | None = None,
         fields: Sequence[str] = (TEXT, METADATA),
         fusion: Any = None,
+        diverse: tuple[float, int] | None = None,
     ) -> SearchResult | None:
-        """Return the best documents by embedding, words or both; None as long as there is no collection."""
+        """Return the best documents by embedding, words or both; None as long as there is no collection.
+
+        `diverse` chooses them by maximal marginal relevance: the weight of relevance, from 0 to 1, and from how many.
+        """
         if (collection := self.collection) is None:
             return None
         sought = {EMBEDDING: embedding, TEXT: words}
         arms: dict[str, Any] = {name: value for name, value in sought.items() if value is not None}
-        return collection.search(k=k, where=where, fields=list(fields), fusion=fusion, **arms)
+        select = None if diverse is None else vecdb.Select(vecdb.Mmr(1 - diverse[0]), EMBEDDING, pool=diverse[1])
+        return collection.search(k=k, where=where, fields=list(fields), fusion=fusion, select=select, **arms)
 
     def close(self) -> None:
         """Close the database, where this opened it."""

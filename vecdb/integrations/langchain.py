@@ -19,7 +19,6 @@ from typing import Any, Literal
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
-from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
 from vecdb.errors import InvalidInputError
 from vecdb.filters.expression import Expression
@@ -45,7 +44,6 @@ _OPERATORS: dict[str, Operator] = {
     "$any": "any",
     "$all": "all",
 }
-_EMBEDDED = (TEXT, METADATA, EMBEDDING)
 
 
 class VecdbVectorStore(VectorStore):
@@ -220,16 +218,10 @@ class VecdbVectorStore(VectorStore):
         **kwargs: Any,
     ) -> list[Document]:
         """Return what `max_marginal_relevance_search` does, for an embedding."""
-        import numpy as np
-
         _refuse(kwargs)
-        found = self._documents.search(max(k, fetch_k), embedding, where=self._where(filter), fields=_EMBEDDED)
-        if not found:
-            return []
-        hits = list(found)
-        vectors = [hit[EMBEDDING].tolist() for hit in hits]
-        picked = maximal_marginal_relevance(np.asarray(embedding, np.float32), vectors, lambda_mult, k)
-        return [_document_of(hits[at]) for at in picked]
+        diverse = lambda_mult, max(k, fetch_k)
+        found = self._documents.search(k, embedding, where=self._where(filter), diverse=diverse)
+        return [] if found is None else [_document_of(hit) for hit in found]
 
     def _similarity_search_with_relevance_scores(
         self, query: str, k: int = 4, **kwargs: Any

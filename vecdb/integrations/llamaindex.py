@@ -202,18 +202,9 @@ class VecdbVectorStore(BasePydanticVectorStore):
         **kwargs: Any,
     ) -> VectorStoreQueryResult:
         """Return k of the nearest nodes, each far from those before it; a threshold of 1 is the nearest."""
-        from llama_index.core.indices.query.embedding_utils import get_top_k_mmr_embeddings
-
-        fetch = max(k, mmr_prefetch_k or int(k * mmr_prefetch_factor))
-        found = self._documents.search(fetch, embedding, where=where, fields=(TEXT, METADATA, EMBEDDING))
-        hits = [] if found is None else list(found)
-        if not hits:
-            return _result([])
-        vectors = [hit[EMBEDDING].tolist() for hit in hits]
-        scores, picked = get_top_k_mmr_embeddings(
-            list(embedding), vectors, similarity_top_k=k, embedding_ids=list(range(len(hits))), mmr_threshold=threshold
-        )
-        return _result([(hits[at].fields, score) for at, score in zip(picked, scores, strict=True)])
+        diverse = 0.5 if threshold is None else threshold, max(k, mmr_prefetch_k or int(k * mmr_prefetch_factor))
+        found = self._documents.search(k, embedding, where=where, diverse=diverse)
+        return _result([] if found is None else [(hit.fields, hit.pick.gain) for hit in found if hit.pick is not None])
 
     def _where(
         self,

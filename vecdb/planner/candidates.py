@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vecdb.planner.chosen import Chosen
 from vecdb.planner.found import Found, take
+from vecdb.planner.paths import PathColumn
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import Part
 
+NOTHING_TOLD: Mapping[str, Any] = MappingProxyType({})
 ROW_BITS = 40
 """A key is a part's number above so many bits, and a row's below."""
 
@@ -38,6 +42,9 @@ class Candidates:
             longer descending.
         arms: what each arm says of them.
         groups: the groups that `GroupBy` made: (value, first, last) of each; None without it.
+        told: what the stage that left them has to say, for `explain`; the next stage forgets it.
+        paths: how links led to them; None where none did.
+        chosen: what a selection says of them; None without one.
 
     """
 
@@ -47,6 +54,9 @@ class Candidates:
     score: np.ndarray
     arms: tuple[ArmColumn, ...] = ()
     groups: tuple[tuple[Any, int, int], ...] | None = None
+    told: Mapping[str, Any] = field(default_factory=lambda: NOTHING_TOLD)
+    paths: PathColumn | None = None
+    chosen: Chosen | None = None
 
     def __len__(self) -> int:
         return self.row.shape[0]
@@ -55,7 +65,7 @@ class Candidates:
     def of(cls, found: Found) -> Candidates:
         """Return what one arm found; `alone` adds what it says of each."""
         part = np.zeros(len(found.row), np.int64) if found.part is None else found.part.astype(np.int64)
-        return cls(found.parts, part, found.row.astype(np.int64), found.score)
+        return cls(found.parts, part, found.row.astype(np.int64), found.score, paths=found.paths)
 
     def alone(self, label: str) -> Candidates:
         """Return them as those of the only arm, best first."""
@@ -71,7 +81,10 @@ class Candidates:
     def some(self, at: Any) -> Candidates:
         """Return the candidates at these places, or of a slice."""
         arms = tuple(ArmColumn(arm.name, arm.ranks[at], arm.scores[at]) for arm in self.arms)
-        return Candidates(self.parts, self.part[at], self.row[at], self.score[at], arms)
+        paths = None if self.paths is None else self.paths.some(at)
+        chosen = None if self.chosen is None else self.chosen.some(at)
+        where = self.part[at], self.row[at], self.score[at]
+        return Candidates(self.parts, *where, arms, paths=paths, chosen=chosen)
 
     def scored(self, score: np.ndarray) -> Candidates:
         """Return them with other scores, in their order; equal scores by id."""

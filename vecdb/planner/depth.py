@@ -11,9 +11,14 @@ from typing import TypeAlias
 from vecdb.errors import InvalidInputError
 from vecdb.planner.bound import BoundQuery
 from vecdb.planner.fuse import DEPTH
-from vecdb.planner.paging import Cursor
+from vecdb.planner.selecting import needed
+from vecdb.query.cascade import Cascade
+from vecdb.query.cursors import Cursor
+from vecdb.query.graph import Expand, PathPooling
+from vecdb.query.relevance import Relevance
 from vecdb.query.scorer import Scorer
-from vecdb.query.stages import Collapse, GroupBy, OrderBy, Rank, Rescore
+from vecdb.query.selection import Select
+from vecdb.query.stages import Collapse, GroupBy, MaxSim, OrderBy, Rank, Rescore
 
 Fetches: TypeAlias = tuple[int, ...]
 """For each arm, how many candidates it gathers; nested queries know that themselves."""
@@ -22,10 +27,10 @@ GROUP_FETCH = 4
 """Candidates at first for each row that a query with thinning stages asks for."""
 DEEPER = 4
 """How many times more candidates each time that too few were left."""
-THINNING = (Collapse, GroupBy)
+THINNING = (Collapse, GroupBy, Select)
 """Stages after which more candidates may be needed to fill the answer."""
-ORDERING = (OrderBy, Rank, Rescore, Scorer)
-"""Stages after which a candidate that was gathered later may come first."""
+ORDERING = (Cascade, Expand, MaxSim, OrderBy, PathPooling, Rank, Relevance, Rescore, Scorer)
+"""Stages whose outcome follows from all candidates: one that was gathered later may come first, or change a cut."""
 
 
 def first(bound: BoundQuery) -> Fetches:
@@ -33,10 +38,12 @@ def first(bound: BoundQuery) -> Fetches:
     k = least = bound.query.k
     for one in bound.stages:
         least = max(least, getattr(one.stage, "top", None) or 0)
-    if thins(bound):
+        if isinstance(one.stage, Select):
+            least = max(least, needed(one.stage, k))
+    if any(isinstance(one.stage, Collapse | GroupBy) for one in bound.stages):
         per_group = max(getattr(one.stage, "per_group", 1) for one in bound.stages)
         least = max(least, GROUP_FETCH * k * per_group)
-    if len(bound.arms) > 1 or bound.stages:
+    if len(bound.arms) > 1 or not all(isinstance(one.stage, Select) for one in bound.stages):
         least = max(least, DEPTH)
     return tuple(max(arm.arm.fetch, k) if arm.arm.fetch else least for arm in bound.arms)
 

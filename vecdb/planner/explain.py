@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any, cast
 
-from vecdb.planner import depth, estimates, paging
+from vecdb.planner import depth, estimates, paging, tokens
 from vecdb.planner.bound import BoundArm, BoundQuery
 from vecdb.planner.found import PartPlan
 from vecdb.planner.masks import filter_mask
 from vecdb.planner.route import route
 from vecdb.planner.trace import Step
-from vecdb.query.arms import Match, Near, Terms
+from vecdb.query.arms import Match, Near, Terms, Tokens
+from vecdb.query.selection import Select
 from vecdb.schema.fields import Vector
+from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import State
 
@@ -32,6 +34,8 @@ def planned(state: State, bound: BoundQuery) -> tuple[Step, ...]:
     for stage in bound.stages:
         top = getattr(stage.stage, "top", None)
         after = rows if top is None else min(rows, top)
+        if isinstance(stage.stage, Select):
+            after = min(rows, bound.query.k)
         steps.append(Step(stage.stage.kind, rows, after, math.nan, {}))
         rows = after
     return tuple(steps)
@@ -61,6 +65,10 @@ def _arm(state: State, bound: BoundQuery, arm: BoundArm, fetch: int) -> Step:
         parts = route(state, column, fetch, arm.where, arm.effort, bound.query.allow_partial).plans
     elif isinstance(arm.arm, Match | Terms):
         parts = estimates.plans(state, arm, bound.query.allow_partial)
+    elif isinstance(arm.arm, Tokens):
+        assert arm.question is not None
+        asked = cast("Column[MultiVector]", arm.columns[0]), arm.question, fetch, arm.where
+        parts = tokens.plans(state, *asked, arm.effort, bound.query.allow_partial)
     else:
         parts = _counted(state, arm)
     words = isinstance(arm.arm, Match | Terms)

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from vecdb.planner.paths import PathColumn
+from vecdb.schema.arrays import numbers_array
 from vecdb.storage.snapshot import Part
 from vecdb_index.types import Answers
 
@@ -114,7 +116,7 @@ class Found(NamedTuple):
     `part` is None when all rows are of the first part. `missing` names the parts left out because of damage; `reads`
     counts the codes that were compared, where an index was used; `work` has the same of each plan but those that skip,
     or nothing. `shared` has the ids of this and other answers, this
-    one's at place `at`.
+    one's at place `at`. `paths` says how links led to the rows, where they did.
     """
 
     parts: Sequence[Part]
@@ -127,6 +129,7 @@ class Found(NamedTuple):
     shared: SharedIds | None = None
     at: int = 0
     work: tuple[Work, ...] = ()
+    paths: PathColumn | None = None
 
     def told(self) -> list[dict[str, Any]]:
         """Return how each part was searched, as plain values; with what it took, where that is known."""
@@ -290,4 +293,4 @@ def take(
     pieces = [values(parts[int(number)], row[at]) for number, at in zip(used, places, strict=True)]
     back = np.empty(len(row), np.int64)
     back[np.concatenate(places)] = np.arange(len(row))
-    return pa.concat_arrays(pieces).take(pa.array(back))
+    return pa.concat_arrays(pieces).take(numbers_array(back))

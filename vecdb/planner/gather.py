@@ -13,12 +13,14 @@ import pyarrow.compute as pc
 
 from vecdb.filters.evaluate import BoundFilter
 from vecdb.fulltext import text_query
-from vecdb.planner import dense, sparse, text
+from vecdb.planner import dense, sparse, text, tokens
 from vecdb.planner.bound import BoundArm
 from vecdb.planner.found import Found, PartPlan
 from vecdb.planner.masks import filter_mask
-from vecdb.query.arms import Like, Match, Near, Terms
+from vecdb.query.arms import Like, Match, Near, Terms, Tokens
+from vecdb.query.graph import Linked
 from vecdb.schema.fields import Sparse, Text
+from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import State
 
@@ -54,6 +56,10 @@ def gathered(context: Context, bound: BoundArm, depth: int) -> Found:
         from vecdb.planner.like import like
 
         return like(context, bound, depth)
+    if isinstance(bound.arm, Linked):
+        from vecdb.planner.linked import linked
+
+        return linked(context, bound, depth)
     if isinstance(bound.arm, Terms):
         assert bound.terms is not None
         return sparse.search(
@@ -63,6 +69,18 @@ def gathered(context: Context, bound: BoundArm, depth: int) -> Found:
             depth,
             bound.where,
             exact=bound.effort.exact,
+            allow_partial=context.allow_partial,
+        )
+    if isinstance(bound.arm, Tokens):
+        assert bound.question is not None
+        return tokens.search(
+            context.state,
+            cast("Column[MultiVector]", bound.columns[0]),
+            bound.question,
+            depth,
+            bound.where,
+            context.pool,
+            bound.effort,
             allow_partial=context.allow_partial,
         )
     assert isinstance(bound.arm, Match)

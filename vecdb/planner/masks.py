@@ -13,7 +13,9 @@ from vecdb.filters.evaluate import BoundFilter
 from vecdb.filters.lookup import Asked, ScalarIndex
 from vecdb.filters.texts import TextWords
 from vecdb.planner.scalars import presence_of, scalars_of
+from vecdb.schema.arrays import bools_array, numbers_array
 from vecdb.schema.fields import Text
+from vecdb.schema.known import VECTORS
 from vecdb.schema.schema import Column, Schema
 from vecdb.storage.snapshot import Part, SegmentView
 from vecdb_index.budget import Budget
@@ -84,16 +86,16 @@ class _Source:
 
     def column(self, name: str) -> pa.Array:
         column = self._schema[name]
-        if column.field.kind != "vector":
+        if column.field.kind not in VECTORS:
             return self._part.column(column)
         present = self._part.present(column)
-        return pa.array(np.ones(self.rows, bool) if present is None else present)
+        return bools_array(np.ones(self.rows, bool) if present is None else present)
 
     def take(self, name: str, rows: np.ndarray) -> pa.Array:
         column = self._schema[name]
-        return (
-            self.column(name).take(pa.array(rows)) if column.field.kind == "vector" else self._part.take(column, rows)
-        )
+        if column.field.kind in VECTORS:
+            return self.column(name).take(numbers_array(rows))
+        return self._part.take(column, rows)
 
     def index(self, name: str) -> ScalarIndex | None:
         column = self._schema[name]

@@ -14,6 +14,7 @@ from vecdb.planner import paging
 from vecdb.planner.bound import BoundQuery
 from vecdb.planner.candidates import Candidates
 from vecdb.planner.run import Answer, run
+from vecdb.query import cursors
 from vecdb.query.arms import FETCH
 from vecdb.query.query import Query
 from vecdb.storage.snapshot import State
@@ -58,4 +59,4 @@ def _cursor(state: State, bound: BoundQuery, hits: Candidates, last: int) -> str
     before = paging.read(bound.query)
     assert before is not None  # only answers behind a first page are cut
     key = paging.key_of(bound, state.schema, hits, len(hits) - 1)
-    return paging.written(bound.query, before._replace(key=key, seen=before.seen + last))
+    return cursors.written(bound.query, before._replace(key=key, seen=before.seen + last))

@@ -1,75 +1,25 @@
 """Pages without offsets: a cursor says behind which hit an answer begins.
 
-A cursor holds the last hit's key, which is its score or the values that it was ordered by, and its id. The next page
-is what comes behind that key in the state that is asked, so rows that were written meanwhile neither shift the others
-nor come twice. It also holds a digest of the query, because a key means nothing to another one, and how many candidates
-the arms of the first page gathered: the fused score of a row depends on it.
+What a cursor holds is in `vecdb.query.cursors`. The next page is what comes behind its key in the state that is asked,
+so rows that were written meanwhile neither shift the others nor come twice.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 import pyarrow as pa
 
 from vecdb.errors import InvalidInputError
-from vecdb.filters.expression import Expression
 from vecdb.planner.bound import BoundQuery
 from vecdb.planner.candidates import Candidates
+from vecdb.query.cursors import FORM, Cursor, digest
 from vecdb.query.query import Query
+from vecdb.query.selection import Select
 from vecdb.query.stages import GroupBy, OrderBy
-from vecdb.query.value import Numbers, attributes
-from vecdb.query.weights import Weights
 from vecdb.schema.schema import Schema
-
-FORM = 2
-
-_OF_A_PAGE = frozenset(("k", "cursor", "fields", "allow_partial"))
-_OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY
-
-
-class Cursor(NamedTuple):
-    """Where a page begins.
-
-    Attributes:
-        key: the score, or a value for each key of `OrderBy`, and the id.
-        seen: hits on the pages before.
-        fetches: candidates that each arm gathered.
-
-    """
-
-    key: tuple[Any, ...]
-    seen: int
-    fetches: tuple[int, ...]
-
-
-def digest(query: Query) -> str:
-    """Return what tells queries apart, whatever page is asked for and how much of it.
-
-    It is taken of bytes and not of the query's JSON, because a server makes a cursor for every answer.
-    """
-    told = {name: value for name, value in attributes(query) if name not in _OF_A_PAGE}
-    return hashlib.blake2b(orjson.dumps(told, _told, _OPTIONS), digest_size=8).hexdigest()
-
-
-def _told(part: Any) -> Any:
-    """Return a part of a query as orjson knows it."""
-    if isinstance(part, Numbers):
-        return [part.array.dtype.str, part.array.tobytes().hex()]
-    if isinstance(part, Weights):
-        return [part.terms.tobytes().hex(), part.weights.tobytes().hex()]
-    if isinstance(part, Expression):
-        return str(part)
-    return [type(part).__name__, dict(attributes(part))]
-
-
-def written(query: Query, cursor: Cursor) -> str:
-    """Return a cursor as text."""
-    told = orjson.dumps([FORM, digest(query), list(cursor.key), cursor.seen, cursor.fetches])
-    return base64.urlsafe_b64encode(told).decode().rstrip("=")
 
 
 def read(query: Query) -> Cursor | None:
@@ -83,6 +33,8 @@ def read(query: Query) -> Cursor | None:
         return None
     if not all(stage.portable for stage in query.stages):
         raise InvalidInputError("what a Python function scores has no pages: ask for a larger k", field="cursor")
+    if any(isinstance(stage, Select) for stage in query.stages):
+        raise InvalidInputError("a set has no pages: ask for a larger k", field="cursor")
     if any(isinstance(stage, GroupBy) for stage in query.stages):
         raise InvalidInputError("groups have no pages: ask for more groups by a larger k", field="cursor")
     try:

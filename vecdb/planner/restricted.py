@@ -41,7 +41,7 @@ def _restricted(state: State, where: BoundFilter) -> State:
     schema, budget = state.schema, state.budget
     segments = tuple(_of_segment(view, schema, where, budget) for view in state.segments)
     memtables = tuple(_of_memtable(view, schema, where, budget) for view in state.memtables)
-    return State(state.lsn, schema, state.located, segments, memtables)
+    return State(state.lsn, schema, state.located, segments, memtables, state.links.narrow())
 
 
 def _of_segment(view: SegmentView, schema: Schema, where: BoundFilter, budget: Budget | None) -> SegmentView:

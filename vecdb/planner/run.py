@@ -20,17 +20,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vecdb.errors import InvalidInputError
 from vecdb.planner import depth, paging
 from vecdb.planner.bound import BoundQuery
-from vecdb.planner.candidates import Candidates
+from vecdb.planner.candidates import NOTHING_TOLD, Candidates
 from vecdb.planner.depth import Fetches
 from vecdb.planner.found import Found
 from vecdb.planner.fused import fused
 from vecdb.planner.gather import NOT_READY, Context, Ready, all_rows, gathered, rows_by_id
+from vecdb.planner.paths import carried
 from vecdb.planner.stages import APPLY
 from vecdb.planner.trace import Step
+from vecdb.query import cursors
 from vecdb.query.arms import Match, Terms
 from vecdb.query.fusion import Fusion
+from vecdb.query.selection import Select
 from vecdb.query.stages import OrderBy
 from vecdb.storage.snapshot import State
 
@@ -61,7 +65,7 @@ def run(state: State, bound: BoundQuery, pool: ThreadPoolExecutor | None, ready:
 
     Raises:
         CorruptionError: a segment is damaged; where the query allows it, it is left out instead, and named.
-        InvalidInputError: the cursor is of no use.
+        InvalidInputError: the cursor is of no use, or no set of rows meets the quotas of a selection.
 
     """
     query = bound.query
@@ -75,9 +79,12 @@ def run(state: State, bound: BoundQuery, pool: ThreadPoolExecutor | None, ready:
         if cursor is not None:
             candidates = paging.behind(bound, state.schema, candidates, cursor)
         have = len(candidates) if candidates.groups is None else len(candidates.groups)
-        if have >= query.k or not found.more or not widens:
+        enough = have >= query.k if candidates.chosen is None else not candidates.chosen.wants
+        if enough or not found.more or not widens:
             break
         fetches = depth.deeper(fetches)
+    if candidates.chosen is not None and candidates.chosen.unmet is not None:
+        raise InvalidInputError(candidates.chosen.unmet, field="quotas")
     answer, more = _first(candidates, query.k), have > query.k or (found.more and not depth.fixed(bound))
     return Answer(
         answer,
@@ -114,7 +121,7 @@ def _gather(context: Context, bound: BoundQuery, fetches: Fetches) -> Gathered:
         begun = time.perf_counter()
         if arm.inner is not None:
             inner = run(context.state, arm.inner, context.pool, context.ready)
-            pools.append(_once(replace(inner.candidates, arms=(), groups=None)))
+            pools.append(_once(replace(inner.candidates, arms=(), groups=None, chosen=None)))
             rests.append(None)
             missing += inner.missing
             steps.append(Step.of(arm.label, begun, None, len(inner.candidates), {"kind": arm.arm.kind}, inner.steps))
@@ -142,6 +149,9 @@ def _fused(
     k = bound.query.k + 1 if plain else None
     one = fused(context.state.parts, bound.fusion, pools, [arm.label for arm in bound.arms], rests, k)
     steps.append(Step.of("fuse", begun, sum(map(len, pools)), len(one), _described(bound.fusion)))
+    walked = next((pool for pool in pools if pool.paths is not None), None)
+    if walked is not None and walked.paths is not None:
+        one = replace(one, paths=carried(walked.paths, walked.keys, one.keys))
     return one
 
 
@@ -153,8 +163,11 @@ def _described(fusion: Fusion) -> Mapping[str, Any]:
 def _apply(context: Context, stage: Any, candidates: Candidates, steps: list[Step]) -> Candidates:
     begun, before = time.perf_counter(), len(candidates)
     after = APPLY[type(stage.stage)](context, stage, candidates)
-    steps.append(Step.of(stage.stage.kind, begun, before, len(after), {}))
-    return after
+    told = dict(after.told)
+    if isinstance(stage.stage, Select) and after.chosen is not None:
+        told |= after.chosen.about._asdict()
+    steps.append(Step.of(stage.stage.kind, begun, before, len(after), told))
+    return after if not after.told else replace(after, told=NOTHING_TOLD)
 
 
 def _first(candidates: Candidates, k: int) -> Candidates:
@@ -171,14 +184,19 @@ def _once(candidates: Candidates) -> Candidates:
 
 
 def _next(
-    bound: BoundQuery, state: State, answer: Candidates, cursor: paging.Cursor | None, fetches: Fetches
+    bound: BoundQuery, state: State, answer: Candidates, cursor: cursors.Cursor | None, fetches: Fetches
 ) -> str | None:
     """Return the cursor of the next page; None where there are no pages."""
-    if answer.groups is not None or not len(answer) or not all(stage.portable for stage in bound.query.stages):
+    if (
+        answer.groups is not None
+        or answer.chosen is not None
+        or not len(answer)
+        or not all(stage.portable for stage in bound.query.stages)
+    ):
         return None
     key = paging.key_of(bound, state.schema, answer, len(answer) - 1)
     seen = len(answer) + (0 if cursor is None else cursor.seen)
-    return paging.written(bound.query, paging.Cursor(key, seen, fetches))
+    return cursors.written(bound.query, cursors.Cursor(key, seen, fetches))
 
 
 def _told(found: Found) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from vecdb.filters.lookup import ScalarIndex
 from vecdb.filters.ordered import Ordered
 from vecdb.filters.postings import Postings
 from vecdb.filters.texts import TextWords
+from vecdb.schema.arrays import bools_of
 from vecdb.schema.fields import Keyword, Text
 from vecdb.schema.schema import Column
 from vecdb.storage.segment import Segment
@@ -105,4 +106,4 @@ def _words(texts: pa.Array, field: Text, presence: Callable[[], np.ndarray | Non
 
 def presence_of(texts: pa.Array) -> np.ndarray | None:
     """Return which rows of a column are not null; None: all."""
-    return None if texts.null_count == 0 else np.asarray(texts.is_valid())
+    return None if texts.null_count == 0 else bools_of(texts.is_valid())

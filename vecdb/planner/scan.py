@@ -19,6 +19,7 @@ from vecdb.planner.candidates import Candidates
 from vecdb.planner.gather import Context
 from vecdb.planner.masks import filter_mask
 from vecdb.planner.run import staged
+from vecdb.query import cursors
 from vecdb.row_values import values
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import State
@@ -46,7 +47,7 @@ def stored_order(
 
 
 def in_order(
-    state: State, bound: BoundQuery, cursor: paging.Cursor | None, columns: Sequence[Column], batch_rows: int
+    state: State, bound: BoundQuery, cursor: cursors.Cursor | None, columns: Sequence[Column], batch_rows: int
 ) -> Iterator[Batch]:
     """Yield the rows of a query without arms in the order of its `OrderBy`, behind a cursor.
 
@@ -74,4 +75,4 @@ def in_order(
 
 def _behind(state: State, bound: BoundQuery, some: Candidates, seen: int) -> str:
     key = paging.key_of(bound, state.schema, some, len(some) - 1)
-    return paging.written(bound.query, paging.Cursor(key, seen, ()))
+    return cursors.written(bound.query, cursors.Cursor(key, seen, ()))

@@ -19,8 +19,7 @@ from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import State
 from vecdb_index.dense.allowed import Allowed
 from vecdb_index.inverted.index import packed_dimensions
-from vecdb_index.inverted.query import Query, idf
-from vecdb_index.inverted.query import sparse as asked_for
+from vecdb_index.inverted.query import Query, by_dimensions, idf
 from vecdb_index.inverted.sparse import nearest, scanned
 
 SEARCHING = "a search by terms"
@@ -44,7 +43,7 @@ def search(
     Args:
         state: what is searched.
         column: of sparse vectors.
-        terms: (t,) uint32, none twice; none at all finds nothing.
+        terms: (t,) uint32, ascending; none at all finds nothing.
         weights: (t,) float32, above 0.
         k: at least 1.
         where: rows that do not pass are not considered.
@@ -58,7 +57,7 @@ def search(
     words = words_of(state, column, allow_partial)
     passing = passing_rows(state, where, allow_partial)
     state.hold(SEARCHING, HIT_BYTES * k)
-    query = asked_for(terms, weights) if len(terms) else None
+    query = by_dimensions(terms, weights) if len(terms) else None
     gathered: list[Candidates] = []
     plans: list[PartPlan] = []
     missing = list(words.missing)
@@ -113,7 +112,8 @@ def _candidates(leg: Leg, query: Query, allowed: Allowed | None, k: int, exact: 
             best = scanned(piece.vectors, query, rows, k)
         else:
             best = nearest(piece.inverted, piece.vectors, query, k, allowed=mask, some=some)
-        found.append(Candidates(leg.number, best.rows.astype(np.int64) + piece.first, best.scores))
+        rows = best.rows.astype(np.int64)
+        found.append(Candidates(leg.number, rows + piece.first if piece.first else rows, best.scores))
     return found
 
 

@@ -193,7 +193,8 @@ def _candidates(leg: Leg, asked: Weighted, allowed: Allowed | None, k: int, exac
         if len(piece.inverted) != leg.words.part.rows:
             mask, some = share_of(mask, piece, leg.words.part.rows), None
         rows, scores = _tied(piece.inverted, asked.query, places, k, mask, some, exact)
-        found.append(Candidates(leg.number, rows.astype(np.int64) + piece.first, scores))
+        rows = rows.astype(np.int64)
+        found.append(Candidates(leg.number, rows + piece.first if piece.first else rows, scores))
     return found
 
 

@@ -3,6 +3,7 @@
 Near      rows whose vector is near a vector
 Match     rows whose texts have the words
 Terms     rows whose sparse vectors have the terms
+Tokens    rows whose vectors are near those of a question, by MaxSim
 Like      rows near some rows, and not near others
 Nested    what another query finds
 """
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from vecdb.arguments import effort_of
 from vecdb.errors import InvalidInputError
+from vecdb.query.matrix import question, weights_of_tokens
 from vecdb.query.value import Numbers, QueryPart, filter_of, shown
 from vecdb.query.value import numbers as numbers_of
 from vecdb.query.weights import Weights, weights_of
@@ -168,6 +170,45 @@ class Terms(Arm):
 
 
 @dataclass(frozen=True, repr=False)
+class Tokens(Arm):
+    """Rows whose vectors are near those of a question, by MaxSim: each of these counts its product with the nearest.
+
+    Attributes:
+        field: a field of multi-vectors.
+        tokens: (tokens, dimension) numbers; or a text, where the field has an encoder.
+        weights: how much each of the question's vectors counts, from 0; None: all the same.
+        recall: the share of the true best rows to find where an index is searched; None: the usual one.
+        ef: instead of recall: how many rows an index leaves to be compared exactly.
+
+    """
+
+    kind: ClassVar[str] = "tokens"
+    field: str
+    tokens: Any
+    weights: Any = None
+    recall: float | None = None
+    ef: int | None = None
+
+    def __post_init__(self) -> None:
+        """Keep a copy of the vectors, and check the weights."""
+        super().__post_init__()
+        _field_name(self.field)
+        object.__setattr__(self, "tokens", question(self.field, self.tokens))
+        if isinstance(self.tokens, str):
+            _text(f"the query for {shown(self.field)}", self.tokens)
+        count = None if isinstance(self.tokens, str) else len(self.tokens)
+        object.__setattr__(self, "weights", weights_of_tokens(self.weights, count))
+        effort = effort_of(False, self.recall, self.ef, None)
+        object.__setattr__(self, "recall", None if self.recall is None else effort.recall)
+        object.__setattr__(self, "ef", effort.width)
+
+    @property
+    def label(self) -> str:
+        """The field's name, unless the arm has its own."""
+        return self.name or self.field
+
+
+@dataclass(frozen=True, repr=False)
 class Like(Arm):
     """Rows near some rows of the collection, and not near others; those rows themselves are left out.
 
@@ -233,7 +274,7 @@ class _Boosts(dict[str, float]):
         return hash(frozenset(self.items()))
 
 
-ARMS: dict[str, type[Arm]] = {cls.kind: cls for cls in (Near, Match, Terms, Like, Nested)}
+ARMS: dict[str, type[Arm]] = {cls.kind: cls for cls in (Near, Match, Terms, Tokens, Like, Nested)}
 
 
 def _field_name(name: Any) -> str:

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from vecdb.errors import InvalidInputError
 from vecdb.query import value as values
-from vecdb.query.arms import ARMS, FETCH, Arm, Like, Match, Near, Nested, Strategy, Terms
+from vecdb.query.arms import ARMS, FETCH, Arm, Like, Match, Near, Nested, Strategy, Terms, Tokens
+from vecdb.query.cascade import Cascade
 from vecdb.query.fusion import Fusion, fusion_from
+from vecdb.query.graph import Expand, Linked, PathPooling
+from vecdb.query.relevance import Method as CutMethod
+from vecdb.query.relevance import Relevance, relevance_of
 from vecdb.query.scorer import Scorer
-from vecdb.query.stages import STAGES, Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore, Stage
+from vecdb.query.selection import Method, Select
+from vecdb.query.stages import STAGES, Collapse, GroupBy, MaxSim, MinScore, OrderBy, Rank, Rescore, Stage
 from vecdb.schema.blame import closest
 from vecdb.schema.given import flag, names, whole_number
 
@@ -27,6 +32,7 @@ ARM_COUNT = 32
 """The most arms of one query, and the most stages."""
 DEPTH = 4
 """The most queries inside each other."""
+_STAGES: dict[str, type[Stage]] = {**STAGES, Select.kind: Select}
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,7 +72,7 @@ class Query:
         set_ = object.__setattr__
         set_(self, "k", whole_number("k", self.k, most=FETCH))
         set_(self, "arms", _parts("arms", self.arms, ARMS, Arm))
-        set_(self, "stages", _parts("stages", self.stages, STAGES, Stage))
+        set_(self, "stages", _parts("stages", self.stages, _STAGES, Stage))
         if self.fusion is not None:
             set_(self, "fusion", fusion_from(self.fusion))
         set_(self, "filter", values.filter_of(self.filter))
@@ -76,6 +82,8 @@ class Query:
             flag(name, getattr(self, name))
         if self.cursor is not None and not isinstance(self.cursor, str):
             raise InvalidInputError(f"the cursor is {values.shown(self.cursor)}, not a text", field="cursor")
+        if sum(isinstance(stage, Select) for stage in self.stages) > 1:
+            raise InvalidInputError("a query selects once: put one selection into a query of its own", field="stages")
         if any(isinstance(stage, GroupBy) for stage in self.stages[:-1]):
             raise InvalidInputError("group_by is the last stage: another would take its groups apart", field="stages")
         if self.depth > DEPTH:
@@ -89,8 +97,11 @@ class Query:
     # -- arms ------------------------------------------------------------------------------------------------------
 
     def near(self, field: str, vector: Any, **options: Any) -> Self:
-        """Gather rows whose vector is near one; options are those of `Near`."""
-        return self.gather(_made(Near, options, field, vector))
+        """Gather rows whose vector is near one, or whose vectors are near several, a matrix.
+
+        Options are those of `Near`; of several vectors, those of `Tokens`.
+        """
+        return self.gather(_made(Tokens if values.has_rows(vector) else Near, options, field, vector))
 
     def match(self, field: str | Mapping[str, float], text: str, **options: Any) -> Self:
         """Gather rows whose texts have the words, by BM25; options are those of `Match`."""
@@ -110,6 +121,10 @@ class Query:
     ) -> Self:
         """Gather rows near some rows and not near others; options are those of `Like`."""
         return self.gather(_made(Like, options, field, like, unlike, strategy))
+
+    def linked(self, ids: str | int | Sequence[str | int], links: Any = "*", hops: int = 1, **options: Any) -> Self:
+        """Gather rows that links lead to from some ids; options are those of `Linked`."""
+        return self.gather(_made(Linked, options, ids, links, hops))
 
     def gather(self, arm: Arm | Query, **options: Any) -> Self:
         """Add an arm; a query becomes a `Nested` one, with these options."""
@@ -148,9 +163,29 @@ class Query:
         """Score the best `top` candidates, by default 100, by a function or a `CrossEncoder`; see `Scorer`."""
         return self.then(_made(Scorer, options, function, fields))
 
-    def rescore(self, field: str, vector: Any, top: int | None = None) -> Self:
-        """Score the best `top` candidates by another vector field; see `Rescore`."""
+    def rescore(self, field: str | MaxSim, vector: Any = None, top: int | None = None) -> Self:
+        """Score the best `top` candidates by another vector field; see `Rescore`, and `MaxSim` for multi-vectors."""
+        if isinstance(field, MaxSim):
+            if vector is not None or top is not None:
+                raise InvalidInputError("what MaxSim takes belongs into it: rescore(MaxSim(field, tokens, top=...))")
+            return self.then(field)
         return self.then(Rescore(field, vector, top))
+
+    def expand(self, links: Any = "*", hops: int | None = None, **options: Any) -> Self:
+        """Go on from the best candidates over links, and rank what they lead to; options are those of `Expand`."""
+        return self.then(_made(Expand, options, links, hops))
+
+    def pool_paths(self, head: str, tail: str, entities: str | int | Sequence[str | int], **options: Any) -> Self:
+        """Smooth the scores of facts along the paths that join them; options are those of `PathPooling`."""
+        return self.then(_made(PathPooling, options, head, tail, entities))
+
+    def cut(self, relevance: Relevance | CutMethod, **options: Any) -> Self:
+        """Leave out candidates that are not relevant: `cut("evt", expect_false=1)`; see `Relevance`."""
+        return self.then(relevance_of(relevance, options))
+
+    def cascade(self, *steps: Stage, **options: Any) -> Self:
+        """Find the best candidates by the last of several scoring stages, cheap ones first; see `Cascade`."""
+        return self.then(_made(Cascade, options, steps))
 
     def min_score(self, score: float) -> Self:
         """Leave out candidates that score lower."""
@@ -163,6 +198,13 @@ class Query:
     def group_by(self, field: str, per_group: int = 1) -> Self:
         """Keep the best rows of each value of a field; see `GroupBy`."""
         return self.then(GroupBy(field, per_group))
+
+    def select(self, method: Method | str = "coverage", **options: Any) -> Self:
+        """Choose the answer as a set, such as `select(vecdb.Coverage(balance=0.5), quotas={"section": (0, 3)})`.
+
+        Options are those of `Select`. It follows the stages that score and order candidates.
+        """
+        return self.then(_made(Select, options, method))
 
     def order_by(self, *keys: str) -> Self:
         """Order by fields: `order_by("size desc", "name")`; see `OrderBy`."""

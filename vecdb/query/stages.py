@@ -5,6 +5,7 @@ Collapse   keeps the best of rows that are nearly the same
 GroupBy    keeps the best rows of each value of a field
 OrderBy    orders by fields instead of by score
 Rescore    scores the best candidates anew, by another vector field
+MaxSim     scores them by a field of multi-vectors
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any, ClassVar
 from vecdb.errors import InvalidInputError
 from vecdb.query.arms import FETCH
 from vecdb.query.formula import Formula, formula_of
-from vecdb.query.value import Numbers, QueryPart, shown
+from vecdb.query.matrix import question, weights_of_tokens
+from vecdb.query.value import QueryPart, shown
 from vecdb.query.value import numbers as numbers_of
 from vecdb.schema.given import finite, listed, whole_number
 
@@ -125,7 +127,7 @@ class Rescore(Stage):
 
     kind: ClassVar[str] = "rescore"
     field: str
-    vector: Numbers | str
+    vector: Any
     top: int | None = None
 
     def __post_init__(self) -> None:
@@ -134,6 +136,48 @@ class Rescore(Stage):
         if not isinstance(self.vector, str):
             object.__setattr__(self, "vector", numbers_of(f"the query for {self.field!r}", self.vector))
         object.__setattr__(self, "top", top_of(self.top))
+
+
+@dataclass(frozen=True, repr=False)
+class MaxSim(Stage):
+    """Scores the best `top` candidates by MaxSim; the others, and those without tokens, are left out.
+
+    Attributes:
+        field: a field of multi-vectors.
+        tokens: (tokens, dimension) numbers; or a text, where the field has an encoder.
+        weights: how much each of the question's vectors counts, from 0; None: all the same.
+        top: how many; None: all.
+        prune: leave out candidates whose score is worse than that of the query's k-th by more than this share of it:
+            a larger share leaves out fewer. None: leave out none. Without effect where the score does not order them.
+        patience: score them in their order, and stop after so many in a row that are no better than the k-th best so
+            far; None: score all.
+
+    Of a query with `exact=True` nothing is pruned, and all are scored.
+
+    """
+
+    kind: ClassVar[str] = "max_sim"
+    field: str
+    tokens: Any
+    weights: Any = None
+    top: int | None = None
+    prune: float | None = None
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        """Keep a copy of the vectors, and check the rest."""
+        _name(self.field)
+        object.__setattr__(self, "tokens", question(self.field, self.tokens))
+        count = None if isinstance(self.tokens, str) else len(self.tokens)
+        object.__setattr__(self, "weights", weights_of_tokens(self.weights, count))
+        object.__setattr__(self, "top", top_of(self.top))
+        if self.prune is not None:
+            share = finite("prune", self.prune)
+            if share < 0:
+                raise InvalidInputError(f"prune is {shown(self.prune)}, expected a share from 0", field="prune")
+            object.__setattr__(self, "prune", share)
+        if self.patience is not None:
+            object.__setattr__(self, "patience", whole_number("patience", self.patience))
 
 
 @dataclass(frozen=True, repr=False)
@@ -153,7 +197,9 @@ class Rank(Stage):
         object.__setattr__(self, "top", top_of(self.top))
 
 
-STAGES: dict[str, type[Stage]] = {cls.kind: cls for cls in (MinScore, Collapse, GroupBy, OrderBy, Rank, Rescore)}
+STAGES: dict[str, type[Stage]] = {
+    cls.kind: cls for cls in (MinScore, Collapse, GroupBy, OrderBy, Rank, Rescore, MaxSim)
+}
 
 
 def top_of(top: Any) -> int | None:

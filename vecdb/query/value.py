@@ -105,6 +105,13 @@ class Numbers:
         return f"[{first}{more}]"
 
 
+def has_rows(value: Any) -> bool:
+    """Tell whether a user passed several vectors: an array of two axes, or a list whose first item is a vector."""
+    if isinstance(value, list | tuple):
+        return bool(value) and not isinstance(value[0], str) and hasattr(value[0], "__len__")
+    return getattr(value, "ndim", 1) == 2
+
+
 def numbers(name: str, value: Any) -> Numbers:
     """Return a vector that a user passed as one that does not change; what its field asks of it is checked later.
 

@@ -21,6 +21,18 @@ def check_ids(ids: pa.Array, blame: Blame) -> None:
         InvalidInputError: an id is null, empty or too long.
 
     """
+    check_end(ids, blame)
+    if len(ids) > 1 and len(ids.unique()) < len(ids):
+        raise _duplicate(ids, blame)
+
+
+def check_end(ids: pa.Array, blame: Blame) -> None:
+    """Raise unless every id (n,) is there, and a string id has 1 to 512 bytes: the same may come again.
+
+    Raises:
+        InvalidInputError: an id is null, empty or too long.
+
+    """
     if ids.null_count:
         raise blame.error(int(np.flatnonzero(np.asarray(ids.is_null()))[0]), "the id is null")
     if pa.types.is_string(ids.type):
@@ -30,8 +42,6 @@ def check_ids(ids: pa.Array, blame: Blame) -> None:
             row = int(bad[0])
             value = ids[row].as_py()
             raise blame.error(row, f"the id {shown(value)} has {lengths[row]} bytes, not 1 to {ID_BYTES}", value)
-    if len(ids) > 1 and len(ids.unique()) < len(ids):
-        raise _duplicate(ids, blame)
 
 
 def _duplicate(ids: pa.Array, blame: Blame) -> DuplicateIdError:

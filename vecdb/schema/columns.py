@@ -13,8 +13,10 @@ from vecdb.schema.fields import Field, Geo, Timestamp, Vector
 from vecdb.schema.from_arrow import from_arrow
 from vecdb.schema.from_python import from_python
 from vecdb.schema.limits import Limits
+from vecdb.schema.multivector import MultiVector
 from vecdb.schema.places import places_from_numpy
 from vecdb.schema.timestamps import array_micros
+from vecdb.schema.tokens import tokens_array
 from vecdb.schema.vectors import vector_array
 
 
@@ -31,6 +33,8 @@ def column_array(source: Any, field: Field, blame: Blame, limits: Limits) -> pa.
         return from_python(source, field, blame, limits)
     if isinstance(field, Vector):
         return vector_array(source, field, blame)
+    if isinstance(field, MultiVector):
+        return tokens_array(source, field, blame)
     if isinstance(field, Geo):
         return places_from_numpy(source, blame)
     if source.ndim != 1:

@@ -52,8 +52,6 @@ SPARSE_ENTRIES = 1 << 16
 SPARSE_WEIGHT = 1e16
 """The largest weight of an entry: no product of two such vectors leaves float32."""
 
-RESERVED_KINDS = frozenset({"multivector", "link"})
-
 
 @dataclass(frozen=True)
 class Field:
@@ -63,12 +61,17 @@ class Field:
 
     @cached_property
     def arrow_type(self) -> pa.DataType:
-        """The Arrow type of the column, the same in memory, in files and in the log."""
+        """The Arrow type of the column as users send and receive it."""
         raise NotImplementedError
 
     def to_json(self) -> dict[str, Any]:
         """Return the kind and every attribute, in a form that `field_from_json` reads back."""
         return {"kind": self.kind, **{attribute.name: getattr(self, attribute.name) for attribute in fields(self)}}
+
+    @property
+    def stored_type(self) -> pa.DataType:
+        """The Arrow type of the column in files and in the log."""
+        return self.arrow_type
 
     def described(self) -> Field:
         """Return what is stored: the field without anything that makes values."""
@@ -455,22 +458,3 @@ class Sparse(Field):
 
         entry = pa.struct([pa.field("index", pa.uint32(), False), pa.field("value", pa.float32(), False)])
         return pa.large_list(entry)
-
-
-KINDS: dict[str, type[Field]] = {
-    cls.kind: cls for cls in (Id, Text, Keyword, Bool, Int64, Float64, Timestamp, Json, Geo, Vector, Sparse)
-}
-
-
-def field_from_json(data: Mapping[str, Any]) -> Field:
-    """Return the field that `to_json` described.
-
-    Raises:
-        InvalidInputError: the kind is unknown here (a newer vecdb may have written it), or the rest is wrong.
-
-    """
-    kind = data.get("kind")
-    if not isinstance(kind, str) or kind not in KINDS:
-        known = "reserved for a later version" if kind in tuple(RESERVED_KINDS) else "unknown"
-        raise InvalidInputError(f"the field kind {kind!r} is {known}: was it written by a newer vecdb?", value=kind)
-    return KINDS[kind].from_json(data)

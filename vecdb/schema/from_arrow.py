@@ -19,9 +19,11 @@ from vecdb.schema.blame import Blame, shown
 from vecdb.schema.fields import Field, Float64, Geo, Json, Keyword, Sparse, Timestamp, Vector
 from vecdb.schema.from_python import json_array, timestamp_array
 from vecdb.schema.limits import Limits
+from vecdb.schema.multivector import MultiVector
 from vecdb.schema.places import places_from_arrow
 from vecdb.schema.sparse import sparse_from_arrow
 from vecdb.schema.timestamps import FIRST_MICROS, LAST_MICROS
+from vecdb.schema.tokens import tokens_array
 from vecdb.schema.vectors import missing_vectors, vector_array
 
 _MICROS = {"s": 1_000_000, "ms": 1_000, "us": 1}
@@ -38,7 +40,7 @@ def from_arrow(source: pa.Array | pa.ChunkedArray, field: Field, blame: Blame, l
     try:
         array = _joined([_plain(chunk, blame) for chunk in chunks], field, blame)
         converted = _converted(array, field, blame, limits)
-        return converted if isinstance(field, Vector) else pa.concat_arrays([converted])
+        return converted if isinstance(field, Vector | MultiVector) else pa.concat_arrays([converted])
     except pa.ArrowException as error:
         raise blame.column(f"a column of {source.type} cannot be read as {field.kind}: {error}") from error
 
@@ -85,8 +87,8 @@ def _joined(arrays: list[pa.Array], field: Field, blame: Blame) -> pa.Array:
 
 
 def _converted(array: pa.Array, field: Field, blame: Blame, limits: Limits) -> pa.Array:
-    if isinstance(field, Vector):
-        return vector_array(array, field, blame)
+    if isinstance(field, Vector | MultiVector):
+        return _vectors(array, field, blame)
     if array.null_count == len(array):
         return nulls(len(array), field)
     if isinstance(field, Json):
@@ -110,6 +112,10 @@ def _converted(array: pa.Array, field: Field, blame: Blame, limits: Limits) -> p
     if array.type == pa.uint64():
         _refuse(pc.greater(array, pa.scalar(2**63 - 1, pa.uint64())), array, blame, "does not fit 64 bits with a sign")
     return array.cast(target)
+
+
+def _vectors(array: pa.Array, field: Vector | MultiVector, blame: Blame) -> pa.Array:
+    return vector_array(array, field, blame) if isinstance(field, Vector) else tokens_array(array, field, blame)
 
 
 def _wrong_type(array: pa.Array, field: Field, blame: Blame) -> Exception:

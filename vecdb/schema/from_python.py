@@ -19,9 +19,11 @@ from vecdb.schema.blame import Blame, shown
 from vecdb.schema.fields import Bool, Field, Float64, Geo, Id, Int64, Json, Keyword, Sparse, Timestamp, Vector
 from vecdb.schema.json_text import json_text
 from vecdb.schema.limits import Limits
+from vecdb.schema.multivector import MultiVector
 from vecdb.schema.places import places_from_python
 from vecdb.schema.sparse import sparse_from_python
 from vecdb.schema.timestamps import timestamp_micros
+from vecdb.schema.tokens import tokens_array
 from vecdb.schema.vectors import vector_array
 
 _NONE = type(None)
@@ -35,16 +37,14 @@ def from_python(values: list[Any], field: Field, blame: Blame, limits: Limits) -
         InvalidInputError: a value has another type or does not fit the field.
 
     """
-    if isinstance(field, Vector):
-        return vector_array(values, field, blame)
+    if isinstance(field, Vector | MultiVector | Sparse):
+        return _numbers(values, field, blame)
     if isinstance(field, Json):
         return json_array(values, blame, limits)
     if isinstance(field, Timestamp):
         return timestamp_array(values, blame)
     if isinstance(field, Geo):
         return places_from_python(values, blame)
-    if isinstance(field, Sparse):
-        return sparse_from_python(values, field, blame)
     if isinstance(field, Keyword) and field.many:
         return _lists(values, field, blame)
     if isinstance(field, Bool):
@@ -55,6 +55,12 @@ def from_python(values: list[Any], field: Field, blame: Blame, limits: Limits) -
         integers = _checked(values, {int}, (int, np.integer), "is not an int", blame)
         return _array(integers, field, blame, lambda value: -(2**63) <= value < 2**63, "does not fit 64 bits")
     return _array(_checked(values, {str}, (str,), _NO_STR, blame), field, blame, _is_unicode, "is not valid Unicode")
+
+
+def _numbers(values: list[Any], field: Vector | MultiVector | Sparse, blame: Blame) -> pa.Array:
+    if isinstance(field, Sparse):
+        return sparse_from_python(values, field, blame)
+    return vector_array(values, field, blame) if isinstance(field, Vector) else tokens_array(values, field, blame)
 
 
 def json_array(values: list[Any], blame: Blame, limits: Limits) -> pa.Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from vecdb.errors import InvalidInputError
 from vecdb.schema.given import choice
@@ -23,6 +23,9 @@ CODES = "8bit", "4bit", "product", "rabitq"
 
 DIMENSIONS = 1, 65_536
 """The least and the most numbers of a vector that a funnel may look at first."""
+REPETITIONS, CELL_BITS, PROJECTION, ENCODING = (1, 1024), (0, 12), (1, 4096), (64, 1 << 18)
+"""The least and the most of what an index of encodings may be told."""
+DIRECTIONS = "orthogonal", "dense", "sparse"
 TURNED = 4096
 """The longest vectors that a funnel turns: finding their axes takes time with the cube of the numbers."""
 
@@ -146,9 +149,66 @@ class Binary(IndexSpec):
     kind: ClassVar[str] = "binary"
 
 
+@dataclass(frozen=True)
+class Muvera(IndexSpec):
+    """For multi-vectors: each row's become one vector, by whose codes the rows to be compared exactly are chosen.
+
+    MUVERA (Dhulipala, Hadian, Jayaram, Lee, Mirrokni, arXiv 2405.19504). Left as it is, how long these vectors are is
+    chosen from a sample of the rows, so that .95 of the ten best are among the first hundred.
+
+    Attributes:
+        repetitions: independent encodings, put one behind the other; None: chosen, and so are bits and projection.
+        bits: hyperplanes that part the vectors of a repetition into 2^bits cells.
+        projection: numbers that a cell's vectors are projected to.
+        directions: what by: "orthogonal" signs, which err least; "dense" ones, as in the paper; or "sparse" ones.
+        final: numbers to which the whole is hashed by a count sketch; None: it is not.
+        centred: part the vectors around their mean, not around the origin.
+        codes: what is kept of each, as of `Ivf`.
+        lists: how many they lie in; None: one up to 20,000 rows, then as of `Ivf`.
+        seed: of all that is drawn.
+
+    """
+
+    kind: ClassVar[str] = "muvera"
+    repetitions: int | None = None
+    bits: int | None = None
+    projection: int | None = None
+    directions: str = "orthogonal"
+    final: int | None = None
+    centred: bool = True
+    codes: str = "rabitq"
+    lists: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of range and what does not exist."""
+        ranges = {"repetitions": REPETITIONS, "bits": CELL_BITS, "projection": PROJECTION, "final": ENCODING}
+        for name, (least, most) in {**ranges, "lists": LISTS}.items():
+            if getattr(self, name) is not None:
+                whole("index", self, name, least, most)
+        whole("index", self, "seed", 0, (1 << 63) - 1)
+        choice("directions", self.directions, DIRECTIONS)
+        choice("centred", self.centred, (False, True))
+        choice("codes", self.codes, CODES)
+        if None not in (self.repetitions, self.bits, self.projection):
+            width = cast("int", self.repetitions) * cast("int", self.projection) << cast("int", self.bits)
+            if not ENCODING[0] <= width <= ENCODING[1]:
+                raise InvalidInputError(
+                    f"encodings of {self.repetitions} repetitions, {self.bits} bits and projection {self.projection} "
+                    f"have {width} numbers, expected {ENCODING[0]} to {ENCODING[1]}",
+                    field="repetitions",
+                    value=self.repetitions,
+                )
+
+    def check(self, dimension: int) -> None:
+        """Refuse vectors: a row has one of them."""
+        told = "index 'muvera' is for multi-vectors: vectors have 'hnsw', 'ivf', 'funnel', 'binary' or 'flat'"
+        raise InvalidInputError(told, field="index", value=self.kind)
+
+
 FLAT = Flat.kind
 
-INDEXES: dict[str, type[IndexSpec]] = {cls.kind: cls for cls in (Auto, Flat, Hnsw, Ivf, Funnel, Binary)}
+INDEXES: dict[str, type[IndexSpec]] = {cls.kind: cls for cls in (Auto, Flat, Hnsw, Ivf, Funnel, Binary, Muvera)}
 
 
 def index_from(value: IndexSpec | str | Mapping[str, Any]) -> IndexSpec:

@@ -117,7 +117,7 @@ def _from_table(table: Any, schema: Schema) -> Chunk:
 
 def _check_spaces(given: pa.Schema, schema: Schema) -> None:
     """Refuse vectors that say of themselves, in the metadata of their Arrow field, that they are of another space."""
-    for column in schema.vectors:
+    for column in (*schema.vectors, *schema.multivectors):
         held, at = column.field.space, given.get_field_index(column.name)
         found = None if held is None or at < 0 else space_in(given.field(at).metadata, column.name)
         if held is not None and found is not None:
@@ -136,7 +136,7 @@ def _from_mapping(data: Mapping[Any, Any], schema: Schema) -> Chunk:
 
 
 def _column(name: str, value: Any) -> Any:
-    """Return one value of a dict of columns as an Arrow array, a NumPy array of one or two dimensions, or a list."""
+    """Return one value of a dict of columns as an Arrow array, a NumPy array of up to three dimensions, or a list."""
     if isinstance(value, pa.Array | pa.ChunkedArray | list):
         return value
     if isinstance(value, tuple | range):
@@ -148,7 +148,7 @@ def _column(name: str, value: Any) -> Any:
 
         return arrow_of_scipy(value)
     column = value if isinstance(value, np.ndarray) else _of_another_library(name, value)
-    if isinstance(column, np.ndarray) and column.ndim not in (1, 2):
+    if isinstance(column, np.ndarray) and column.ndim not in (1, 2, 3):
         raise InvalidInputError(f"field {name!r}: an array of shape {column.shape} is not a column", field=name)
     return column
 

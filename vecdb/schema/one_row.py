@@ -27,6 +27,7 @@ from vecdb.schema.fields import ID_BYTES, Bool, Field, Float64, Geo, Id, Int64, 
 from vecdb.schema.from_arrow import nulls
 from vecdb.schema.json_text import json_text
 from vecdb.schema.limits import Limits
+from vecdb.schema.multivector import MultiVector
 from vecdb.schema.places import place_of
 from vecdb.schema.schema import Schema
 from vecdb.schema.sparse import sparse_from_python
@@ -95,6 +96,8 @@ class _NotPlainError(Exception):
 def _cell(field: Field) -> Cell:
     if isinstance(field, Vector):
         return _bits_cell(field) if field.dtype == "binary" else _vector_cell(field)
+    if isinstance(field, MultiVector):
+        return _general_cell
     if isinstance(field, Bool):
         return _bool_cell()
     if isinstance(field, Keyword) and field.many:
@@ -108,6 +111,10 @@ def _cell(field: Field) -> Cell:
     return {Int64: _int64_cell, Float64: _float64_cell, Timestamp: _timestamp_cell, Json: _json_cell}.get(
         type(field), _string_cell
     )
+
+
+def _general_cell(value: Any, limits: Limits) -> tuple[pa.Array, int]:
+    raise _NotPlainError
 
 
 def _string_cell(value: Any, _: Limits) -> tuple[pa.Array, int]:

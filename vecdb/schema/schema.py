@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from vecdb.errors import InvalidInputError, UnknownFieldError
 from vecdb.schema.blame import closest, shown
-from vecdb.schema.fields import Field, Id, Keyword, Sparse, Text, Vector, field_from_json
+from vecdb.schema.fields import Field, Id, Keyword, Sparse, Text, Vector
+from vecdb.schema.known import field_from_json
+from vecdb.schema.multivector import MultiVector
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,6 +70,7 @@ RESERVED = frozenset(
         "rerank",
         "score",
         "scores",
+        "select",
         "self",
         "text_query",
         "timeout",
@@ -95,7 +98,7 @@ class Column(Generic[F_co]):
         """The column as users send and receive it; a vector's metadata names its space."""
         import pyarrow as pa
 
-        space = self.field.space if isinstance(self.field, Vector) else None
+        space = self.field.space if isinstance(self.field, Vector | MultiVector) else None
         return pa.field(self.name, self.field.arrow_type, metadata=None if space is None else space.metadata())
 
 
@@ -167,14 +170,31 @@ class Schema:
         return tuple(cast("Column[Sparse]", column) for column in self.columns if isinstance(column.field, Sparse))
 
     @cached_property
+    def multivectors(self) -> tuple[Column[MultiVector], ...]:
+        """The columns of several vectors for a row, in order."""
+        columns = (column for column in self.columns if isinstance(column.field, MultiVector))
+        return tuple(cast("Column[MultiVector]", column) for column in columns)
+
+    @cached_property
+    def narrow(self) -> tuple[Column, ...]:
+        """The columns of all but vectors, which are streamed to files of their own, in order."""
+        return tuple(column for column in self.columns if not isinstance(column.field, Vector | MultiVector))
+
+    @cached_property
     def scalars(self) -> tuple[Column, ...]:
-        """The columns that are neither the id nor a vector, in order."""
-        return tuple(column for column in self.columns if not isinstance(column.field, Id | Vector))
+        """The columns that are neither the id nor of vectors, in order."""
+        return tuple(column for column in self.narrow if not isinstance(column.field, Id))
 
     @cached_property
     def encoded(self) -> tuple[tuple[Column[Vector], Column], ...]:
         """Each vector column that is made of texts, with the column of its texts."""
         return tuple((column, self[column.field.source]) for column in self.vectors if column.field.source is not None)
+
+    @cached_property
+    def token_encoded(self) -> tuple[tuple[Column[MultiVector], Column], ...]:
+        """Each column of multi-vectors that is made of texts, with the column of its texts."""
+        columns = (column for column in self.multivectors if column.field.source is not None)
+        return tuple((column, self[cast("str", column.field.source)]) for column in columns)
 
     @cached_property
     def shown(self) -> tuple[Column, ...]:
@@ -275,10 +295,29 @@ class Schema:
         target = self[name]
         if isinstance(target.field, Text):
             return self._with_field(target, Text(search=cast("Any", index)))
+        if isinstance(target.field, MultiVector):
+            return self._with_field(target, replace(target.field, index=cast("IndexSpec", index)))
         if not isinstance(target.field, Vector):
             told = f"field {name!r} is {target.field.kind}: only vectors and texts have an index"
             raise InvalidInputError(told, field=name)
         return self._with_vector(name, "an index", index=index)
+
+    def with_pool_factor(self, name: str, factor: float) -> Schema:
+        """Return a schema in which a column of multi-vectors is stored with fewer vectors.
+
+        Raises:
+            UnknownFieldError: there is no such column.
+            InvalidInputError: it is of another kind, has a fixed count, or the factor is less than it was.
+
+        """
+        held = self[name].field
+        if not isinstance(held, MultiVector):
+            raise InvalidInputError(f"field {name!r} is {held.kind}: only multi-vectors are pooled", field=name)
+        changed = replace(held, pool_factor=factor)
+        if changed.pool_factor < held.pool_factor:
+            told = f"{name!r} is pooled by {held.pool_factor} already: what was joined cannot be taken apart"
+            raise InvalidInputError(told, field=name, value=factor)
+        return self._with_field(self[name], changed)
 
     def with_space(self, name: str, space: Space, source: str | None) -> Schema:
         """Return a schema in which the vector column says which space it holds, and the source of its vectors.
@@ -290,12 +329,14 @@ class Schema:
 
         """
         held = self[name].field
-        if isinstance(held, Vector | Sparse) and held.space is not None:
+        if isinstance(held, Vector | Sparse | MultiVector) and held.space is not None:
             held.space.check_same(space, name, "the encoder makes those")
         if isinstance(held, Sparse):
             if source is not None:
                 raise InvalidInputError(f"{name!r} is sparse: no table makes its rows of {source!r}", field=name)
             return self._with_field(self[name], replace(held, space=space))
+        if isinstance(held, MultiVector):
+            return self._with_field(self[name], replace(held, space=space, source=source))
         return self._with_vector(name, "an encoder", space=space, source=source)
 
     def _with_vector(self, name: str, what: str, **changes: Any) -> Schema:
@@ -368,7 +409,7 @@ class Schema:
     def _storage_schema(self) -> pa.Schema:
         import pyarrow as pa
 
-        return pa.schema([(column.storage_name, column.field.arrow_type) for column in self.columns])
+        return pa.schema([(column.storage_name, column.field.stored_type) for column in self.columns])
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Schema):
@@ -393,7 +434,7 @@ def _resourced(columns: Iterable[Column], old: str, new: str | None) -> tuple[Co
     """Return columns in which the vectors made of the texts of old are made of those of new."""
     return tuple(
         replace(column, field=replace(column.field, source=new))
-        if isinstance(column.field, Vector) and column.field.source == old
+        if isinstance(column.field, Vector | MultiVector) and column.field.source == old
         else column
         for column in columns
     )
@@ -403,7 +444,7 @@ def _check_sources(columns: tuple[Column, ...]) -> None:
     """Refuse a vector whose source is no text."""
     kinds = {column.name: column.field for column in columns}
     for column in columns:
-        source = column.field.source if isinstance(column.field, Vector) else None
+        source = column.field.source if isinstance(column.field, Vector | MultiVector) else None
         if source is None:
             continue
         found = kinds.get(source)

@@ -24,6 +24,10 @@ from vecdb.schema.fields import SPARSE_DIMENSION, SPARSE_ENTRIES, SPARSE_WEIGHT,
 
 _FORMS = "a sparse vector is {12: 0.5, 907: 1.25}, a pair (indices, values) or a row of scipy.sparse"
 
+_FEW = 1000
+_LEAST = float(np.finfo(np.float32).tiny)
+"""What float32 holds with all of its digits."""
+
 Entries = tuple[NDArray[Any], NDArray[Any]]
 """Indices, whole numbers, and as many weights."""
 
@@ -60,12 +64,32 @@ def checked_entries(value: Any, dimension: int | None) -> tuple[NDArray[np.uint3
         ValueError: with the rest of a sentence: it has another form, or an index or a weight is refused.
 
     """
+    plain = _plain(value, SPARSE_DIMENSION if dimension is None else dimension)
+    if plain is not None:
+        return plain
     indices, weights = entries_of(value)
     starts = np.array([0, len(indices)], np.int64)
     indices, weights, starts, problem = _sorted(indices, weights, starts, dimension)
     if problem is not None:
         raise ValueError(problem[1])
     return indices, weights
+
+
+def _plain(value: Any, largest: int) -> tuple[NDArray[np.uint32], NDArray[np.float32]] | None:
+    """Return what `checked_entries` returns of a dict that nothing is wrong with, as nearly all queries are; else None.
+
+    Python looks at a hundred numbers faster than NumPy.
+    """
+    if type(value) is not dict or not 0 < len(value) <= _FEW:
+        return None
+    if set(map(type, value)) != {int} or set(map(type, value.values())) != {float}:
+        return None
+    terms = sorted(value)
+    weights = [value[term] for term in terms]
+    # The sum is NaN if one of them is.
+    if terms[0] < 0 or terms[-1] >= largest or min(weights) < _LEAST or not sum(weights) <= SPARSE_WEIGHT:
+        return None
+    return np.array(terms, np.uint32), np.array(weights, np.float32)
 
 
 def sparse_from_python(values: list[Any], field: Sparse, blame: Blame) -> pa.Array:

@@ -8,6 +8,9 @@ from vecdb.storage.apply import Live
 from vecdb.storage.group_commit import Stale, Write
 from vecdb.storage.requests import Key, Requests, mismatch
 
+_GROWING = wal.UPSERT, wal.SEGMENTS, wal.LINK, wal.LINK_SEGMENTS
+"""Writes that need space."""
+
 
 def accept(group: list[Write], live: Live, no_space: VecdbError | None) -> list[Write]:
     """Return the writes that can be made, in their order; no_space says why no row may be added, where none may."""
@@ -18,20 +21,27 @@ def accept(group: list[Write], live: Live, no_space: VecdbError | None) -> list[
     for write in group:
         if write.requests and _was_made(write, live.requests, named):
             continue
-        if no_space is not None and write.kind in (wal.UPSERT, wal.SEGMENTS):
+        if no_space is not None and write.kind in _GROWING:
             write.error = no_space
-        elif write.schema is not live.schema or (
-            write.unchanged_since is not None
-            and (
-                bulk
-                or not touched.isdisjoint(write.ids)
-                or live.changed(write.ids, write.unchanged_since, write.absent)
+        elif (
+            write.schema is not live.schema
+            or write.link_schema not in (None, live.links.schema)
+            or (
+                write.unchanged_since is not None
+                and (
+                    bulk
+                    or not touched.isdisjoint(write.ids)
+                    or not touched.isdisjoint(write.links)
+                    or live.changed(write.ids, write.unchanged_since, write.absent)
+                    or live.links.changed(write.links, write.unchanged_since)
+                )
             )
         ):
             write.error = Stale()
         else:
             touched.update(write.ids)
-            bulk = bulk or write.kind == wal.SEGMENTS
+            touched.update(write.links)
+            bulk = bulk or write.kind in (wal.SEGMENTS, wal.LINK_SEGMENTS)
             named.update((request.key, write) for request in write.requests)
             accepted.append(write)
     return accepted

@@ -20,6 +20,7 @@ from vecdb.storage import tombstones, wal
 from vecdb.storage.directory import LocalDirectory
 from vecdb.storage.frames import Frame
 from vecdb.storage.keys import Id, keys_of
+from vecdb.storage.links.table import LinkTable
 from vecdb.storage.manifest import Located, Manifest, SegmentEntry, wall_clock
 from vecdb.storage.memtable import ALIVE, Memtable, Rows
 from vecdb.storage.requests import Requests
@@ -41,7 +42,7 @@ class Live:
         base: str,
         located: Located,
         verify: Verify,
-        known: dict[str, SegmentView] | None = None,
+        known: "Live | None" = None,
         requests: Requests | None = None,
     ) -> None:
         """Open the segments of a manifest, at its floor; those that are known stay open and verified.
@@ -58,7 +59,13 @@ class Live:
         self.frozen: Memtable | None = None
         self.requests = Requests(0, wall_clock) if requests is None else requests
         self._verify: Verify = verify
-        self.views = open_views(directory, base, located.manifest, verify, known)
+        self.views = open_views(directory, base, located.manifest, verify, None if known is None else known.views)
+        self.links = _links(directory, base, located.manifest, verify, known)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the rows and links that came since the last flush began."""
+        return self.active.bytes + self.links.active.bytes
 
     def state(self) -> State:
         """Return the immutable view of this moment."""
@@ -69,6 +76,7 @@ class Live:
             self.located,
             tuple(self.views.values()),
             tuple(memtable.view(self.lsn) for memtable in memtables if memtable.rows),
+            self.links.state(),
         )
 
     def upsert(self, rows: Rows, lsn: int) -> None:
@@ -159,7 +167,16 @@ class Live:
             self.requests.expect(frame.payload, frame.lsn)
             return
         first = frame.writes[0]
-        if frame.kind == wal.UPSERT:
+        if frame.kind == wal.LINK:
+            assert frame.upserted is not None
+            first.rows = self._links(frame.lsn, self.links.upsert(frame.upserted, frame.lsn))
+        elif frame.kind == wal.UNLINK:
+            first.rows = self._links(frame.lsn, self.links.delete(first.links, frame.lsn))
+        elif frame.kind == wal.LINK_SEGMENTS:
+            first.rows = self._links(frame.lsn, self.links.add_segments(first.segments, frame.lsn))
+        elif frame.kind == wal.DELETE_CASCADE:
+            first.rows = self._cascade(first.ids, frame.lsn)
+        elif frame.kind == wal.UPSERT:
             assert frame.upserted is not None
             self.upsert(frame.upserted, frame.lsn)
             for write in frame.writes:
@@ -169,6 +186,16 @@ class Live:
         else:
             first.rows = self.add_segments(first.segments, frame.lsn)
         self.requests.settle(frame.lsn, first.rows)
+
+    def _links(self, lsn: int, count: int) -> int:
+        """Say that a write of links is applied; return how many it had."""
+        self.lsn = lsn
+        return count
+
+    def _cascade(self, ids: list[Id], lsn: int) -> int:
+        """Delete the live rows of these ids, and all links of the ids; return how many rows there were."""
+        self.links.cut(ids, lsn)
+        return self.delete(ids, lsn)
 
     def replay(self, frame: wal.Frame, path: str) -> None:
         """Apply one frame of the log."""
@@ -185,16 +212,26 @@ class Live:
         if frame.type == wal.SEGMENTS:
             entries = tuple(SegmentEntry.from_json(entry) for entry in orjson.loads(bytes(frame.payload)))
             return self.add_segments(entries, frame.lsn)
+        if frame.type in (wal.LINK, wal.UNLINK, wal.LINK_SEGMENTS):
+            return self._links(frame.lsn, self.links.replay(frame))
         schema = self.schema.storage_schema()
-        if frame.type == wal.DELETE:
+        if frame.type in (wal.DELETE, wal.DELETE_CASCADE):
             schema = pa.schema([schema.field(self.schema.id.storage_name)])
         elif frame.type != wal.UPSERT:
             raise CorruptionError(f"{path}: write {frame.lsn} is of the unknown type {frame.type}", path=path)
         batch = pa.ipc.read_record_batch(pa.py_buffer(frame.payload), schema)
         if frame.type == wal.DELETE:
             return self.delete(batch.column(0).to_pylist(), frame.lsn)
+        if frame.type == wal.DELETE_CASCADE:
+            return self._cascade(batch.column(0).to_pylist(), frame.lsn)
         self.upsert(Rows.of(batch, self.schema, len(frame.payload)), frame.lsn)
         return batch.num_rows
+
+
+def _links(directory: LocalDirectory, base: str, manifest: Manifest, verify: Verify, known: Live | None) -> LinkTable:
+    if known is None:
+        return LinkTable(directory, base, manifest, verify)
+    return LinkTable(directory, base, manifest, verify, known.links.views, known.links.bases)
 
 
 def open_view(directory: LocalDirectory, base: str, entry: SegmentEntry, verify: Verify) -> SegmentView:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from vecdb.schema.arrays import numbers_of
 from vecdb.storage.directory import Writer
 
 ALIGNMENT = 64
@@ -102,6 +103,11 @@ class VectorFile:
     def finish(self) -> None:
         """Write the header and the footer; the file is complete, not yet synced."""
         present = np.concatenate(self._present) if self._present else np.empty(0, bool)
+        if len(present) == 0:  # the header of no rows has another length, and there is nothing to stream around
+            self.file.seek(0)
+            lists = pa.array([], self._type)
+            write_batch(self.file, pa.record_batch([lists, pa.array(present)], schema=vector_schema(self._type)))
+            return
         before, after = vector_frame(self._type, present)
         if len(before) != self._start or len(present) * self._row_bytes != self.bytes:
             raise AssertionError(f"vector file of {len(present)} rows has {self.bytes} bytes of values")
@@ -124,14 +130,6 @@ def read_batch(buffer: pa.Buffer) -> pa.RecordBatch:
         if reader.num_record_batches != 1:
             raise pa.ArrowInvalid(f"expected one record batch, found {reader.num_record_batches}")
         return reader.get_batch(0)
-
-
-def numbers_of(array: pa.Array) -> np.ndarray:
-    """Return the numbers of an array without nulls as a read-only array (n,) that shares its memory.
-
-    `Array.to_numpy` would load pandas where it is installed: most of the time that a process's first search takes.
-    """
-    return np.from_dlpack(array)  # pyright: ignore[reportArgumentType]
 
 
 def matrix_of(batch: pa.RecordBatch) -> np.ndarray:

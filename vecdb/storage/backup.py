@@ -24,7 +24,7 @@ from vecdb.storage.directory import LocalDirectory
 from vecdb.storage.manifest import FileEntry, Manifest, SegmentEntry
 from vecdb.storage.os_errors import typed_os_errors
 from vecdb.storage.recovery import log_names
-from vecdb.storage.snapshot import SegmentView
+from vecdb.storage.segment import Segment
 from vecdb.storage.writer import Writer
 
 Progress = Callable[[str, int, int], None]
@@ -52,26 +52,28 @@ def pin(writer: Writer) -> "_Source":
     """Flush a collection and hold everything its manifest names."""
     with writer.quiet() as state:
         manifest = state.located.manifest
-        views = {view.segment.uuid: view for view in state.segments}
+        views = {view.segment.uuid: view.segment for view in state.segments}
         entries = tuple(_with_sound_indexes(entry, views[entry.uuid]) for entry in manifest.segments)
+        manifest = replace(manifest, segments=entries)
+        views |= {view.segment.uuid: view.segment.files for view in state.links.segments}
         files: dict[str, pa.Buffer] = {}
-        for entry in entries:
+        for entry in manifest.all_segments:
             files.update(_held(writer.directory, writer.base, entry, views[entry.uuid]))
         if manifest.requests is not None:
             files[manifest.requests.name] = writer.directory.map(f"{writer.base}/{manifest.requests.name}")
-        return _Source(replace(manifest, segments=entries), files)
+        return _Source(manifest, files)
 
 
-def _with_sound_indexes(entry: SegmentEntry, view: SegmentView) -> SegmentEntry:
+def _with_sound_indexes(entry: SegmentEntry, segment: Segment) -> SegmentEntry:
     """Leave out indexes that are damaged: the copy builds them again when it is opened."""
-    sound = tuple(index for index in entry.indexes if view.segment.verify_index(index) is None)
+    sound = tuple(index for index in entry.indexes if segment.verify_index(index) is None)
     return replace(entry, indexes=sound)
 
 
-def _held(directory: LocalDirectory, base: str, entry: SegmentEntry, view: SegmentView) -> dict[str, pa.Buffer]:
+def _held(directory: LocalDirectory, base: str, entry: SegmentEntry, segment: Segment) -> dict[str, pa.Buffer]:
     folder = f"{names.SEGMENTS}/{entry.uuid}"
     files = (*entry.files, *(index.file for index in entry.indexes))
-    held = {f"{folder}/{file.name}": view.segment.buffer(file.name) for file in files}
+    held = {f"{folder}/{file.name}": segment.buffer(file.name) for file in files}
     if entry.deletes is not None:
         name = f"{folder}/{entry.deletes.name}"
         held[name] = pa.py_buffer(directory.read(f"{base}/{name}"))
@@ -130,7 +132,7 @@ def _write_collection(target: LocalDirectory, uuid: str, source: _Source, before
     for folder in (names.MANIFESTS, names.WAL, names.SEGMENTS, names.TMP):
         target.make(f"{base}/{folder}")
     manifest = source.manifest
-    for entry in manifest.segments:
+    for entry in manifest.all_segments:
         folder = f"{names.SEGMENTS}/{entry.uuid}"
         target.make(f"{base}/{folder}")
         deletes = (
@@ -228,8 +230,9 @@ def _from_disk(origin: LocalDirectory, base: str) -> _Source:
         replace(entry, indexes=tuple(one for one in entry.indexes if index_damage(origin, base, entry, one) is None))
         for entry in manifest.segments
     )
+    manifest = replace(manifest, segments=entries)
     files: dict[str, pa.Buffer] = {}
-    for entry in entries:
+    for entry in manifest.all_segments:
         listed: Iterable[str] = [file.name for file in (*entry.files, *(index.file for index in entry.indexes))]
         if entry.deletes is not None:
             listed = [*listed, entry.deletes.name]
@@ -238,7 +241,7 @@ def _from_disk(origin: LocalDirectory, base: str) -> _Source:
             files[path] = origin.map(f"{base}/{path}")
     if manifest.requests is not None:
         files[manifest.requests.name] = origin.map(f"{base}/{manifest.requests.name}")
-    return _Source(replace(manifest, segments=entries), files)
+    return _Source(manifest, files)
 
 
 def _refuse_links(source: Path) -> None:

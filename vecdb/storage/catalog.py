@@ -68,6 +68,14 @@ def check_format(directory: LocalDirectory) -> None:
         )
 
 
+def require(directory: LocalDirectory, feature: str) -> None:
+    """Have FORMAT name a feature, so that a vecdb without it does not open the database; durable on return."""
+    content = names.unseal(directory.read(names.FORMAT), names.FORMAT)
+    if feature not in content["required_features"]:
+        content["required_features"] = [*content["required_features"], feature]
+        directory.swap(names.FORMAT, names.seal(content))
+
+
 def load(directory: LocalDirectory) -> Catalog:
     """Read the catalog in force."""
     path = f"{names.CATALOG}/{names.CURRENT}"

@@ -6,6 +6,7 @@ looked is looked at again.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,11 +19,15 @@ from vecdb.storage import format as names
 from vecdb.storage import manifest as manifests
 from vecdb.storage.apply import Live
 from vecdb.storage.directory import LocalDirectory
+from vecdb.storage.links.check import contradictions, twice
+from vecdb.storage.links.table import entries_of
+from vecdb.storage.links.writer import IN
 from vecdb.storage.manifest import IndexEntry, Located, SegmentEntry
 from vecdb.storage.packed import Packed
 from vecdb.storage.recovery import OpenReport, check_clean, read_clean, replay_log
 from vecdb.storage.segment import Segment, content_of
 from vecdb.storage.segment_writer import IDS, KEYS, has_norms, norm_file, row_norms, vector_file
+from vecdb.storage.token_files import ROW_FILES, TOKEN_FILES, mismatch
 
 Progress = Callable[[str, int, int], None]
 
@@ -61,7 +66,7 @@ class Audit:
 
 def is_derived(name: str) -> bool:
     """Tell whether a segment's file can be rebuilt from its other files."""
-    return name == KEYS or name.startswith("norm-")
+    return name in (KEYS, IN) or name.startswith("norm-")
 
 
 def is_index(path: str) -> bool:
@@ -147,6 +152,10 @@ def _check_collection(directory: LocalDirectory, base: str, audit: Audit) -> Non
             else:
                 # It does without: its rows are scanned, and nobody builds its index again.
                 _check_indexes(directory, base, _without_repaired(directory, base, entry, located), audit, NOTE)
+        for entry in entries_of(version.manifest):
+            if entry.uuid not in good | bad:
+                (good if _check_segment(directory, base, entry, audit, _check_links) else bad).add(entry.uuid)
+            _check_deletes(directory, base, entry, audit)
         # Nobody writes to an older version, so nobody needs the request ids of its time.
         _check_requests(directory, base, version, audit, ERROR if version is located else NOTE)
     _check_log(directory, base, located, bad, audit)
@@ -162,7 +171,9 @@ def _versions(directory: LocalDirectory, base: str, located: Located, audit: Aud
             audit.failed(error, past.file)
 
 
-def _check_segment(directory: LocalDirectory, base: str, entry: SegmentEntry, audit: Audit) -> bool:
+def _check_segment(
+    directory: LocalDirectory, base: str, entry: SegmentEntry, audit: Audit, compare: "Compare | None" = None
+) -> bool:
     """Compare a segment's files with their checksums, and with each other; True when its rows can be read."""
     folder = f"{base}/{names.SEGMENTS}/{entry.uuid}"
     readable = True
@@ -181,8 +192,17 @@ def _check_segment(directory: LocalDirectory, base: str, entry: SegmentEntry, au
             sound = False
             readable = readable and derived
     if sound:
-        _cross_check(directory, base, entry, audit)
+        (compare or _cross_check)(directory, base, entry, audit)
     return readable
+
+
+Compare = Callable[[LocalDirectory, str, SegmentEntry, Audit], None]
+
+
+def _check_links(directory: LocalDirectory, base: str, entry: SegmentEntry, audit: Audit) -> None:
+    """Compare what the files of a segment of links say of each other."""
+    for path, message, derived in contradictions(directory, base, entry):
+        audit.note(path, message, DERIVED if derived else ERROR)
 
 
 def _cross_check(directory: LocalDirectory, base: str, entry: SegmentEntry, audit: Audit) -> None:
@@ -190,9 +210,10 @@ def _cross_check(directory: LocalDirectory, base: str, entry: SegmentEntry, audi
     folder = f"{base}/{names.SEGMENTS}/{entry.uuid}"
     held = {file.name: _content(directory, folder, file.name) for file in entry.files}
     for name, one in held.items():
-        if name != KEYS and len(one) != entry.rows:
+        if name != KEYS and not name.startswith(TOKEN_FILES) and len(one) != entry.rows:
             audit.note(f"{folder}/{name}", f"{name} has {len(one)} rows, the manifest says {entry.rows}")
             return
+    _check_tokens(folder, held, audit)
     batches = {name: one for name, one in held.items() if isinstance(one, pa.RecordBatch)}
     ids = batches[IDS].column(0)
     expected, _ = keys.build(ids)
@@ -206,6 +227,15 @@ def _cross_check(directory: LocalDirectory, base: str, entry: SegmentEntry, audi
             audit.note(f"{folder}/{name}", f"{folder}/{name} has no norms beside it", DERIVED)
         elif not np.array_equal(row_norms(arrow_file.matrix_of(batch)), batches[norms].column(0).to_numpy()):
             audit.note(f"{folder}/{norms}", f"{folder}/{norms} does not belong to the vectors beside it", DERIVED)
+
+
+def _check_tokens(folder: str, held: dict[str, Any], audit: Audit) -> None:
+    """Compare the tokens of multi-vectors with what says to which rows they belong."""
+    for name, tokens in held.items():
+        if name.startswith(TOKEN_FILES):
+            problem = mismatch(tokens, held.get(name.replace(TOKEN_FILES, ROW_FILES)))
+            if problem is not None:
+                audit.note(f"{folder}/{name}", f"{folder}/{name} is damaged: {problem}")
 
 
 def _content(directory: LocalDirectory, folder: str, name: str) -> pa.RecordBatch | pa.Array:
@@ -269,10 +299,7 @@ def _check_log(directory: LocalDirectory, base: str, located: Located, bad: set[
         live = Live(directory, base, located, "first_use")
         replay_log(directory, base, live, report)
         check_clean(f"{base}/{names.CLEAN}", closed_at, live, report, alone=True)
-        named = {entry.uuid for entry in located.manifest.segments}
-        for uuid, view in live.views.items():
-            if uuid not in named:
-                _check_segment(directory, base, view.segment.entry, audit)
+        _check_logged(directory, base, located, live, audit)
         _unique_ids(live, base, audit)
     except CorruptionError as error:
         known = any(problem.path == error.path for problem in audit.problems)
@@ -287,6 +314,20 @@ def _check_log(directory: LocalDirectory, base: str, located: Located, bad: set[
             "a write that was never acknowledged, or damage to the last one",
             NOTE,
         )
+
+
+def _check_logged(directory: LocalDirectory, base: str, located: Located, live: Live, audit: Audit) -> None:
+    """Check the segments that only the log names, and that no link is alive twice."""
+    named = {entry.uuid for entry in located.manifest.all_segments}
+    for uuid, view in live.views.items():
+        if uuid not in named:
+            _check_segment(directory, base, view.segment.entry, audit)
+    for uuid, view in live.links.views.items():
+        if uuid not in named:
+            _check_segment(directory, base, view.segment.entry, audit, _check_links)
+    link = twice(live.links.state())
+    if link is not None:
+        audit.note(base, f"the link from {link[0]!r} to {link[1]!r} of type {link[2]!r} is alive twice")
 
 
 def _unique_ids(live: Live, base: str, audit: Audit) -> None:

@@ -12,16 +12,21 @@ import numpy as np
 import pyarrow as pa
 from pyroaring import BitMap
 
-from vecdb.schema.schema import Schema
+from vecdb.schema.multivector import MultiVector
+from vecdb.schema.schema import Column, Schema
 from vecdb.storage import merge_policy
+from vecdb.storage.links import maintenance
 from vecdb.storage.manifest import SegmentEntry
 from vecdb.storage.os_errors import typed_os_errors
 from vecdb.storage.segment_writer import SegmentWriter, size_of
 from vecdb.storage.snapshot import SegmentView
 from vecdb.storage.writer import Writer
+from vecdb_index.multivector.stored import Tokens
 
 CHUNK = 8192
 """Rows copied at a time: bounds memory, whatever the size of the segments."""
+CHUNK_BYTES = 32 << 20
+"""And bytes of their tokens, about."""
 
 
 def candidates(writer: Writer) -> list[merge_policy.Candidate]:
@@ -49,7 +54,7 @@ def compact_once(writer: Writer, carry: Carry = _as_it_is) -> int:
     with writer.merging:
         settings = writer.settings
         chosen = merge_policy.choose(candidates(writer), settings.merge_fan_in, settings.segment_bytes)
-        return merge(writer, chosen, carry) if chosen else 0
+        return merge(writer, chosen, carry) if chosen else maintenance.merge_once(writer)
 
 
 def compact_all(writer: Writer, carry: Carry = _as_it_is) -> int:
@@ -60,7 +65,7 @@ def compact_all(writer: Writer, carry: Carry = _as_it_is) -> int:
     with writer.merging:
         writer.flush()
         groups = merge_policy.everything(candidates(writer), writer.settings.segment_bytes)
-        return sum(merge(writer, group, carry) for group in groups)
+        return sum(merge(writer, group, carry) for group in groups) + maintenance.merge_all(writer)
 
 
 @typed_os_errors()
@@ -108,19 +113,56 @@ def _copy(builder: SegmentWriter, schema: Schema, inputs: list[SegmentView]) -> 
         moves[view.segment.uuid] = np.full(view.rows, -1, np.int64)
         moves[view.segment.uuid][rows] = np.arange(next_row, next_row + len(rows))
         next_row += len(rows)
-        for start in range(0, len(rows), CHUNK):
-            _copy_rows(builder, schema, view, rows[start : start + CHUNK])
+        step = _step(schema, view)
+        for start in range(0, len(rows), step):
+            _copy_rows(builder, schema, view, rows[start : start + step])
     return moves
+
+
+def _pooled(view: SegmentView, column: Column[MultiVector], rows: np.ndarray) -> Tokens:
+    """Return tokens of some rows, of as few vectors as the column wants by now."""
+    some, factor = view.tokens(column).some(rows), _lacking(view, column)
+    if factor <= 1:
+        return some
+    from vecdb.storage.prepare import in_dtype, pooled
+
+    return in_dtype(pooled(some.floats(), column.field, factor), column.field, some.present)
+
+
+def _lacking(view: SegmentView, column: Column[MultiVector]) -> float:
+    """Return the factor by which the tokens of a segment shall be pooled still; 1: they are as they should be."""
+    done = view.segment.tokens_how(column).get("pool_factor", column.field.pool_factor)
+    return max(column.field.pool_factor / done, 1)
+
+
+def repool(writer: Writer, field_id: int, carry: Carry = _as_it_is) -> int:
+    """Rewrite the segments whose tokens are not pooled as their column wants it; return how many were.
+
+    Each is published by itself: what is interrupted goes on when it is called again.
+    """
+    done = 0
+    with writer.merging:
+        for view in writer.state.segments:
+            column = next((one for one in writer.state.schema.multivectors if one.id == field_id), None)
+            if column is not None and _lacking(view, column) > 1:
+                done += merge(writer, (view.segment.uuid,), carry)
+    return done
+
+
+def _step(schema: Schema, view: SegmentView) -> int:
+    """Return how many rows are copied at a time: fewer where they have many tokens."""
+    held = [view.tokens(column) for column in schema.multivectors]
+    size = sum(len(tokens.values) * tokens.token_bytes for tokens in held) // max(1, view.rows)
+    return max(1, min(CHUNK, CHUNK_BYTES // max(1, size)))
 
 
 def _copy_rows(builder: SegmentWriter, schema: Schema, view: SegmentView, rows: np.ndarray) -> None:
     contiguous = rows[-1] - rows[0] + 1 == len(rows)
     first, count = int(rows[0]), len(rows)
     arrays, names = [], []
-    for column in schema.columns:
-        if column.field.kind != "vector":
-            arrays.append(view.take(column, rows))
-            names.append(column.storage_name)
+    for column in schema.narrow:
+        arrays.append(view.take(column, rows))
+        names.append(column.storage_name)
     vectors = {}
     for column in schema.vectors:
         held = view.vectors(column)
@@ -132,4 +174,7 @@ def _copy_rows(builder: SegmentWriter, schema: Schema, view: SegmentView, rows: 
         matrix, present, _ = held
         chosen = slice(first, first + count) if contiguous else rows
         vectors[column.id] = matrix[chosen], np.ones(count, bool) if present is None else present[chosen]
-    builder.append_parts(pa.record_batch(arrays, names=names), vectors)
+    tokens = {}
+    for column in schema.multivectors:
+        tokens[column.id] = _pooled(view, column, rows)
+    builder.append_parts(pa.record_batch(arrays, names=names), vectors, tokens)

@@ -27,7 +27,7 @@ import orjson
 from vecdb.errors import CorruptionError
 
 FORMAT_VERSION = 1
-FEATURES = ("arrow-segments", "roaring-deletes", "binary-vectors", "sparse-vectors")
+FEATURES = ("arrow-segments", "roaring-deletes", "binary-vectors", "sparse-vectors", "multi-vectors", "links")
 
 FORMAT = "FORMAT"
 LOCK = "LOCK"
@@ -44,7 +44,10 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 MANIFEST_NAME = re.compile(r"(\d{20})-(\d{10})-([0-9a-f]{12})\.json")
 WAL_NAME = re.compile(r"(\d{10})-(\d{20})\.wal")
 UUID_NAME = re.compile(r"[0-9a-f]{32}")
-SEGMENT_FILE = re.compile(r"(ids|keys|data|text|(vec|norm|text|sparse)-\d+)\.arrow|del-\d{20}-[0-9a-f]{8}\.roar")
+SEGMENT_FILE = re.compile(
+    r"(ids|keys|data|text|(vec|norm|text|sparse|tok|doc)-\d+|nodes|out|in|attributes)\.arrow"
+    r"|del-\d{20}-[0-9a-f]{8}\.roar"
+)
 INDEX_NAME = re.compile(r"index-(\d+)-[0-9a-f]{12}\.arrow")
 REQUESTS_NAME = re.compile(r"requests-(\d{20})-([0-9a-f]{8})\.arrow")
 DELETES_NAME = re.compile(r"del-(\d{20})-([0-9a-f]{8})\.roar")

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from vecdb.schema.schema import Schema
 from vecdb.storage.keys import Id
+from vecdb.storage.links.ends import Key as LinkKey
 from vecdb.storage.manifest import SegmentEntry
 from vecdb.storage.memtable import Rows
 from vecdb.storage.requests import Request
@@ -35,8 +36,9 @@ class Write:
 
     An upsert of one row comes as a batch, and shares a frame with others of its group: see frames.py. Every other
     write comes with its payload. `unchanged_since` is the write after which none of its ids may have changed, and those
-    in `absent` not have come. `repeats` says that a write with the same request id was made before, perhaps as
-    `same_as` in the same group, and that lsn and rows are those of that one.
+    in `absent` not have come; of a write of links the same holds for `links`, and `link_schema` is what it was made
+    under. `repeats` says that a write with the same request id was made before, perhaps as `same_as` in the same group,
+    and that lsn and rows are those of that one.
     """
 
     kind: int
@@ -46,6 +48,8 @@ class Write:
     batch: pa.RecordBatch | None = None
     upserted: Rows | None = None
     segments: tuple[SegmentEntry, ...] = ()
+    links: list[LinkKey] = field(default_factory=list)
+    link_schema: Schema | None = None
     unchanged_since: int | None = None
     absent: frozenset[Id] = frozenset()
     requests: tuple[Request, ...] = ()

@@ -8,6 +8,7 @@ from vecdb.schema.blame import shown
 from vecdb.storage import manifest as manifests
 from vecdb.storage.apply import open_views
 from vecdb.storage.format import NAME
+from vecdb.storage.links.table import LinkTable
 from vecdb.storage.manifest import Located, Past
 from vecdb.storage.os_errors import typed_os_errors
 from vecdb.storage.reader import Reader
@@ -57,7 +58,8 @@ def _open(store: Writer | Reader, state: State, version: int | None, moment: flo
     found = manifests.load(store.directory, store.base, past.file, past.sha256)
     known = {view.segment.uuid: view for view in state.segments}
     views = open_views(store.directory, store.base, found.manifest, store.settings.verify, known)
-    return State(found.manifest.floor, found.manifest.schema, found, tuple(views.values()), ())
+    links = LinkTable(store.directory, store.base, found.manifest, store.settings.verify, state.links.views).state()
+    return State(found.manifest.floor, found.manifest.schema, found, tuple(views.values()), (), links)
 
 
 def _choose(located: Located, version: int | None, moment: float | None) -> Past:
@@ -80,15 +82,23 @@ def tag(writer: Writer, name: str) -> int:
         raise InvalidInputError(
             f"{shown(name)} cannot name a tag: use letters, digits, dots, dashes, underscores", value=name
         )
+    _free(writer.state, name)  # before rows are flushed, and a version published, for a tag that cannot be
     with writer.quiet() as state:
         manifest = state.located.manifest
-        if name in manifest.tags:
-            raise ConflictError(f"tag {name!r} exists and names version {manifest.tags[name]}")
+        _free(state, name)
         return writer.publish(tags={**manifest.tags, name: manifest.version + 1}).manifest.version
+
+
+def _free(state: State, name: str) -> None:
+    """Refuse a tag that exists."""
+    tags = state.located.manifest.tags
+    if name in tags:
+        raise ConflictError(f"tag {name!r} exists and names version {tags[name]}")
 
 
 def untag(writer: Writer, name: str) -> None:
     """Remove a tag."""
+    _tagged(writer.state.located.manifest.tags, name)
     with writer.quiet() as state:
         tags = dict(state.located.manifest.tags)
         _tagged(tags, name)
@@ -119,3 +129,27 @@ def keep_tuning(writer: Writer, field_id: int, curve: Sequence[tuple[int, float]
         if curve is not None:
             tuning[str(field_id)] = [[float(width), reached] for width, reached in curve]
         writer.publish(tuning=tuning)
+
+
+def keep_calibrator(writer: Writer, name: str, calibrator: Mapping[str, Any] | None) -> None:
+    """Publish what was learned of relevance under a name; None forgets it.
+
+    Raises:
+        InvalidInputError: the name is none.
+        NotFoundError: it is to be forgotten, and there is none.
+
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise InvalidInputError(
+            f"{shown(name)} cannot name a calibrator: use letters, digits, dots, dashes, underscores",
+            field="name",
+            value=name,
+        )
+    with writer.quiet() as state:
+        kept = dict(state.located.manifest.calibrators)
+        if calibrator is None and name not in kept:
+            raise NotFoundError(f"no calibrator {name!r} (there are: {', '.join(sorted(kept)) or 'none'})")
+        kept.pop(name, None)
+        if calibrator is not None:
+            kept[name] = dict(calibrator)
+        writer.publish(calibrators=kept)

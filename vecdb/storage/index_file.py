@@ -15,7 +15,8 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from vecdb.storage.arrow_file import ALIGNMENT, numbers_of, read_batch
+from vecdb.schema.arrays import numbers_of
+from vecdb.storage.arrow_file import ALIGNMENT, read_batch
 from vecdb.storage.directory import Writer
 
 _PAD = "pad"

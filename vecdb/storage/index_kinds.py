@@ -12,11 +12,12 @@ import numpy as np
 
 from vecdb.schema.fields import Sparse, Text, Vector
 from vecdb.schema.indexes import FLAT
+from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import Column, Schema
 from vecdb.storage.segment import Segment
 from vecdb_index import factory
 from vecdb_index.dense.machine import measure_once
-from vecdb_index.factory import HNSW, SPARSE, TEXT, Wanted
+from vecdb_index.factory import HNSW, MUVERA, SPARSE, TEXT, Wanted
 
 if TYPE_CHECKING:
     from vecdb_index.factory import Stored
@@ -31,19 +32,19 @@ MEMORY = "memory"
 
 def columns(schema: Schema) -> tuple[Column, ...]:
     """Return the columns that may have an index."""
-    return (*schema.vectors, *schema.texts, *schema.sparse)
+    return (*schema.vectors, *schema.multivectors, *schema.texts, *schema.sparse)
 
 
 def kind_of(column: Column) -> str:
     """Return what the user asked for."""
-    if isinstance(column.field, Vector):
+    if isinstance(column.field, Vector | MultiVector):
         return column.field.spec.kind
     return SPARSE if isinstance(column.field, Sparse) else TEXT
 
 
 def without_index(column: Column) -> str:
     """Return how rows without an index are searched."""
-    return FLAT if isinstance(column.field, Vector) else MEMORY
+    return FLAT if isinstance(column.field, Vector | MultiVector) else MEMORY
 
 
 def wanted(column: Column, rows: int) -> Wanted | None:
@@ -52,6 +53,8 @@ def wanted(column: Column, rows: int) -> Wanted | None:
     if isinstance(field, Vector):
         bits = field.dtype == "binary"  # the scan of which is as fast as an index of them would be
         return None if bits else factory.wanted(field.spec.to_json(), rows, field.dimension)
+    if isinstance(field, MultiVector):
+        return factory.wanted_of_tokens(field.spec.to_json(), rows)
     small = rows < factory.LEAST_ROWS  # they are read in no time, and each index makes a version
     if isinstance(field, Sparse):
         from vecdb.storage import sparse_index
@@ -69,6 +72,8 @@ def known(segment: Segment, column: Column) -> "Stored | None":
         return None
     if isinstance(column.field, Vector):
         return segment.index_of(column.id)
+    if isinstance(column.field, MultiVector):
+        return segment.muvera_of(column.id)
     if isinstance(column.field, Sparse):
         from vecdb.storage import sparse_index
 
@@ -76,6 +81,23 @@ def known(segment: Segment, column: Column) -> "Stored | None":
     from vecdb.storage import text_index
 
     return text_index.ready(segment, column)
+
+
+def encodings(segment: Segment, column: Column) -> dict[str, Any] | None:
+    """Return what the index of a column of multi-vectors says of itself; None without one."""
+    index = segment.muvera_of(column.id)
+    if index is None:
+        return None
+    encoder = index.encoder
+    return {
+        "rows": segment.rows,
+        "repetitions": encoder.repetitions,
+        "bits": encoder.bits,
+        "projection": encoder.projection,
+        "numbers": encoder.width,
+        "row_bytes": index.bytes // len(index),
+        "recall": {str(int(width)): round(float(share), 4) for width, share in index.curve},
+    }
 
 
 def made(
@@ -100,6 +122,12 @@ def made(
 
         own = parts or [(known(segment, column), np.arange(segment.rows))]
         return sparse_index.built(segment, column, progress, cast("Any", own))
+    if what.kind == MUVERA:
+        from vecdb_index.muvera.build import Options, build
+
+        tokens = segment.tokens(column)
+        assert tokens is not None, "only segments that have the column are indexed"
+        return build(tokens, Options(**what.parameters), pool=pool, progress=progress)
     held = segment.vectors(column)
     assert held is not None, "only segments that have the column are indexed"
     assert column.field.metric != "hamming", "binary vectors are scanned"

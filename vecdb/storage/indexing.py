@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from vecdb.errors import CorruptionError, ResourceExhaustedError, UnavailableError
+from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import Column, Schema
 from vecdb.storage import format as names
 from vecdb.storage import index_file, index_kinds
@@ -216,7 +217,8 @@ def _holds(buffer: pa.Buffer, kind: str, arrays: dict[str, np.ndarray], settings
 def described(state: State) -> dict[str, Any]:
     """Return what `stats` shows of each column: how many live rows are searched in which way, and what is missing.
 
-    Rows that have no index yet are scanned for vectors; for words they have one in memory.
+    Rows that have no index yet are scanned for vectors; for words they have one in memory. Of encodings of
+    multi-vectors it also shows how long they are, and the recall that was measured when they were made.
     """
     waiting = missing(state)
     told: dict[str, Any] = {}
@@ -238,4 +240,7 @@ def described(state: State) -> dict[str, Any]:
             "bytes": size,
             "problems": problems,
         }
+        if isinstance(column.field, MultiVector):
+            held = [index_kinds.encodings(view.segment, column) for view in state.segments]
+            told[column.name]["encodings"] = [one for one in held if one is not None]
     return told

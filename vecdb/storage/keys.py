@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from vecdb.schema.arrays import bools_of, numbers_array, numbers_of
+
 Id = str | int
 
 
@@ -68,8 +70,8 @@ class KeyIndex:
     """Finds rows by id in one segment. `keys` ascend; `rows` are the rows they belong to."""
 
     def __init__(self, batch: pa.RecordBatch, ids: pa.Array) -> None:
-        self.keys = batch.column(0).to_numpy(zero_copy_only=True)
-        self.rows = batch.column(1).to_numpy(zero_copy_only=True)
+        self.keys = numbers_of(batch.column(0))
+        self.rows = numbers_of(batch.column(1))
         self._ids = ids
         self._exact = pa.types.is_integer(ids.type)
         self._type = self.keys.dtype.type
@@ -96,8 +98,8 @@ class KeyIndex:
         if self._exact or not found.any():
             return rows
         hits = np.flatnonzero(found)
-        same = pc.call_function("equal", [self._ids.take(pa.array(rows[hits])), values.take(pa.array(hits))])
-        wrong = hits[~same.to_numpy(zero_copy_only=False)]
+        same = pc.call_function("equal", [self._ids.take(numbers_array(rows[hits])), values.take(numbers_array(hits))])
+        wrong = hits[~bools_of(same)]
         for index in wrong.tolist():  # another id with the same hash: look at the keys behind it
             rows[index] = self.find(values[index].as_py(), int(keys[index]))
         return rows

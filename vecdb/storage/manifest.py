@@ -113,6 +113,23 @@ class SegmentEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class LinksEntry:
+    """The links of a version: their schema and their segments, whose folders are beside those of the rows."""
+
+    schema: Schema
+    segments: tuple[SegmentEntry, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that manifests hold."""
+        return {"schema": self.schema.to_json(), "segments": [segment.to_json() for segment in self.segments]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "LinksEntry":
+        """Return the entry that to_json() wrote."""
+        return cls(Schema.from_json(data["schema"]), tuple(map(SegmentEntry.from_json, data["segments"])))
+
+
+@dataclass(frozen=True, slots=True)
 class Past:
     """An older version that can still be reached."""
 
@@ -139,6 +156,13 @@ class Manifest:
     parent: str = ""
     tuning: dict[str, list[list[float]]] = field(default_factory=dict)
     requests: FileEntry | None = None
+    links: LinksEntry | None = None
+    calibrators: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def all_segments(self) -> tuple[SegmentEntry, ...]:
+        """The segments of rows, then those of links."""
+        return self.segments if self.links is None else self.segments + self.links.segments
 
     @property
     def rows(self) -> int:
@@ -161,6 +185,8 @@ class Manifest:
             "parent": self.parent,
             **({"tuning": self.tuning} if self.tuning else {}),
             **({"requests": asdict(self.requests)} if self.requests else {}),
+            **({"links": self.links.to_json()} if self.links else {}),
+            **({"calibrators": self.calibrators} if self.calibrators else {}),
         }
 
     @classmethod
@@ -182,6 +208,8 @@ class Manifest:
             parent=data["parent"],
             tuning=dict(data.get("tuning", {})),
             requests=None if requests is None else FileEntry(**requests),
+            links=LinksEntry.from_json(data["links"]) if "links" in data else None,
+            calibrators=dict(data.get("calibrators", {})),
         )
 
 

@@ -17,9 +17,12 @@ import pyarrow as pa
 from vecdb.schema.schema import Column, Schema
 from vecdb.storage.keys import Id
 from vecdb.storage.segment_writer import SegmentWriter, has_norms, row_norms, split_vectors
+from vecdb.storage.token_files import nothing, split
+from vecdb_index.multivector.stored import Tokens
 
 if TYPE_CHECKING:
     from vecdb.schema.fields import Sparse, Text
+    from vecdb.schema.multivector import MultiVector
     from vecdb.storage.memtable_index import MemtableIndex, Piece
     from vecdb_index.inverted.index import Inverted
 
@@ -33,6 +36,7 @@ class Rows(NamedTuple):
     batch: pa.RecordBatch
     ids: list[Id]
     vectors: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]
+    tokens: dict[int, Tokens]
     bytes: int
 
     @classmethod
@@ -46,7 +50,8 @@ class Rows(NamedTuple):
             matrix, present = split_vectors(batch.column(column.storage_name))
             normed = has_norms(column.field.arrow_type)
             vectors[column.id] = matrix, present, row_norms(matrix) if normed else np.zeros(len(matrix), np.float32)
-        return cls(batch, batch.column(schema.id.storage_name).to_pylist(), vectors, size)
+        tokens = {column.id: split(batch.column(column.storage_name), column.field) for column in schema.multivectors}
+        return cls(batch, batch.column(schema.id.storage_name).to_pylist(), vectors, tokens, size)
 
 
 class Memtable:
@@ -62,8 +67,9 @@ class Memtable:
         self.ids: list[Id] = []
         self._dead = np.full(_CAPACITY, ALIVE, np.int64)
         self._lsns = np.zeros(_CAPACITY, np.int64)
-        self.narrow_names = [column.storage_name for column in schema.columns if column.field.kind != "vector"]
+        self.narrow_names = [column.storage_name for column in schema.narrow]
         self._vectors = {column.id: _Vectors(column) for column in schema.vectors}
+        self._tokens = {column.id: _Tokens(column) for column in schema.multivectors}
         self._chunks: list[pa.RecordBatch] = []
         self._lock = threading.Lock()
         self.words: dict[Any, MemtableIndex] = {}
@@ -77,6 +83,8 @@ class Memtable:
         self._lsns[start : start + count] = lsn
         for column in self.schema.vectors:
             self._vectors[column.id].append(start, *rows.vectors[column.id])
+        for column in self.schema.multivectors:
+            self._tokens[column.id].append(start, rows.tokens[column.id])
         with self._lock:
             self._chunks.append(batch.select(self.narrow_names))
         for row, value in enumerate(ids, start):
@@ -191,6 +199,10 @@ class Memtable:
         """Return matrix, mask or None, norms of the first rows."""
         return self._vectors[field_id].prefix(rows)
 
+    def tokens(self, field_id: int, rows: int) -> Tokens:
+        """Return the tokens of the first rows."""
+        return self._tokens[field_id].prefix(rows)
+
 
 def _concat(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     if len(batches) == 1:
@@ -230,6 +242,47 @@ class _Vectors:
     def prefix(self, rows: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         present = self._present[:rows]
         return self._matrix[:rows], None if present.all() else present, self._norms[:rows]
+
+
+class _Tokens:
+    """One column of several vectors for a row: arrays that grow by doubling, of which readers keep what they have."""
+
+    def __init__(self, column: "Column[MultiVector]") -> None:
+        none = nothing(column.field, 0)
+        self._none = none
+        self._values = np.empty((_CAPACITY, none.values.shape[1]), none.values.dtype)
+        self._scales = np.empty(_CAPACITY, np.float32)
+        self._offsets = np.zeros(_CAPACITY + 1, np.int64)
+        self._present = np.zeros(_CAPACITY, bool)
+
+    def append(self, start: int, tokens: Tokens) -> None:
+        end, first = start + len(tokens), int(self._offsets[start])
+        last = first + len(tokens.values)
+        self._offsets = _larger(self._offsets, start + 1, end + 1)
+        self._present = _larger(self._present, start, end)
+        self._values = _larger(self._values, first, last)
+        self._values[first:last] = tokens.values
+        if tokens.scales is not None:
+            self._scales = _larger(self._scales, first, last)
+            self._scales[first:last] = tokens.scales
+        self._present[start:end] = True if tokens.present is None else tokens.present
+        self._offsets[start + 1 : end + 1] = tokens.offsets[1:] + first
+
+    def prefix(self, rows: int) -> Tokens:
+        offsets, present = self._offsets[: rows + 1], self._present[:rows]
+        count = int(offsets[-1])
+        scales = None if self._none.scales is None else self._scales[:count]
+        there = None if present.all() else present
+        return Tokens(self._values[:count], offsets, self._none.dimension, self._none.bits, scales, there)
+
+
+def _larger(array: np.ndarray, used: int, needed: int) -> np.ndarray:
+    """Return the array, or a copy of what is used of it with room for what is needed."""
+    if needed <= len(array):
+        return array
+    larger = np.zeros((max(needed, 2 * len(array)), *array.shape[1:]), array.dtype)
+    larger[:used] = array[:used]
+    return larger
 
 
 class MemtableView:
@@ -291,7 +344,11 @@ class MemtableView:
         for column in self.memtable.schema.vectors:
             matrix, present, _ = self.memtable.vectors(column.id, self.rows)
             vectors[column.id] = matrix[rows], np.ones(len(rows), bool) if present is None else present[rows]
-        builder.append_parts(narrow if len(rows) == self.rows else narrow.take(pa.array(rows)), vectors)
+        tokens = {
+            column.id: self.memtable.tokens(column.id, self.rows).some(rows)
+            for column in self.memtable.schema.multivectors
+        }
+        builder.append_parts(narrow if len(rows) == self.rows else narrow.take(pa.array(rows)), vectors, tokens)
         made = {key: words.index(rows) for key, words in list(self.memtable.words.items())}
         self.copied_words = {key: index for key, index in made.items() if index is not None}
 
@@ -338,7 +395,9 @@ class MemtableView:
         return self.memtable.value(name, row) if name in self.memtable.narrow_names else None
 
     def present(self, column: Column) -> np.ndarray | None:
-        """Return which rows have a vector; None when all do."""
+        """Return which rows have a vector, or several; None when all do."""
+        if column.field.kind == "multivector":
+            return self.tokens(column).present
         vectors = self.vectors(column)
         return np.zeros(self.rows, bool) if vectors is None else vectors[1]
 
@@ -347,3 +406,9 @@ class MemtableView:
         if column.id not in {own.id for own in self.memtable.schema.vectors}:
             return None
         return self.memtable.vectors(column.id, self.rows)
+
+    def tokens(self, column: "Column[MultiVector]") -> Tokens:
+        """Return the tokens of all rows of a column of several vectors for a row; of a part without it, all null."""
+        if column.id not in {own.id for own in self.memtable.schema.multivectors}:
+            return nothing(column.field, self.rows)
+        return self.memtable.tokens(column.id, self.rows)

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from vecdb.errors import CorruptionError
+from vecdb.schema.arrays import numbers_array
 from vecdb.storage.directory import Writer
 
 CODEC = "lz4"
@@ -81,7 +82,7 @@ class Packed:
         used, at = np.unique(numbers, return_inverse=True)
         pieces = [self._batch(number) for number in used.tolist()]
         together = pieces[0] if len(pieces) == 1 else pa.concat_arrays(pieces)
-        return together.take(pa.array(at * self._rows + places))
+        return together.take(numbers_array(at * self._rows + places))
 
     def value(self, row: int) -> str | None:
         """Return one value."""

@@ -78,8 +78,7 @@ class Reader:
             raise
 
     def _reload(self) -> None:
-        known = self._live.views if self._live is not None else None
-        opened = open_collection(self.directory, self.base, self.settings.verify, writer=False, known=known)
+        opened = open_collection(self.directory, self.base, self.settings.verify, writer=False, known=self._live)
         self._live, self.report = opened.live, opened.report
         self._tail = (opened.logs[-1].name, opened.logs[-1].end)
 

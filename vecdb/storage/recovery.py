@@ -20,7 +20,6 @@ from vecdb.storage import requests, wal
 from vecdb.storage.apply import Live
 from vecdb.storage.directory import TEMPORARY, LocalDirectory
 from vecdb.storage.requests import Requests
-from vecdb.storage.snapshot import SegmentView
 
 
 @dataclass(slots=True)
@@ -60,10 +59,10 @@ def open_collection(
     base: str,
     verify: Verify,
     writer: bool,
-    known: dict[str, SegmentView] | None = None,
+    known: Live | None = None,
     remembered: Requests | None = None,
 ) -> Opened:
-    """Load the manifest in force and replay the log behind it; known segments are not opened again.
+    """Load the manifest in force and replay the log behind it; segments that are known are not opened again.
 
     remembered takes the request ids; who does not write needs none.
 
@@ -169,16 +168,16 @@ def referenced(directory: LocalDirectory, base: str, live: Live, cache: dict[str
         needed |= cache[past.file]
     for stale in cache.keys() - {past.file for past in located.manifest.history}:
         del cache[stale]
-    named = {entry.uuid for entry in located.manifest.segments}
-    for uuid, view in live.views.items():
-        if uuid not in named:  # only the log names it so far
+    named = {entry.uuid for entry in located.manifest.all_segments}
+    for view in (*live.views.values(), *live.links.views.values()):
+        if view.segment.uuid not in named:  # only the log names it so far
             needed |= _entry_files(view.segment.entry)
     return keep | needed
 
 
 def _files_of(manifest: manifests.Manifest) -> set[str]:
     files = {manifest.requests.name} if manifest.requests is not None else set[str]()
-    return files.union(*(_entry_files(entry) for entry in manifest.segments))
+    return files.union(*(_entry_files(entry) for entry in manifest.all_segments))
 
 
 def _entry_files(entry: manifests.SegmentEntry) -> set[str]:

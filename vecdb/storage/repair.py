@@ -22,10 +22,12 @@ from vecdb.storage import manifest as manifests
 from vecdb.storage.apply import open_view
 from vecdb.storage.check import check, is_derived
 from vecdb.storage.directory import TEMPORARY, LocalDirectory
+from vecdb.storage.links.repair import rebuild_incoming, repair_links
+from vecdb.storage.links.writer import IN
 from vecdb.storage.manifest import FileEntry, Located, Past, SegmentEntry
 from vecdb.storage.repair_index import repair_indexes
 from vecdb.storage.repair_log import first_logged, repair_log
-from vecdb.storage.repair_run import LOST, Repair, file_damage
+from vecdb.storage.repair_run import LOST, Repair, file_damage, set_aside
 from vecdb.storage.segment_writer import IDS, KEYS, file_entry, row_norms, vector_file
 
 
@@ -85,13 +87,14 @@ def _repair_collection(run: Repair, name: str, base: str) -> None:
     entries = [_repair_segment(run, base, entry, lost_bitmaps) for entry in located.manifest.segments]
     entries = [None if entry is None else repair_indexes(run, base, entry, schema) for entry in entries]
     kept = _without_replaced(run, base, [entry for entry in entries if entry is not None], lost_bitmaps)
+    links = repair_links(run, base, located)
     floor = repair_log(run, base, located)
     history = _intact_history(run, base, located)
     remembered = _sound_requests(run, base, located)
     now = located.manifest
-    if (floor, kept, history, remembered) == (now.floor, now.segments, now.history, now.requests):
+    if (floor, kept, history, remembered, links) == (now.floor, now.segments, now.history, now.requests, now.links):
         return
-    if floor == located.manifest.floor and _rows_of(kept) == _rows_of(located.manifest.segments):
+    if floor == now.floor and _rows_of(kept) == _rows_of(now.segments) and links == now.links:
         history = (*history, located.past())  # it lacks an index, no row; and a tag may name it
     versions = {past.version for past in history}
     manifest = replace(
@@ -105,6 +108,7 @@ def _repair_collection(run: Repair, name: str, base: str) -> None:
         tags={tag: version for tag, version in located.manifest.tags.items() if version in versions},
         parent=located.sha256,
         requests=remembered,
+        links=links,
     )
     manifests.commit(run.directory, base, manifest)
     run.actions.append(f"published version {manifest.version} of {name!r}")
@@ -152,10 +156,10 @@ def _current(run: Repair, name: str, base: str) -> Located:
 
 def _set_aside_unnamed(directory: LocalDirectory, base: str, readable: list[Located]) -> None:
     """Keep segments that no readable manifest names: they may hold rows that nothing else does."""
-    named = {entry.uuid for located in readable for entry in located.manifest.segments}
+    named = {entry.uuid for located in readable for entry in located.manifest.all_segments}
     for uuid in directory.list(f"{base}/{names.SEGMENTS}"):
         if names.UUID_NAME.fullmatch(uuid) and uuid not in named:
-            _set_aside(directory, base, f"{base}/{names.SEGMENTS}/{uuid}", uuid)
+            set_aside(directory, base, f"{base}/{names.SEGMENTS}/{uuid}", uuid)
 
 
 def _sound_requests(run: Repair, base: str, located: Located) -> FileEntry | None:
@@ -174,7 +178,7 @@ def _intact_history(run: Repair, base: str, located: Located) -> tuple[Past, ...
     kept = []
     for past in located.manifest.history:
         try:
-            for entry in manifests.load(directory, base, past.file, past.sha256).manifest.segments:
+            for entry in manifests.load(directory, base, past.file, past.sha256).manifest.all_segments:
                 _restore_derived(run, base, entry)
                 view = open_view(directory, base, entry, "first_use")
                 for error in view.segment.verify_all():
@@ -202,7 +206,7 @@ def _repair_segment(run: Repair, base: str, entry: SegmentEntry, lost_bitmaps: l
         else:
             run.lose(damage, f"{entry.live} rows of segment {entry.uuid} are set aside in {LOST}")
             run.rows_lost += entry.live
-            _set_aside(directory, base, folder, entry.uuid)
+            set_aside(directory, base, folder, entry.uuid)
             return None
     for file in rebuilt:
         files.append(_rebuild(directory, folder, file.name))
@@ -249,14 +253,10 @@ def _without_replaced(
     return tuple(repaired[entry.uuid] for entry in entries)
 
 
-def _set_aside(directory: LocalDirectory, base: str, folder: str, uuid: str) -> None:
-    directory.make(f"{base}/{LOST}")
-    if directory.exists(folder):
-        directory.rename(folder, f"{base}/{LOST}/{uuid}")
-
-
 def _rebuild(directory: LocalDirectory, folder: str, name: str) -> FileEntry:
     """Write a derived file again and return its entry."""
+    if name == IN:
+        return rebuild_incoming(directory, folder)
     if name == KEYS:
         batch, _ = keys.build(arrow_file.read_batch(directory.map(f"{folder}/{IDS}")).column(0))
     else:

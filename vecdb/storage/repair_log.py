@@ -65,7 +65,7 @@ def _readable_until(run: Repair, base: str, floor: int) -> tuple[int, int | None
 def _check_segments(run: Repair, base: str, found: wal.Scan, floor: int, path: str) -> None:
     """Raise CorruptionError when a segment that only the log names is damaged."""
     for frame in found.frames:
-        if frame.type == wal.SEGMENTS and frame.lsn > floor:
+        if frame.type in (wal.SEGMENTS, wal.LINK_SEGMENTS) and frame.lsn > floor:
             for listed in orjson.loads(bytes(frame.payload)):
                 entry = SegmentEntry.from_json(listed)
                 for file in entry.files:

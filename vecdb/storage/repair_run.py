@@ -33,6 +33,13 @@ class Repair:
         self.actions.append(what)
 
 
+def set_aside(directory: LocalDirectory, base: str, folder: str, uuid: str) -> None:
+    """Move a segment's folder to lost+found."""
+    directory.make(f"{base}/{LOST}")
+    if directory.exists(folder):
+        directory.rename(folder, f"{base}/{LOST}/{uuid}")
+
+
 def file_damage(directory: LocalDirectory, base: str, entry: SegmentEntry, file: FileEntry) -> CorruptionError | None:
     """Return what is wrong with one file of a segment, or None."""
     try:

@@ -21,6 +21,7 @@ import xxhash
 
 from vecdb.config import Verify
 from vecdb.errors import CorruptionError
+from vecdb.schema.arrays import bools_of, numbers_array, numbers_of
 from vecdb.schema.schema import Column
 from vecdb.storage import arrow_file, index_file
 from vecdb.storage import format as names
@@ -40,10 +41,15 @@ from vecdb.storage.segment_writer import (
     sparse_file,
     vector_file,
 )
+from vecdb.storage.token_files import nothing, row_file, token_file
+from vecdb.storage.token_files import read as read_tokens
 
 if TYPE_CHECKING:
+    from vecdb.schema.multivector import MultiVector
     from vecdb_index.factory import Index, Stored
     from vecdb_index.inverted.index import Inverted
+    from vecdb_index.multivector.stored import Tokens
+    from vecdb_index.muvera.index import Muvera
 
 Vectors = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 
@@ -72,6 +78,7 @@ class Segment:
         self._buffers: dict[str, pa.Buffer] = {}
         self._contents: dict[str, pa.RecordBatch | Packed] = {}
         self._vectors: dict[int, Vectors] = {}
+        self._tokens: dict[int, tuple[Tokens, dict[str, Any]]] = {}
         self._columns: dict[int, pa.Array] = {}
         self._index: KeyIndex | None = None
         self._id_buffers: tuple[Any, memoryview | None] | None = None
@@ -140,6 +147,10 @@ class Segment:
     def index_of(self, field_id: int) -> "Index | None":
         """Return a vector column's index, verified; None when it has none that can be used."""
         return cast("Index | None", self._stored(field_id))
+
+    def muvera_of(self, field_id: int) -> "Muvera | None":
+        """Return the index of a column of several vectors for a row, verified; None without one that can be used."""
+        return cast("Muvera | None", self._stored(field_id))
 
     def inverted_of(self, field_id: int) -> "Inverted | None":
         """Return a text column's index, verified; None when it has none that can be used."""
@@ -244,6 +255,8 @@ class Segment:
             return True
         if column.field.kind == "vector":
             return vector_file(column.id) in self._entries
+        if column.field.kind == "multivector":
+            return row_file(column.id) in self._entries
         return packed_file(column.id) in self._entries or self._file_of(column) is not None
 
     def _file_of(self, column: Column) -> str | None:
@@ -277,7 +290,7 @@ class Segment:
     def take(self, column: Column, rows: np.ndarray) -> pa.Array:
         """Return the values of some rows of an id or scalar column, in their order."""
         packed = self._packed(column)
-        return self.column(column).take(pa.array(rows)) if packed is None else packed.take(rows)
+        return self.column(column).take(numbers_array(rows)) if packed is None else packed.take(rows)
 
     def value(self, column: Column, row: int) -> Any:
         """Return one value of an id or scalar column as a Python object."""
@@ -285,13 +298,14 @@ class Segment:
         return self.column(column)[row].as_py() if packed is None else packed.value(row)
 
     def present(self, column: Column) -> np.ndarray | None:
-        """Return which rows have a vector, as bool (rows,); None when all do."""
+        """Return which rows have a vector, or several, as bool (rows,); None when all do."""
         if not self.has(column):
             return np.zeros(self.rows, bool)
-        present = self._batch(vector_file(column.id)).column(1)
+        own = vector_file if column.field.kind == "vector" else row_file
+        present = self._batch(own(column.id)).column(1)
         if present.true_count == len(present):
             return None
-        return present.to_numpy(zero_copy_only=False)
+        return bools_of(present)
 
     def vectors(self, column: Column) -> Vectors | None:
         """Return the matrix (rows, d), the mask of present rows or None, and the norms; None without the column.
@@ -304,8 +318,36 @@ class Segment:
         matrix = arrow_file.matrix_of(self._batch(vector_file(column.id)))
         norms = None
         if has_norms(column.field.arrow_type):
-            norms = arrow_file.numbers_of(self._batch(norm_file(column.id)).column(0))
+            norms = numbers_of(self._batch(norm_file(column.id)).column(0))
         held = self._vectors[column.id] = matrix, self.present(column), norms
+        return held
+
+    def batch(self, name: str) -> pa.RecordBatch:
+        """Return what a file holds, verified."""
+        return self._batch(name)
+
+    def tokens(self, column: "Column[MultiVector]") -> "Tokens":
+        """Return the tokens of a column of several vectors for a row, sharing the files' memory; without it, all null.
+
+        Raises:
+            CorruptionError: they are damaged.
+
+        """
+        held = self._tokens_and_how(column)
+        return nothing(column.field, self.rows) if held is None else held[0]
+
+    def tokens_how(self, column: "Column[MultiVector]") -> dict[str, Any]:
+        """Return what was done to the tokens of a column before they were stored; nothing without the column."""
+        held = self._tokens_and_how(column)
+        return {} if held is None else held[1]
+
+    def _tokens_and_how(self, column: "Column[MultiVector]") -> "tuple[Tokens, dict[str, Any]] | None":
+        held = self._tokens.get(column.id)
+        if held is not None or not self.has(column):
+            return held
+        vectors, rows = self._batch(token_file(column.id)), self._batch(row_file(column.id))
+        held = read_tokens(vectors, rows, column.field, f"{self.folder}/{row_file(column.id)}")
+        self._tokens[column.id] = held
         return held
 
     def buffer(self, name: str) -> pa.Buffer:

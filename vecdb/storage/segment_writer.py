@@ -7,6 +7,8 @@
     text-<id>.arrow   one column of texts or JSON, packed
     sparse-<id>.arrow one column of sparse vectors: their entries, row after row
     vec-<id>.arrow    one vector column: values and which rows have one
+    tok-<id>.arrow    one column of several vectors for a row, and
+    doc-<id>.arrow    which of them belong to which row, see token_files.py
     norm-<id>.arrow   derived: the Euclidean norm of each row of a vector column, unless it is one of bits
     del-<lsn>-<nonce>.roar   deleted rows, one file per version that changed them
 
@@ -28,6 +30,8 @@ from vecdb.storage import arrow_file, keys, packed, tombstones
 from vecdb.storage import format as names
 from vecdb.storage.directory import LocalDirectory, Writer
 from vecdb.storage.manifest import DeletesEntry, FileEntry, SegmentEntry
+from vecdb.storage.token_files import TOKEN_FILES, TokenFiles, row_file, split, token_file
+from vecdb_index.multivector.stored import Tokens
 
 IDS = "ids.arrow"
 KEYS = "keys.arrow"
@@ -72,7 +76,7 @@ def is_wide(data_type: pa.DataType) -> bool:
 
 def size_of(entry: SegmentEntry) -> int:
     """Return the size of a segment as `Settings.segment_bytes` means it."""
-    vectors = sum(file.bytes for file in entry.files if file.name.startswith(VECTOR_FILES))
+    vectors = sum(file.bytes for file in entry.files if file.name.startswith((VECTOR_FILES, TOKEN_FILES)))
     return vectors + HELD * (entry.bytes - vectors)
 
 
@@ -142,17 +146,26 @@ class SegmentWriter:
             )
             for column in schema.vectors
         }
+        self._tokens = {column.id: TokenFiles(directory, self._folder, column) for column in schema.multivectors}
 
     def append(self, batch: pa.RecordBatch) -> None:
         """Add validated rows in the storage schema."""
-        narrow = [column.storage_name for column in self._schema.columns if column.field.kind != "vector"]
+        narrow = [column.storage_name for column in self._schema.narrow]
         vectors = {}
         for column in self._schema.vectors:
             vectors[column.id] = split_vectors(batch.column(column.storage_name))
-        self.append_parts(batch.select(narrow), vectors)
+        tokens = {
+            column.id: split(batch.column(column.storage_name), column.field) for column in self._schema.multivectors
+        }
+        self.append_parts(batch.select(narrow), vectors, tokens)
 
-    def append_parts(self, narrow: pa.RecordBatch, vectors: dict[int, tuple[np.ndarray, np.ndarray]]) -> None:
-        """Add rows whose vectors come as matrices with masks of the rows that have one."""
+    def append_parts(
+        self,
+        narrow: pa.RecordBatch,
+        vectors: dict[int, tuple[np.ndarray, np.ndarray]],
+        tokens: dict[int, Tokens],
+    ) -> None:
+        """Add rows whose vectors come as matrices with masks of the rows that have one, and their tokens."""
         self._batches.append(narrow)
         self.rows += narrow.num_rows
         self.size += HELD * narrow.nbytes
@@ -161,6 +174,8 @@ class SegmentWriter:
             if field_id in self._norms:
                 self._norms[field_id].append(row_norms(matrix))
             self.size += matrix.nbytes
+        for field_id, some in tokens.items():
+            self.size += self._tokens[field_id].append(some) + HELD * 8 * len(some)
 
     def finish(self, min_lsn: int, max_lsn: int) -> tuple[SegmentEntry, BitMap]:
         """Write the remaining files, sync them all, and move the folder into place.
@@ -170,6 +185,10 @@ class SegmentWriter:
         for field_id, vectors in self._vectors.items():
             vectors.finish()
             self._close(vector_file(field_id), vectors.file)
+        for field_id, tokens in self._tokens.items():
+            tokens.vectors.finish()
+            self._close(token_file(field_id), tokens.vectors.file)
+            self._write_with(row_file(field_id), tokens.write_rows)
         table = pa.Table.from_batches(self._batches).combine_chunks()
         self._batches = []
         whole = table.to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], table.schema)
@@ -199,7 +218,7 @@ class SegmentWriter:
 
     def abandon(self) -> None:
         """Drop everything written; the segment never existed."""
-        for vectors in self._vectors.values():
+        for vectors in (*self._vectors.values(), *(tokens.vectors for tokens in self._tokens.values())):
             vectors.file.close()
         self._directory.remove_tree(self._folder)
 

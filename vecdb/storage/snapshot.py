@@ -6,7 +6,7 @@ unlinked, and the writer keeps folders that a live state of its own process uses
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -16,15 +16,18 @@ from pyroaring import BitMap
 
 from vecdb.schema.schema import Column, Schema
 from vecdb.storage.keys import Id, keys_of
+from vecdb.storage.links.state import LinkState
 from vecdb.storage.manifest import Located
 from vecdb.storage.memtable import MemtableView
 from vecdb.storage.segment import Segment, Vectors
 
 if TYPE_CHECKING:
     from vecdb.schema.fields import Sparse, Text
+    from vecdb.schema.multivector import MultiVector
     from vecdb.storage.memtable_index import Piece
     from vecdb_index.budget import Budget
     from vecdb_index.factory import Index
+    from vecdb_index.multivector.stored import Tokens
 
 
 class Part(Protocol):
@@ -75,6 +78,10 @@ class Part(Protocol):
 
     def vectors(self, column: Column) -> Vectors | None:
         """Return the matrix, the mask of present rows or None, and the norms; None without the column."""
+        ...
+
+    def tokens(self, column: "Column[MultiVector]") -> "Tokens":
+        """Return the tokens of all rows of a column of several vectors for a row; of a part without it, all null."""
         ...
 
     def index_of(self, column: Column) -> "Index | None":
@@ -192,6 +199,10 @@ class SegmentView:
         """Return the matrix, the mask of present rows or None, and the norms; None without the column."""
         return self.segment.vectors(column)
 
+    def tokens(self, column: "Column[MultiVector]") -> "Tokens":
+        """Return the tokens of all rows of a column of several vectors for a row; of a part without it, all null."""
+        return self.segment.tokens(column)
+
 
 @dataclass(frozen=True)
 class State:
@@ -205,12 +216,13 @@ class State:
     located: Located
     segments: tuple[SegmentView, ...]
     memtables: tuple[MemtableView, ...]
+    links: LinkState
     budget: "Budget | None" = None
 
     def within(self, budget: "Budget | None") -> "State":
         """Return the same state for a call with a budget."""
-        limited = replace(self, budget=budget)
-        limited.__dict__.update(parts=self.parts, routes=self.routes)
+        limited = object.__new__(type(self))  # each request of a server has its own: `replace` takes ten times as long
+        limited.__dict__.update(self.__dict__, parts=self.parts, routes=self.routes, budget=budget)
         return limited
 
     def check(self, stage: str) -> None:

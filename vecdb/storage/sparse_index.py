@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from vecdb.errors import CorruptionError
+from vecdb.schema.arrays import numbers_of
 from vecdb.schema.fields import Sparse
 from vecdb.schema.schema import Column
 from vecdb.storage.memtable_index import MemtableIndex, Piece
@@ -41,11 +42,11 @@ def rows_of(array: pa.Array) -> SparseRows:
         ValueError: its lists do not lie one behind the other.
 
     """
-    starts = np.asarray(array.offsets).astype(np.int64, copy=False)
+    starts = numbers_of(array.offsets).astype(np.int64, copy=False)
     index, value = array.values.flatten()
     if len(starts) and (starts[0] < 0 or starts[-1] > len(index) or (np.diff(starts) < 0).any()):
         raise ValueError("where its rows begin does not ascend")
-    return SparseRows(np.asarray(index), np.asarray(value), starts)
+    return SparseRows(numbers_of(index), numbers_of(value), starts)
 
 
 def vectors_of(segment: "Segment", column: Column[Sparse]) -> SparseRows:

@@ -37,6 +37,10 @@ UPSERT = 1  # payload: one Arrow record batch message in the storage schema
 DELETE = 2  # payload: one Arrow record batch message with the id column
 SEGMENTS = 3  # payload: JSON list of segment entries whose files are already durable
 REQUESTS = 4  # payload: the request ids of writes behind it, see requests.py
+LINK = 5  # payload: one Arrow record batch message in the storage schema of links
+UNLINK = 6  # payload: one Arrow record batch message with source, destination and type
+LINK_SEGMENTS = 7  # payload: JSON list of entries of segments of links, as of SEGMENTS
+DELETE_CASCADE = 8  # payload: as of DELETE; the links of the ids go too
 
 _RESERVED = bytes(16)
 UNSYNCED_MOST = 0xFFFF

@@ -15,7 +15,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from pyroaring import BitMap
 
@@ -30,6 +30,8 @@ from vecdb.storage.apply import open_view, open_views, schema_id
 from vecdb.storage.directory import LocalDirectory
 from vecdb.storage.frames import frames_of
 from vecdb.storage.group_commit import GroupCommit, Write
+from vecdb.storage.links.maintenance import Flushed
+from vecdb.storage.links.segment import LinkView
 from vecdb.storage.manifest import Clock, FileEntry, IndexEntry, Located, SegmentEntry, wall_clock
 from vecdb.storage.memtable import Memtable
 from vecdb.storage.os_errors import typed_os_errors
@@ -40,6 +42,8 @@ from vecdb.storage.snapshot import SegmentView, State
 
 LOG_FILES = 16
 """A writer that opens and closes often leaves a log file each time; more than this many are flushed."""
+
+Builder = TypeVar("Builder", bound=SegmentWriter)
 
 
 def _nothing() -> None:
@@ -73,7 +77,7 @@ class Writer:
         self._references: dict[str, set[str]] = {}
         self._commits = GroupCommit(self.mutex, self._commit)
         self.state: State = self._live.state()
-        self._persisted = {entry.uuid: entry for entry in opened.live.located.manifest.segments}
+        self._persisted = {entry.uuid: entry for entry in opened.live.located.manifest.all_segments}
         empty_tmp(directory, base)
         self.report.removed = self._collect()
 
@@ -96,9 +100,7 @@ class Writer:
         """Tell whether a flush is due: a full memtable, a long log, or a log of many files."""
         limit = self.settings.memtable_bytes
         log = self._log
-        return (
-            self._live.active.bytes > limit or (log is not None and log.size() > limit) or len(self._logs) > LOG_FILES
-        )
+        return self._live.bytes > limit or (log is not None and log.size() > limit) or len(self._logs) > LOG_FILES
 
     def _commit(self, group: list[Write]) -> None:
         self.check_running()
@@ -142,15 +144,15 @@ class Writer:
     @property
     def memtable_bytes(self) -> int:
         """Bytes of the rows that are in memory and not in a segment, those of a flush in progress included."""
-        frozen = self._live.frozen
-        return self._live.active.bytes + (frozen.bytes if frozen is not None else 0)
+        frozen, links = self._live.frozen, self._live.links
+        return self._live.active.bytes + (frozen.bytes if frozen is not None else 0) + links.bytes
 
-    def segment_writer(self, schema: Schema) -> SegmentWriter:
-        """Return a builder of one segment.
+    def segment_writer(self, schema: Schema, kind: type[Builder] = SegmentWriter) -> Builder:
+        """Return a builder of one segment, of rows or links.
 
         Its folder is safe from clean-up until release() or abandon().
         """
-        builder = SegmentWriter(self.directory, self.base, schema)
+        builder = kind(self.directory, self.base, schema)
         self._unpublished.add(builder.uuid)
         return builder
 
@@ -196,6 +198,7 @@ class Writer:
                     return retried
                 self._rotate()
                 live.frozen, live.active = live.active, Memtable(live.schema)
+                live.links.freeze()
                 self._pinned = self.state = live.state()
             self._publish_flush(self._pinned)
             return True
@@ -240,7 +243,9 @@ class Writer:
                     raise
         entries = [self._persist_deletes(view, lsn) for view in pinned.segments]
         entries += [] if added is None else [added]
-        located = self._commit_manifest(floor=lsn, segments=tuple(entries), requests=self._persist_requests(lsn))
+        links = Flushed(self, pinned)
+        changes = {"segments": tuple(entries), "links": links.entry, "requests": self._persist_requests(lsn)}
+        located = self._commit_manifest(floor=lsn, **changes)
         with self.mutex:
             live = self._live
             if added is not None and frozen is not None and rows is not None:
@@ -248,6 +253,7 @@ class Writer:
                 view.segment.words.update(frozen.copied_words)
                 died = frozen.died_since(rows)
                 live.views[added.uuid] = view.without(died) if len(died) else view
+            links.take_over()
             live.frozen = self._pinned = None
             live.located = located
             self.state = live.state()
@@ -267,7 +273,7 @@ class Writer:
             return held
         return requests.publish(self.directory, self.base, kept, lsn)
 
-    def _persist_deletes(self, view: SegmentView, lsn: int) -> SegmentEntry:
+    def _persist_deletes(self, view: SegmentView | LinkView, lsn: int) -> SegmentEntry:
         """Return the segment's entry with its deletions on disk."""
         entry = self._persisted.get(view.segment.uuid, view.segment.entry)
         if len(view.deleted) == (entry.deletes.count if entry.deletes else 0):
@@ -293,7 +299,7 @@ class Writer:
                     "reopen the database"
                 ) from error
             raise
-        self._persisted = {entry.uuid: entry for entry in located.manifest.segments}
+        self._persisted = {entry.uuid: entry for entry in located.manifest.all_segments}
         return located
 
     def _current_version(self) -> int | None:

@@ -6,14 +6,24 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from vecdb.errors import InvalidInputError
-from vecdb.query.arms import EXAMPLES, Arm, Like, Match, Near, Nested, Strategy, Terms
+from vecdb.query.arms import EXAMPLES, Arm, Like, Match, Near, Nested, Strategy, Terms, Tokens
 from vecdb.query.fusion import AutoFusion, Fusion, Interleave, Rrf, WeightedSum
+from vecdb.query.graph import Linked
 from vecdb.query.query import ARM_COUNT, DEPTH, Query
-from vecdb.query.stages import Collapse, GroupBy, MinScore, OrderBy, Rank, Rescore, Stage
 from vecdb.query.value import Numbers
 from vecdb.query.weights import Weights
-from vecdb.wire import filters, formulas
-from vecdb.wire.values import id_from_message, id_to_message, packed, vector_from_message, vector_to_message, writable
+from vecdb.wire import filters, graph
+from vecdb.wire.stages import stage_from_message, stage_to_message
+from vecdb.wire.tokens import tokens_from_message, tokens_to_message
+from vecdb.wire.values import (
+    id_from_message,
+    id_to_message,
+    packed,
+    sought_text,
+    vector_from_message,
+    vector_to_message,
+    writable,
+)
 from vecdb_proto.v1 import query_pb2 as pb
 from vecdb_proto.v1.values_pb2 import Fields, SparseVector
 
@@ -52,7 +62,7 @@ def _query_message(query: Query) -> pb.Query:
     if query.filter is not None:
         message.filter.CopyFrom(filters.to_message(query.filter))
     for stage in query.stages:
-        _write_stage(stage, message.stages.add())
+        message.stages.append(stage_to_message(stage))
     if query.fields is not None:
         message.fields.CopyFrom(Fields(names=query.fields))
     if query.exact:
@@ -68,18 +78,10 @@ def _query_message(query: Query) -> pb.Query:
 
 
 def _arm_message(arm: Arm) -> pb.Arm:
-    if isinstance(arm, Near):
-        message = pb.Arm(near=_near_message(arm))
-    elif isinstance(arm, Match):
-        message = pb.Arm(match=_match_message(arm))
-    elif isinstance(arm, Terms):
-        message = pb.Arm(terms=_terms_message(arm))
-    elif isinstance(arm, Like):
-        message = pb.Arm(like=_like_message(arm))
-    elif isinstance(arm, Nested):
-        message = pb.Arm(nested=_query_message(arm.query))
-    else:
+    write = _ARMS.get(type(arm))
+    if write is None:
         raise InvalidInputError(f"{type(arm).__name__} is no arm that can be sent", field="arms")
+    message = write(arm)
     if arm.fetch is not None:
         message.fetch = arm.fetch
     if arm.where is not None:
@@ -87,6 +89,17 @@ def _arm_message(arm: Arm) -> pb.Arm:
     if arm.name is not None:
         message.name = arm.name
     return message
+
+
+_ARMS: dict[type[Arm], Callable[[Any], pb.Arm]] = {
+    Near: lambda arm: pb.Arm(near=_near_message(arm)),
+    Match: lambda arm: pb.Arm(match=_match_message(arm)),
+    Terms: lambda arm: pb.Arm(terms=_terms_message(arm)),
+    Tokens: lambda arm: pb.Arm(tokens=tokens_to_message(arm)),
+    Like: lambda arm: pb.Arm(like=_like_message(arm)),
+    Linked: lambda arm: pb.Arm(linked=graph.linked_to_message(arm)),
+    Nested: lambda arm: pb.Arm(nested=_query_message(arm.query)),
+}
 
 
 def _near_message(arm: Near) -> pb.Near:
@@ -132,7 +145,7 @@ def _like_message(arm: Like) -> pb.Like:
 def _near(message: pb.Near, fetch: int | None, where: Expression | None, name: str | None) -> Near:
     kind = message.WhichOneof("query")
     field = message.field
-    vector: Any = vector_from_message(message.vector, field) if kind == "vector" else _text(message, kind)
+    vector: Any = vector_from_message(message.vector, field) if kind == "vector" else sought_text(message, kind)
     return Near(
         field,
         vector,
@@ -158,7 +171,7 @@ def _match(message: pb.Match) -> dict[str, Any]:
 def _terms(message: pb.Terms) -> dict[str, Any]:
     kind = message.WhichOneof("query")
     if kind != "terms":
-        return {"field": message.field, "terms": _text(message, kind)}
+        return {"field": message.field, "terms": sought_text(message, kind)}
     what = f"the query for {message.field!r}"
     sparse = packed(message.terms.terms, "<u4", what), packed(message.terms.weights, "<f4", what)
     return {"field": message.field, "terms": sparse}
@@ -175,12 +188,6 @@ def _like(message: pb.Like) -> dict[str, Any]:
         "strategy": cast("Strategy", message.strategy),
         "recall": message.recall if message.HasField("recall") else None,
     }
-
-
-def _text(message: pb.Near | pb.Terms | pb.Rescore, kind: str | None) -> str:
-    if kind is None:
-        raise InvalidInputError(f"nothing is sought in {message.field!r}", field=message.field)
-    return message.text
 
 
 # -- fusion ------------------------------------------------------------------------------------------------------------
@@ -212,71 +219,6 @@ def _fusion(message: pb.Fusion) -> Fusion:
     raise InvalidInputError("the fusion is of no known kind: was the query made by a newer vecdb?", field="fusion")
 
 
-# -- stages ------------------------------------------------------------------------------------------------------------
-
-
-def _write_stage(stage: Stage, message: pb.Stage) -> None:
-    if isinstance(stage, MinScore):
-        message.min_score.CopyFrom(pb.MinScore(score=stage.score))
-    elif isinstance(stage, Collapse):
-        message.collapse.CopyFrom(pb.Collapse(field=stage.field, similarity=stage.similarity))
-    elif isinstance(stage, GroupBy):
-        message.group_by.CopyFrom(pb.GroupBy(field=stage.field, per_group=stage.per_group))
-    elif isinstance(stage, OrderBy):
-        message.order_by.CopyFrom(pb.OrderBy(keys=sort_keys_to_message(stage)))
-    elif isinstance(stage, Rank):
-        message.rank.CopyFrom(pb.Rank(formula=formulas.to_message(stage.formula), top=stage.top))
-    elif isinstance(stage, Rescore):
-        if isinstance(stage.vector, Numbers):
-            sought: dict[str, Any] = {"vector": vector_to_message(stage.vector.array)}
-        else:
-            sought = {"text": stage.vector}
-        message.rescore.CopyFrom(pb.Rescore(field=stage.field, top=stage.top, **sought))
-    else:
-        stage.to_json()  # a stage that cannot be written down says so itself
-        raise InvalidInputError(f"{type(stage).__name__} is no stage that can be sent", field="stages")
-
-
-def sort_keys_to_message(order: OrderBy) -> list[pb.SortKey]:
-    """Return what an order is by as messages."""
-    return [pb.SortKey(field=field, descending=descending) for field, descending in order.parts]
-
-
-def sort_keys_from_message(keys: Any) -> OrderBy:
-    """Return the order by some keys.
-
-    Raises:
-        InvalidInputError: there are too many, or one names no field.
-
-    """
-    return OrderBy(tuple(f"{key.field} {'desc' if key.descending else 'asc'}" for key in keys[:ARM_COUNT]))
-
-
-def _rescore(message: pb.Rescore) -> Rescore:
-    kind = message.WhichOneof("query")
-    sought: Any = vector_from_message(message.vector, message.field) if kind == "vector" else _text(message, kind)
-    return Rescore(message.field, sought, message.top if message.HasField("top") else None)
-
-
-_STAGES: dict[str | None, Callable[[pb.Stage, filters.Reading], Stage]] = {
-    "min_score": lambda message, _: MinScore(message.min_score.score),
-    "collapse": lambda message, _: Collapse(message.collapse.field, message.collapse.similarity),
-    "group_by": lambda message, _: GroupBy(message.group_by.field, message.group_by.per_group),
-    "order_by": lambda message, _: sort_keys_from_message(message.order_by.keys),
-    "rank": lambda message, reading: Rank(
-        formulas.from_message(message.rank.formula, reading), message.rank.top if message.rank.HasField("top") else None
-    ),
-    "rescore": lambda message, _: _rescore(message.rescore),
-}
-
-
-def _stage(message: pb.Stage, reading: filters.Reading) -> Stage:
-    read = _STAGES.get(message.WhichOneof("kind"))
-    if read is None:
-        raise InvalidInputError("a stage is of no known kind: was the query made by a newer vecdb?", field="stages")
-    return read(message, reading)
-
-
 class _Reading:
     """A query being read, and those nested in it. Arms and stages are counted before they are looked at."""
 
@@ -300,7 +242,7 @@ class _Reading:
             tuple([self.arm(arm, depth) for arm in arms]),
             _fusion(message.fusion) if message.HasField("fusion") else None,
             self.filters.read(message.filter) if message.HasField("filter") else None,
-            tuple([_stage(stage, self.filters) for stage in stages]),
+            tuple([stage_from_message(stage, self.filters) for stage in stages]),
             tuple(message.fields.names) if message.HasField("fields") else None,
             message.exact,
             message.cursor if message.HasField("cursor") else None,
@@ -320,8 +262,12 @@ class _Reading:
             return Match(**_match(message.match), **common)
         if kind == "terms":
             return Terms(**_terms(message.terms), **common)
+        if kind == "tokens":
+            return Tokens(**tokens_from_message(message.tokens), **common)
         if kind == "like":
             return Like(**_like(message.like), **common)
+        if kind == "linked":
+            return Linked(**graph.linked_from_message(message.linked, self.filters), **common)
         if kind == "nested":
             return Nested(self.query(message.nested, depth + 1), **common)
         raise InvalidInputError("an arm is of no known kind: was the query made by a newer vecdb?", field="arms")

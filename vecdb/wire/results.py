@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vecdb.errors import InvalidInputError
-from vecdb.results import SearchResult, WriteResult
+from vecdb.results import Pick, SearchResult, Selected, WriteResult
 from vecdb.row_values import listed
+from vecdb.wire import paths as wire_paths
 from vecdb.wire import rows as wire_rows
+from vecdb.wire import selections
 from vecdb.wire.values import (
     ID_TYPES,
     as_json,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vecdb.highlights import Highlight
+    from vecdb.query.query import Query
     from vecdb.schema.schema import Schema
 
 METRICS = "cosine", "dot", "l2", "hamming"
@@ -43,7 +46,9 @@ Explaining = Callable[[], dict[str, Any]]
 # -- one result --------------------------------------------------------------------------------------------------------
 
 
-def to_message(result: SearchResult, schema: Schema, *, fields: bool = True, explain: bool = False) -> pb.SearchResult:
+def to_message(
+    result: SearchResult, schema: Schema, *, fields: bool = True, explain: bool = False, cursor: bool = True
+) -> pb.SearchResult:
     """Return a result as a message.
 
     Args:
@@ -51,6 +56,7 @@ def to_message(result: SearchResult, schema: Schema, *, fields: bool = True, exp
         schema: of the state that they were found in.
         fields: False where the query asked for no fields.
         explain: whether the message says how the hits were found.
+        cursor: whether it says where the next page begins.
 
     """
     rows = result._rows
@@ -71,16 +77,26 @@ def to_message(result: SearchResult, schema: Schema, *, fields: bool = True, exp
         message.groups.SetInParent()
         for value, first, last in groups:
             message.groups.groups.append(pb.Group(value=optional_to_message(value), first=first, last=last))
-    cursor = result.cursor
-    if cursor is not None:
-        message.cursor = cursor
+    paths = rows.paths()
+    if paths is not None:
+        message.paths.CopyFrom(wire_paths.to_message(paths, schema.id.field.type))
+    selected = rows.selected()
+    if selected is not None:
+        told = selections.told_to_message(selected, rows.picks(), schema.id.field.type)
+        message.selection.CopyFrom(told)
+    behind = result.cursor if cursor else None
+    if behind is not None:
+        message.cursor = behind
     if explain:
         message.explain = as_json(result.explain)
     return message
 
 
 def from_message(
-    message: pb.SearchResult, highlighting: Highlighting | None = None, explaining: Explaining | None = None
+    message: pb.SearchResult,
+    highlighting: Highlighting | None = None,
+    explaining: Explaining | None = None,
+    asked: Callable[[], Query] | None = None,
 ) -> SearchResult:
     """Return the result of a message.
 
@@ -88,6 +104,7 @@ def from_message(
         message: the hits.
         highlighting: how their highlights are found.
         explaining: how it is told how they were found, where the message does not.
+        asked: returns the query, where the message was asked for without a cursor.
 
     Raises:
         InvalidInputError: it does not have as many scores as ids, or other numbers do not fit.
@@ -95,7 +112,7 @@ def from_message(
     """
     ids = ids_from_message(message.ids)
     scores = _scores(message.scores, len(ids))
-    return SearchResult(ReceivedRows(message, ids, scores, highlighting, explaining), _metric(message))
+    return SearchResult(ReceivedRows(message, ids, scores, highlighting, explaining, asked), _metric(message))
 
 
 # -- many results ------------------------------------------------------------------------------------------------------
@@ -163,7 +180,7 @@ def alike_from_message(
 class ReceivedRows:
     """The rows of a result that came as a message, as `vecdb.results.Rows`."""
 
-    __slots__ = ("_batch", "_explaining", "_highlighting", "_ids", "_kinds", "_message", "missing", "scores")
+    __slots__ = ("_asked", "_batch", "_explaining", "_highlighting", "_ids", "_kinds", "_message", "missing", "scores")
 
     def __init__(
         self,
@@ -172,7 +189,9 @@ class ReceivedRows:
         scores: np.ndarray,
         highlighting: Highlighting | None = None,
         explaining: Explaining | None = None,
+        asked: Callable[[], Query] | None = None,
     ) -> None:
+        self._asked = asked
         self._explaining = explaining
         self._message = message
         self._ids = ids
@@ -251,9 +270,30 @@ class ReceivedRows:
             found.append((value_from_message(one.value) if one.HasField("value") else None, one.first, one.last))
         return found
 
+    def paths(self) -> Sequence[tuple[tuple[Any, str | None, bool], ...]] | None:
+        """Return how links led to each hit, where any did."""
+        if not self._message.HasField("paths"):
+            return None
+        return wire_paths.from_message(self._message.paths, len(self._ids))
+
+    def selected(self) -> Selected | None:
+        """Return what a selection says, where there is one."""
+        message = self._message
+        return selections.about_from_message(message.selection) if message.HasField("selection") else None
+
+    def picks(self) -> list[Pick]:
+        """Return what a selection says of each row."""
+        return selections.picks_from_message(self._message.selection, len(self._ids))
+
     def cursor(self) -> str | None:
         """Return where the next page begins."""
-        return self._message.cursor if self._message.HasField("cursor") else None
+        if self._message.HasField("cursor"):
+            return self._message.cursor
+        if self._asked is None:
+            return None
+        from vecdb.query.cursors import after_the_last
+
+        return after_the_last(self._asked(), self.scores, self._ids)
 
 
 class SomeRows:
@@ -309,9 +349,21 @@ class SomeRows:
         """Return what each of several arms says: there is one."""
         return []
 
+    def paths(self) -> None:
+        """Return no paths."""
+        return
+
     def groups(self) -> None:
         """Return no groups."""
         return
+
+    def selected(self) -> None:
+        """Return nothing: queries that are alike do not select."""
+        return
+
+    def picks(self) -> list[Pick]:
+        """Return nothing."""
+        return []
 
     def cursor(self) -> None:
         """Return no cursor."""

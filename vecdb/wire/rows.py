@@ -23,6 +23,7 @@ KINDS: dict[str, pb.ColumnKind.ValueType] = {
     "json": pb.COLUMN_KIND_JSON,
     "vector": pb.COLUMN_KIND_VECTOR,
     "sparse": pb.COLUMN_KIND_SPARSE,
+    "multivector": pb.COLUMN_KIND_MULTI_VECTOR,
 }
 """The kinds of field whose values Arrow's type does not tell."""
 _KINDS: dict[pb.ColumnKind.ValueType, str] = {number: kind for kind, number in KINDS.items()}
@@ -157,7 +158,7 @@ def _check_names(fields: Iterable[pa.Field]) -> None:
 
 
 def kinds_from_message(message: pb.Rows, columns: int) -> list[str]:
-    """Return the kind of each column: "json", "vector", "sparse", or "plain" for what Arrow tells.
+    """Return the kind of each column: "json", "vector", "sparse", "multivector", or "plain" for what Arrow tells.
 
     Raises:
         InvalidInputError: there are not as many kinds as columns.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, cast
 
 from vecdb.errors import InvalidInputError
@@ -21,7 +22,8 @@ from vecdb.schema.fields import (
     Vector,
 )
 from vecdb.schema.fulltext import FullText
-from vecdb.schema.indexes import Auto, Binary, Flat, Funnel, Hnsw, IndexSpec, Ivf
+from vecdb.schema.indexes import Auto, Binary, Flat, Funnel, Hnsw, IndexSpec, Ivf, Muvera
+from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import COLUMNS, Schema
 from vecdb.schema.space import Space
 from vecdb.wire.values import writable
@@ -101,6 +103,8 @@ def field_to_message(field: Field) -> pb.Field:
     elif isinstance(field, Sparse):
         space = None if field.space is None else space_to_message(field.space)
         message.sparse.CopyFrom(pb.SparseField(dimension=field.dimension, space=space))
+    elif isinstance(field, MultiVector):
+        message.multivector.CopyFrom(_multivector_message(field))
     elif field.kind in _BARE:
         getattr(message, field.kind).SetInParent()
     else:
@@ -126,6 +130,8 @@ def field_from_message(message: pb.Field) -> Field:
         return Keyword(message.keyword.many)
     if kind == "vector":
         return _vector(message.vector)
+    if kind == "multivector":
+        return _multivector(message.multivector)
     if kind == "sparse":
         sparse = message.sparse
         return Sparse(
@@ -140,6 +146,36 @@ def _vector(message: pb.VectorField) -> Vector:
         message.dimension,
         cast("Any", message.dtype),
         cast("Any", message.metric),
+        index_from_message(message.index) if message.HasField("index") else Auto(),
+        source=message.source if message.HasField("source") else None,
+        space=space_from_message(message.space) if message.HasField("space") else None,
+    )
+
+
+def _multivector_message(field: MultiVector) -> pb.MultiVectorField:
+    return pb.MultiVectorField(
+        dimension=field.dimension,
+        dtype=field.dtype,
+        pool_factor=field.pool_factor,
+        pooling=field.pooling,
+        protect=field.protect,
+        fixed=field.fixed,
+        normalise=field.normalise,
+        index=index_to_message(field.spec),
+        source=field.source,
+        space=None if field.space is None else space_to_message(field.space),
+    )
+
+
+def _multivector(message: pb.MultiVectorField) -> MultiVector:
+    return MultiVector(
+        message.dimension,
+        cast("Any", message.dtype),
+        message.pool_factor,
+        cast("Any", message.pooling),
+        message.protect,
+        message.fixed if message.HasField("fixed") else None,
+        message.normalise,
         index_from_message(message.index) if message.HasField("index") else Auto(),
         source=message.source if message.HasField("source") else None,
         space=space_from_message(message.space) if message.HasField("space") else None,
@@ -222,6 +258,8 @@ def index_to_message(index: IndexSpec) -> pb.Index:
         message.ivf.CopyFrom(pb.IvfIndex(lists=index.lists, codes=index.codes))
     elif isinstance(index, Funnel):
         message.funnel.CopyFrom(pb.FunnelIndex(dimensions=index.dimensions, rotate=index.rotate))
+    elif isinstance(index, Muvera):
+        message.muvera.CopyFrom(pb.MuveraIndex(**{part.name: getattr(index, part.name) for part in fields(index)}))
     elif isinstance(index, Auto | Flat | Binary):
         getattr(message, index.kind).SetInParent()
     else:
@@ -241,7 +279,14 @@ _INDEXES: dict[str | None, Callable[[pb.Index], IndexSpec]] = {
     "funnel": lambda message: Funnel(
         message.funnel.dimensions if message.funnel.HasField("dimensions") else None, message.funnel.rotate
     ),
+    "muvera": lambda message: _muvera(message.muvera),
 }
+
+
+def _muvera(message: pb.MuveraIndex) -> Muvera:
+    chosen = {"repetitions", "bits", "projection", "final", "lists"}
+    names = [part.name for part in fields(Muvera)]
+    return Muvera(**{n: getattr(message, n) for n in names if n not in chosen or message.HasField(cast("Any", n))})
 
 
 def index_from_message(message: pb.Index) -> IndexSpec:

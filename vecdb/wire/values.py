@@ -299,3 +299,15 @@ def _plainly(value: Any) -> Any:
     if isinstance(value, Iterable):
         return list(value)
     raise TypeError(f"{type(value).__name__} is no value of JSON")
+
+
+def sought_text(message: Any, kind: str | None) -> str:
+    """Return the text that is sought, in place of a vector.
+
+    Raises:
+        InvalidInputError: nothing is.
+
+    """
+    if kind is None:
+        raise InvalidInputError(f"nothing is sought in {message.field!r}", field=message.field)
+    return message.text

@@ -6,9 +6,10 @@ Made of `vecdb_client/aio/collection.py` by `client/generate.py`: change that, a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
@@ -17,15 +18,18 @@ from google.protobuf.message import Message
 from vecdb.arguments import RequestId, request_bytes, vector_column, whole_number
 from vecdb.encoders.attached import Attached, space_for
 from vecdb.errors import ConflictError, InvalidInputError
+from vecdb.relevance import CalibrationReport
 from vecdb.results import TuneReport, WriteResult
 from vecdb.schema.fields import Vector
+from vecdb.schema.given import flag
 from vecdb.schema.records import validated, validated_batch
 from vecdb.wire import reports, results, schemas
 from vecdb.wire import rows as wire_rows
-from vecdb.wire.values import ids_to_message
-from vecdb_client import asked, methods
+from vecdb.wire.values import from_json, ids_to_message
+from vecdb_client import asked, asked_overviews, methods
 from vecdb_client.asked import Place
 from vecdb_client.blocking.bulk import BulkLoad
+from vecdb_client.blocking.links import Linked
 from vecdb_client.blocking.reads import Reads
 from vecdb_client.blocking.snapshot import Snapshot
 from vecdb_client.blocking.transport import Connection, in_thread
@@ -45,7 +49,9 @@ if TYPE_CHECKING:
     from vecdb.encoders.base import TextEncoder
     from vecdb.encoders.lookup_sparse import LookupSparse
     from vecdb.encoders.progress import Progress
+    from vecdb.encoders.tokens import TokenEncoder
     from vecdb.filters import Expression
+    from vecdb.query.query import Query
     from vecdb.schema.fields import Field
     from vecdb.schema.fulltext import FullText
     from vecdb.schema.indexes import IndexSpec
@@ -58,7 +64,7 @@ FEW = 64
 """So many records are checked in no time, in the caller's own thread."""
 
 
-class Collection(Reads):
+class Collection(Reads, Linked):
     """Made by `Database.create_collection` and `Database.collection`.
 
     Attributes:
@@ -166,7 +172,12 @@ class Collection(Reads):
         return WriteResult(done.lsn, upload.rows_committed, done.durable)
 
     def delete(
-        self, ids: Any = None, where: str | Expression | None = None, *, request_id: RequestId | None = None
+        self,
+        ids: Any = None,
+        where: str | Expression | None = None,
+        *,
+        cascade: bool = False,
+        request_id: RequestId | None = None,
     ) -> WriteResult:
         """Delete rows by id (one or a list), or all that pass a filter; see `vecdb.Collection.delete`."""
         self._check_writable()
@@ -175,7 +186,7 @@ class Collection(Reads):
             raise InvalidInputError("name either ids or where")
 
         def make(place: Place) -> Message:
-            request = records.DeleteRequest(collection=self.name, request_id=key)
+            request = records.DeleteRequest(collection=self.name, request_id=key, cascade=flag("cascade", cascade))
             if where is None:
                 given = list(dict.fromkeys(self.checked_ids(ids)[0]))
                 request.ids.CopyFrom(ids_to_message(given, place.schema.id.field.type))
@@ -230,7 +241,7 @@ class Collection(Reads):
             yield in_thread(self._encoded, batch, schema, progress)
 
     def _encoded(self, batch: pa.RecordBatch, schema: Schema, progress: Progress) -> pa.RecordBatch:
-        mine = [vector.name for vector, _ in schema.encoded if vector.name in self.encoders]
+        mine = [vector.name for vector, _ in (*schema.encoded, *schema.token_encoded) if vector.name in self.encoders]
         return self.encoders.completed(batch, schema, progress) if mine else batch
 
     def _check_writable(self) -> None:
@@ -248,7 +259,9 @@ class Collection(Reads):
         self._change(methods.ADD_COLUMN, request)
         self.encoders.adopt(self.schema, {name: field})
 
-    def set_encoder(self, name: str, encoder: TextEncoder | LookupSparse | str, source: str | None = None) -> None:
+    def set_encoder(
+        self, name: str, encoder: TextEncoder | TokenEncoder | LookupSparse | str, source: str | None = None
+    ) -> None:
         """Say which model made the vectors of a field, and use it for queries from now on.
 
         Args:
@@ -297,6 +310,20 @@ class Collection(Reads):
         else:
             request.text.CopyFrom(schemas.fulltext_to_message(wanted.fulltext))
         self._change(methods.SET_INDEX, request)
+
+    def repool(self, name: str, pool_factor: float) -> int:
+        """Store a field of multi-vectors with fewer vectors; see `vecdb.Collection.repool`.
+
+        Returns:
+            How many segments were rewritten.
+
+        """
+        self._changes(lambda schema: schema.with_pool_factor(name, pool_factor))
+        self._check_writable()
+        request = collections.RepoolRequest(collection=self.name, name=name, pool_factor=pool_factor)
+        response = self._connection.call(methods.REPOOL, request, self._timeout)
+        self._keep(response)
+        return response.segments
 
     def _changes(self, change: Callable[[Schema], Schema]) -> None:
         """Raise what is wrong with a change of the fields as they are known, once they are known for sure."""
@@ -415,6 +442,15 @@ class Collection(Reads):
 
         response = self._call(methods.TUNE, make)
         return reports.tune_from_message(response.report) if response.HasField("report") else None
+
+    def calibrate(
+        self, judged: Sequence[tuple[Query, Sequence[Any]]] = (), name: str = "default", *, reset: bool = False
+    ) -> CalibrationReport | None:
+        """Learn from judged answers which hits are relevant, and keep it; see `vecdb.Collection.calibrate`."""
+        self._check_writable()
+        make = partial(asked_overviews.calibrate, judged=judged, name=name, reset=reset)
+        response = self._call(methods.CALIBRATE, make)
+        return CalibrationReport.from_json(from_json(response.report.json)) if response.HasField("report") else None
 
     def stats(self) -> dict[str, Any]:
         """Return counts, sizes, what opening found, and what background work is doing."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.protobuf.message import Message
@@ -19,11 +20,12 @@ from vecdb.errors import InvalidInputError
 from vecdb.explanation import Explanation
 from vecdb.facets import Facets
 from vecdb.results import RecallReport, SearchResult
-from vecdb.wire import reports, results
+from vecdb.wire import overviews, queries, reports, results
 from vecdb.wire import rows as wire_rows
 from vecdb.wire.values import from_json
-from vecdb_client import asked, asked_rows, methods
+from vecdb_client import asked, asked_overviews, asked_rows, methods
 from vecdb_client.asked import Place
+from vecdb_client.blocking.links import LinkReads
 from vecdb_client.blocking.scan import Scan
 from vecdb_client.blocking.transport import Connection
 from vecdb_client.methods import Method
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from vecdb.encoders.attached import Attached
     from vecdb.filters import Expression
     from vecdb.highlights import Highlight
+    from vecdb.overviews import Clusters, Duplicates, Sample, Summary
     from vecdb.query.arms import Strategy
     from vecdb.query.fusion import Fusion
     from vecdb.query.query import Query
@@ -44,7 +47,7 @@ R = TypeVar("R", bound=Message)
 BATCH_ROWS = 8192
 
 
-class Reads:
+class Reads(LinkReads):
     """What can be asked of the latest state of a collection, or of a snapshot."""
 
     name: str
@@ -79,6 +82,7 @@ class Reads:
         group_by: str | None = None,
         per_group: int = 1,
         order_by: str | Sequence[str] | None = None,
+        select: Any = None,
         after: str | None = None,
         allow_partial: bool = False,
         **arms: Any,
@@ -90,7 +94,7 @@ class Reads:
             return asked.search(
                 place, arms, explain, k=k, where=where, fields=fields, exact=exact, recall=recall, ef=ef,
                 probes=probes, plan=plan, fetch=fetch, fusion=fusion, min_score=min_score, group_by=group_by,
-                per_group=per_group, order_by=order_by, after=after, allow_partial=allow_partial,
+                per_group=per_group, order_by=order_by, select=select, after=after, allow_partial=allow_partial,
             )  # fmt: skip
 
         return self._searched(make)
@@ -143,7 +147,8 @@ class Reads:
     def _result(self, request: SearchRequest, message: result_pb2.SearchResult) -> SearchResult:
         told = message.explain
         message.ClearField("explain")  # `_explaining` has it, so that asyncio results are awaited in either case
-        return results.from_message(message, self._highlighting(request.query), self._explaining(request, told))
+        query = (lambda: queries.from_message(request.query)) if request.without_cursor else None
+        return results.from_message(message, self._highlighting(request.query), self._explaining(request, told), query)
 
     def explain(self, query: Query, analyze: bool = False) -> Explanation:
         """Tell how a query is carried out, with `analyze` by running it; see `vecdb.Snapshot.explain`."""
@@ -270,6 +275,57 @@ class Reads:
             return asked.run(place, query, explain)
 
         return self._searched(make)
+
+    def summarise(
+        self,
+        k: int = 10,
+        where: str | Expression | None = None,
+        *,
+        field: str | None = None,
+        exact: bool = False,
+        seed: int = 0,
+    ) -> Summary:
+        """Return k rows that together stand for all; see `vecdb.Snapshot.summarise`."""
+        make = partial(asked_overviews.summarise, k=k, where=where, field=field, exact=exact, seed=seed)
+        return overviews.summary_from_message(self._call(methods.SUMMARISE, make))
+
+    def sample(
+        self,
+        k: int,
+        method: str = "coreset",
+        where: str | Expression | None = None,
+        *,
+        field: str | None = None,
+        seed: int = 0,
+    ) -> Sample:
+        """Return rows that were drawn, and for how many each counts; see `vecdb.Snapshot.sample`."""
+        make = partial(asked_overviews.sample, k=k, method=method, where=where, field=field, seed=seed)
+        return overviews.sample_from_message(self._call(methods.SAMPLE, make))
+
+    def clusters(
+        self,
+        k: int | str = "auto",
+        where: str | Expression | None = None,
+        *,
+        field: str | None = None,
+        seed: int = 0,
+    ) -> Clusters:
+        """Return groups of rows that are near each other; see `vecdb.Snapshot.clusters`."""
+        make = partial(asked_overviews.clusters, k=k, where=where, field=field, seed=seed)
+        return overviews.clusters_from_message(self._call(methods.CLUSTERS, make))
+
+    def duplicates(
+        self,
+        threshold: float = 0.95,
+        where: str | Expression | None = None,
+        *,
+        field: str | None = None,
+        exact: bool = False,
+        k: int = 1000,
+    ) -> Duplicates:
+        """Return groups of rows that are nearly the same; see `vecdb.Snapshot.duplicates`."""
+        make = partial(asked_overviews.duplicates, threshold=threshold, where=where, field=field, exact=exact, k=k)
+        return overviews.duplicates_from_message(self._call(methods.DUPLICATES, make))
 
     def facets(
         self,

@@ -1,7 +1,8 @@
 """What `vecdb query` was asked, as a `vecdb.Query`: its options, or a whole query as JSON.
 
 Several ways to search at once are the arms of one query: words beside a vector make a hybrid search. Stages follow in
-the order in which `Collection.search` has them: formula, least score, collapse, order, groups.
+the order in which `Collection.search` has them, behind links: formula, least score, cut, collapse, selection, order,
+groups.
 """
 
 import sys
@@ -10,6 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from vecdb_client.cli import selecting
 from vecdb_client.cli.errors import NOT_FOUND, CommandError
 from vecdb_client.cli.target import Target
 from vecdb_client.cli.vectors import read_terms, read_vector
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from vecdb.collection import Collection
     from vecdb.query.query import Query
+    from vecdb.query.relevance import Relevance
     from vecdb.query.stages import Collapse
 
 DEFAULT_K = 10
@@ -55,12 +58,26 @@ class Options:
     recall: float | None
     ef: int | None
     probes: int | None
+    expand: str | None
     rank: str | None
     min_score: float | None
+    cut: str | None
     collapse: str | None
     order_by: tuple[str, ...]
     group_by: str | None
     per_group: int | None
+    select: str | None
+    balance: float | None
+    form: str | None
+    quota: tuple[str, ...]
+    grid: tuple[str, ...]
+    budget_tokens: float | None
+    budget_field: str | None
+    distinct: float | None
+    fixed: tuple[str, ...]
+    forbidden: tuple[str, ...]
+    min_gain: float | None
+    pool: int | None
     allow_partial: bool
     after: str | None
     json: str | None
@@ -124,6 +141,7 @@ class Options:
             (self.fusion is not None and asked < 2, "--fusion", "two of --match, --terms and a vector"),
             (self.fetch is not None and not asked, "--fetch", "something to search for"),
             (self.per_group is not None and self.group_by is None, "--per-group", "--group-by"),
+            *selecting.needs(self),
         ]
         for wrong, option, other in needs:
             if wrong:
@@ -182,14 +200,16 @@ def query_of(path: Target, target: "Collection", asked: Options, given: "np.ndar
         query = query.terms(sparse_field(target, asked.terms_field), read_terms(asked.terms), fetch=asked.fetch)
     if asked.fusion is not None:
         query = query.fuse(asked.fusion)
-    return _with_stages(asked, query).after(asked.after)
+    return _with_stages(target, asked, query).after(asked.after)
 
 
 def _with_vectors(path: Target, target: "Collection", asked: Options, sought: Any, query: "Query") -> "Query":
-    from vecdb_client.cli.session import parse_ids, vector_field
+    from vecdb_client.cli.session import multivector_field, parse_ids, vector_field
 
     if asked.vector is None and asked.text is None and asked.near is None and not asked.like:
         return query
+    if _of_tokens(target, asked, sought):
+        return query.near(multivector_field(target, asked.field), sought, fetch=asked.fetch)
     name = vector_field(target, asked.field)
     if asked.like:
         like, unlike = parse_ids(target, asked.like), parse_ids(target, asked.unlike)
@@ -209,13 +229,35 @@ def _with_vectors(path: Target, target: "Collection", asked: Options, sought: An
     return query.near(name, sought, **effort, fetch=asked.fetch, where=where)
 
 
-def _with_stages(asked: Options, query: "Query") -> "Query":
+def _of_tokens(target: "Collection", asked: Options, sought: Any) -> bool:
+    """Tell whether --vector holds the several vectors of a question, or one for a field of multi-vectors."""
+    if asked.vector is None:
+        return False
+    names = [column.name for column in target.schema.multivectors]
+    if asked.field is not None:
+        meant = asked.field in names
+    else:
+        meant = sought.ndim == 2 or (not target.schema.vectors and bool(names))
+    if meant and not (asked.recall is asked.ef is asked.probes is None):
+        raise CommandError("--recall, --ef and --probes do not go with multi-vectors")
+    return meant
+
+
+def _with_stages(target: "Collection", asked: Options, query: "Query") -> "Query":
+    if asked.expand is not None:
+        from vecdb_client.cli.expansion import expansion
+
+        query = query.then(expansion(asked.expand))
     if asked.rank is not None:
         query = query.rank(_formula(asked.rank))
     if asked.min_score is not None:
         query = query.min_score(asked.min_score)
+    if asked.cut is not None:
+        query = query.then(_cut(asked.cut))
     if asked.collapse is not None:
         query = query.then(_collapse(asked.collapse))
+    if asked.select is not None:
+        query = query.then(selecting.selection_of(target, asked))
     if asked.order_by:
         query = query.order_by(*(key.strip() for keys in asked.order_by for key in keys.split(",")))
     if asked.group_by is not None:
@@ -262,6 +304,23 @@ def _formula(text: str) -> Any:
         raise CommandError(
             f"--rank {text!r} is not JSON: {error.msg}", hint="""write it as '["*", "score", ["value", "stars"]]'"""
         ) from None
+
+
+def _cut(text: str) -> "Relevance":
+    """Return the cut of --cut METHOD, or METHOD:NUMBER with the number that matters most to the method."""
+    from vecdb.query.relevance import METHODS, Relevance
+
+    method, colon, number = text.partition(":")
+    if method not in METHODS:
+        raise CommandError(f"--cut {text!r}: there are {', '.join(METHODS)}")
+    if not colon:
+        return Relevance(cast(Any, method))
+    value = _number("--cut", text, number)
+    if method in ("zscore", "evt"):
+        return Relevance(method, expect_false=value)
+    if method == "gap":
+        return Relevance(method, extra=int(value))
+    return Relevance(cast(Any, method), threshold=value)
 
 
 def _collapse(text: str) -> "Collapse":

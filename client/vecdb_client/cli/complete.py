@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 FUSIONS = "rrf", "auto", "interleave", "weighted"
 STRATEGIES = "average", "best", "sum"
+CUTS = "evt", "zscore", "higher_criticism", "gap", "adapter"
 
 
 def collections(context: typer.Context, incomplete: str) -> list[str]:
@@ -34,6 +35,11 @@ def fusions(incomplete: str) -> list[str]:
 def strategies(incomplete: str) -> list[str]:
     """Return the strategies of --like."""
     return [name for name in STRATEGIES if name.startswith(incomplete)]
+
+
+def cuts(incomplete: str) -> list[str]:
+    """Return the methods of --cut."""
+    return [name for name in CUTS if name.startswith(incomplete)]
 
 
 def fields(context: typer.Context, incomplete: str) -> list[str]:

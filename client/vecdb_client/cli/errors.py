@@ -101,8 +101,8 @@ def exit_code(error: BaseException) -> int:
     return next((code for kind, code in table if isinstance(error, kind)), BUG)
 
 
-def report(error: BaseException) -> int:
-    """Print `error: ...` (and a hint) on stderr and return the exit code."""
+def report(error: BaseException, writes: bool = False) -> int:
+    """Print `error: ...` (and a hint) on stderr and return the exit code; `writes` says that the command may write."""
     if isinstance(error, BrokenPipeError):
         return OK
     if os.environ.get("VECDB_DEBUG", "") not in ("", "0"):
@@ -113,7 +113,7 @@ def report(error: BaseException) -> int:
     for line in rest:
         note(f"       {line}")
     hint = error.hint if isinstance(error, CommandError) else _HINTS.get(code)
-    if code == UNAVAILABLE and not isinstance(error, CommandError | _unknown_outcome()):
+    if code == UNAVAILABLE and not (isinstance(error, CommandError) or (writes and isinstance(error, _unavailable()))):
         hint = None
     if code == BUG:
         hint = "this is a defect in vecdb; run again with VECDB_DEBUG=1 for the traceback and report it"
@@ -122,7 +122,7 @@ def report(error: BaseException) -> int:
     return code
 
 
-def _unknown_outcome() -> type[Exception]:
+def _unavailable() -> type[Exception]:
     from vecdb.errors import UnavailableError
 
     return UnavailableError
@@ -138,8 +138,8 @@ def _sentence(error: BaseException, code: int) -> str:
     return f"{type(error).__name__}: {error}" if code == BUG else str(error)
 
 
-def guarded(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn every exception of a command into its line and its exit code."""
+def guarded(command: Callable[..., None], writes: bool = False) -> Callable[..., None]:
+    """Turn every exception of a command, which may write or not, into its line and its exit code."""
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -149,7 +149,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         except (typer.Exit, typer.Abort):
             raise
         except (Exception, KeyboardInterrupt) as error:
-            raise typer.Exit(report(error)) from None
+            raise typer.Exit(report(error, writes)) from None
 
     return run
 

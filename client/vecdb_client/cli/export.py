@@ -194,6 +194,10 @@ def _values(column: "pa.Array") -> list[Any]:
     import numpy as np
     import pyarrow as pa
 
+    if isinstance(column, pa.LargeListArray) and pa.types.is_fixed_size_list(column.type.value_type):
+        from vecdb.row_values import listed
+
+        return listed("multivector", pa.chunked_array([column]))
     if isinstance(column, pa.LargeListArray):  # sparse vectors; lists of keywords are not large ones
         rows = column.to_pylist()
         return [None if row is None else {entry["index"]: entry["value"] for entry in row} for row in rows]

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from vecdb_client.cli import multivectors
 from vecdb_client.cli.errors import NOT_FOUND, CommandError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ TYPES = (
     "id, id(int64), text, text(search[,language=german][,stop_words=false][,positions=false][,k1=N][,b=N]), "
     "keyword, keyword(many), bool, int64, float64, timestamp, json, geo, sparse, sparse(DIMENSION), "
     "vector(DIMENSION[,float32|float16|int8][,cosine|dot|l2][,auto|flat|hnsw|ivf|funnel|binary|hnsw(m=N,...)|"
-    "ivf(codes=4bit,...)|funnel(dimensions=N,...)]), bits(NUMBER[,auto|flat])"
+    "ivf(codes=4bit,...)|funnel(dimensions=N,...)]), bits(NUMBER[,auto|flat]), " + multivectors.TYPE
 )
 DTYPES = ("float32", "float16", "int8")
 METRICS = ("cosine", "dot", "l2", "hamming")
@@ -83,6 +84,8 @@ def parse_field(specification: str) -> tuple[str, Any]:
         return name, _vector(specification, arguments)
     if kind == "sparse" and (not arguments or (len(arguments) == 1 and arguments[0].isdecimal())):
         return name, schema.Sparse(int(arguments[0]) if arguments else None)
+    if kind == "multivector":
+        return name, multivectors.parse(specification, arguments)
     if kind == "bits":
         return name, _vector(specification, [*arguments[:1], *BITS, *arguments[1:]])
     raise CommandError(f"--field {specification!r} has no known type", hint=f"types are {TYPES}")
@@ -244,6 +247,8 @@ def describe_field(field: Any) -> str:
         dtype = "" if field.dtype == "float32" else f",{field.dtype}"
         index = "" if field.spec.kind == "auto" else f",{describe_index(field.spec)}"
         return f"vector({field.dimension}{dtype},{field.metric}{index})"
+    if field.kind == "multivector":
+        return multivectors.describe(field)
     if field.kind == "sparse" and field.dimension is not None:
         return f"sparse({field.dimension})"
     return field.kind

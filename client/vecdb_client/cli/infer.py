@@ -135,6 +135,8 @@ def _guess_list(values: pa.Array, metric: str) -> Any:
     from vecdb.schema import Json, Keyword
 
     item = values.type.value_type
+    if pt.is_list(item) or pt.is_large_list(item) or pt.is_fixed_size_list(item):
+        return _guess_tokens(values)
     bits = _bits_of_each(values) if metric == BITS[1] else None
     if is_text(item) or pt.is_dictionary(item):
         return Keyword(many=True)
@@ -153,6 +155,21 @@ def _guess_list(values: pa.Array, metric: str) -> Any:
         return _vector(bits * lengths.pop(), metric, "binary")
     dtype = "float16" if pt.is_float16(item) else "int8" if pt.is_int8(item) else "float32"
     return _vector(lengths.pop(), metric, dtype)
+
+
+def _guess_tokens(values: pa.Array) -> Any:
+    """Guess from lists of lists: of numbers, and all of one length, they are multi-vectors."""
+    from vecdb.schema import Json, MultiVector
+
+    vectors = values.flatten()
+    item = vectors.type.value_type
+    if not (pt.is_floating(item) or pt.is_integer(item)):
+        return Json()
+    fixed = pt.is_fixed_size_list(vectors.type)
+    lengths = {vectors.type.list_size} if fixed else {len(v) for v in vectors.to_pylist() if v is not None}
+    if len(lengths) != 1 or max(lengths) < 2:
+        return Json()
+    return MultiVector(lengths.pop(), "float32" if pt.is_float64(item) or pt.is_float32(item) else "float16")
 
 
 def _bits_of_each(values: pa.Array) -> int | None:

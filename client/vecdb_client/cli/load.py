@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vecdb_client.cli import options
-from vecdb_client.cli.errors import CommandError, Stopped, note
+from vecdb_client.cli.errors import NOT_FOUND, CommandError, Stopped, note
 from vecdb_client.cli.target import Target
 
 if TYPE_CHECKING:
@@ -32,11 +32,14 @@ class OnError(StrEnum):
     "vecdb load ./library papers papers.jsonl --embed embedding=./all-MiniLM-L6-v2:text",
     "vecdb load ./library images vectors.npy --id auto",
     "vecdb load ./library logs day*.jsonl.gz --on-error skip",
+    "vecdb load ./library papers --links citations.parquet --link-map type=relation",
 )
 def load(
     path: options.DatabasePath,
     collection: options.CollectionName,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Data files.", show_default=False)],
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE]", help="Data files.", show_default=False)
+    ] = None,
     mapping: options.MapOption = None,
     id_column: options.IdOption = None,
     metric: options.MetricOption = "cosine",
@@ -63,9 +66,18 @@ def load(
             help="Make the vectors FIELD of the texts SOURCE by a sentence-transformers model, a folder or a name.",
         ),
     ] = None,
+    links: Annotated[
+        list[Path] | None,
+        typer.Option("--links", metavar="FILE", help="Links: columns src, dst, type, weight, attributes. Repeatable."),
+    ] = None,
+    link_map: Annotated[
+        list[str] | None,
+        typer.Option("--link-map", metavar="NAME=COLUMN", help="What a file of links calls a column: type=rel."),
+    ] = None,
+    undirected: Annotated[bool, typer.Option("--undirected", help="Links hold in both directions.")] = False,
     no_index: options.NoIndex = False,
 ) -> None:
-    """Load data files into a collection.
+    """Load data files into a collection, and links between its rows.
 
     Formats: Parquet, Arrow IPC, JSON Lines, CSV, TSV (these three also gzipped), NumPy .npy and .npz.
 
@@ -82,15 +94,21 @@ def load(
     from vecdb_client.cli.checkpoint import Checkpoints
     from vecdb_client.cli.embedding import attach, parse_embed, with_encoders
     from vecdb_client.cli.interrupts import Interrupts
+    from vecdb_client.cli.links import load_links, parse_map
     from vecdb_client.cli.readers import open_source
     from vecdb_client.cli.session import opened_database
 
-    missing = next((file for file in files if not file.exists()), None)
+    files, linked, named = files or [], links or [], parse_map(link_map)
+    if not files and not linked:
+        raise CommandError("name files of rows, or --links FILE")
+    missing = next((file for file in (*files, *linked) if not file.exists()), None)
     if missing is not None:
         with open_source(missing):
             pass
     entries, embeds = mapping or [], parse_embed(embed)
     schema = _existing_schema(path, collection)
+    if schema is None and not files:
+        raise CommandError(f"there is no collection {collection!r} to link", NOT_FOUND)
     if schema is None:
         schema = with_encoders(_inferred(files[0], format, entries, id_column, metric, collection), embeds, metric)
     request = _Request(entries, id_column, format, resume, commit_rows, path.remote)
@@ -106,6 +124,8 @@ def load(
                 _load_file(request, target, file, checkpoints, interrupts, reported, append=bool(report and number))
                 if interrupts.requested and number + 1 < len(files):
                     raise Stopped(f"stopped before {files[number + 1]}; the same command goes on with it")
+            for file in linked:
+                load_links(target, file, format, named, not undirected, interrupts)
         if path.remote:
             return  # the server builds what is missing
         if no_index or interrupts.requested:

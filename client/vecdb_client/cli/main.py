@@ -11,7 +11,21 @@ from typing import Annotated
 
 import typer
 
-from vecdb_client.cli import admin, facets, index, load, measure, query, records, safety, serve, start
+from vecdb_client.cli import (
+    admin,
+    facets,
+    graph,
+    index,
+    links,
+    load,
+    measure,
+    overviews,
+    query,
+    records,
+    safety,
+    serve,
+    start,
+)
 from vecdb_client.cli.errors import EXIT_CODES, guarded, usage_error
 from vecdb_client.cli.export import export
 
@@ -32,10 +46,17 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     load.load,
     query.query,
     facets.facets,
+    overviews.summarise,
+    overviews.sample,
+    overviews.clusters,
+    overviews.duplicates,
+    graph.graph,
     records.get,
     records.count,
     export,
     records.delete,
+    links.links,
+    links.unlink,
     admin.collections,
     admin.stats,
     admin.versions,
@@ -45,6 +66,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     index.index,
     measure.recall,
     measure.tune,
+    overviews.calibrate,
     safety.check,
     safety.repair,
     safety.backup,
@@ -54,10 +76,25 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     start.completion,
 )
 
+WRITING = frozenset(
+    (
+        start.demo,
+        admin.create,
+        load.load,
+        records.delete,
+        admin.tag,
+        admin.compact,
+        admin.drop,
+        index.index,
+        measure.tune,
+    )
+)
+"""Commands that may have written something when they fail."""
+
 
 def _register(command: Callable[..., None]) -> None:
     examples = [f"  {line}" for line in command.__dict__["examples"]]
-    app.command(epilog="\n".join(["\b", "Example:", *examples]))(guarded(command))
+    app.command(epilog="\n".join(["\b", "Example:", *examples]))(guarded(command, command in WRITING))
 
 
 for command in COMMANDS:

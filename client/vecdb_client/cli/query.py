@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vecdb_client.cli import complete, options
+from vecdb_client.cli import complete, options, selecting
 from vecdb_client.cli.errors import note
 from vecdb_client.cli.options import Output
 
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     'vecdb query ./library papers --vector @question.npy --where "year >= 2020" --show title,year',
     'vecdb query ./library papers --match "hash tables" --text "fast lookup of keys" --fusion auto',
     "vecdb query ./library papers --id W2741809807 --k 5",
+    'vecdb query ./library packages --match "web server" --expand depends:2 --show synopsis',
     "vecdb query ./library papers --like W1 --like W2 --unlike W7 --collapse embedding:0.95",
     'vecdb query ./library papers --match "+hash table*" --group-by section --per-group 2 --analyze',
+    'vecdb query ./library papers --match "hash tables" --select coverage --quota venue=0..3 --budget-tokens 4000',
     'vecdb query ./library papers --terms @question.json --match "hash tables" --fusion auto',
+    'vecdb query ./library papers --text "who likes apples" --cut evt --analyze',
     "encode-question | vecdb query ./library papers --vector - --output jsonl",
     "vecdb query ./library papers --query asked.json --output json",
 )
@@ -105,6 +108,14 @@ def query(
     ] = None,
     field: options.VectorField = None,
     show: options.Show = None,
+    expand: Annotated[
+        str | None,
+        typer.Option(
+            "--expand",
+            metavar="TYPES[:HOPS]",
+            help="Go on over links from the best rows: depends:2, 'cites,<reviews', or '*' for all.",
+        ),
+    ] = None,
     rank: Annotated[
         str | None,
         typer.Option(
@@ -115,6 +126,16 @@ def query(
     ] = None,
     min_score: Annotated[
         float | None, typer.Option("--min-score", metavar="SCORE", help="Leave out rows that score lower.")
+    ] = None,
+    cut: Annotated[
+        str | None,
+        typer.Option(
+            "--cut",
+            metavar="METHOD[:NUMBER]",
+            help="Leave out what is not relevant: evt or zscore[:false rows], higher_criticism[:bar], gap[:extra], "
+            "adapter[:chance].",
+            autocompletion=complete.cuts,
+        ),
     ] = None,
     collapse: Annotated[
         str | None,
@@ -146,6 +167,18 @@ def query(
     per_group: Annotated[
         int | None, typer.Option("--per-group", metavar="N", min=1, help="With --group-by: how many rows of each [1].")
     ] = None,
+    select: selecting.SelectOption = None,
+    balance: selecting.Balance = None,
+    form: selecting.Form = None,
+    quota: selecting.QuotaOption = None,
+    grid: selecting.GridOption = None,
+    budget_tokens: selecting.BudgetTokens = None,
+    budget_field: selecting.BudgetField = None,
+    distinct: selecting.Distinct = None,
+    fixed: selecting.Fixed = None,
+    forbidden: selecting.Forbidden = None,
+    min_gain: selecting.MinGain = None,
+    pool: selecting.PoolOption = None,
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Answer although a damaged segment cannot be read.")
     ] = False,
@@ -172,7 +205,8 @@ def query(
     """Find the best rows, best first.
 
     score: higher is better. distance, for one vector: the metric's own value (1 - cosine, the negative dot product,
-    squared L2, the bits that differ). #FIELD, for several ways to search at once: the rank in each.
+    squared L2, the bits that differ). #FIELD, for several ways to search at once: the rank in each. +similar, with
+    --select: how many candidates like it the row stands for; --output json names them.
 
     Rows with an index are searched through it, and some of the nearest may be missed: --recall says how many at most,
     on average; --exact misses none. With --explain and --output json the result is an object of hits and explain.
@@ -186,9 +220,12 @@ def query(
         vector=vector, text=text, near=near, model=model, field=field, match=match,
         match_field=tuple(match_field or ()), terms=terms, terms_field=terms_field, like=tuple(like or ()),
         unlike=tuple(unlike or ()), strategy=strategy, fusion=fusion, fetch=fetch, where=where, k=k,
-        fields=None if shown is None else tuple(shown), exact=exact, recall=recall, ef=ef, probes=probes, rank=rank,
-        min_score=min_score, collapse=collapse, order_by=tuple(order_by or ()), group_by=group_by,
-        per_group=per_group, allow_partial=allow_partial, after=after, json=json,
+        fields=None if shown is None else tuple(shown), exact=exact, recall=recall, ef=ef, probes=probes, expand=expand,
+        rank=rank, min_score=min_score, cut=cut, collapse=collapse, order_by=tuple(order_by or ()), group_by=group_by,
+        per_group=per_group, select=select, balance=balance, form=form, quota=tuple(quota or ()),
+        grid=tuple(grid or ()), budget_tokens=budget_tokens, budget_field=budget_field, distinct=distinct,
+        fixed=tuple(fixed or ()), forbidden=tuple(forbidden or ()), min_gain=min_gain, pool=pool,
+        allow_partial=allow_partial, after=after, json=json,
     )  # fmt: skip
     asked.check()
     given = asked.read()

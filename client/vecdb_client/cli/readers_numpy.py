@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.lib import format as npformat
 
+from vecdb_client.cli import multivectors
 from vecdb_client.cli.errors import CommandError
 from vecdb_client.cli.readers import SAMPLE_ROWS, Chunk, rows_per_piece
 
@@ -23,7 +24,10 @@ MATRIX = "embedding"
 
 
 def to_arrow(values: np.ndarray, name: str, path: Path) -> pa.Array:
-    """Return rows of a one- or two-dimensional array as an Arrow column; a matrix becomes fixed-size lists."""
+    """Return rows of an array as an Arrow column; a matrix becomes fixed-size lists, a block lists of these."""
+    if values.ndim == 3:
+        lists = to_arrow(values.reshape(-1, values.shape[2]), name, path)
+        return pa.FixedSizeListArray.from_arrays(lists, values.shape[1])
     if values.ndim == 2:
         if not values.dtype.isnative:
             values = values.astype(values.dtype.newbyteorder("="))
@@ -41,8 +45,9 @@ def to_arrow(values: np.ndarray, name: str, path: Path) -> pa.Array:
 def _check_shape(shape: tuple[int, ...], dtype: np.dtype, name: str, path: Path) -> None:
     if dtype.hasobject:
         raise CommandError(f"{path}: the array {name!r} holds pickled Python objects, which are never loaded")
-    if len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] == 0):
-        raise CommandError(f"{path}: the array {name!r} has shape {shape}, expected (rows,) or (rows, dimension)")
+    if len(shape) not in (1, 2, 3) or 0 in shape[1:]:
+        forms = "(rows,), (rows, dimension) or (rows, tokens, dimension)"
+        raise CommandError(f"{path}: the array {name!r} has shape {shape}, expected {forms}")
 
 
 class NpySource:
@@ -121,7 +126,10 @@ class _Member:
 
 
 class NpzSource:
-    """A .npz file: arrays of equal length, each a column; matrices are vectors."""
+    """A .npz file: arrays of equal length, each a column; matrices are vectors.
+
+    A matrix `tokens` beside `tokens_offsets` holds multi-vectors: row r has tokens[offsets[r] : offsets[r + 1]].
+    """
 
     unit = "row"
     typed = True
@@ -136,12 +144,26 @@ class NpzSource:
             opened = self._members(members)
             lengths = {member.name: member.shape[0] for member in opened}
             self._row_bytes = sum(member.row_bytes for member in opened)
+            self._ragged = self._offsets(opened)
+        for name, offsets in self._ragged.items():
+            multivectors.check_offsets(offsets, lengths[name], name, path)
+            lengths[name] = lengths.pop(name + multivectors.OFFSETS) - 1
         if not lengths:
             raise CommandError(f"{path} holds no arrays")
         if len(set(lengths.values())) > 1:
             raise CommandError(f"{path}: the arrays have different lengths: {lengths}")
         self.total_rows: int | None = next(iter(lengths.values()))
+        for name, offsets in self._ragged.items():  # a row has as many bytes as its tokens
+            own = next(member.row_bytes for member in opened if member.name == name)
+            self._row_bytes += own * int(offsets[-1]) // max(1, self.total_rows) - own
         self._read = 0
+
+    @staticmethod
+    def _offsets(members: list[_Member]) -> dict[str, np.ndarray]:
+        """Return, of each array of tokens that has one beside it, the array that says where its rows begin."""
+        named = {member.name: member for member in members}
+        pairs = {name: named.get(name + multivectors.OFFSETS) for name in named}
+        return {name: other.read(other.shape[0]) for name, other in pairs.items() if other is not None}
 
     def _members(self, stack: contextlib.ExitStack) -> list[_Member]:
         try:
@@ -154,15 +176,27 @@ class NpzSource:
 
     def columns(self) -> list[str]:
         """Return the names of the arrays."""
-        return [name.removesuffix(".npy") for name in self._names]
+        names = [name.removesuffix(".npy") for name in self._names]
+        offsets = {name + multivectors.OFFSETS for name in self._ragged}
+        return [name for name in names if name not in offsets]
 
     def sample(self) -> pa.RecordBatch:
         """Return the first rows."""
         with contextlib.ExitStack() as stack:
-            return self._batch(self._members(stack), min(SAMPLE_ROWS, self.total_rows or 0))
+            members = [member for member in self._members(stack) if member.name in self.columns()]
+            return self._batch(members, 0, min(SAMPLE_ROWS, self.total_rows or 0))
 
-    def _batch(self, members: list[_Member], rows: int) -> pa.RecordBatch:
-        arrays: list[Any] = [to_arrow(member.read(rows), member.name, self.path) for member in members]
+    def _batch(self, members: list[_Member], begin: int, end: int) -> pa.RecordBatch:
+        """Return the rows begin .. end - 1, which the members are to read next."""
+        arrays: list[Any] = []
+        for member in members:
+            offsets = self._ragged.get(member.name)
+            if offsets is None:
+                arrays.append(to_arrow(member.read(end - begin), member.name, self.path))
+                continue
+            starts = offsets[begin : end + 1].astype(np.int64)
+            lists = to_arrow(member.read(int(starts[-1] - starts[0])), member.name, self.path)
+            arrays.append(pa.LargeListArray.from_arrays(pa.array(starts - starts[0]), lists))
         return pa.RecordBatch.from_arrays(arrays, names=[member.name for member in members])
 
     def chunks(self, start: int) -> Iterator[Chunk]:
@@ -170,12 +204,13 @@ class NpzSource:
         total = self.total_rows or 0
         size = rows_per_piece(self._row_bytes)
         with contextlib.ExitStack() as stack:
-            members = self._members(stack)
+            members = [member for member in self._members(stack) if member.name in self.columns()]
             for member in members:
-                member.skip(start)
+                offsets = self._ragged.get(member.name)
+                member.skip(start if offsets is None else int(offsets[start]))
             for begin in range(start, total, size):
                 self._read = min(begin + size, total)
-                batch = self._batch(members, self._read - begin)
+                batch = self._batch(members, begin, self._read)
                 yield Chunk(batch, np.arange(begin, self._read), self._read)
 
     def fraction(self) -> float:

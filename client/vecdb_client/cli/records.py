@@ -64,6 +64,7 @@ def delete(
     collection: options.CollectionName,
     ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids.", show_default=False)] = None,
     where: options.Where = None,
+    cascade: Annotated[bool, typer.Option("--cascade", help="Delete the links of the rows too.")] = False,
     yes: options.Yes = False,
 ) -> None:
     """Delete rows by id or by filter.
@@ -77,11 +78,11 @@ def delete(
     with opened_collection(path, collection, write=True) as target:
         if where is not None:
             options.confirmed(f"Delete {target.count(where=where):,} of {target.count():,} rows?", yes)
-            result = target.delete(where=where)
+            result = target.delete(where=where, cascade=cascade)
         else:
             wanted = parse_ids(target, ids or [])
             options.confirmed(f"Delete {len(wanted):,} rows?", yes)
-            result = target.delete(ids=wanted)
+            result = target.delete(ids=wanted, cascade=cascade)
         absent = len(set(ids or [])) - result.rows if ids else 0
         print(f"deleted {result.rows:,} rows" + (f", {absent:,} ids were not there" if absent else ""))
 

@@ -209,6 +209,8 @@ def cell(value: Any) -> str:
     if getattr(value, "ndim", 0) == 1:
         shown = ", ".join(f"{number:.4g}" for number in value[:SHOWN_NUMBERS].tolist())
         return f"[{shown}]" if len(value) <= SHOWN_NUMBERS else f"[{shown}, ... {len(value)} numbers]"
+    if getattr(value, "ndim", 0) == 2:
+        return f"[{len(value)} vectors of {value.shape[1]} numbers]"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):

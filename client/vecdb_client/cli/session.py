@@ -67,6 +67,26 @@ def vector_field(collection: "Collection", field: str | None) -> str:
     raise CommandError(f"{collection.name!r} has several vectors: {', '.join(names)}", hint="--field NAME chooses one")
 
 
+def multivector_field(collection: "Collection", field: str | None) -> str:
+    """Return the field of multi-vectors that the user named, or the only one.
+
+    Raises:
+        CommandError: it is none, or there is none, or there are several and none is named.
+
+    """
+    names = [column.name for column in collection.schema.multivectors]
+    if field is not None:
+        if field not in names:
+            kind = collection.schema[field].field.kind
+            raise CommandError(f"{field!r} is {kind}: several vectors are sought in multi-vectors")
+        return field
+    if len(names) == 1:
+        return names[0]
+    told = f"has several fields of them: {', '.join(names)}" if names else "has none"
+    hint = "--field NAME chooses one" if names else None
+    raise CommandError(f"several vectors are sought in multi-vectors, and {collection.name!r} {told}", hint=hint)
+
+
 def text_field(collection: "Collection", field: str | None, option: str = "--field") -> str:
     """Return the searchable text field that the user named, or the only one.
 

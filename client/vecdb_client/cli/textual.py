@@ -52,6 +52,8 @@ def from_text(values: pa.Array, name: str, field: Any) -> pa.Array:
         return _located(_parsed_places, text, name, _PLACE)
     if field.kind == "sparse":
         return _located(lambda part: _parsed_terms(part, field), text, name, _TERMS)
+    if field.kind == "multivector":
+        return _lists(text, name, pa.list_(pa.list_(pa.float64())), "a JSON array of vectors such as [[0.5,1],[1,0]]")
     if field.kind == "vector":
         item = pa.int64() if field.dtype in ("int8", "binary") else pa.float64()
         return _lists(text, name, pa.list_(item), "a JSON array of numbers such as [0.5,1]")

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def read_vector(text: str) -> "np.ndarray":
-    """Read a query vector.
+    """Read a query vector, or the several vectors of a question, a matrix.
 
     Raises:
-        CommandError: the file does not exist, or the content is not one vector of numbers.
+        CommandError: the file does not exist, or the content is no numbers.
 
     """
     return _parsed(*_content(text, "--vector"))
@@ -70,7 +70,7 @@ def _parsed(content: bytes, where: str) -> "np.ndarray":
         ) from None
     if values.ndim == 2 and len(values) == 1:
         values = values[0]
-    if values.ndim != 1 or not len(values) or values.dtype.kind not in "iufb":
+    if values.ndim not in (1, 2) or not values.size or values.dtype.kind not in "iufb":
         found = f"an array of shape {values.shape} and type {values.dtype}"
-        raise CommandError(f"{where} does not hold one vector of numbers, but {found}")
+        raise CommandError(f"{where} does not hold a vector of numbers, nor several, but {found}")
     return values

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecdb_index.codes.stored import mismatches
-from vecdb_index.inverted.index import Inverted, blocks
+from vecdb_index.inverted.index import DIMENSION, Inverted, blocks
 from vecdb_index.kernels.postings import GONE, LAST
 from vecdb_index.kernels.windows import BLOCK
 
@@ -50,6 +50,8 @@ def _offsets(index: Inverted) -> Iterator[str]:
 
 
 def _terms(index: Inverted) -> Iterator[str]:
+    if index.kind == "weights" and (np.diff(index.word_offsets) != DIMENSION).any():
+        yield "a term is no dimension"
     if not _ascend(index.words, index.word_offsets):
         yield "the terms do not ascend"
     if (np.diff(index.offsets) == 0).any():

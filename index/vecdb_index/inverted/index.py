@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from typing import Any, Literal, TypeAlias, cast
 
@@ -21,6 +22,11 @@ Places: TypeAlias = NDArray[np.int64]
 """Places of terms in an index; negative for a term that it does not have."""
 Packed: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """Terms one after the other: their bytes, and (terms + 1,) where each begins."""
+Asked: TypeAlias = Packed | list[bytes] | NDArray[np.uint32]
+"""Terms that are looked for; those of sparse vectors are numbers, (terms,)."""
+
+DIMENSION = 4
+"""Bytes of a dimension of sparse vectors as a term."""
 
 NAMES = "words", "word_offsets", "offsets", "rows", "values", "lengths", "tops", "shortest", "positions", "begins"
 """The arrays of an index."""
@@ -76,10 +82,20 @@ class Inverted:
         """How many tokens all rows have together; for BM25's average length, over all segments."""
         return int(self.lengths.sum(dtype=np.int64))
 
-    def find(self, asked: Packed) -> Places:
+    @cached_property
+    def dimensions(self) -> NDArray[np.uint32]:
+        """The terms of sparse vectors as numbers, (t,), ascending."""
+        return self.words.view(">u4").astype(np.uint32)
+
+    def find(self, asked: Asked) -> Places:
         """Return where terms are in the index; negative for one that is not there."""
-        found = np.empty(len(asked[1]) - 1, np.int64)
-        places(self.words, self.word_offsets, *asked, found)
+        if isinstance(asked, np.ndarray):
+            found = self.dimensions.searchsorted(asked)
+            there = self.dimensions.take(found, mode="clip") == asked if self.terms else np.zeros(len(asked), bool)
+            return found if there.all() else np.where(there, found, -1 - found)
+        words, starts = asked if isinstance(asked, tuple) else packed(asked)
+        found = np.empty(len(starts) - 1, np.int64)
+        places(self.words, self.word_offsets, words, starts, found)
         return found
 
     def frequencies(self, found: Places) -> NDArray[np.int64]:
@@ -156,7 +172,7 @@ def packed(terms: Iterable[bytes]) -> Packed:
 def packed_dimensions(dimensions: Sequence[int] | NDArray[Any]) -> Packed:
     """Return dimensions of sparse vectors as terms: four bytes each, the highest first, so that they sort alike."""
     numbers = np.asarray(dimensions).astype(">u4")
-    return numbers.view(np.uint8).reshape(-1), np.arange(len(numbers) + 1, dtype=np.int64) * 4
+    return numbers.view(np.uint8).reshape(-1), np.arange(len(numbers) + 1, dtype=np.int64) * DIMENSION
 
 
 def blocks(

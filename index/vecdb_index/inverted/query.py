@@ -8,8 +8,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb_index.inverted.index import Packed, packed, packed_dimensions
-
 K1, B = 1.2, 0.75
 """BM25's usual parameters: how soon further occurrences add little, and how much long rows are held back."""
 MOST_UNITS = 1 << 24
@@ -23,14 +21,14 @@ class Query:
     """Different terms and their weights.
 
     Attributes:
-        terms: packed.
+        terms: words as bytes, in any order; those of sparse vectors are (t,) uint32, ascending.
         weights: (t,) float64, positive and finite.
         curve: limit, base and slope of what a row's value adds, see kernels/inverted.py.
         kind: of the indexes that it may be put to.
 
     """
 
-    terms: Packed
+    terms: list[bytes] | NDArray[np.uint32]
     weights: NDArray[np.float64]
     curve: tuple[float, float, float] = (0.0, 1.0, 0.0)
     kind: str = "weights"
@@ -101,10 +99,10 @@ def bm25(
     return by_words(terms, _checked(given) * idf(rows, frequencies), average, k1, b)
 
 
-def by_words(terms: Sequence[bytes], weights: NDArray[np.float64], average: float, k1: float, b: float) -> Query:
+def by_words(terms: list[bytes], weights: NDArray[np.float64], average: float, k1: float, b: float) -> Query:
     """Return what `bm25` returns, for boosts that were multiplied by `idf` already, and numbers that are in range."""
     slope = k1 * b / average if average > 0 else 0.0
-    return Query(packed(terms), weights, (1.0, k1 * (1 - b), slope), "counts")
+    return Query(terms, weights, (1.0, k1 * (1 - b), slope), "counts")
 
 
 def sparse(dimensions: Sequence[int] | NDArray[np.integer], weights: NDArray[np.floating]) -> Query:
@@ -118,7 +116,14 @@ def sparse(dimensions: Sequence[int] | NDArray[np.integer], weights: NDArray[np.
         ValueError: a weight is not.
 
     """
-    return Query(packed_dimensions(dimensions), _checked(np.asarray(weights, np.float64)))
+    asked = np.asarray(dimensions).astype(np.uint32)
+    order = np.argsort(asked)
+    return by_dimensions(asked[order], _checked(np.asarray(weights, np.float64))[order])
+
+
+def by_dimensions(dimensions: NDArray[np.uint32], weights: NDArray[np.floating]) -> Query:
+    """Return what `sparse` returns, for dimensions that ascend already and weights that are in range."""
+    return Query(dimensions, weights.astype(np.float64))
 
 
 def _checked(weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from the query alone: so the score of a row has the same bits whatever the filte
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from vecdb_index.inverted.index import Inverted, Places
 from vecdb_index.inverted.query import Query
 from vecdb_index.kernels.inverted import best, totals
-from vecdb_index.kernels.windows import WINDOW
+from vecdb_index.kernels.windows import VALUES, WIDE, WINDOW
 from vecdb_index.slices import Slice, shared
 from vecdb_index.types import Mask, Rows, Scores, TopK
 
@@ -30,7 +31,7 @@ MANY = 1 << 10
 _ALL, _NONE = np.empty(0, np.uint8), np.empty(0, np.uint32)
 
 
-class _Ready(NamedTuple):
+class Ready(NamedTuple):
     """A query, as one index reads it: where its terms are, and what they are worth in units of 2^-exponent."""
 
     places: Places
@@ -43,13 +44,18 @@ class _Room(threading.local):
     """What the kernel needs beside its arguments; each thread has its own, of which it leaves the sums 0."""
 
     def __init__(self) -> None:
-        self.sums, self.spans = np.zeros((7, WINDOW + 1), np.int32), np.empty((WINDOW, 5), np.int64)
+        self.sums, self.spans = np.zeros((7, WIDE + 1), np.int32), np.empty((WINDOW, 5), np.int64)
+        self.tables = np.empty((WINDOW, VALUES), np.int32)
 
-    def of(self, terms: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    def of(self, terms: int) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
         """Return room for so many terms a query."""
         if terms <= WINDOW:
-            return self.sums, self.spans
-        return np.zeros((7, terms), np.int32), np.empty((terms, 5), np.int64)
+            return self.sums, self.tables, self.spans
+        return (
+            np.zeros((7, max(terms, WIDE + 1)), np.int32),
+            np.empty((terms, VALUES), np.int32),
+            np.empty((terms, 5), np.int64),
+        )
 
 
 _room = _Room()
@@ -80,7 +86,13 @@ def search(
         ValueError: the index is of another kind.
 
     """
-    ready = _ready(index, query, places)
+    return top_of(index, ready_for(index, query, places), k, allowed, some, exact)
+
+
+def top_of(
+    index: Inverted, ready: Ready, k: int, allowed: Mask | None = None, some: Rows | None = None, exact: bool = False
+) -> TopK:
+    """Return what `search` returns for a query that was read before."""
     if allowed is None:
         return _scanned(index, [ready], k, _ALL, _NONE, exact)[0]
     some = np.flatnonzero(allowed).astype(np.uint32) if some is None else some
@@ -97,7 +109,7 @@ def search_batch(
     pool: ThreadPoolExecutor | None = None,
 ) -> list[TopK]:
     """Return for each query what `search` returns, with the help of a pool's threads."""
-    ready = [_ready(index, query) for query in queries]
+    ready = [ready_for(index, query) for query in queries]
     found: list[TopK | None] = [None] * len(queries)
     mask, some, most = _ALL, _NONE, k
     if allowed is not None:
@@ -115,7 +127,7 @@ def search_batch(
 
 def scores(index: Inverted, query: Query, rows: Rows) -> Scores:
     """Return the scores of some rows (m,), in any order; 0 for one that has no term of the query."""
-    ready = _ready(index, query)
+    ready = ready_for(index, query)
     order = np.argsort(rows, kind="stable")
     asked, sums, places = rows[order].astype(np.uint32), np.zeros(len(rows), np.int32), ready.places
     totals(index.rows, index.values, index.lengths, index.offsets, places, ready.weights, ready.curve, asked, sums)
@@ -124,20 +136,29 @@ def scores(index: Inverted, query: Query, rows: Rows) -> Scores:
     return out
 
 
-def _ready(index: Inverted, query: Query, places: Places | None = None) -> _Ready:
+@lru_cache(64)
+def _starts(sizes: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return where the terms of each query begin."""
+    starts = np.array([0, *accumulate(sizes)], np.int64)
+    starts.setflags(write=False)
+    return starts
+
+
+def ready_for(index: Inverted, query: Query, places: Places | None = None) -> Ready:
+    """Read a query for one index; arguments and errors as those of `search`."""
     if index.kind != query.kind:
         raise ValueError(f"a query for {query.kind} was put to an index of {index.kind}")
     places = index.find(query.terms) if places is None else places
     exponent, weights = query.units(index.scale)
-    return _Ready(places, weights, exponent, query.curves)
+    return Ready(places, weights, exponent, query.curves)
 
 
-def _postings(index: Inverted, ready: _Ready) -> int:
+def _postings(index: Inverted, ready: Ready) -> int:
     return int(index.frequencies(ready.places).sum())
 
 
 def _scanned(
-    index: Inverted, ready: Sequence[_Ready], k: int, mask: NDArray[np.uint8], some: Rows, exact: bool
+    index: Inverted, ready: Sequence[Ready], k: int, mask: NDArray[np.uint8], some: Rows, exact: bool
 ) -> list[TopK]:
     """Answer queries; the mask is empty, or `some` has its rows."""
     sizes = [len(one.places) for one in ready]
@@ -151,7 +172,7 @@ def _scanned(
     together = ready[0]
     if len(ready) > 1:
         places, weights, _, curves = zip(*ready, strict=True)
-        together = _Ready(np.concatenate(places), np.concatenate(weights), 0, np.concatenate(curves))
+        together = Ready(np.concatenate(places), np.concatenate(weights), 0, np.concatenate(curves))
     best(
         index.rows,
         index.values,
@@ -159,7 +180,7 @@ def _scanned(
         index.tops,
         index.shortest,
         index.offsets,
-        np.array([0, *accumulate(sizes)], np.int64),
+        _starts(tuple(sizes)),
         together.places,
         together.weights,
         together.curve,

@@ -5,6 +5,7 @@ taken from the index, best first, until the next one cannot reach the k-th best 
 algorithm: Fagin, Lotem, Naor 2003). The answer is the one that a look at every row gives.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,15 +13,17 @@ from numpy.typing import NDArray
 
 from vecdb_index.inverted.index import Inverted
 from vecdb_index.inverted.query import Query
-from vecdb_index.inverted.search import search
-from vecdb_index.kernels.sparse import NONE
+from vecdb_index.inverted.search import ready_for, top_of
+from vecdb_index.kernels.sparse import NONE, best_of
 from vecdb_index.kernels.sparse import products as _products
 from vecdb_index.types import Mask, Rows, Scores, TopK
 
-FIRST, FIRST_LEAST = 2, 20
-"""Rows that are scored exactly at first for each row asked for, and how many more."""
+SPARE, SPARE_OF = 4, 4
+"""Rows beyond the k best that are scored exactly at first: so many, and one of so many. Some are as good by 8 bits."""
 DEEPER = 3
 """How many times more, where one that was left may be better."""
+ROOM = 4
+"""Slots for each term of a query, at least: most of a row's terms then meet an empty one."""
 SLICE = 1 << 16
 """Rows that are scored in one call of the kernel: between two, Ctrl-C gets through."""
 
@@ -54,18 +57,36 @@ def nearest(
         some: the allowed rows, ascending, where the caller knows them.
 
     """
-    depth = FIRST * k + FIRST_LEAST
-    slack = _slack(index, query)
+    depth, ready = k + SPARE + k // SPARE_OF, ready_for(index, query)
+    asked, worth = _terms(query), query.weights
+    # What is rounded to whole units, and once.
+    slack = math.ldexp(2.0 * (len(worth) + 1), -ready.exponent)
     while True:
-        found = search(index, query, depth, allowed=allowed, some=some)
-        exact = products(vectors, query, found.rows)
-        done = len(found.rows) < depth
-        if not done:
-            least = float(np.partition(exact, len(exact) - k)[len(exact) - k])
-            done = float(found.scores[-1]) + slack < least
-        if done:
-            return ranked(found.rows, exact, k)
+        candidates = top_of(index, ready, depth, allowed, some)
+        best, scored = _best_of(vectors, candidates, slack, asked, worth, k)
+        if scored < len(candidates.rows) or len(candidates.rows) < depth:
+            return best
         depth *= DEEPER
+
+
+def _best_of(
+    vectors: SparseRows,
+    candidates: TopK,
+    slack: float,
+    asked: NDArray[np.uint32],
+    worth: NDArray[np.float64],
+    k: int,
+) -> tuple[TopK, int]:
+    """Return the k best of the candidates, and all as good as the last of them, and how many were scored for that."""
+    rows, k = candidates.rows, min(k, len(candidates.rows))
+    keys, state, out = np.empty(k, np.uint64), np.zeros(3, np.uint64), np.empty(len(rows), np.float32)
+    best_rows, scores = np.empty(k, np.uint32), np.empty(k, np.float32)
+    held = _held(vectors)
+    best_of(*held, rows, candidates.scores, slack, asked, worth, _slots(asked), keys, state, out, best_rows, scores)
+    size, left_out, scored = state.tolist()
+    if left_out and left_out >> 32 == int(keys[size - 1]) >> 32:
+        return ranked(rows[:scored], out[:scored], k), scored
+    return TopK(best_rows[:size], scores[:size], False), scored
 
 
 def scanned(vectors: SparseRows, query: Query, rows: NDArray[np.integer], k: int) -> TopK:
@@ -90,23 +111,26 @@ def products(vectors: SparseRows, query: Query, rows: NDArray[np.integer]) -> Sc
 
 def matching(vectors: SparseRows, query: Query, rows: NDArray[np.integer]) -> Scores:
     """Return what `products` returns, and NONE for rows that have no term of the query."""
-    asked, worth = _ascending(query)
-    terms = np.ascontiguousarray(vectors.dimensions, np.uint32)
-    weights = np.ascontiguousarray(vectors.weights, np.float32)
-    wanted, out = np.ascontiguousarray(rows, np.int64), np.empty(len(rows), np.float32)
+    asked = _terms(query)
+    wanted, out, slots = np.ascontiguousarray(rows, np.int64), np.empty(len(rows), np.float32), _slots(asked)
+    held = _held(vectors)
     for first in range(0, len(rows), SLICE):
         part = slice(first, first + SLICE)
-        _products(weights, terms, vectors.starts, wanted[part], asked, worth, out[part])
+        _products(*held, wanted[part], asked, query.weights, slots, out[part])
     return out
 
 
-def _ascending(query: Query) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
-    asked = query.terms[0].view(">u4").astype(np.uint32)
-    order = np.argsort(asked)
-    return asked[order], np.ascontiguousarray(query.weights[order])
+def _terms(query: Query) -> NDArray[np.uint32]:
+    assert isinstance(query.terms, np.ndarray)
+    return query.terms
 
 
-def _slack(index: Inverted, query: Query) -> float:
-    """Return by how much a score by the index may be below the exact one: what is rounded to whole units, and once."""
-    exponent, weights = query.units(index.scale)
-    return float(np.ldexp(2.0 * (len(weights) + 1), -exponent))
+def _held(vectors: SparseRows) -> tuple[NDArray[np.float32], NDArray[np.uint32], NDArray[np.int64]]:
+    """Return the vectors as kernels take them."""
+    dimensions, weights, starts = vectors
+    return np.ascontiguousarray(weights, np.float32), np.ascontiguousarray(dimensions, np.uint32), starts
+
+
+def _slots(asked: NDArray[np.uint32]) -> NDArray[np.int32]:
+    """Return room for a table of terms."""
+    return np.empty(ROOM << len(asked).bit_length(), np.int32)

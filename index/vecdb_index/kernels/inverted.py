@@ -7,7 +7,7 @@ have been better.
     weight / (limit + (base + slope * length) / value)
 
 With limit 1 that is BM25 (value is how often the row has the term), with limit 0, base 1 and slope 0 a product with a
-weight.
+weight. A product depends on the value alone: of long lists it is looked up in a table of the 256 values.
 
 The helpers are parts of one kernel, told apart for their readers. Arrays go to them one by one and are not cut there:
 numba counts references to an array whenever one is put into a tuple or a slice is made, a quarter of the time here.
@@ -32,14 +32,18 @@ from vecdb_index.kernels.windows import (
     NEAR,
     STOP,
     UNTIL,
+    VALUES,
+    WIDE,
     WINDOW,
     WITHIN,
     add,
     add_few,
+    add_tabled,
     collect,
     collect_allowed,
     collect_few,
     gain,
+    tabulate,
     within_reach,
 )
 
@@ -47,14 +51,16 @@ FEW = 16
 """So many postings are looked at themselves, for the most that they can add."""
 LOOKUP = 8
 """To look a row up takes as long as to add so many postings."""
+LOOKUP_TABLED = 32
+"""The same where what postings add stands in a table."""
 BULK = 256
 """To count the sums within reach takes as long as to add so many postings."""
 ASKED = 24
 """To look up whether one row has one term, all rows in turn, takes as long as to read so many postings in order."""
 ALLOWED = 128
 """In a window with fewer rows that are allowed it is faster to look at these than at all sums."""
-NARROW = WINDOW // 16
-"""In a window with fewer rows that are allowed it is faster to pass over postings of others than to add nothing."""
+NARROW = 16
+"""Where fewer rows than one in so many are allowed it is faster to pass over postings of others than to add nothing."""
 
 _ROW, _VALUE, _PLACE, _MASK = types.uint32, types.uint8, types.int64, types.uint8
 _REAL, _SUM, _KEY = types.float32, types.int32, types.uint64
@@ -83,29 +89,44 @@ def seek(rows: Any, start: Any, stop: Any, row: Any) -> Any:
 
 
 @helper
-def _open(
-    rows: Any, values: Any, lengths: Any, tops: Any, shortest: Any, spans: Any, weights: Any, curve: Any, most: Any
-) -> Any:
-    """Find the next window, each term's postings in it, and the most that one of these can add; return its first row.
-
-    That is the row of the first posting of any term; _END when none is left.
-    """
+def _next(rows: Any, spans: Any, count: Any) -> Any:
+    """Return the first row of the next window, that of the first posting of any term; _END when none is left."""
     low = _END
-    for i in range(most.shape[0]):
+    for i in range(count):
         if spans[i, AT] < spans[i, STOP]:
             low = min(low, np.int64(rows[spans[i, AT]]))
+    return low
+
+
+@helper
+def _open(
+    rows: Any,
+    values: Any,
+    lengths: Any,
+    tops: Any,
+    shortest: Any,
+    spans: Any,
+    weights: Any,
+    curve: Any,
+    tables: Any,
+    high: Any,
+    most: Any,
+) -> None:
+    """Find each term's postings of rows before `high`, the window's, and the most that one of these can add."""
     for i in range(most.shape[0]):
         at, stop = spans[i, AT], spans[i, STOP]
-        until = at if at == stop else seek(rows, at, stop, low + WINDOW)
+        until = at if at == stop else seek(rows, at, stop, high)
         spans[i, UNTIL], spans[i, NEAR] = until, min(at, stop - 1)
         few, largest = until - at <= FEW, np.int32(0)
         first, last = (at, until) if few else (at >> BLOCK_BITS, ((until - 1) >> BLOCK_BITS) + 1)
         for j in range(first, last):
             value = values[j] if few else tops[j]
+            if tables[i, 0] > 0:
+                largest = max(largest, tables[i, value])
+                continue
             length = lengths[rows[j]] if few else shortest[j]
             largest = max(largest, gain(value, length, weights[i], curve))
         most[i] = largest
-    return low
 
 
 @helper
@@ -132,7 +153,7 @@ def _add_up(
     values: Any,
     lengths: Any,
     allowed: Any,
-    narrow: Any,
+    few: Any,
     spans: Any,
     order: Any,
     aside: Any,
@@ -140,25 +161,34 @@ def _add_up(
     low: Any,
     weights: Any,
     curve: Any,
+    tables: Any,
     reals: Any,
     gains: Any,
     sums: Any,
 ) -> Any:
     """Add up the terms that are not set aside; return how many stay there.
 
-    Of those set aside, the ones are added all the same that would be looked up too often.
+    Of those set aside, the ones are added all the same that would be looked up too often. How often is counted again
+    where twice as much was added: among many terms counting took longer than it saved. `few` says how many rows are
+    allowed, where these are so few that postings of others are passed over, else 0.
     """
-    left, added = order.shape[0], np.int64(0)
+    left, added, again = order.shape[0], np.int64(0), np.int64(0)
     while left > 0:
         i = order[left - 1]
         at, until = spans[i, AT], spans[i, UNTIL]
         if left <= aside:
-            if LOOKUP * added < until - at:
+            lookup = LOOKUP_TABLED if tables[i, 0] > 0 else LOOKUP
+            if lookup * added < until - at:
                 break
-            if until - at > BULK and LOOKUP * within_reach(sums, need - spans[left - 1, WITHIN]) < until - at:
-                break
-        if narrow:
+            if until - at > BULK and added >= again:
+                met = few if few > 0 else within_reach(sums, need - spans[left - 1, WITHIN])
+                if lookup * met < until - at:
+                    break
+                again = 2 * added
+        if few > 0:
             add_few(rows, values, lengths, allowed, at, until, low, weights[i], curve, sums)
+        elif tables[i, 0] > 0:
+            add_tabled(rows, values, allowed, at, until, low, tables, i, sums)
         else:
             add(rows, values, lengths, allowed, at, until, low, weights[i], curve, reals, gains, sums)
         added += until - at
@@ -235,6 +265,16 @@ def _look_up(
 
 
 @helper
+def _begin(spans: Any, weights: Any, curve: Any, order: Any, tables: Any) -> None:
+    """Put terms in some order, and make tables for those where it is worth it; the first value of others is 0."""
+    product = curve[0] == 0 and curve[2] == 0
+    for i in range(order.shape[0]):
+        order[i], tables[i, 0] = i, 0
+        if product and spans[i, STOP] - spans[i, AT] > VALUES:
+            tabulate(weights[i], curve, tables, i)
+
+
+@helper
 def _answer(
     rows: Any,
     values: Any,
@@ -248,6 +288,7 @@ def _answer(
     some: Any,
     every: Any,
     room: Any,
+    tables: Any,
     keys: Any,
     state: Any,
 ) -> None:
@@ -258,18 +299,22 @@ def _answer(
         return
     most, order = room[MOST, :count], room[ORDER, :count]
     sums, met, found, gains, reals = room[SUMS], room[MET], room[FOUND], room[GAINS], room[REALS].view(np.float32)
-    for i in range(count):
-        order[i] = i
+    _begin(spans, weights, curve, order, tables)
     first, last = np.int64(0), np.int64(0)
     while True:
-        low = _open(rows, values, lengths, tops, shortest, spans, weights, curve, most)
+        low = _next(rows, spans, count)
         if low == _END:
             break
+        width, few = np.int64(WINDOW), np.int64(0)
         if some.shape[0] > 0:
             first = seek(some, last, np.int64(some.shape[0]), low)
-            last = seek(some, first, np.int64(some.shape[0]), low + WINDOW)
+            last = seek(some, first, np.int64(some.shape[0]), low + WIDE)
+            if (last - first) * NARROW < WIDE:
+                width, few = np.int64(WIDE), last - first
+            else:
+                last = seek(some, first, np.int64(some.shape[0]), low + WINDOW)
+        _open(rows, values, lengths, tops, shortest, spans, weights, curve, tables, low + width, most)
         nothing = some.shape[0] > 0 and first == last
-        narrow = some.shape[0] > 0 and last - first < NARROW
         aside = count if nothing else _set_aside(order, most, spans, np.int64(0) if every else need)
         if aside < count:
             aside = _add_up(
@@ -277,7 +322,7 @@ def _answer(
                 values,
                 lengths,
                 allowed,
-                narrow,
+                few,
                 spans,
                 order,
                 aside,
@@ -285,13 +330,14 @@ def _answer(
                 low,
                 weights,
                 curve,
+                tables,
                 reals,
                 gains,
                 sums,
             )
             least = max(need - (spans[aside - 1, WITHIN] if aside > 0 else np.int64(0)), np.int64(1))
             least = np.int32(least)
-            if some.shape[0] > 0 and last - first < ALLOWED:
+            if few > 0 or (some.shape[0] > 0 and last - first < ALLOWED):
                 hits = collect_allowed(some, first, last, low, least, sums, met, found)
             else:
                 hits = collect_few(rows, spans, order, aside, low, least, sums, met, found)
@@ -319,6 +365,7 @@ def _answer(
     frozen(_ROW, 1),
     types.boolean,
     filled(_SUM, 2),
+    filled(_SUM, 2),
     filled(_PLACE, 2),
     filled(_KEY, 2),
     filled(_KEY, 2),
@@ -340,6 +387,7 @@ def best(
     some: Any,
     every: Any,
     room: Any,
+    tables: Any,
     spans: Any,
     keys: Any,
     states: Any,
@@ -362,7 +410,8 @@ def best(
         allowed: (n,) of 0 and 1; or empty: all rows are allowed.
         some: the allowed rows, ascending; or empty: all are, or none.
         every: nothing is skipped: the same rows, more slowly.
-        room: (7, more than WINDOW, and at least the terms of a query); the first line is 0 and left so.
+        room: (7, more than WIDE, and at least the terms of a query); the first line is 0 and left so.
+        tables: (at least the terms of a query, VALUES).
         spans: (at least the terms of a query, 5).
         keys: (q, k) heaps of topk.py, of keys that are the sum above the inverted row.
         states: (q, 2) of topk.py: how many rows there are, and the best key that was left out.
@@ -377,7 +426,21 @@ def best(
             spans[i - starts[q], AT], spans[i - starts[q], STOP] = at, stop
         weight, curve = weights[starts[q] : starts[q + 1]], (curves[q, 0], curves[q, 1], curves[q, 2])
         _answer(
-            rows, values, lengths, tops, shortest, spans, weight, curve, allowed, some, every, room, keys[q], states[q]
+            rows,
+            values,
+            lengths,
+            tops,
+            shortest,
+            spans,
+            weight,
+            curve,
+            allowed,
+            some,
+            every,
+            room,
+            tables,
+            keys[q],
+            states[q],
         )
         size = np.int64(states[q, 0])
         sort(keys[q], size)

@@ -264,6 +264,71 @@ def maxsim(
         out[at - first] = np.float32(total)
 
 
+@kernel(
+    frozen(types.uint8, 2),
+    frozen(types.float32, 1),
+    frozen(types.int64, 1),
+    frozen(types.uint32, 1),
+    types.intp,
+    types.intp,
+    frozen(types.float32, 2),
+    frozen(types.float32, 1),
+    filled(types.float32, 2),
+    filled(types.float32, 1),
+    filled(types.float32, 1),
+)
+def maxsim_bytes(
+    codes: Any,
+    scales: Any,
+    offsets: Any,
+    rows: Any,
+    first: int,
+    last: int,
+    queries: Any,
+    weights: Any,
+    room: Any,
+    best: Any,
+    out: Any,
+) -> None:
+    """Score documents over what 8-bit codes stand for: the same bits as `maxsim_floats` of those numbers.
+
+    Args:
+        codes: (n, width) uint8, which stand for (code - 128) * scale; d of them are read.
+        scales: (n,) float32.
+        offsets: (r + 1,) int64.
+        rows: (m,) uint32 documents, or empty: all.
+        first: start of the slice of documents, in row numbers or in positions of `rows`.
+        last: its end.
+        queries: see `maxsim`.
+        weights: see `maxsim`.
+        room: (2, d) float32.
+        best: see `maxsim`.
+        out: (last - first,) float32.
+
+    """
+    for at in range(first, last):
+        row = _pick(rows, at)
+        begin, end = offsets[row], offsets[row + 1]
+        if begin == end:
+            out[at - first] = np.float32(-np.inf)
+            continue
+        best[:] = np.float32(-np.inf)
+        for token in range(begin, end, 2):
+            for i in range(2):
+                one = min(token + i, end - 1)
+                scale = scales[one]
+                for j in range(room.shape[1]):
+                    room[i, j] = (np.float32(codes[one, j]) - np.float32(128)) * scale
+            for column in range(0, queries.shape[0], COLUMNS):
+                products = dots_of_two(room, 0, 1, queries, column)
+                for i in range(COLUMNS):
+                    best[column + i] = max(best[column + i], products[i], products[COLUMNS + i])
+        total = np.float64(0)
+        for i in range(best.shape[0]):
+            total += np.float64(best[i]) * np.float64(weights[i])
+        out[at - first] = np.float32(total)
+
+
 def _types_of(element: Any) -> Sequence[Any]:
     size = types.intp
     return (

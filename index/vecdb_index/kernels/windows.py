@@ -16,8 +16,12 @@ BLOCK = 1 << BLOCK_BITS
 """Postings that share a maximum."""
 WINDOW = 1 << 12
 """Rows that are looked at together; their sums fit the fastest cache."""
+WIDE = 1 << 14
+"""Rows that are looked at together where few of them are allowed: only these have sums."""
 SPARSE = 128
 """In a window with fewer postings it is faster to go through these again than through all sums."""
+VALUES = 256
+"""How many values a posting may have."""
 AT, STOP, UNTIL, NEAR, WITHIN = range(5)
 """What a line of `spans` holds: the term's next posting, the end of its postings, the end of those in the window, the
 one that was looked up last, and, by order, the most that the terms set aside up to this one can add."""
@@ -64,6 +68,28 @@ def add(
         else:
             for i in range(count):
                 sums[np.uint64(rows[begin + i]) - first] += gains[i]
+
+
+@helper
+def tabulate(weight: Any, curve: Any, tables: Any, term: Any) -> None:
+    """Write what each value adds, for a curve that knows no lengths."""
+    for value in range(VALUES):
+        tables[term, value] = gain(value, 0, weight, curve)
+
+
+@helper
+def add_tabled(
+    rows: Any, values: Any, allowed: Any, at: Any, until: Any, low: Any, tables: Any, term: Any, sums: Any
+) -> None:
+    """Do what `add` does by a table of what values add: a third of the time."""
+    first, begin, count = np.uint64(low), np.uint64(at), np.uint64(until - at)
+    if allowed.shape[0] > 0:
+        for i in range(count):
+            row = rows[begin + i]
+            sums[np.uint64(row) - first] += tables[term, values[begin + i]] & (np.int32(0) - np.int32(allowed[row]))
+    else:
+        for i in range(count):
+            sums[np.uint64(rows[begin + i]) - first] += tables[term, values[begin + i]]
 
 
 @helper

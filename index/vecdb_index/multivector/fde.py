@@ -5,9 +5,9 @@ Dhulipala, Hadian, Jayaram, Lee, Mirrokni: MUVERA, Multi-Vector Retrieval via Fi
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,18 @@ GENERATOR = "philox-1"
 """The name of how numbers are drawn; it is stored with encodings, because those of two generators do not match."""
 BLOCK_TOKENS = 16_384
 BITS_MOST = 16
+
+Directions = Literal["orthogonal", "dense", "sparse"]
+DIRECTIONS: tuple[Directions, ...] = get_args(Directions)
+"""What tokens are projected by:
+
+    orthogonal  signs, as rows of a Hadamard matrix under random signs of its columns. Those of one repetition are
+                orthogonal, and repetitions take other rows of it until none is left: the errors are smaller. Of the
+                true ten best of scifact's abstracts .937 were among the first 100 where "dense" had .901 (20
+                repetitions, 4 bits, 16 numbers)
+    dense       random signs, as in the paper
+    sparse      each number of a token is added, with a random sign, to one place, as in the paper's program
+"""
 
 
 @dataclass(frozen=True)
@@ -31,9 +43,9 @@ class FdeEncoder:
         projection: dimensions to which a cell's tokens are projected; None keeps them.
         final: dimensions to which the whole is hashed by a count sketch; None keeps it.
         seed: of all that is drawn.
-        sparse: project by adding up signed coordinates, each into one place, instead of by a dense matrix of signs.
+        directions: how the projection is drawn: see DIRECTIONS.
         centre: (dimension,) float32, subtracted before tokens are parted, not from what is encoded; None: zeros.
-            Tokens of language models lie around their mean: without it most of them share few cells.
+            Where tokens lie around a mean far from zero, most of them share few cells without it.
 
     """
 
@@ -43,25 +55,23 @@ class FdeEncoder:
     projection: int | None = 16
     final: int | None = None
     seed: int = 0
-    sparse: bool = False
+    directions: Directions = "orthogonal"
     centre: NDArray[np.float32] | None = None
 
     @property
     def width(self) -> int:
         """Dimensions of an encoding."""
-        if self.final is not None:
-            return self.final
-        return self.repetitions * (1 << self.bits) * (self.projection or self.dimension)
+        return self._whole if self.final is None else self.final
 
     def documents(self, rows: Ragged) -> NDArray[np.float32]:
         """Return (rows, width) float32: the mean of the tokens of each cell, empty ones filled; zeros for no tokens."""
-        return self._encoded(rows, question=False)
+        return self._encoded(rows, False)
 
-    def query(self, tokens: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (width,) float32: the sum of the tokens of each cell."""
-        return self._encoded(Ragged(tokens, np.array([0, len(tokens)], np.int64)), question=True)[0]
+    def query(self, tokens: NDArray[np.float32], weights: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Return (width,) float32: the sum of the tokens of each cell, times their weights (tokens,) if there are."""
+        return self._encoded(Ragged(tokens, np.array([0, len(tokens)], np.int64)), True, weights)[0]
 
-    def _encoded(self, rows: Ragged, question: bool) -> NDArray[np.float32]:
+    def _encoded(self, rows: Ragged, question: bool, weights: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         from vecdb_index.kernels.tokens import fde
 
         out = np.empty((len(rows), self.width), np.float32)
@@ -73,6 +83,8 @@ class FdeEncoder:
             offsets = np.ascontiguousarray(rows.offsets[first : last + 1] - rows.offsets[first])
             tokens = np.ascontiguousarray(rows.tokens[rows.offsets[first] : rows.offsets[last]], np.float32)
             cells, projected = self._cells(tokens), self._projected(tokens)
+            if weights is not None:  # of a question, which is one row
+                projected *= weights[:, None]
             if self.final is None:
                 fde(projected, cells, offsets, 0, last - first, self.bits, question, out[first:last])
             else:
@@ -90,46 +102,71 @@ class FdeEncoder:
         """Return (tokens, repetitions): the number whose bits say on which sides of the hyperplanes a token lies."""
         if self.bits == 0:
             return np.zeros((len(tokens), self.repetitions), np.uint32)
-        sides = _products(tokens, self._hyperplanes)
+        sides = self._hyperplanes.products(tokens)
         if self.centre is not None:
-            sides -= _products(self.centre[None, :].astype(np.float32), self._hyperplanes)
+            sides -= self._middle
         bits = sides.reshape(len(tokens), self.repetitions, self.bits) > 0
         return (bits * (np.uint32(1) << np.arange(self.bits, dtype=np.uint32))).sum(axis=2, dtype=np.uint32)
 
     def _projected(self, tokens: NDArray[np.float32]) -> NDArray[np.float32]:
         if self.projection is None:
             return np.ascontiguousarray(np.tile(tokens, (1, self.repetitions)))
-        return _products(tokens, self._projections)
+        return self._projections.products(tokens)
 
     @cached_property
-    def _hyperplanes(self) -> NDArray[np.float32]:
+    def _middle(self) -> NDArray[np.float32]:
+        """(1, repetitions * bits), the products of the centre with the hyperplanes."""
+        assert self.centre is not None
+        return self._hyperplanes.products(np.ascontiguousarray(self.centre[None, :], np.float32))
+
+    @cached_property
+    def _hyperplanes(self) -> _Matrix:
         """(repetitions * bits, dimension), near to Gaussian: sums of twelve uniform integers, the same everywhere."""
         count = self.repetitions * self.bits * self.dimension
         drawn = _draw(self.seed, 0, count * 3).view(np.uint16).reshape(count, 12)
-        return ((drawn.astype(np.int64).sum(axis=1) - 6 * 65535) / 65536).astype(np.float32).reshape(-1, self.dimension)
+        sums = drawn.astype(np.int64).sum(axis=1) - 6 * 65535
+        return _Matrix((sums / 65536).astype(np.float32).reshape(-1, self.dimension))
 
     @cached_property
-    def _projections(self) -> NDArray[np.float32]:
+    def _projections(self) -> _Matrix:
         """(repetitions * projection, dimension): signs over the root of `projection`, or sparse signs."""
         assert self.projection is not None
-        shape = (self.repetitions, self.projection, self.dimension)
-        if not self.sparse:
-            signs = _draw(self.seed, 1, math.prod(shape)) & np.uint64(1)
-            return ((signs.astype(np.float32) * 2 - 1) / np.sqrt(np.float32(self.projection))).reshape(-1, shape[2])
-        drawn = _draw(self.seed, 1, self.repetitions * self.dimension).reshape(self.repetitions, self.dimension)
-        place = (drawn >> np.uint64(1)) % np.uint64(self.projection)
-        made = np.zeros(shape, np.float32)
-        np.put_along_axis(
-            made, place[:, None, :].astype(np.int64), ((drawn & np.uint64(1)).astype(np.float32) * 2 - 1)[:, None, :], 1
-        )
-        return made.reshape(-1, shape[2])
+        count, each, of = self.repetitions, self.projection, self.dimension
+        if self.directions == "sparse":
+            drawn = _draw(self.seed, 1, count * of).reshape(count, of)
+            place = (drawn >> np.uint64(1)) % np.uint64(each)
+            made = np.zeros((count, each, of), np.float32)
+            np.put_along_axis(made, place[:, None, :].astype(np.int64), _signs(drawn)[:, None, :], 1)
+            return _Matrix(made.reshape(-1, of))
+        root = np.sqrt(np.float32(each))
+        if self.directions == "dense":
+            return _Matrix(_signs(_draw(self.seed, 1, count * each * of)).reshape(-1, of) / root)
+        return _Matrix(self._orthogonal() / root)
+
+    def _orthogonal(self) -> NDArray[np.float32]:
+        """Return (repetitions * projection, dimension) signs: rows of one matrix after the other, none of them twice.
+
+        A repetition takes its rows from one matrix, from as many as it needs where it has more rows than columns.
+        """
+        assert self.projection is not None
+        size = 1 << max(self.dimension - 1, 0).bit_length()
+        rows = np.arange(size, dtype=np.uint64)
+        taken = size // self.projection * self.projection or size  # the rest of a matrix is too few for a repetition
+        wanted = self.repetitions * self.projection
+        drawn = _draw(self.seed, 3, 2 * size * -(-wanted // taken)).reshape(-1, 2, size)
+        found = []
+        for columns, keys in drawn:
+            order = np.argsort(keys, kind="stable")[:taken].astype(np.uint64)
+            parity = np.bitwise_count(order[:, None] & rows[None, : self.dimension]) & 1  # Sylvester's matrix
+            found.append((1 - 2 * parity.astype(np.float32)) * _signs(columns)[: self.dimension])
+        return np.concatenate(found)[:wanted]
 
     def _sketch(self, whole: NDArray[np.float32], out: NDArray[np.float32]) -> None:
         """Add each coordinate, with a sign, to one of the final ones (Charikar, Chen, Farach-Colton 2002)."""
         assert self.final is not None
         drawn = _draw(self.seed, 2, whole.shape[1])
         place = ((drawn >> np.uint64(1)) % np.uint64(self.final)).astype(np.int64)
-        signed = whole * ((drawn & np.uint64(1)).astype(np.float32) * 2 - 1)
+        signed = whole * _signs(drawn)
         order = np.argsort(place, kind="stable")
         begins = np.searchsorted(place[order], np.arange(self.final))
         counts = np.bincount(place, minlength=self.final)
@@ -143,13 +180,24 @@ def _draw(seed: int, stream: int, count: int) -> NDArray[np.uint64]:
     return np.random.Philox(key=[seed, stream]).random_raw(count).astype(np.uint64)
 
 
-def _products(tokens: NDArray[np.float32], directions: NDArray[np.float32]) -> NDArray[np.float32]:
-    from vecdb_index.kernels.lanes import COLUMNS
-    from vecdb_index.kernels.tokens import project
+def _signs(drawn: NDArray[np.uint64]) -> NDArray[np.float32]:
+    return (drawn & np.uint64(1)).astype(np.float32) * 2 - 1
 
-    count = len(directions)
-    padded = np.zeros((-(-count // COLUMNS) * COLUMNS, directions.shape[1]), np.float32)
-    padded[:count] = directions
-    out = np.empty((len(tokens), len(padded)), np.float32)
-    project(tokens, padded, 0, len(tokens), out)
-    return np.ascontiguousarray(out[:, :count])
+
+class _Matrix:
+    """Directions (p, dimension) float32, laid out for products with tokens."""
+
+    def __init__(self, directions: NDArray[np.float32]) -> None:
+        from vecdb_index.kernels.lanes import COLUMNS
+
+        self.numbers = directions
+        self._padded = np.zeros((-(-len(directions) // COLUMNS) * COLUMNS, directions.shape[1]), np.float32)
+        self._padded[: len(directions)] = directions
+
+    def products(self, tokens: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (tokens, p): the same bits whatever is computed beside them."""
+        from vecdb_index.kernels.tokens import project
+
+        out = np.empty((len(tokens), len(self._padded)), np.float32)
+        project(tokens, self._padded, 0, len(tokens), out)
+        return np.ascontiguousarray(out[:, : len(self.numbers)])

@@ -22,60 +22,69 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from vecdb_proto.v1 import query_pb2 as vecdb__proto_dot_v1_dot_query__pb2
 from vecdb_proto.v1 import result_pb2 as vecdb__proto_dot_v1_dot_result__pb2
 from vecdb_proto.v1 import schema_pb2 as vecdb__proto_dot_v1_dot_schema__pb2
 from vecdb_proto.v1 import values_pb2 as vecdb__proto_dot_v1_dot_values__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"vecdb_proto/v1/admin_service.proto\x12\x08vecdb.v1\x1a\x1bvecdb_proto/v1/result.proto\x1a\x1bvecdb_proto/v1/schema.proto\x1a\x1bvecdb_proto/v1/values.proto\"\"\n\x0c\x46lushRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\" \n\rFlushResponse\x12\x0f\n\x07\x66lushed\x18\x01 \x01(\x08\"3\n\x0e\x43ompactRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05purge\x18\x02 \x01(\x08\"~\n\x0f\x43ompactResponse\x12\x17\n\x0fsegments_before\x18\x01 \x01(\x03\x12\x16\n\x0esegments_after\x18\x02 \x01(\x03\x12\x14\n\x0c\x62ytes_before\x18\x03 \x01(\x03\x12\x13\n\x0b\x62ytes_after\x18\x04 \x01(\x03\x12\x0f\n\x07seconds\x18\x05 \x01(\x01\")\n\x13\x42uildIndexesRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"Z\n\x14\x42uildIndexesResponse\x12&\n\x08progress\x18\x01 \x01(\x0b\x32\x12.vecdb.v1.ProgressH\x00\x12\x0f\n\x05\x62uilt\x18\x02 \x01(\x03H\x00\x42\t\n\x07message\"\xbb\x01\n\x0bTuneRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\x05\x66ield\x18\x02 \x01(\tH\x01\x88\x01\x01\x12#\n\x07vectors\x18\x03 \x01(\x0b\x32\x10.vecdb.v1.MatrixH\x00\x12 \n\x05texts\x18\x04 \x01(\x0b\x32\x0f.vecdb.v1.TextsH\x00\x12\x0e\n\x06sample\x18\x05 \x01(\r\x12\t\n\x01k\x18\x06 \x01(\r\x12\r\n\x05reset\x18\x07 \x01(\x08\x42\t\n\x07queriesB\x08\n\x06_field\"4\n\x0cTuneResponse\x12$\n\x06report\x18\x01 \x01(\x0b\x32\x14.vecdb.v1.TuneReport\"9\n\x0fGetStatsRequest\x12\x17\n\ncollection\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\r\n\x0b_collection\"!\n\x10GetStatsResponse\x12\r\n\x05stats\x18\x01 \x01(\x0c\"\x1d\n\rBackupRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xc6\x01\n\x0e\x42\x61\x63kupResponse\x12&\n\x08progress\x18\x01 \x01(\x0b\x32\x12.vecdb.v1.ProgressH\x00\x12-\n\x04\x64one\x18\x02 \x01(\x0b\x32\x1d.vecdb.v1.BackupResponse.DoneH\x00\x1aR\n\x04\x44one\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05\x66iles\x18\x02 \x01(\x03\x12\x0e\n\x06\x63opied\x18\x03 \x01(\x03\x12\x0e\n\x06linked\x18\x04 \x01(\x03\x12\r\n\x05\x62ytes\x18\x05 \x01(\x03\x42\t\n\x07message\"\x0e\n\x0c\x43heckRequest\"k\n\rCheckResponse\x12&\n\x08progress\x18\x01 \x01(\x0b\x32\x12.vecdb.v1.ProgressH\x00\x12\'\n\x06report\x18\x02 \x01(\x0b\x32\x15.vecdb.v1.CheckReportH\x00\x42\t\n\x07message\"\x12\n\x10GetLimitsRequest\"5\n\x11GetLimitsResponse\x12 \n\x06limits\x18\x01 \x01(\x0b\x32\x10.vecdb.v1.Limits\"\xf3\x03\n\x06Limits\x12\x15\n\rrequest_bytes\x18\x01 \x01(\x04\x12\x16\n\x0eresponse_bytes\x18\x02 \x01(\x04\x12\x16\n\x0emetadata_bytes\x18\x03 \x01(\x04\x12\x13\n\x0bupsert_rows\x18\x04 \x01(\r\x12\x11\n\trow_bytes\x18\x05 \x01(\x04\x12\x12\n\njson_depth\x18\x06 \x01(\r\x12\x11\n\tdimension\x18\x07 \x01(\r\x12\t\n\x01k\x18\x08 \x01(\r\x12\n\n\x02\x65\x66\x18\t \x01(\r\x12\x0e\n\x06probes\x18\n \x01(\r\x12\x14\n\x0c\x66ilter_depth\x18\x0b \x01(\r\x12\x14\n\x0c\x66ilter_nodes\x18\x0c \x01(\r\x12\x15\n\rfilter_values\x18\r \x01(\r\x12\x15\n\rbatch_queries\x18\x0e \x01(\r\x12 \n\x18\x64\x65\x66\x61ult_deadline_seconds\x18\x0f \x01(\x01\x12 \n\x18longest_deadline_seconds\x18\x10 \x01(\x01\x12\x1a\n\x12query_memory_bytes\x18\x11 \x01(\x04\x12\x1d\n\x15longest_lease_seconds\x18\x12 \x01(\x01\x12\x1a\n\x12\x64\x65\x63ompressed_bytes\x18\x13 \x01(\x04\x12\x1b\n\x13\x64\x65\x63ompression_ratio\x18\x14 \x01(\r\x12\x1a\n\x12\x63oncurrent_streams\x18\x15 \x01(\r\"\x12\n\x10GetServerRequest\"\\\n\x11GetServerResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x11\n\tread_only\x18\x02 \x01(\x08\x12#\n\x08\x65ncoders\x18\x03 \x03(\x0b\x32\x11.vecdb.v1.Encoder\"G\n\x07\x45ncoder\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x05space\x18\x02 \x01(\x0b\x32\x0f.vecdb.v1.Space\x12\x0e\n\x06sparse\x18\x03 \x01(\x08\x32\xda\x04\n\x0c\x41\x64minService\x12\x38\n\x05\x46lush\x12\x16.vecdb.v1.FlushRequest\x1a\x17.vecdb.v1.FlushResponse\x12>\n\x07\x43ompact\x12\x18.vecdb.v1.CompactRequest\x1a\x19.vecdb.v1.CompactResponse\x12O\n\x0c\x42uildIndexes\x12\x1d.vecdb.v1.BuildIndexesRequest\x1a\x1e.vecdb.v1.BuildIndexesResponse0\x01\x12\x35\n\x04Tune\x12\x15.vecdb.v1.TuneRequest\x1a\x16.vecdb.v1.TuneResponse\x12\x41\n\x08GetStats\x12\x19.vecdb.v1.GetStatsRequest\x1a\x1a.vecdb.v1.GetStatsResponse\x12=\n\x06\x42\x61\x63kup\x12\x17.vecdb.v1.BackupRequest\x1a\x18.vecdb.v1.BackupResponse0\x01\x12:\n\x05\x43heck\x12\x16.vecdb.v1.CheckRequest\x1a\x17.vecdb.v1.CheckResponse0\x01\x12\x44\n\tGetLimits\x12\x1a.vecdb.v1.GetLimitsRequest\x1a\x1b.vecdb.v1.GetLimitsResponse\x12\x44\n\tGetServer\x12\x1a.vecdb.v1.GetServerRequest\x1a\x1b.vecdb.v1.GetServerResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"vecdb_proto/v1/admin_service.proto\x12\x08vecdb.v1\x1a\x1avecdb_proto/v1/query.proto\x1a\x1bvecdb_proto/v1/result.proto\x1a\x1bvecdb_proto/v1/schema.proto\x1a\x1bvecdb_proto/v1/values.proto\"\"\n\x0c\x46lushRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\" \n\rFlushResponse\x12\x0f\n\x07\x66lushed\x18\x01 \x01(\x08\"3\n\x0e\x43ompactRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05purge\x18\x02 \x01(\x08\"~\n\x0f\x43ompactResponse\x12\x17\n\x0fsegments_before\x18\x01 \x01(\x03\x12\x16\n\x0esegments_after\x18\x02 \x01(\x03\x12\x14\n\x0c\x62ytes_before\x18\x03 \x01(\x03\x12\x13\n\x0b\x62ytes_after\x18\x04 \x01(\x03\x12\x0f\n\x07seconds\x18\x05 \x01(\x01\")\n\x13\x42uildIndexesRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"Z\n\x14\x42uildIndexesResponse\x12&\n\x08progress\x18\x01 \x01(\x0b\x32\x12.vecdb.v1.ProgressH\x00\x12\x0f\n\x05\x62uilt\x18\x02 \x01(\x03H\x00\x42\t\n\x07message\"\xbb\x01\n\x0bTuneRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\x05\x66ield\x18\x02 \x01(\tH\x01\x88\x01\x01\x12#\n\x07vectors\x18\x03 \x01(\x0b\x32\x10.vecdb.v1.MatrixH\x00\x12 \n\x05texts\x18\x04 \x01(\x0b\x32\x0f.vecdb.v1.TextsH\x00\x12\x0e\n\x06sample\x18\x05 \x01(\r\x12\t\n\x01k\x18\x06 \x01(\r\x12\r\n\x05reset\x18\x07 \x01(\x08\x42\t\n\x07queriesB\x08\n\x06_field\"4\n\x0cTuneResponse\x12$\n\x06report\x18\x01 \x01(\x0b\x32\x14.vecdb.v1.TuneReport\"\xc1\x01\n\x10\x43\x61librateRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x31\n\x06judged\x18\x02 \x03(\x0b\x32!.vecdb.v1.CalibrateRequest.Judged\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05reset\x18\x04 \x01(\x08\x1aI\n\x06Judged\x12\x1e\n\x05query\x18\x01 \x01(\x0b\x32\x0f.vecdb.v1.Query\x12\x1f\n\x08relevant\x18\x02 \x01(\x0b\x32\r.vecdb.v1.Ids\"_\n\x11\x43\x61librateResponse\x12\x32\n\x06report\x18\x01 \x01(\x0b\x32\".vecdb.v1.CalibrateResponse.Report\x1a\x16\n\x06Report\x12\x0c\n\x04json\x18\x01 \x01(\x0c\"9\n\x0fGetStatsRequest\x12\x17\n\ncollection\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\r\n\x0b_collection\"!\n\x10GetStatsResponse\x12\r\n\x05stats\x18\x01 \x01(\x0c\"\x1d\n\rBackupRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xc6\x01\n\x0e\x42\x61\x63kupResponse\x12&\n\x08progress\x18\x01 \x01(\x0b\x32\x12.vecdb.v1.ProgressH\x00\x12-\n\x04\x64one\x18\x02 \x01(\x0b\x32\x1d.vecdb.v1.BackupResponse.DoneH\x00\x1aR\n\x04\x44one\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05\x66iles\x18\x02 \x01(\x03\x12\x0e\n\x06\x63opied\x18\x03 \x01(\x03\x12\x0e\n\x06linked\x18\x04 \x01(\x03\x12\r\n\x05\x62ytes\x18\x05 \x01(\x03\x42\t\n\x07message\"\x0e\n\x0c\x43heckRequest\"k\n\rCheckResponse\x12&\n\x08progress\x18\x01 \x01(\x0b\x32\x12.vecdb.v1.ProgressH\x00\x12\'\n\x06report\x18\x02 \x01(\x0b\x32\x15.vecdb.v1.CheckReportH\x00\x42\t\n\x07message\"\x12\n\x10GetLimitsRequest\"5\n\x11GetLimitsResponse\x12 \n\x06limits\x18\x01 \x01(\x0b\x32\x10.vecdb.v1.Limits\"\xf3\x03\n\x06Limits\x12\x15\n\rrequest_bytes\x18\x01 \x01(\x04\x12\x16\n\x0eresponse_bytes\x18\x02 \x01(\x04\x12\x16\n\x0emetadata_bytes\x18\x03 \x01(\x04\x12\x13\n\x0bupsert_rows\x18\x04 \x01(\r\x12\x11\n\trow_bytes\x18\x05 \x01(\x04\x12\x12\n\njson_depth\x18\x06 \x01(\r\x12\x11\n\tdimension\x18\x07 \x01(\r\x12\t\n\x01k\x18\x08 \x01(\r\x12\n\n\x02\x65\x66\x18\t \x01(\r\x12\x0e\n\x06probes\x18\n \x01(\r\x12\x14\n\x0c\x66ilter_depth\x18\x0b \x01(\r\x12\x14\n\x0c\x66ilter_nodes\x18\x0c \x01(\r\x12\x15\n\rfilter_values\x18\r \x01(\r\x12\x15\n\rbatch_queries\x18\x0e \x01(\r\x12 \n\x18\x64\x65\x66\x61ult_deadline_seconds\x18\x0f \x01(\x01\x12 \n\x18longest_deadline_seconds\x18\x10 \x01(\x01\x12\x1a\n\x12query_memory_bytes\x18\x11 \x01(\x04\x12\x1d\n\x15longest_lease_seconds\x18\x12 \x01(\x01\x12\x1a\n\x12\x64\x65\x63ompressed_bytes\x18\x13 \x01(\x04\x12\x1b\n\x13\x64\x65\x63ompression_ratio\x18\x14 \x01(\r\x12\x1a\n\x12\x63oncurrent_streams\x18\x15 \x01(\r\"\x12\n\x10GetServerRequest\"\\\n\x11GetServerResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x11\n\tread_only\x18\x02 \x01(\x08\x12#\n\x08\x65ncoders\x18\x03 \x03(\x0b\x32\x11.vecdb.v1.Encoder\"G\n\x07\x45ncoder\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x05space\x18\x02 \x01(\x0b\x32\x0f.vecdb.v1.Space\x12\x0e\n\x06sparse\x18\x03 \x01(\x08\x32\xa0\x05\n\x0c\x41\x64minService\x12\x38\n\x05\x46lush\x12\x16.vecdb.v1.FlushRequest\x1a\x17.vecdb.v1.FlushResponse\x12>\n\x07\x43ompact\x12\x18.vecdb.v1.CompactRequest\x1a\x19.vecdb.v1.CompactResponse\x12O\n\x0c\x42uildIndexes\x12\x1d.vecdb.v1.BuildIndexesRequest\x1a\x1e.vecdb.v1.BuildIndexesResponse0\x01\x12\x35\n\x04Tune\x12\x15.vecdb.v1.TuneRequest\x1a\x16.vecdb.v1.TuneResponse\x12\x44\n\tCalibrate\x12\x1a.vecdb.v1.CalibrateRequest\x1a\x1b.vecdb.v1.CalibrateResponse\x12\x41\n\x08GetStats\x12\x19.vecdb.v1.GetStatsRequest\x1a\x1a.vecdb.v1.GetStatsResponse\x12=\n\x06\x42\x61\x63kup\x12\x17.vecdb.v1.BackupRequest\x1a\x18.vecdb.v1.BackupResponse0\x01\x12:\n\x05\x43heck\x12\x16.vecdb.v1.CheckRequest\x1a\x17.vecdb.v1.CheckResponse0\x01\x12\x44\n\tGetLimits\x12\x1a.vecdb.v1.GetLimitsRequest\x1a\x1b.vecdb.v1.GetLimitsResponse\x12\x44\n\tGetServer\x12\x1a.vecdb.v1.GetServerRequest\x1a\x1b.vecdb.v1.GetServerResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vecdb_proto.v1.admin_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FLUSHREQUEST']._serialized_start=135
-  _globals['_FLUSHREQUEST']._serialized_end=169
-  _globals['_FLUSHRESPONSE']._serialized_start=171
-  _globals['_FLUSHRESPONSE']._serialized_end=203
-  _globals['_COMPACTREQUEST']._serialized_start=205
-  _globals['_COMPACTREQUEST']._serialized_end=256
-  _globals['_COMPACTRESPONSE']._serialized_start=258
-  _globals['_COMPACTRESPONSE']._serialized_end=384
-  _globals['_BUILDINDEXESREQUEST']._serialized_start=386
-  _globals['_BUILDINDEXESREQUEST']._serialized_end=427
-  _globals['_BUILDINDEXESRESPONSE']._serialized_start=429
-  _globals['_BUILDINDEXESRESPONSE']._serialized_end=519
-  _globals['_TUNEREQUEST']._serialized_start=522
-  _globals['_TUNEREQUEST']._serialized_end=709
-  _globals['_TUNERESPONSE']._serialized_start=711
-  _globals['_TUNERESPONSE']._serialized_end=763
-  _globals['_GETSTATSREQUEST']._serialized_start=765
-  _globals['_GETSTATSREQUEST']._serialized_end=822
-  _globals['_GETSTATSRESPONSE']._serialized_start=824
-  _globals['_GETSTATSRESPONSE']._serialized_end=857
-  _globals['_BACKUPREQUEST']._serialized_start=859
-  _globals['_BACKUPREQUEST']._serialized_end=888
-  _globals['_BACKUPRESPONSE']._serialized_start=891
-  _globals['_BACKUPRESPONSE']._serialized_end=1089
-  _globals['_BACKUPRESPONSE_DONE']._serialized_start=996
-  _globals['_BACKUPRESPONSE_DONE']._serialized_end=1078
-  _globals['_CHECKREQUEST']._serialized_start=1091
-  _globals['_CHECKREQUEST']._serialized_end=1105
-  _globals['_CHECKRESPONSE']._serialized_start=1107
-  _globals['_CHECKRESPONSE']._serialized_end=1214
-  _globals['_GETLIMITSREQUEST']._serialized_start=1216
-  _globals['_GETLIMITSREQUEST']._serialized_end=1234
-  _globals['_GETLIMITSRESPONSE']._serialized_start=1236
-  _globals['_GETLIMITSRESPONSE']._serialized_end=1289
-  _globals['_LIMITS']._serialized_start=1292
-  _globals['_LIMITS']._serialized_end=1791
-  _globals['_GETSERVERREQUEST']._serialized_start=1793
-  _globals['_GETSERVERREQUEST']._serialized_end=1811
-  _globals['_GETSERVERRESPONSE']._serialized_start=1813
-  _globals['_GETSERVERRESPONSE']._serialized_end=1905
-  _globals['_ENCODER']._serialized_start=1907
-  _globals['_ENCODER']._serialized_end=1978
-  _globals['_ADMINSERVICE']._serialized_start=1981
-  _globals['_ADMINSERVICE']._serialized_end=2583
+  _globals['_FLUSHREQUEST']._serialized_start=163
+  _globals['_FLUSHREQUEST']._serialized_end=197
+  _globals['_FLUSHRESPONSE']._serialized_start=199
+  _globals['_FLUSHRESPONSE']._serialized_end=231
+  _globals['_COMPACTREQUEST']._serialized_start=233
+  _globals['_COMPACTREQUEST']._serialized_end=284
+  _globals['_COMPACTRESPONSE']._serialized_start=286
+  _globals['_COMPACTRESPONSE']._serialized_end=412
+  _globals['_BUILDINDEXESREQUEST']._serialized_start=414
+  _globals['_BUILDINDEXESREQUEST']._serialized_end=455
+  _globals['_BUILDINDEXESRESPONSE']._serialized_start=457
+  _globals['_BUILDINDEXESRESPONSE']._serialized_end=547
+  _globals['_TUNEREQUEST']._serialized_start=550
+  _globals['_TUNEREQUEST']._serialized_end=737
+  _globals['_TUNERESPONSE']._serialized_start=739
+  _globals['_TUNERESPONSE']._serialized_end=791
+  _globals['_CALIBRATEREQUEST']._serialized_start=794
+  _globals['_CALIBRATEREQUEST']._serialized_end=987
+  _globals['_CALIBRATEREQUEST_JUDGED']._serialized_start=914
+  _globals['_CALIBRATEREQUEST_JUDGED']._serialized_end=987
+  _globals['_CALIBRATERESPONSE']._serialized_start=989
+  _globals['_CALIBRATERESPONSE']._serialized_end=1084
+  _globals['_CALIBRATERESPONSE_REPORT']._serialized_start=1062
+  _globals['_CALIBRATERESPONSE_REPORT']._serialized_end=1084
+  _globals['_GETSTATSREQUEST']._serialized_start=1086
+  _globals['_GETSTATSREQUEST']._serialized_end=1143
+  _globals['_GETSTATSRESPONSE']._serialized_start=1145
+  _globals['_GETSTATSRESPONSE']._serialized_end=1178
+  _globals['_BACKUPREQUEST']._serialized_start=1180
+  _globals['_BACKUPREQUEST']._serialized_end=1209
+  _globals['_BACKUPRESPONSE']._serialized_start=1212
+  _globals['_BACKUPRESPONSE']._serialized_end=1410
+  _globals['_BACKUPRESPONSE_DONE']._serialized_start=1317
+  _globals['_BACKUPRESPONSE_DONE']._serialized_end=1399
+  _globals['_CHECKREQUEST']._serialized_start=1412
+  _globals['_CHECKREQUEST']._serialized_end=1426
+  _globals['_CHECKRESPONSE']._serialized_start=1428
+  _globals['_CHECKRESPONSE']._serialized_end=1535
+  _globals['_GETLIMITSREQUEST']._serialized_start=1537
+  _globals['_GETLIMITSREQUEST']._serialized_end=1555
+  _globals['_GETLIMITSRESPONSE']._serialized_start=1557
+  _globals['_GETLIMITSRESPONSE']._serialized_end=1610
+  _globals['_LIMITS']._serialized_start=1613
+  _globals['_LIMITS']._serialized_end=2112
+  _globals['_GETSERVERREQUEST']._serialized_start=2114
+  _globals['_GETSERVERREQUEST']._serialized_end=2132
+  _globals['_GETSERVERRESPONSE']._serialized_start=2134
+  _globals['_GETSERVERRESPONSE']._serialized_end=2226
+  _globals['_ENCODER']._serialized_start=2228
+  _globals['_ENCODER']._serialized_end=2299
+  _globals['_ADMINSERVICE']._serialized_start=2302
+  _globals['_ADMINSERVICE']._serialized_end=2974
 # @@protoc_insertion_point(module_scope)

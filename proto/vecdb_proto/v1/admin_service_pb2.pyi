@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from vecdb_proto.v1 import query_pb2 as _query_pb2
 from vecdb_proto.v1 import result_pb2 as _result_pb2
 from vecdb_proto.v1 import schema_pb2 as _schema_pb2
 from vecdb_proto.v1 import values_pb2 as _values_pb2
@@ -230,6 +231,102 @@ class TuneResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TuneResponse: _TypeAlias = TuneResponse  # noqa: Y015
+
+@_typing.final
+class CalibrateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Judged(_message.Message):
+        """A query, and all rows that answer it."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        QUERY_FIELD_NUMBER: _builtins.int
+        RELEVANT_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def query(self) -> _query_pb2.Query: ...
+        @_builtins.property
+        def relevant(self) -> _values_pb2.Ids: ...
+        def __init__(
+            self,
+            *,
+            query: _query_pb2.Query | None = ...,
+            relevant: _values_pb2.Ids | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["query", b"query", "relevant", b"relevant"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["query", b"query", "relevant", b"relevant"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    JUDGED_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    RESET_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    name: _builtins.str
+    """What it is called."""
+    reset: _builtins.bool
+    """Forget what was learned."""
+    @_builtins.property
+    def judged(self) -> _containers.RepeatedCompositeFieldContainer[Global___CalibrateRequest.Judged]: ...
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        judged: _abc.Iterable[Global___CalibrateRequest.Judged] | None = ...,
+        name: _builtins.str = ...,
+        reset: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "judged", b"judged", "name", b"name", "reset", b"reset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CalibrateRequest: _TypeAlias = CalibrateRequest  # noqa: Y015
+
+@_typing.final
+class CalibrateResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Report(_message.Message):
+        """What was learned, as a JSON object."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        JSON_FIELD_NUMBER: _builtins.int
+        json: _builtins.bytes
+        def __init__(
+            self,
+            *,
+            json: _builtins.bytes = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["json", b"json"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    REPORT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def report(self) -> Global___CalibrateResponse.Report:
+        """Without it, what was learned is forgotten."""
+
+    def __init__(
+        self,
+        *,
+        report: Global___CalibrateResponse.Report | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CalibrateResponse: _TypeAlias = CalibrateResponse  # noqa: Y015
 
 @_typing.final
 class GetStatsRequest(_message.Message):

@@ -55,6 +55,11 @@ class AdminServiceStub(object):
                 request_serializer=vecdb__proto_dot_v1_dot_admin__service__pb2.TuneRequest.SerializeToString,
                 response_deserializer=vecdb__proto_dot_v1_dot_admin__service__pb2.TuneResponse.FromString,
                 _registered_method=True)
+        self.Calibrate = channel.unary_unary(
+                '/vecdb.v1.AdminService/Calibrate',
+                request_serializer=vecdb__proto_dot_v1_dot_admin__service__pb2.CalibrateRequest.SerializeToString,
+                response_deserializer=vecdb__proto_dot_v1_dot_admin__service__pb2.CalibrateResponse.FromString,
+                _registered_method=True)
         self.GetStats = channel.unary_unary(
                 '/vecdb.v1.AdminService/GetStats',
                 request_serializer=vecdb__proto_dot_v1_dot_admin__service__pb2.GetStatsRequest.SerializeToString,
@@ -114,6 +119,13 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Calibrate(self, request, context):
+        """Learns from judged answers what is relevant, and keeps it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetStats(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -168,6 +180,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.Tune,
                     request_deserializer=vecdb__proto_dot_v1_dot_admin__service__pb2.TuneRequest.FromString,
                     response_serializer=vecdb__proto_dot_v1_dot_admin__service__pb2.TuneResponse.SerializeToString,
+            ),
+            'Calibrate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Calibrate,
+                    request_deserializer=vecdb__proto_dot_v1_dot_admin__service__pb2.CalibrateRequest.FromString,
+                    response_serializer=vecdb__proto_dot_v1_dot_admin__service__pb2.CalibrateResponse.SerializeToString,
             ),
             'GetStats': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStats,
@@ -304,6 +321,33 @@ class AdminService(object):
             '/vecdb.v1.AdminService/Tune',
             vecdb__proto_dot_v1_dot_admin__service__pb2.TuneRequest.SerializeToString,
             vecdb__proto_dot_v1_dot_admin__service__pb2.TuneResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Calibrate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecdb.v1.AdminService/Calibrate',
+            vecdb__proto_dot_v1_dot_admin__service__pb2.CalibrateRequest.SerializeToString,
+            vecdb__proto_dot_v1_dot_admin__service__pb2.CalibrateResponse.FromString,
             options,
             channel_credentials,
             insecure,

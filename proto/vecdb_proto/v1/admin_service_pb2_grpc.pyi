@@ -41,6 +41,8 @@ class AdminServiceStub:
     """Builds what indexes are missing: progress, then how many."""
     Tune: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.TuneRequest, _admin_service_pb2.TuneResponse]
     """Measures what recall searches reach, and keeps it."""
+    Calibrate: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.CalibrateRequest, _admin_service_pb2.CalibrateResponse]
+    """Learns from judged answers what is relevant, and keeps it."""
     GetStats: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetStatsRequest, _admin_service_pb2.GetStatsResponse]
     Backup: _grpc.UnaryStreamMultiCallable[_admin_service_pb2.BackupRequest, _admin_service_pb2.BackupResponse]
     """Copies the database into a directory of the operator's: progress, then what was done."""
@@ -62,6 +64,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Builds what indexes are missing: progress, then how many."""
     Tune: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.TuneRequest, _admin_service_pb2.TuneResponse]  # type: ignore[assignment]
     """Measures what recall searches reach, and keeps it."""
+    Calibrate: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.CalibrateRequest, _admin_service_pb2.CalibrateResponse]  # type: ignore[assignment]
+    """Learns from judged answers what is relevant, and keeps it."""
     GetStats: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetStatsRequest, _admin_service_pb2.GetStatsResponse]  # type: ignore[assignment]
     Backup: _aio.UnaryStreamMultiCallable[_admin_service_pb2.BackupRequest, _admin_service_pb2.BackupResponse]  # type: ignore[assignment]
     """Copies the database into a directory of the operator's: progress, then what was done."""
@@ -104,6 +108,14 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.TuneResponse, _abc.Awaitable[_admin_service_pb2.TuneResponse]]:
         """Measures what recall searches reach, and keeps it."""
+
+    @_abc_1.abstractmethod
+    def Calibrate(
+        self,
+        request: _admin_service_pb2.CalibrateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.CalibrateResponse, _abc.Awaitable[_admin_service_pb2.CalibrateResponse]]:
+        """Learns from judged answers what is relevant, and keeps it."""
 
     @_abc_1.abstractmethod
     def GetStats(

@@ -80,6 +80,11 @@ class CollectionServiceStub(object):
                 request_serializer=vecdb__proto_dot_v1_dot_collection__service__pb2.SetEncoderRequest.SerializeToString,
                 response_deserializer=vecdb__proto_dot_v1_dot_collection__service__pb2.SetEncoderResponse.FromString,
                 _registered_method=True)
+        self.Repool = channel.unary_unary(
+                '/vecdb.v1.CollectionService/Repool',
+                request_serializer=vecdb__proto_dot_v1_dot_collection__service__pb2.RepoolRequest.SerializeToString,
+                response_deserializer=vecdb__proto_dot_v1_dot_collection__service__pb2.RepoolResponse.FromString,
+                _registered_method=True)
 
 
 class CollectionServiceServicer(object):
@@ -144,6 +149,13 @@ class CollectionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Repool(self, request, context):
+        """Stores a field of several vectors for a row with fewer of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CollectionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -191,6 +203,11 @@ def add_CollectionServiceServicer_to_server(servicer, server):
                     servicer.SetEncoder,
                     request_deserializer=vecdb__proto_dot_v1_dot_collection__service__pb2.SetEncoderRequest.FromString,
                     response_serializer=vecdb__proto_dot_v1_dot_collection__service__pb2.SetEncoderResponse.SerializeToString,
+            ),
+            'Repool': grpc.unary_unary_rpc_method_handler(
+                    servicer.Repool,
+                    request_deserializer=vecdb__proto_dot_v1_dot_collection__service__pb2.RepoolRequest.FromString,
+                    response_serializer=vecdb__proto_dot_v1_dot_collection__service__pb2.RepoolResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -437,6 +454,33 @@ class CollectionService(object):
             '/vecdb.v1.CollectionService/SetEncoder',
             vecdb__proto_dot_v1_dot_collection__service__pb2.SetEncoderRequest.SerializeToString,
             vecdb__proto_dot_v1_dot_collection__service__pb2.SetEncoderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Repool(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecdb.v1.CollectionService/Repool',
+            vecdb__proto_dot_v1_dot_collection__service__pb2.RepoolRequest.SerializeToString,
+            vecdb__proto_dot_v1_dot_collection__service__pb2.RepoolResponse.FromString,
             options,
             channel_credentials,
             insecure,

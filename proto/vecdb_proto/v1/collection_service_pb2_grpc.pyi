@@ -47,6 +47,8 @@ class CollectionServiceStub:
     """Says which model makes the vectors of a field. The server loads nothing that a client names: an encoder is one
     that its operator configured; a space only describes what the client's own encoder makes.
     """
+    Repool: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.RepoolRequest, _collection_service_pb2.RepoolResponse]
+    """Stores a field of several vectors for a row with fewer of them."""
 
 @_typing.type_check_only
 class CollectionServiceAsyncStub(CollectionServiceStub):
@@ -67,6 +69,8 @@ class CollectionServiceAsyncStub(CollectionServiceStub):
     """Says which model makes the vectors of a field. The server loads nothing that a client names: an encoder is one
     that its operator configured; a space only describes what the client's own encoder makes.
     """
+    Repool: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.RepoolRequest, _collection_service_pb2.RepoolResponse]  # type: ignore[assignment]
+    """Stores a field of several vectors for a row with fewer of them."""
 
 class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Makes, describes and drops collections, and changes their fields."""
@@ -138,5 +142,13 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Says which model makes the vectors of a field. The server loads nothing that a client names: an encoder is one
         that its operator configured; a space only describes what the client's own encoder makes.
         """
+
+    @_abc_1.abstractmethod
+    def Repool(
+        self,
+        request: _collection_service_pb2.RepoolRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collection_service_pb2.RepoolResponse, _abc.Awaitable[_collection_service_pb2.RepoolResponse]]:
+        """Stores a field of several vectors for a row with fewer of them."""
 
 def add_CollectionServiceServicer_to_server(servicer: CollectionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

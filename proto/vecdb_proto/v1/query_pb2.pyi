@@ -9,6 +9,9 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from vecdb_proto.v1 import filter_pb2 as _filter_pb2
 from vecdb_proto.v1 import formula_pb2 as _formula_pb2
+from vecdb_proto.v1 import graph_pb2 as _graph_pb2
+from vecdb_proto.v1 import relevance_pb2 as _relevance_pb2
+from vecdb_proto.v1 import selection_pb2 as _selection_pb2
 from vecdb_proto.v1 import values_pb2 as _values_pb2
 import builtins as _builtins
 import sys
@@ -88,6 +91,8 @@ class Arm(_message.Message):
     TERMS_FIELD_NUMBER: _builtins.int
     LIKE_FIELD_NUMBER: _builtins.int
     NESTED_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    LINKED_FIELD_NUMBER: _builtins.int
     FETCH_FIELD_NUMBER: _builtins.int
     WHERE_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
@@ -106,6 +111,10 @@ class Arm(_message.Message):
         """What another query finds, in its order."""
 
     @_builtins.property
+    def tokens(self) -> Global___Tokens: ...
+    @_builtins.property
+    def linked(self) -> _graph_pb2.Linked: ...
+    @_builtins.property
     def where(self) -> _filter_pb2.Filter: ...
     def __init__(
         self,
@@ -115,19 +124,21 @@ class Arm(_message.Message):
         terms: Global___Terms | None = ...,
         like: Global___Like | None = ...,
         nested: Global___Query | None = ...,
+        tokens: Global___Tokens | None = ...,
+        linked: _graph_pb2.Linked | None = ...,
         fetch: _builtins.int | None = ...,
         where: _filter_pb2.Filter | None = ...,
         name: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_fetch", b"_fetch", "_name", b"_name", "fetch", b"fetch", "kind", b"kind", "like", b"like", "match", b"match", "name", b"name", "near", b"near", "nested", b"nested", "terms", b"terms", "where", b"where"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_fetch", b"_fetch", "_name", b"_name", "fetch", b"fetch", "kind", b"kind", "like", b"like", "linked", b"linked", "match", b"match", "name", b"name", "near", b"near", "nested", b"nested", "terms", b"terms", "tokens", b"tokens", "where", b"where"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fetch", b"_fetch", "_name", b"_name", "fetch", b"fetch", "kind", b"kind", "like", b"like", "match", b"match", "name", b"name", "near", b"near", "nested", b"nested", "terms", b"terms", "where", b"where"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fetch", b"_fetch", "_name", b"_name", "fetch", b"fetch", "kind", b"kind", "like", b"like", "linked", b"linked", "match", b"match", "name", b"name", "near", b"near", "nested", b"nested", "terms", b"terms", "tokens", b"tokens", "where", b"where"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__fetch: _TypeAlias = _typing.Literal["fetch"]  # noqa: Y015
     _WhichOneofArgType__fetch: _TypeAlias = _typing.Literal["_fetch", b"_fetch"]  # noqa: Y015
     _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["near", "match", "terms", "like", "nested"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["near", "match", "terms", "like", "nested", "tokens", "linked"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__fetch) -> _WhichOneofReturnType__fetch | None: ...
@@ -285,6 +296,61 @@ class Terms(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_query) -> _WhichOneofReturnType_query | None: ...
 
 Global___Terms: _TypeAlias = Terms  # noqa: Y015
+
+@_typing.final
+class Tokens(_message.Message):
+    """Rows whose vectors are near those of a question, by MaxSim."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    RECALL_FIELD_NUMBER: _builtins.int
+    EF_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    text: _builtins.str
+    """For a field that has an encoder."""
+    recall: _builtins.float
+    ef: _builtins.int
+    """Rows that an index leaves to be compared; instead of recall."""
+    @_builtins.property
+    def tokens(self) -> _values_pb2.Matrix:
+        """A vector each row, float32."""
+
+    @_builtins.property
+    def weights(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """How much each vector counts; none: all the same."""
+
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        tokens: _values_pb2.Matrix | None = ...,
+        text: _builtins.str = ...,
+        weights: _abc.Iterable[_builtins.float] | None = ...,
+        recall: _builtins.float | None = ...,
+        ef: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ef", b"_ef", "_recall", b"_recall", "ef", b"ef", "query", b"query", "recall", b"recall", "text", b"text", "tokens", b"tokens"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ef", b"_ef", "_recall", b"_recall", "ef", b"ef", "field", b"field", "query", b"query", "recall", b"recall", "text", b"text", "tokens", b"tokens", "weights", b"weights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ef: _TypeAlias = _typing.Literal["ef"]  # noqa: Y015
+    _WhichOneofArgType__ef: _TypeAlias = _typing.Literal["_ef", b"_ef"]  # noqa: Y015
+    _WhichOneofReturnType__recall: _TypeAlias = _typing.Literal["recall"]  # noqa: Y015
+    _WhichOneofArgType__recall: _TypeAlias = _typing.Literal["_recall", b"_recall"]  # noqa: Y015
+    _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["tokens", "text"]  # noqa: Y015
+    _WhichOneofArgType_query: _TypeAlias = _typing.Literal["query", b"query"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ef) -> _WhichOneofReturnType__ef | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__recall) -> _WhichOneofReturnType__recall | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_query) -> _WhichOneofReturnType_query | None: ...
+
+Global___Tokens: _TypeAlias = Tokens  # noqa: Y015
 
 @_typing.final
 class Like(_message.Message):
@@ -464,6 +530,12 @@ class Stage(_message.Message):
     ORDER_BY_FIELD_NUMBER: _builtins.int
     RANK_FIELD_NUMBER: _builtins.int
     RESCORE_FIELD_NUMBER: _builtins.int
+    MAX_SIM_FIELD_NUMBER: _builtins.int
+    SELECT_FIELD_NUMBER: _builtins.int
+    CUT_FIELD_NUMBER: _builtins.int
+    CASCADE_FIELD_NUMBER: _builtins.int
+    EXPAND_FIELD_NUMBER: _builtins.int
+    PATH_POOLING_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def min_score(self) -> Global___MinScore: ...
     @_builtins.property
@@ -476,6 +548,18 @@ class Stage(_message.Message):
     def rank(self) -> Global___Rank: ...
     @_builtins.property
     def rescore(self) -> Global___Rescore: ...
+    @_builtins.property
+    def max_sim(self) -> Global___MaxSim: ...
+    @_builtins.property
+    def select(self) -> _selection_pb2.Select: ...
+    @_builtins.property
+    def cut(self) -> _relevance_pb2.Relevance: ...
+    @_builtins.property
+    def cascade(self) -> Global___Cascade: ...
+    @_builtins.property
+    def expand(self) -> _graph_pb2.Expand: ...
+    @_builtins.property
+    def path_pooling(self) -> _graph_pb2.PathPooling: ...
     def __init__(
         self,
         *,
@@ -485,12 +569,18 @@ class Stage(_message.Message):
         order_by: Global___OrderBy | None = ...,
         rank: Global___Rank | None = ...,
         rescore: Global___Rescore | None = ...,
+        max_sim: Global___MaxSim | None = ...,
+        select: _selection_pb2.Select | None = ...,
+        cut: _relevance_pb2.Relevance | None = ...,
+        cascade: Global___Cascade | None = ...,
+        expand: _graph_pb2.Expand | None = ...,
+        path_pooling: _graph_pb2.PathPooling | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["collapse", b"collapse", "group_by", b"group_by", "kind", b"kind", "min_score", b"min_score", "order_by", b"order_by", "rank", b"rank", "rescore", b"rescore"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cascade", b"cascade", "collapse", b"collapse", "cut", b"cut", "expand", b"expand", "group_by", b"group_by", "kind", b"kind", "max_sim", b"max_sim", "min_score", b"min_score", "order_by", b"order_by", "path_pooling", b"path_pooling", "rank", b"rank", "rescore", b"rescore", "select", b"select"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collapse", b"collapse", "group_by", b"group_by", "kind", b"kind", "min_score", b"min_score", "order_by", b"order_by", "rank", b"rank", "rescore", b"rescore"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cascade", b"cascade", "collapse", b"collapse", "cut", b"cut", "expand", b"expand", "group_by", b"group_by", "kind", b"kind", "max_sim", b"max_sim", "min_score", b"min_score", "order_by", b"order_by", "path_pooling", b"path_pooling", "rank", b"rank", "rescore", b"rescore", "select", b"select"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["min_score", "collapse", "group_by", "order_by", "rank", "rescore"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["min_score", "collapse", "group_by", "order_by", "rank", "rescore", "max_sim", "select", "cut", "cascade", "expand", "path_pooling"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -676,3 +766,112 @@ class Rescore(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_query) -> _WhichOneofReturnType_query | None: ...
 
 Global___Rescore: _TypeAlias = Rescore  # noqa: Y015
+
+@_typing.final
+class MaxSim(_message.Message):
+    """Scores by a field of several vectors for a row."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    TOP_FIELD_NUMBER: _builtins.int
+    PRUNE_FIELD_NUMBER: _builtins.int
+    PATIENCE_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    text: _builtins.str
+    """For a field that has an encoder."""
+    top: _builtins.int
+    prune: _builtins.float
+    """Candidates whose score is worse than the k-th by more than this share of it are left out."""
+    patience: _builtins.int
+    """Scoring stops after so many in a row that are no better than the k-th best so far."""
+    @_builtins.property
+    def tokens(self) -> _values_pb2.Matrix:
+        """A vector each row, float32."""
+
+    @_builtins.property
+    def weights(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """How much each vector counts; none: all the same."""
+
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        tokens: _values_pb2.Matrix | None = ...,
+        text: _builtins.str = ...,
+        weights: _abc.Iterable[_builtins.float] | None = ...,
+        top: _builtins.int | None = ...,
+        prune: _builtins.float | None = ...,
+        patience: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_patience", b"_patience", "_prune", b"_prune", "_top", b"_top", "patience", b"patience", "prune", b"prune", "query", b"query", "text", b"text", "tokens", b"tokens", "top", b"top"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_patience", b"_patience", "_prune", b"_prune", "_top", b"_top", "field", b"field", "patience", b"patience", "prune", b"prune", "query", b"query", "text", b"text", "tokens", b"tokens", "top", b"top", "weights", b"weights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__patience: _TypeAlias = _typing.Literal["patience"]  # noqa: Y015
+    _WhichOneofArgType__patience: _TypeAlias = _typing.Literal["_patience", b"_patience"]  # noqa: Y015
+    _WhichOneofReturnType__prune: _TypeAlias = _typing.Literal["prune"]  # noqa: Y015
+    _WhichOneofArgType__prune: _TypeAlias = _typing.Literal["_prune", b"_prune"]  # noqa: Y015
+    _WhichOneofReturnType__top: _TypeAlias = _typing.Literal["top"]  # noqa: Y015
+    _WhichOneofArgType__top: _TypeAlias = _typing.Literal["_top", b"_top"]  # noqa: Y015
+    _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["tokens", "text"]  # noqa: Y015
+    _WhichOneofArgType_query: _TypeAlias = _typing.Literal["query", b"query"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__patience) -> _WhichOneofReturnType__patience | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__prune) -> _WhichOneofReturnType__prune | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__top) -> _WhichOneofReturnType__top | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_query) -> _WhichOneofReturnType_query | None: ...
+
+Global___MaxSim: _TypeAlias = MaxSim  # noqa: Y015
+
+@_typing.final
+class Cascade(_message.Message):
+    """Scores by several stages, cheap ones first, each on what those before left open."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEPS_FIELD_NUMBER: _builtins.int
+    KEEP_FIELD_NUMBER: _builtins.int
+    MARGIN_FIELD_NUMBER: _builtins.int
+    EXACT_FIELD_NUMBER: _builtins.int
+    TOP_FIELD_NUMBER: _builtins.int
+    keep: _builtins.int
+    """Rows that are looked for."""
+    margin: _builtins.float
+    """Without it, the usual one."""
+    exact: _builtins.bool
+    """Every step on every candidate."""
+    top: _builtins.int
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Stage]:
+        """Stages that score."""
+
+    def __init__(
+        self,
+        *,
+        steps: _abc.Iterable[Global___Stage] | None = ...,
+        keep: _builtins.int = ...,
+        margin: _builtins.float | None = ...,
+        exact: _builtins.bool = ...,
+        top: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_margin", b"_margin", "_top", b"_top", "margin", b"margin", "top", b"top"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_margin", b"_margin", "_top", b"_top", "exact", b"exact", "keep", b"keep", "margin", b"margin", "steps", b"steps", "top", b"top"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__margin: _TypeAlias = _typing.Literal["margin"]  # noqa: Y015
+    _WhichOneofArgType__margin: _TypeAlias = _typing.Literal["_margin", b"_margin"]  # noqa: Y015
+    _WhichOneofReturnType__top: _TypeAlias = _typing.Literal["top"]  # noqa: Y015
+    _WhichOneofArgType__top: _TypeAlias = _typing.Literal["_top", b"_top"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__margin) -> _WhichOneofReturnType__margin | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__top) -> _WhichOneofReturnType__top | None: ...
+
+Global___Cascade: _TypeAlias = Cascade  # noqa: Y015

@@ -390,8 +390,11 @@ class DeleteRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     IDS_FIELD_NUMBER: _builtins.int
     WHERE_FIELD_NUMBER: _builtins.int
+    CASCADE_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     request_id: _builtins.bytes
+    cascade: _builtins.bool
+    """The links from and to these ids go too."""
     @_builtins.property
     def ids(self) -> _values_pb2.Ids: ...
     @_builtins.property
@@ -403,10 +406,11 @@ class DeleteRequest(_message.Message):
         request_id: _builtins.bytes = ...,
         ids: _values_pb2.Ids | None = ...,
         where: _filter_pb2.Filter | None = ...,
+        cascade: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids", "what", b"what", "where", b"where"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "ids", b"ids", "request_id", b"request_id", "what", b"what", "where", b"where"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cascade", b"cascade", "collection", b"collection", "ids", b"ids", "request_id", b"request_id", "what", b"what", "where", b"where"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["ids", "where"]  # noqa: Y015
     _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015

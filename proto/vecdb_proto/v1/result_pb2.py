@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from vecdb_proto.v1 import selection_pb2 as vecdb__proto_dot_v1_dot_selection__pb2
 from vecdb_proto.v1 import values_pb2 as vecdb__proto_dot_v1_dot_values__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bvecdb_proto/v1/result.proto\x12\x08vecdb.v1\x1a\x1bvecdb_proto/v1/values.proto\"9\n\x0bWriteResult\x12\x0b\n\x03lsn\x18\x01 \x01(\x03\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\x0f\n\x07\x64urable\x18\x03 \x01(\x08\"\x82\x02\n\x0cSearchResult\x12\x0f\n\x07id_name\x18\x01 \x01(\t\x12\x1a\n\x03ids\x18\x02 \x01(\x0b\x32\r.vecdb.v1.Ids\x12\x0e\n\x06scores\x18\x03 \x01(\x0c\x12\x0e\n\x06metric\x18\x04 \x01(\t\x12\x1e\n\x06\x66ields\x18\x05 \x01(\x0b\x32\x0e.vecdb.v1.Rows\x12!\n\x04\x61rms\x18\x06 \x03(\x0b\x32\x13.vecdb.v1.ArmScores\x12 \n\x06groups\x18\x07 \x01(\x0b\x32\x10.vecdb.v1.Groups\x12\x13\n\x06\x63ursor\x18\x08 \x01(\tH\x00\x88\x01\x01\x12\x0f\n\x07missing\x18\t \x03(\t\x12\x0f\n\x07\x65xplain\x18\n \x01(\x0c\x42\t\n\x07_cursor\"8\n\tArmScores\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05ranks\x18\x02 \x01(\x0c\x12\x0e\n\x06scores\x18\x03 \x01(\x0c\")\n\x06Groups\x12\x1f\n\x06groups\x18\x01 \x03(\x0b\x32\x0f.vecdb.v1.Group\"D\n\x05Group\x12\x1e\n\x05value\x18\x01 \x01(\x0b\x32\x0f.vecdb.v1.Value\x12\r\n\x05\x66irst\x18\x02 \x01(\r\x12\x0c\n\x04last\x18\x03 \x01(\r\"W\n\rSearchResults\x12\x0e\n\x06\x63ounts\x18\x01 \x01(\x0c\x12$\n\x04hits\x18\x02 \x01(\x0b\x32\x16.vecdb.v1.SearchResult\x12\x10\n\x08\x65xplains\x18\x03 \x03(\x0c\"7\n\x06\x46\x61\x63\x65ts\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x1f\n\x06\x66\x61\x63\x65ts\x18\x02 \x03(\x0b\x32\x0f.vecdb.v1.Facet\"\x83\x02\n\x05\x46\x61\x63\x65t\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\r\n\x05nulls\x18\x03 \x01(\x03\x12\x15\n\x08\x64istinct\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x0f\n\x07outside\x18\x05 \x01(\x03\x12\x1e\n\x05least\x18\x06 \x01(\x0b\x32\x0f.vecdb.v1.Value\x12!\n\x08greatest\x18\x07 \x01(\x0b\x32\x0f.vecdb.v1.Value\x12\x1d\n\x04mean\x18\x08 \x01(\x0b\x32\x0f.vecdb.v1.Value\x12\'\n\x06values\x18\t \x03(\x0b\x32\x17.vecdb.v1.NullableValue\x12\x0e\n\x06\x63ounts\x18\n \x01(\x0c\x42\x0b\n\t_distinct\"/\n\rNullableValue\x12\x1e\n\x05value\x18\x01 \x01(\x0b\x32\x0f.vecdb.v1.Value\"\x86\x02\n\x0cRecallReport\x12\x0e\n\x06recall\x18\x01 \x01(\x01\x12\r\n\x05worst\x18\x02 \x01(\x01\x12\t\n\x01k\x18\x03 \x01(\x03\x12\x0f\n\x07queries\x18\x04 \x01(\x03\x12\r\n\x05short\x18\x05 \x01(\x03\x12\x0e\n\x06p50_ms\x18\x06 \x01(\x01\x12\x0e\n\x06p95_ms\x18\x07 \x01(\x01\x12\x14\n\x0c\x65xact_p50_ms\x18\x08 \x01(\x01\x12\x16\n\x0e\x63odes_compared\x18\t \x01(\x01\x12\x30\n\x05plans\x18\n \x03(\x0b\x32!.vecdb.v1.RecallReport.PlansEntry\x1a,\n\nPlansEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"{\n\nTuneReport\x12\t\n\x01k\x18\x01 \x01(\x03\x12\x0f\n\x07queries\x18\x02 \x01(\x03\x12)\n\x05\x63urve\x18\x03 \x03(\x0b\x32\x1a.vecdb.v1.TuneReport.Point\x1a&\n\x05Point\x12\r\n\x05width\x18\x01 \x01(\x03\x12\x0e\n\x06recall\x18\x02 \x01(\x01\"d\n\x0b\x45xplanation\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x10\n\x08\x61nalyzed\x18\x02 \x01(\x08\x12\x0f\n\x02ms\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x05steps\x18\x04 \x03(\x0b\x32\x0e.vecdb.v1.StepB\x05\n\x03_ms\"\x8d\x01\n\x04Step\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x07rows_in\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x08rows_out\x18\x03 \x01(\x03\x12\x0f\n\x02ms\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x0c\n\x04told\x18\x05 \x01(\x0c\x12\x1d\n\x05steps\x18\x06 \x03(\x0b\x32\x0e.vecdb.v1.StepB\n\n\x08_rows_inB\x05\n\x03_ms\"(\n\tHighlight\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05spans\x18\x02 \x03(\r\"P\n\x0b\x43heckReport\x12#\n\x08problems\x18\x01 \x03(\x0b\x32\x11.vecdb.v1.Problem\x12\r\n\x05\x66iles\x18\x02 \x01(\x03\x12\r\n\x05\x62ytes\x18\x03 \x01(\x03\":\n\x07Problem\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x10\n\x08severity\x18\x03 \x01(\t\"6\n\x08Progress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x03\x12\r\n\x05total\x18\x03 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bvecdb_proto/v1/result.proto\x12\x08vecdb.v1\x1a\x1evecdb_proto/v1/selection.proto\x1a\x1bvecdb_proto/v1/values.proto\"9\n\x0bWriteResult\x12\x0b\n\x03lsn\x18\x01 \x01(\x03\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\x0f\n\x07\x64urable\x18\x03 \x01(\x08\"\xca\x02\n\x0cSearchResult\x12\x0f\n\x07id_name\x18\x01 \x01(\t\x12\x1a\n\x03ids\x18\x02 \x01(\x0b\x32\r.vecdb.v1.Ids\x12\x0e\n\x06scores\x18\x03 \x01(\x0c\x12\x0e\n\x06metric\x18\x04 \x01(\t\x12\x1e\n\x06\x66ields\x18\x05 \x01(\x0b\x32\x0e.vecdb.v1.Rows\x12!\n\x04\x61rms\x18\x06 \x03(\x0b\x32\x13.vecdb.v1.ArmScores\x12 \n\x06groups\x18\x07 \x01(\x0b\x32\x10.vecdb.v1.Groups\x12\x13\n\x06\x63ursor\x18\x08 \x01(\tH\x00\x88\x01\x01\x12\x0f\n\x07missing\x18\t \x03(\t\x12\x0f\n\x07\x65xplain\x18\n \x01(\x0c\x12&\n\tselection\x18\x0b \x01(\x0b\x32\x13.vecdb.v1.Selection\x12\x1e\n\x05paths\x18\x15 \x01(\x0b\x32\x0f.vecdb.v1.PathsB\t\n\x07_cursor\"a\n\x05Paths\x12\x0f\n\x07lengths\x18\x01 \x01(\x0c\x12\x1a\n\x03ids\x18\x02 \x01(\x0b\x32\r.vecdb.v1.Ids\x12\r\n\x05types\x18\x03 \x03(\t\x12\r\n\x05links\x18\x04 \x01(\x0c\x12\r\n\x05\x61head\x18\x05 \x01(\x0c\"8\n\tArmScores\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05ranks\x18\x02 \x01(\x0c\x12\x0e\n\x06scores\x18\x03 \x01(\x0c\")\n\x06Groups\x12\x1f\n\x06groups\x18\x01 \x03(\x0b\x32\x0f.vecdb.v1.Group\"D\n\x05Group\x12\x1e\n\x05value\x18\x01 \x01(\x0b\x32\x0f.vecdb.v1.Value\x12\r\n\x05\x66irst\x18\x02 \x01(\r\x12\x0c\n\x04last\x18\x03 \x01(\r\"W\n\rSearchResults\x12\x0e\n\x06\x63ounts\x18\x01 \x01(\x0c\x12$\n\x04hits\x18\x02 \x01(\x0b\x32\x16.vecdb.v1.SearchResult\x12\x10\n\x08\x65xplains\x18\x03 \x03(\x0c\"7\n\x06\x46\x61\x63\x65ts\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x1f\n\x06\x66\x61\x63\x65ts\x18\x02 \x03(\x0b\x32\x0f.vecdb.v1.Facet\"\x83\x02\n\x05\x46\x61\x63\x65t\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\r\n\x05nulls\x18\x03 \x01(\x03\x12\x15\n\x08\x64istinct\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x0f\n\x07outside\x18\x05 \x01(\x03\x12\x1e\n\x05least\x18\x06 \x01(\x0b\x32\x0f.vecdb.v1.Value\x12!\n\x08greatest\x18\x07 \x01(\x0b\x32\x0f.vecdb.v1.Value\x12\x1d\n\x04mean\x18\x08 \x01(\x0b\x32\x0f.vecdb.v1.Value\x12\'\n\x06values\x18\t \x03(\x0b\x32\x17.vecdb.v1.NullableValue\x12\x0e\n\x06\x63ounts\x18\n \x01(\x0c\x42\x0b\n\t_distinct\"/\n\rNullableValue\x12\x1e\n\x05value\x18\x01 \x01(\x0b\x32\x0f.vecdb.v1.Value\"\x86\x02\n\x0cRecallReport\x12\x0e\n\x06recall\x18\x01 \x01(\x01\x12\r\n\x05worst\x18\x02 \x01(\x01\x12\t\n\x01k\x18\x03 \x01(\x03\x12\x0f\n\x07queries\x18\x04 \x01(\x03\x12\r\n\x05short\x18\x05 \x01(\x03\x12\x0e\n\x06p50_ms\x18\x06 \x01(\x01\x12\x0e\n\x06p95_ms\x18\x07 \x01(\x01\x12\x14\n\x0c\x65xact_p50_ms\x18\x08 \x01(\x01\x12\x16\n\x0e\x63odes_compared\x18\t \x01(\x01\x12\x30\n\x05plans\x18\n \x03(\x0b\x32!.vecdb.v1.RecallReport.PlansEntry\x1a,\n\nPlansEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"{\n\nTuneReport\x12\t\n\x01k\x18\x01 \x01(\x03\x12\x0f\n\x07queries\x18\x02 \x01(\x03\x12)\n\x05\x63urve\x18\x03 \x03(\x0b\x32\x1a.vecdb.v1.TuneReport.Point\x1a&\n\x05Point\x12\r\n\x05width\x18\x01 \x01(\x03\x12\x0e\n\x06recall\x18\x02 \x01(\x01\"d\n\x0b\x45xplanation\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x10\n\x08\x61nalyzed\x18\x02 \x01(\x08\x12\x0f\n\x02ms\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x05steps\x18\x04 \x03(\x0b\x32\x0e.vecdb.v1.StepB\x05\n\x03_ms\"\x8d\x01\n\x04Step\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x07rows_in\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x08rows_out\x18\x03 \x01(\x03\x12\x0f\n\x02ms\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x0c\n\x04told\x18\x05 \x01(\x0c\x12\x1d\n\x05steps\x18\x06 \x03(\x0b\x32\x0e.vecdb.v1.StepB\n\n\x08_rows_inB\x05\n\x03_ms\"(\n\tHighlight\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05spans\x18\x02 \x03(\r\"P\n\x0b\x43heckReport\x12#\n\x08problems\x18\x01 \x03(\x0b\x32\x11.vecdb.v1.Problem\x12\r\n\x05\x66iles\x18\x02 \x01(\x03\x12\r\n\x05\x62ytes\x18\x03 \x01(\x03\":\n\x07Problem\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x10\n\x08severity\x18\x03 \x01(\t\"6\n\x08Progress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x03\x12\r\n\x05total\x18\x03 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,42 +35,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RECALLREPORT_PLANSENTRY']._loaded_options = None
   _globals['_RECALLREPORT_PLANSENTRY']._serialized_options = b'8\001'
-  _globals['_WRITERESULT']._serialized_start=70
-  _globals['_WRITERESULT']._serialized_end=127
-  _globals['_SEARCHRESULT']._serialized_start=130
-  _globals['_SEARCHRESULT']._serialized_end=388
-  _globals['_ARMSCORES']._serialized_start=390
-  _globals['_ARMSCORES']._serialized_end=446
-  _globals['_GROUPS']._serialized_start=448
-  _globals['_GROUPS']._serialized_end=489
-  _globals['_GROUP']._serialized_start=491
-  _globals['_GROUP']._serialized_end=559
-  _globals['_SEARCHRESULTS']._serialized_start=561
-  _globals['_SEARCHRESULTS']._serialized_end=648
-  _globals['_FACETS']._serialized_start=650
-  _globals['_FACETS']._serialized_end=705
-  _globals['_FACET']._serialized_start=708
-  _globals['_FACET']._serialized_end=967
-  _globals['_NULLABLEVALUE']._serialized_start=969
-  _globals['_NULLABLEVALUE']._serialized_end=1016
-  _globals['_RECALLREPORT']._serialized_start=1019
-  _globals['_RECALLREPORT']._serialized_end=1281
-  _globals['_RECALLREPORT_PLANSENTRY']._serialized_start=1237
-  _globals['_RECALLREPORT_PLANSENTRY']._serialized_end=1281
-  _globals['_TUNEREPORT']._serialized_start=1283
-  _globals['_TUNEREPORT']._serialized_end=1406
-  _globals['_TUNEREPORT_POINT']._serialized_start=1368
-  _globals['_TUNEREPORT_POINT']._serialized_end=1406
-  _globals['_EXPLANATION']._serialized_start=1408
-  _globals['_EXPLANATION']._serialized_end=1508
-  _globals['_STEP']._serialized_start=1511
-  _globals['_STEP']._serialized_end=1652
-  _globals['_HIGHLIGHT']._serialized_start=1654
-  _globals['_HIGHLIGHT']._serialized_end=1694
-  _globals['_CHECKREPORT']._serialized_start=1696
-  _globals['_CHECKREPORT']._serialized_end=1776
-  _globals['_PROBLEM']._serialized_start=1778
-  _globals['_PROBLEM']._serialized_end=1836
-  _globals['_PROGRESS']._serialized_start=1838
-  _globals['_PROGRESS']._serialized_end=1892
+  _globals['_WRITERESULT']._serialized_start=102
+  _globals['_WRITERESULT']._serialized_end=159
+  _globals['_SEARCHRESULT']._serialized_start=162
+  _globals['_SEARCHRESULT']._serialized_end=492
+  _globals['_PATHS']._serialized_start=494
+  _globals['_PATHS']._serialized_end=591
+  _globals['_ARMSCORES']._serialized_start=593
+  _globals['_ARMSCORES']._serialized_end=649
+  _globals['_GROUPS']._serialized_start=651
+  _globals['_GROUPS']._serialized_end=692
+  _globals['_GROUP']._serialized_start=694
+  _globals['_GROUP']._serialized_end=762
+  _globals['_SEARCHRESULTS']._serialized_start=764
+  _globals['_SEARCHRESULTS']._serialized_end=851
+  _globals['_FACETS']._serialized_start=853
+  _globals['_FACETS']._serialized_end=908
+  _globals['_FACET']._serialized_start=911
+  _globals['_FACET']._serialized_end=1170
+  _globals['_NULLABLEVALUE']._serialized_start=1172
+  _globals['_NULLABLEVALUE']._serialized_end=1219
+  _globals['_RECALLREPORT']._serialized_start=1222
+  _globals['_RECALLREPORT']._serialized_end=1484
+  _globals['_RECALLREPORT_PLANSENTRY']._serialized_start=1440
+  _globals['_RECALLREPORT_PLANSENTRY']._serialized_end=1484
+  _globals['_TUNEREPORT']._serialized_start=1486
+  _globals['_TUNEREPORT']._serialized_end=1609
+  _globals['_TUNEREPORT_POINT']._serialized_start=1571
+  _globals['_TUNEREPORT_POINT']._serialized_end=1609
+  _globals['_EXPLANATION']._serialized_start=1611
+  _globals['_EXPLANATION']._serialized_end=1711
+  _globals['_STEP']._serialized_start=1714
+  _globals['_STEP']._serialized_end=1855
+  _globals['_HIGHLIGHT']._serialized_start=1857
+  _globals['_HIGHLIGHT']._serialized_end=1897
+  _globals['_CHECKREPORT']._serialized_start=1899
+  _globals['_CHECKREPORT']._serialized_end=1979
+  _globals['_PROBLEM']._serialized_start=1981
+  _globals['_PROBLEM']._serialized_end=2039
+  _globals['_PROGRESS']._serialized_start=2041
+  _globals['_PROGRESS']._serialized_end=2095
 # @@protoc_insertion_point(module_scope)

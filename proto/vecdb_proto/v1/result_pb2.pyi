@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from vecdb_proto.v1 import selection_pb2 as _selection_pb2
 from vecdb_proto.v1 import values_pb2 as _values_pb2
 import builtins as _builtins
 import sys
@@ -64,6 +65,8 @@ class SearchResult(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     MISSING_FIELD_NUMBER: _builtins.int
     EXPLAIN_FIELD_NUMBER: _builtins.int
+    SELECTION_FIELD_NUMBER: _builtins.int
+    PATHS_FIELD_NUMBER: _builtins.int
     id_name: _builtins.str
     """The name of the id field."""
     scores: _builtins.bytes
@@ -71,7 +74,7 @@ class SearchResult(_message.Message):
     metric: _builtins.str
     """The metric of the vector field whose score it is: "cosine", "dot", "l2" or "hamming"; empty where it is none."""
     cursor: _builtins.str
-    """Where the next page begins; without it there is none."""
+    """Where the next page begins; without it there is none, or the request wanted to do without."""
     explain: _builtins.bytes
     """How the hits were found, as JSON."""
     @_builtins.property
@@ -92,6 +95,14 @@ class SearchResult(_message.Message):
     def missing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Segments that were left out because of damage."""
 
+    @_builtins.property
+    def selection(self) -> _selection_pb2.Selection:
+        """Only where the query selects."""
+
+    @_builtins.property
+    def paths(self) -> Global___Paths:
+        """How links led to the hits; without it nothing was walked."""
+
     def __init__(
         self,
         *,
@@ -105,16 +116,60 @@ class SearchResult(_message.Message):
         cursor: _builtins.str | None = ...,
         missing: _abc.Iterable[_builtins.str] | None = ...,
         explain: _builtins.bytes = ...,
+        selection: _selection_pb2.Selection | None = ...,
+        paths: Global___Paths | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "cursor", b"cursor", "fields", b"fields", "groups", b"groups", "ids", b"ids"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "cursor", b"cursor", "fields", b"fields", "groups", b"groups", "ids", b"ids", "paths", b"paths", "selection", b"selection"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "arms", b"arms", "cursor", b"cursor", "explain", b"explain", "fields", b"fields", "groups", b"groups", "id_name", b"id_name", "ids", b"ids", "metric", b"metric", "missing", b"missing", "scores", b"scores"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "arms", b"arms", "cursor", b"cursor", "explain", b"explain", "fields", b"fields", "groups", b"groups", "id_name", b"id_name", "ids", b"ids", "metric", b"metric", "missing", b"missing", "paths", b"paths", "scores", b"scores", "selection", b"selection"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cursor: _TypeAlias = _typing.Literal["cursor"]  # noqa: Y015
     _WhichOneofArgType__cursor: _TypeAlias = _typing.Literal["_cursor", b"_cursor"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor) -> _WhichOneofReturnType__cursor | None: ...
 
 Global___SearchResult: _TypeAlias = SearchResult  # noqa: Y015
+
+@_typing.final
+class Paths(_message.Message):
+    """How links led to hits: the steps of all hits, one hit behind the other."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LENGTHS_FIELD_NUMBER: _builtins.int
+    IDS_FIELD_NUMBER: _builtins.int
+    TYPES_FIELD_NUMBER: _builtins.int
+    LINKS_FIELD_NUMBER: _builtins.int
+    AHEAD_FIELD_NUMBER: _builtins.int
+    lengths: _builtins.bytes
+    """uint32 each: the steps of each hit."""
+    links: _builtins.bytes
+    """int32 each: the type of the link that each step follows, -1 for none."""
+    ahead: _builtins.bytes
+    """uint8 each: 1 where it is followed as it points."""
+    @_builtins.property
+    def ids(self) -> _values_pb2.Ids:
+        """What each step leads to."""
+
+    @_builtins.property
+    def types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Types of links."""
+
+    def __init__(
+        self,
+        *,
+        lengths: _builtins.bytes = ...,
+        ids: _values_pb2.Ids | None = ...,
+        types: _abc.Iterable[_builtins.str] | None = ...,
+        links: _builtins.bytes = ...,
+        ahead: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ahead", b"ahead", "ids", b"ids", "lengths", b"lengths", "links", b"links", "types", b"types"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Paths: _TypeAlias = Paths  # noqa: Y015
 
 @_typing.final
 class ArmScores(_message.Message):

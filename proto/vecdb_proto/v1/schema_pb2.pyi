@@ -89,6 +89,7 @@ class Field(_message.Message):
     GEO_FIELD_NUMBER: _builtins.int
     VECTOR_FIELD_NUMBER: _builtins.int
     SPARSE_FIELD_NUMBER: _builtins.int
+    MULTIVECTOR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def id(self) -> Global___IdField: ...
     @_builtins.property
@@ -111,6 +112,8 @@ class Field(_message.Message):
     def vector(self) -> Global___VectorField: ...
     @_builtins.property
     def sparse(self) -> Global___SparseField: ...
+    @_builtins.property
+    def multivector(self) -> Global___MultiVectorField: ...
     def __init__(
         self,
         *,
@@ -125,12 +128,13 @@ class Field(_message.Message):
         geo: Global___GeoField | None = ...,
         vector: Global___VectorField | None = ...,
         sparse: Global___SparseField | None = ...,
+        multivector: Global___MultiVectorField | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["bool", b"bool", "float64", b"float64", "geo", b"geo", "id", b"id", "int64", b"int64", "json", b"json", "keyword", b"keyword", "kind", b"kind", "sparse", b"sparse", "text", b"text", "timestamp", b"timestamp", "vector", b"vector"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bool", b"bool", "float64", b"float64", "geo", b"geo", "id", b"id", "int64", b"int64", "json", b"json", "keyword", b"keyword", "kind", b"kind", "multivector", b"multivector", "sparse", b"sparse", "text", b"text", "timestamp", b"timestamp", "vector", b"vector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bool", b"bool", "float64", b"float64", "geo", b"geo", "id", b"id", "int64", b"int64", "json", b"json", "keyword", b"keyword", "kind", b"kind", "sparse", b"sparse", "text", b"text", "timestamp", b"timestamp", "vector", b"vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bool", b"bool", "float64", b"float64", "geo", b"geo", "id", b"id", "int64", b"int64", "json", b"json", "keyword", b"keyword", "kind", b"kind", "multivector", b"multivector", "sparse", b"sparse", "text", b"text", "timestamp", b"timestamp", "vector", b"vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["id", "text", "keyword", "bool", "int64", "float64", "timestamp", "json", "geo", "vector", "sparse"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["id", "text", "keyword", "bool", "int64", "float64", "timestamp", "json", "geo", "vector", "sparse", "multivector"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -445,6 +449,66 @@ class SparseField(_message.Message):
 Global___SparseField: _TypeAlias = SparseField  # noqa: Y015
 
 @_typing.final
+class MultiVectorField(_message.Message):
+    """Several vectors for a row, compared by MaxSim."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIMENSION_FIELD_NUMBER: _builtins.int
+    DTYPE_FIELD_NUMBER: _builtins.int
+    POOL_FACTOR_FIELD_NUMBER: _builtins.int
+    POOLING_FIELD_NUMBER: _builtins.int
+    PROTECT_FIELD_NUMBER: _builtins.int
+    FIXED_FIELD_NUMBER: _builtins.int
+    NORMALISE_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    SPACE_FIELD_NUMBER: _builtins.int
+    dimension: _builtins.int
+    dtype: _builtins.str
+    """"float16", "float32", "int8" or "int4"."""
+    pool_factor: _builtins.float
+    pooling: _builtins.str
+    """"ward", "kmeans", "sequential" or "pylate"."""
+    protect: _builtins.int
+    fixed: _builtins.int
+    normalise: _builtins.bool
+    source: _builtins.str
+    """The text field that vectors are made of."""
+    @_builtins.property
+    def index(self) -> Global___Index: ...
+    @_builtins.property
+    def space(self) -> Global___Space: ...
+    def __init__(
+        self,
+        *,
+        dimension: _builtins.int = ...,
+        dtype: _builtins.str = ...,
+        pool_factor: _builtins.float = ...,
+        pooling: _builtins.str = ...,
+        protect: _builtins.int = ...,
+        fixed: _builtins.int | None = ...,
+        normalise: _builtins.bool = ...,
+        index: Global___Index | None = ...,
+        source: _builtins.str | None = ...,
+        space: Global___Space | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_fixed", b"_fixed", "_source", b"_source", "fixed", b"fixed", "index", b"index", "source", b"source", "space", b"space"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fixed", b"_fixed", "_source", b"_source", "dimension", b"dimension", "dtype", b"dtype", "fixed", b"fixed", "index", b"index", "normalise", b"normalise", "pool_factor", b"pool_factor", "pooling", b"pooling", "protect", b"protect", "source", b"source", "space", b"space"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__fixed: _TypeAlias = _typing.Literal["fixed"]  # noqa: Y015
+    _WhichOneofArgType__fixed: _TypeAlias = _typing.Literal["_fixed", b"_fixed"]  # noqa: Y015
+    _WhichOneofReturnType__source: _TypeAlias = _typing.Literal["source"]  # noqa: Y015
+    _WhichOneofArgType__source: _TypeAlias = _typing.Literal["_source", b"_source"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fixed) -> _WhichOneofReturnType__fixed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__source) -> _WhichOneofReturnType__source | None: ...
+
+Global___MultiVectorField: _TypeAlias = MultiVectorField  # noqa: Y015
+
+@_typing.final
 class Space(_message.Message):
     """The model that vectors come from."""
 
@@ -509,6 +573,7 @@ class Index(_message.Message):
     IVF_FIELD_NUMBER: _builtins.int
     FUNNEL_FIELD_NUMBER: _builtins.int
     BINARY_FIELD_NUMBER: _builtins.int
+    MUVERA_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def auto(self) -> Global___AutoIndex: ...
     @_builtins.property
@@ -521,6 +586,8 @@ class Index(_message.Message):
     def funnel(self) -> Global___FunnelIndex: ...
     @_builtins.property
     def binary(self) -> Global___BinaryIndex: ...
+    @_builtins.property
+    def muvera(self) -> Global___MuveraIndex: ...
     def __init__(
         self,
         *,
@@ -530,12 +597,13 @@ class Index(_message.Message):
         ivf: Global___IvfIndex | None = ...,
         funnel: Global___FunnelIndex | None = ...,
         binary: Global___BinaryIndex | None = ...,
+        muvera: Global___MuveraIndex | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["auto", b"auto", "binary", b"binary", "flat", b"flat", "funnel", b"funnel", "hnsw", b"hnsw", "ivf", b"ivf", "kind", b"kind"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["auto", b"auto", "binary", b"binary", "flat", b"flat", "funnel", b"funnel", "hnsw", b"hnsw", "ivf", b"ivf", "kind", b"kind", "muvera", b"muvera"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto", b"auto", "binary", b"binary", "flat", b"flat", "funnel", b"funnel", "hnsw", b"hnsw", "ivf", b"ivf", "kind", b"kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto", b"auto", "binary", b"binary", "flat", b"flat", "funnel", b"funnel", "hnsw", b"hnsw", "ivf", b"ivf", "kind", b"kind", "muvera", b"muvera"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["auto", "flat", "hnsw", "ivf", "funnel", "binary"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["auto", "flat", "hnsw", "ivf", "funnel", "binary", "muvera"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -668,3 +736,71 @@ class BinaryIndex(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BinaryIndex: _TypeAlias = BinaryIndex  # noqa: Y015
+
+@_typing.final
+class MuveraIndex(_message.Message):
+    """For multi-vectors: one encoding for each row's (MUVERA)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPETITIONS_FIELD_NUMBER: _builtins.int
+    BITS_FIELD_NUMBER: _builtins.int
+    PROJECTION_FIELD_NUMBER: _builtins.int
+    DIRECTIONS_FIELD_NUMBER: _builtins.int
+    FINAL_FIELD_NUMBER: _builtins.int
+    CENTRED_FIELD_NUMBER: _builtins.int
+    CODES_FIELD_NUMBER: _builtins.int
+    LISTS_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    repetitions: _builtins.int
+    """Without these three, chosen from a sample of the rows."""
+    bits: _builtins.int
+    projection: _builtins.int
+    directions: _builtins.str
+    """"orthogonal", "dense" or "sparse"."""
+    final: _builtins.int
+    """Numbers of a count sketch; none without it."""
+    centred: _builtins.bool
+    codes: _builtins.str
+    """As of IvfIndex."""
+    lists: _builtins.int
+    seed: _builtins.int
+    def __init__(
+        self,
+        *,
+        repetitions: _builtins.int | None = ...,
+        bits: _builtins.int | None = ...,
+        projection: _builtins.int | None = ...,
+        directions: _builtins.str = ...,
+        final: _builtins.int | None = ...,
+        centred: _builtins.bool = ...,
+        codes: _builtins.str = ...,
+        lists: _builtins.int | None = ...,
+        seed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_bits", b"_bits", "_final", b"_final", "_lists", b"_lists", "_projection", b"_projection", "_repetitions", b"_repetitions", "bits", b"bits", "final", b"final", "lists", b"lists", "projection", b"projection", "repetitions", b"repetitions"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bits", b"_bits", "_final", b"_final", "_lists", b"_lists", "_projection", b"_projection", "_repetitions", b"_repetitions", "bits", b"bits", "centred", b"centred", "codes", b"codes", "directions", b"directions", "final", b"final", "lists", b"lists", "projection", b"projection", "repetitions", b"repetitions", "seed", b"seed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__bits: _TypeAlias = _typing.Literal["bits"]  # noqa: Y015
+    _WhichOneofArgType__bits: _TypeAlias = _typing.Literal["_bits", b"_bits"]  # noqa: Y015
+    _WhichOneofReturnType__final: _TypeAlias = _typing.Literal["final"]  # noqa: Y015
+    _WhichOneofArgType__final: _TypeAlias = _typing.Literal["_final", b"_final"]  # noqa: Y015
+    _WhichOneofReturnType__lists: _TypeAlias = _typing.Literal["lists"]  # noqa: Y015
+    _WhichOneofArgType__lists: _TypeAlias = _typing.Literal["_lists", b"_lists"]  # noqa: Y015
+    _WhichOneofReturnType__projection: _TypeAlias = _typing.Literal["projection"]  # noqa: Y015
+    _WhichOneofArgType__projection: _TypeAlias = _typing.Literal["_projection", b"_projection"]  # noqa: Y015
+    _WhichOneofReturnType__repetitions: _TypeAlias = _typing.Literal["repetitions"]  # noqa: Y015
+    _WhichOneofArgType__repetitions: _TypeAlias = _typing.Literal["_repetitions", b"_repetitions"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__bits) -> _WhichOneofReturnType__bits | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__final) -> _WhichOneofReturnType__final | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lists) -> _WhichOneofReturnType__lists | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__projection) -> _WhichOneofReturnType__projection | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__repetitions) -> _WhichOneofReturnType__repetitions | None: ...
+
+Global___MuveraIndex: _TypeAlias = MuveraIndex  # noqa: Y015

@@ -30,9 +30,14 @@ class SearchRequest(_message.Message):
     VIEW_FIELD_NUMBER: _builtins.int
     QUERY_FIELD_NUMBER: _builtins.int
     EXPLAIN_FIELD_NUMBER: _builtins.int
+    WITHOUT_CURSOR_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     explain: _builtins.bool
     """Whether the result says how it was found."""
+    without_cursor: _builtins.bool
+    """Leave out `cursor`, which takes the server long: of a query with one vector and nothing else the caller makes it of
+    the query and the last hit.
+    """
     @_builtins.property
     def view(self) -> _values_pb2.View: ...
     @_builtins.property
@@ -44,10 +49,11 @@ class SearchRequest(_message.Message):
         view: _values_pb2.View | None = ...,
         query: _query_pb2.Query | None = ...,
         explain: _builtins.bool = ...,
+        without_cursor: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["query", b"query", "view", b"view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "explain", b"explain", "query", b"query", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "explain", b"explain", "query", b"query", "view", b"view", "without_cursor", b"without_cursor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -658,3 +664,323 @@ class RecallResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecallResponse: _TypeAlias = RecallResponse  # noqa: Y015
+
+@_typing.final
+class RowsAsked(_message.Message):
+    """Which rows and which of their vectors a call about many rows is about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    WHERE_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Without it, the only vector field."""
+    @_builtins.property
+    def where(self) -> _filter_pb2.Filter: ...
+    def __init__(
+        self,
+        *,
+        field: _builtins.str | None = ...,
+        where: _filter_pb2.Filter | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_field", b"_field", "field", b"field", "where", b"where"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_field", b"_field", "field", b"field", "where", b"where"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__field: _TypeAlias = _typing.Literal["field"]  # noqa: Y015
+    _WhichOneofArgType__field: _TypeAlias = _typing.Literal["_field", b"_field"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__field) -> _WhichOneofReturnType__field | None: ...
+
+Global___RowsAsked: _TypeAlias = RowsAsked  # noqa: Y015
+
+@_typing.final
+class SummariseRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    K_FIELD_NUMBER: _builtins.int
+    EXACT_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    k: _builtins.int
+    exact: _builtins.bool
+    seed: _builtins.int
+    @_builtins.property
+    def view(self) -> _values_pb2.View: ...
+    @_builtins.property
+    def rows(self) -> Global___RowsAsked: ...
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        view: _values_pb2.View | None = ...,
+        rows: Global___RowsAsked | None = ...,
+        k: _builtins.int = ...,
+        exact: _builtins.bool = ...,
+        seed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows", "view", b"view"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "exact", b"exact", "k", b"k", "rows", b"rows", "seed", b"seed", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SummariseRequest: _TypeAlias = SummariseRequest  # noqa: Y015
+
+@_typing.final
+class SummariseResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDS_FIELD_NUMBER: _builtins.int
+    SIZES_FIELD_NUMBER: _builtins.int
+    GAINS_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    sizes: _builtins.bytes
+    """int64 each: the rows that each stands for."""
+    gains: _builtins.bytes
+    """float64 each: what each added to the coverage."""
+    coverage: _builtins.float
+    rows: _builtins.int
+    method: _builtins.str
+    @_builtins.property
+    def ids(self) -> _values_pb2.Ids:
+        """Best first."""
+
+    def __init__(
+        self,
+        *,
+        ids: _values_pb2.Ids | None = ...,
+        sizes: _builtins.bytes = ...,
+        gains: _builtins.bytes = ...,
+        coverage: _builtins.float = ...,
+        rows: _builtins.int = ...,
+        method: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "gains", b"gains", "ids", b"ids", "method", b"method", "rows", b"rows", "sizes", b"sizes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SummariseResponse: _TypeAlias = SummariseResponse  # noqa: Y015
+
+@_typing.final
+class SampleRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    K_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    k: _builtins.int
+    method: _builtins.str
+    """"coreset" or "uniform"."""
+    seed: _builtins.int
+    @_builtins.property
+    def view(self) -> _values_pb2.View: ...
+    @_builtins.property
+    def rows(self) -> Global___RowsAsked: ...
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        view: _values_pb2.View | None = ...,
+        rows: Global___RowsAsked | None = ...,
+        k: _builtins.int = ...,
+        method: _builtins.str = ...,
+        seed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows", "view", b"view"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "k", b"k", "method", b"method", "rows", b"rows", "seed", b"seed", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SampleRequest: _TypeAlias = SampleRequest  # noqa: Y015
+
+@_typing.final
+class SampleResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDS_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    weights: _builtins.bytes
+    """float64 each: the rows that each counts for."""
+    rows: _builtins.int
+    method: _builtins.str
+    @_builtins.property
+    def ids(self) -> _values_pb2.Ids: ...
+    def __init__(
+        self,
+        *,
+        ids: _values_pb2.Ids | None = ...,
+        weights: _builtins.bytes = ...,
+        rows: _builtins.int = ...,
+        method: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids", "method", b"method", "rows", b"rows", "weights", b"weights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SampleResponse: _TypeAlias = SampleResponse  # noqa: Y015
+
+@_typing.final
+class ClustersRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    K_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    k: _builtins.int
+    """Without it, as many as the rows suggest."""
+    seed: _builtins.int
+    @_builtins.property
+    def view(self) -> _values_pb2.View: ...
+    @_builtins.property
+    def rows(self) -> Global___RowsAsked: ...
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        view: _values_pb2.View | None = ...,
+        rows: Global___RowsAsked | None = ...,
+        k: _builtins.int | None = ...,
+        seed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_k", b"_k", "k", b"k", "rows", b"rows", "view", b"view"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_k", b"_k", "collection", b"collection", "k", b"k", "rows", b"rows", "seed", b"seed", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__k: _TypeAlias = _typing.Literal["k"]  # noqa: Y015
+    _WhichOneofArgType__k: _TypeAlias = _typing.Literal["_k", b"_k"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__k) -> _WhichOneofReturnType__k | None: ...
+
+Global___ClustersRequest: _TypeAlias = ClustersRequest  # noqa: Y015
+
+@_typing.final
+class ClustersResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEDOIDS_FIELD_NUMBER: _builtins.int
+    SIZES_FIELD_NUMBER: _builtins.int
+    COHESION_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    TRIED_FIELD_NUMBER: _builtins.int
+    sizes: _builtins.bytes
+    """int64 each."""
+    cohesion: _builtins.bytes
+    """float64 each: the mean cosine of its rows to its centre."""
+    rows: _builtins.int
+    tried: _builtins.bytes
+    """The numbers of clusters that were tried, and what they scored."""
+    @_builtins.property
+    def medoids(self) -> _values_pb2.Ids:
+        """The row in the middle of each cluster, that of the largest first."""
+
+    def __init__(
+        self,
+        *,
+        medoids: _values_pb2.Ids | None = ...,
+        sizes: _builtins.bytes = ...,
+        cohesion: _builtins.bytes = ...,
+        rows: _builtins.int = ...,
+        tried: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["medoids", b"medoids"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cohesion", b"cohesion", "medoids", b"medoids", "rows", b"rows", "sizes", b"sizes", "tried", b"tried"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClustersResponse: _TypeAlias = ClustersResponse  # noqa: Y015
+
+@_typing.final
+class DuplicatesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    EXACT_FIELD_NUMBER: _builtins.int
+    K_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    threshold: _builtins.float
+    exact: _builtins.bool
+    k: _builtins.int
+    """The most groups."""
+    @_builtins.property
+    def view(self) -> _values_pb2.View: ...
+    @_builtins.property
+    def rows(self) -> Global___RowsAsked: ...
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        view: _values_pb2.View | None = ...,
+        rows: Global___RowsAsked | None = ...,
+        threshold: _builtins.float = ...,
+        exact: _builtins.bool = ...,
+        k: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows", "view", b"view"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "exact", b"exact", "k", b"k", "rows", b"rows", "threshold", b"threshold", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DuplicatesRequest: _TypeAlias = DuplicatesRequest  # noqa: Y015
+
+@_typing.final
+class DuplicatesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDS_FIELD_NUMBER: _builtins.int
+    SIZES_FIELD_NUMBER: _builtins.int
+    SIMILARITIES_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    EXACT_FIELD_NUMBER: _builtins.int
+    sizes: _builtins.bytes
+    """uint32 each: the rows of each group."""
+    similarities: _builtins.bytes
+    """float64 each: the least cosine by which each group hangs together."""
+    rows: _builtins.int
+    """All rows that were looked at, and all groups."""
+    groups: _builtins.int
+    exact: _builtins.bool
+    @_builtins.property
+    def ids(self) -> _values_pb2.Ids:
+        """The rows of all groups, one group behind the other."""
+
+    def __init__(
+        self,
+        *,
+        ids: _values_pb2.Ids | None = ...,
+        sizes: _builtins.bytes = ...,
+        similarities: _builtins.bytes = ...,
+        rows: _builtins.int = ...,
+        groups: _builtins.int = ...,
+        exact: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exact", b"exact", "groups", b"groups", "ids", b"ids", "rows", b"rows", "similarities", b"similarities", "sizes", b"sizes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DuplicatesResponse: _TypeAlias = DuplicatesResponse  # noqa: Y015

@@ -70,6 +70,26 @@ class SearchServiceStub(object):
                 request_serializer=vecdb__proto_dot_v1_dot_search__service__pb2.RecallRequest.SerializeToString,
                 response_deserializer=vecdb__proto_dot_v1_dot_search__service__pb2.RecallResponse.FromString,
                 _registered_method=True)
+        self.Summarise = channel.unary_unary(
+                '/vecdb.v1.SearchService/Summarise',
+                request_serializer=vecdb__proto_dot_v1_dot_search__service__pb2.SummariseRequest.SerializeToString,
+                response_deserializer=vecdb__proto_dot_v1_dot_search__service__pb2.SummariseResponse.FromString,
+                _registered_method=True)
+        self.Sample = channel.unary_unary(
+                '/vecdb.v1.SearchService/Sample',
+                request_serializer=vecdb__proto_dot_v1_dot_search__service__pb2.SampleRequest.SerializeToString,
+                response_deserializer=vecdb__proto_dot_v1_dot_search__service__pb2.SampleResponse.FromString,
+                _registered_method=True)
+        self.Clusters = channel.unary_unary(
+                '/vecdb.v1.SearchService/Clusters',
+                request_serializer=vecdb__proto_dot_v1_dot_search__service__pb2.ClustersRequest.SerializeToString,
+                response_deserializer=vecdb__proto_dot_v1_dot_search__service__pb2.ClustersResponse.FromString,
+                _registered_method=True)
+        self.Duplicates = channel.unary_unary(
+                '/vecdb.v1.SearchService/Duplicates',
+                request_serializer=vecdb__proto_dot_v1_dot_search__service__pb2.DuplicatesRequest.SerializeToString,
+                response_deserializer=vecdb__proto_dot_v1_dot_search__service__pb2.DuplicatesResponse.FromString,
+                _registered_method=True)
 
 
 class SearchServiceServicer(object):
@@ -124,6 +144,34 @@ class SearchServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Summarise(self, request, context):
+        """A few rows that stand for all of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Sample(self, request, context):
+        """Some rows, drawn.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Clusters(self, request, context):
+        """Groups of rows that are near each other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Duplicates(self, request, context):
+        """Groups of rows that are nearly the same.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -161,6 +209,26 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.Recall,
                     request_deserializer=vecdb__proto_dot_v1_dot_search__service__pb2.RecallRequest.FromString,
                     response_serializer=vecdb__proto_dot_v1_dot_search__service__pb2.RecallResponse.SerializeToString,
+            ),
+            'Summarise': grpc.unary_unary_rpc_method_handler(
+                    servicer.Summarise,
+                    request_deserializer=vecdb__proto_dot_v1_dot_search__service__pb2.SummariseRequest.FromString,
+                    response_serializer=vecdb__proto_dot_v1_dot_search__service__pb2.SummariseResponse.SerializeToString,
+            ),
+            'Sample': grpc.unary_unary_rpc_method_handler(
+                    servicer.Sample,
+                    request_deserializer=vecdb__proto_dot_v1_dot_search__service__pb2.SampleRequest.FromString,
+                    response_serializer=vecdb__proto_dot_v1_dot_search__service__pb2.SampleResponse.SerializeToString,
+            ),
+            'Clusters': grpc.unary_unary_rpc_method_handler(
+                    servicer.Clusters,
+                    request_deserializer=vecdb__proto_dot_v1_dot_search__service__pb2.ClustersRequest.FromString,
+                    response_serializer=vecdb__proto_dot_v1_dot_search__service__pb2.ClustersResponse.SerializeToString,
+            ),
+            'Duplicates': grpc.unary_unary_rpc_method_handler(
+                    servicer.Duplicates,
+                    request_deserializer=vecdb__proto_dot_v1_dot_search__service__pb2.DuplicatesRequest.FromString,
+                    response_serializer=vecdb__proto_dot_v1_dot_search__service__pb2.DuplicatesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -353,6 +421,114 @@ class SearchService(object):
             '/vecdb.v1.SearchService/Recall',
             vecdb__proto_dot_v1_dot_search__service__pb2.RecallRequest.SerializeToString,
             vecdb__proto_dot_v1_dot_search__service__pb2.RecallResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Summarise(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecdb.v1.SearchService/Summarise',
+            vecdb__proto_dot_v1_dot_search__service__pb2.SummariseRequest.SerializeToString,
+            vecdb__proto_dot_v1_dot_search__service__pb2.SummariseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Sample(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecdb.v1.SearchService/Sample',
+            vecdb__proto_dot_v1_dot_search__service__pb2.SampleRequest.SerializeToString,
+            vecdb__proto_dot_v1_dot_search__service__pb2.SampleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Clusters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecdb.v1.SearchService/Clusters',
+            vecdb__proto_dot_v1_dot_search__service__pb2.ClustersRequest.SerializeToString,
+            vecdb__proto_dot_v1_dot_search__service__pb2.ClustersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Duplicates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecdb.v1.SearchService/Duplicates',
+            vecdb__proto_dot_v1_dot_search__service__pb2.DuplicatesRequest.SerializeToString,
+            vecdb__proto_dot_v1_dot_search__service__pb2.DuplicatesResponse.FromString,
             options,
             channel_credentials,
             insecure,

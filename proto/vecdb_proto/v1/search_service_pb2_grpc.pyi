@@ -46,6 +46,14 @@ class SearchServiceStub:
     """How often the values of fields occur."""
     Recall: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.RecallRequest, _search_service_pb2.RecallResponse]
     """How many of the true answers searches find."""
+    Summarise: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.SummariseRequest, _search_service_pb2.SummariseResponse]
+    """A few rows that stand for all of them."""
+    Sample: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.SampleRequest, _search_service_pb2.SampleResponse]
+    """Some rows, drawn."""
+    Clusters: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.ClustersRequest, _search_service_pb2.ClustersResponse]
+    """Groups of rows that are near each other."""
+    Duplicates: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.DuplicatesRequest, _search_service_pb2.DuplicatesResponse]
+    """Groups of rows that are nearly the same."""
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
@@ -65,6 +73,14 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """How often the values of fields occur."""
     Recall: _aio.UnaryUnaryMultiCallable[_search_service_pb2.RecallRequest, _search_service_pb2.RecallResponse]  # type: ignore[assignment]
     """How many of the true answers searches find."""
+    Summarise: _aio.UnaryUnaryMultiCallable[_search_service_pb2.SummariseRequest, _search_service_pb2.SummariseResponse]  # type: ignore[assignment]
+    """A few rows that stand for all of them."""
+    Sample: _aio.UnaryUnaryMultiCallable[_search_service_pb2.SampleRequest, _search_service_pb2.SampleResponse]  # type: ignore[assignment]
+    """Some rows, drawn."""
+    Clusters: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ClustersRequest, _search_service_pb2.ClustersResponse]  # type: ignore[assignment]
+    """Groups of rows that are near each other."""
+    Duplicates: _aio.UnaryUnaryMultiCallable[_search_service_pb2.DuplicatesRequest, _search_service_pb2.DuplicatesResponse]  # type: ignore[assignment]
+    """Groups of rows that are nearly the same."""
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers queries."""
@@ -123,5 +139,37 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_search_service_pb2.RecallResponse, _abc.Awaitable[_search_service_pb2.RecallResponse]]:
         """How many of the true answers searches find."""
+
+    @_abc_1.abstractmethod
+    def Summarise(
+        self,
+        request: _search_service_pb2.SummariseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.SummariseResponse, _abc.Awaitable[_search_service_pb2.SummariseResponse]]:
+        """A few rows that stand for all of them."""
+
+    @_abc_1.abstractmethod
+    def Sample(
+        self,
+        request: _search_service_pb2.SampleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.SampleResponse, _abc.Awaitable[_search_service_pb2.SampleResponse]]:
+        """Some rows, drawn."""
+
+    @_abc_1.abstractmethod
+    def Clusters(
+        self,
+        request: _search_service_pb2.ClustersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.ClustersResponse, _abc.Awaitable[_search_service_pb2.ClustersResponse]]:
+        """Groups of rows that are near each other."""
+
+    @_abc_1.abstractmethod
+    def Duplicates(
+        self,
+        request: _search_service_pb2.DuplicatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.DuplicatesResponse, _abc.Awaitable[_search_service_pb2.DuplicatesResponse]]:
+        """Groups of rows that are nearly the same."""
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

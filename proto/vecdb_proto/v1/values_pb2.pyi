@@ -89,6 +89,8 @@ class _ColumnKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ColumnKind
     """A dense vector."""
     COLUMN_KIND_SPARSE: _ColumnKind.ValueType  # 4
     """A sparse vector: a list of index and value."""
+    COLUMN_KIND_MULTI_VECTOR: _ColumnKind.ValueType  # 5
+    """Several vectors: a list of them."""
 
 class ColumnKind(_ColumnKind, metaclass=_ColumnKindEnumTypeWrapper):
     """What the values of a column mean, where Arrow's type does not say it."""
@@ -102,6 +104,8 @@ COLUMN_KIND_VECTOR: ColumnKind.ValueType  # 3
 """A dense vector."""
 COLUMN_KIND_SPARSE: ColumnKind.ValueType  # 4
 """A sparse vector: a list of index and value."""
+COLUMN_KIND_MULTI_VECTOR: ColumnKind.ValueType  # 5
+"""Several vectors: a list of them."""
 Global___ColumnKind: _TypeAlias = ColumnKind  # noqa: Y015
 
 @_typing.final

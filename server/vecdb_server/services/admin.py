@@ -13,8 +13,8 @@ from vecdb.filters.expression import MAX_LIST
 from vecdb.schema.fields import DIMENSION
 from vecdb.schema.limits import DEFAULT_LIMITS
 from vecdb.storage.format import NAME
-from vecdb.wire import reports, schemas
-from vecdb.wire.values import as_json
+from vecdb.wire import queries, reports, schemas
+from vecdb.wire.values import as_json, ids_from_message
 from vecdb_proto.v1 import admin_service_pb2 as pb
 from vecdb_proto.v1.result_pb2 import Progress as ProgressMessage
 from vecdb_server.call import Call
@@ -62,6 +62,18 @@ class AdminService:
             **given(request, "field"),
         )
         return pb.TuneResponse(report=None if report is None else reports.tune_to_message(report))
+
+    def Calibrate(self, request: pb.CalibrateRequest, call: Call) -> pb.CalibrateResponse:  # noqa: N802
+        """Learn what is relevant."""
+        most = self._shared.config.limits.queries_per_batch
+        self._shared.check_most("judged", len(request.judged), most)
+        judged = [
+            (queries.from_message(one.query), ids_from_message(one.relevant) if one.HasField("relevant") else [])
+            for one in request.judged
+        ]
+        report = self._collection(request, call).calibrate(judged, request.name, reset=request.reset)
+        told = None if report is None else pb.CalibrateResponse.Report(json=as_json(report.to_json()))
+        return pb.CalibrateResponse(report=told)
 
     def GetStats(self, request: pb.GetStatsRequest, call: Call) -> pb.GetStatsResponse:  # noqa: N802
         """Return counts and sizes."""

@@ -101,6 +101,12 @@ class CollectionService:
             raise InvalidInputError("the request names neither an encoder nor a space", field="made_by")
         return pb.SetEncoderResponse(collection=self._told(collection))
 
+    def Repool(self, request: pb.RepoolRequest, call: Call) -> pb.RepoolResponse:  # noqa: N802
+        """Store a field of multi-vectors with fewer of them."""
+        collection = self._collection(request, call)
+        segments = collection.repool(request.name, request.pool_factor)
+        return pb.RepoolResponse(collection=self._told(collection), segments=segments)
+
     def _collection(self, request: Any, call: Call) -> Collection:
         return self._shared.served.collection(request.collection, call)
 

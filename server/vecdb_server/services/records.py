@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vecdb.wider_reads import BATCH_ROWS
 from vecdb.wire import results, rows, values
-from vecdb.wire.queries import sort_keys_from_message
+from vecdb.wire.stages import sort_keys_from_message
 from vecdb_proto.v1 import record_service_pb2 as pb
 from vecdb_server.call import Call
 from vecdb_server.services.rows import rows_by_id
@@ -53,9 +53,9 @@ class RecordService:
         view = self._shared.served.view(request.collection, call)
         request_id = request.request_id or None
         if request.WhichOneof("what") == "ids":
-            done = view.delete(self._ids(request), request_id=request_id)
+            done = view.delete(self._ids(request), cascade=request.cascade, request_id=request_id)
         else:
-            done = view.delete(where=self._shared.where(request), request_id=request_id)
+            done = view.delete(where=self._shared.where(request), cascade=request.cascade, request_id=request_id)
         return pb.DeleteResponse(result=self._written(done))
 
     def Get(self, request: pb.GetRequest, call: Call) -> pb.GetResponse:  # noqa: N802

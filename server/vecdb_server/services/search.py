@@ -17,6 +17,7 @@ from vecdb_proto.v1 import search_service_pb2 as pb
 from vecdb_server.call import Call
 from vecdb_server.services.batches import answers
 from vecdb_server.services.highlights import highlights
+from vecdb_server.services.overviews import Overviews
 from vecdb_server.services.shared import Shared, fields_of, given, is_argument
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _EFFORT = "recall", "ef", "probes", "plan"
 
 
-class SearchService:
+class SearchService(Overviews):
     """Answers queries."""
 
     def __init__(self, shared: Shared) -> None:
@@ -38,11 +39,11 @@ class SearchService:
         """Answer one query."""
         snapshot = self._shared.snapshot(request, call)
         message = request.query
-        if not request.explain and self._is_plain(snapshot.schema, message):
-            found = self._plain(snapshot, message)
-        else:
-            found = snapshot.run(self.query(message))
-        return pb.SearchResponse(result=self._message(snapshot, found, message, request.explain))
+        plain = self._is_plain(snapshot.schema, message)
+        quick = plain and not request.explain
+        found = self._plain(snapshot, message) if quick else snapshot.run(self.query(message))
+        told = self._message(snapshot, found, message, request.explain, not (plain and request.without_cursor))
+        return pb.SearchResponse(result=told)
 
     def SearchBatch(self, request: pb.SearchBatchRequest, call: Call) -> Iterator[pb.SearchBatchResponse]:  # noqa: N802
         """Answer many queries."""
@@ -174,9 +175,9 @@ class SearchService:
         )
 
     @staticmethod
-    def _message(snapshot: Snapshot, found: SearchResult, query: Any, explain: bool) -> Any:
+    def _message(snapshot: Snapshot, found: SearchResult, query: Any, explain: bool, cursor: bool = True) -> Any:
         wanted = not (query.HasField("fields") and not query.fields.names)
-        return results.to_message(found, snapshot.schema, fields=wanted, explain=explain)
+        return results.to_message(found, snapshot.schema, fields=wanted, explain=explain, cursor=cursor)
 
 
 def questions(request: Any, most: int) -> Any:

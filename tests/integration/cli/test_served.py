@@ -144,7 +144,10 @@ def test_every_command_that_takes_a_database_takes_a_server() -> None:
 
 def test_failures_have_the_usual_exit_codes(address: str, vecdb: Run) -> None:
     assert b"no collection 'papers'" in vecdb("count", address, "papers", code=3).stderr
-    assert b"cannot be reached" in vecdb("collections", "grpc://127.0.0.1:1", code=7).stderr
+    reading = vecdb("collections", "grpc://127.0.0.1:1", code=7).stderr
+    assert b"cannot be reached" in reading
+    assert b"the last write" not in reading
+    assert b"the last write" in vecdb("delete", "grpc://127.0.0.1:1", "papers", "x", "--yes", code=7).stderr
     assert b"is no address" in vecdb("collections", "http://localhost", code=2).stderr
 
 

@@ -30,6 +30,7 @@ NOT_REMOTE = {
     "Collection.encoders": "encoders have tests of their own",
     "Collection.set_encoder": "encoders have tests of their own",
     "Snapshot.trial": "what recall and tune share",
+    "Snapshot.learned": "what calibrate keeps",
     "Collection.restricted": "what a server restricts its callers with",
     "Snapshot.restricted": "what a server restricts its callers with",
     "Collection.stored_chunks": "what a server resumes uploads with",

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+import vecdb
 from support import contract
 from vecdb import Query
 from vecdb.results import Hit, SearchResult
@@ -64,6 +65,19 @@ def test_groups_hold_their_hits(kept: Any) -> None:
     assert found.groups is not None
     assert [hit.id for group in found.groups for hit in group.hits] == found.ids
     assert all(hit["section"] == group.value for group in found.groups for hit in group.hits)
+
+
+def test_a_selection_tells_of_the_set_and_of_each_hit(kept: Any) -> None:
+    found = kept.run(Query(k=5).near("embedding", ASKED).select(vecdb.Coverage(0.5), quotas={"section": (0, 2)}))
+
+    assert found.selection is not None
+    assert (found.selection.method, found.selection.ended) == ("graph_cut", "full")
+    assert 0 < found.selection.coverage <= 1
+    assert [hit.pick.order for hit in found] == [1, 2, 3, 4, 5]
+    represented = [member.id for hit in found for member in hit.pick.members]
+    assert len(set(represented)) == len(represented) > 0
+    assert not set(represented) & set(found.ids)
+    assert kept.search(embedding=ASKED).selection is None
 
 
 def test_words_are_highlighted(kept: Any) -> None:

@@ -19,6 +19,7 @@ from vecdb.results import SearchResult
 
 ASKED = contract.vector(777)
 MATRIX = np.stack([contract.vector(number) for number in (777, 778, 779)])
+CODED = np.random.default_rng(5).standard_normal((3, 6))
 
 Q = Query(k=5)
 BOTH = Q.near("embedding", ASKED, fetch=20).match("body", "honey bee", fetch=20)
@@ -36,6 +37,14 @@ QUERIES: dict[str, Query] = {
     "words": Q.match("body", 'honey +bee -wax "queen drone" pol*'),
     "words, boosted": Q.match({"body": 2.0}, "honey"),
     "terms": Q.terms("terms", {1: 1.0, 7: 2.0, 30: 0.5}),
+    "tokens": Q.near("tokens", MATRIX),
+    "tokens, weighed and filtered": Q.near("tokens", MATRIX, weights=[1, 0, 0.5], where="size > 50", name="late"),
+    "tokens, coded": Q.near("coded", CODED),
+    "tokens, coded, exactly": Q.near("coded", CODED).exactly(),
+    "tokens and words": Q.near("tokens", MATRIX, fetch=20).match("body", "honey", fetch=20),
+    "rescored by tokens": Q.match("body", "honey", fetch=30).rescore(
+        vecdb.MaxSim("tokens", MATRIX, weights=[1, 2, 3], top=10)
+    ),
     "like": Q.like("embedding", ["r01", "r02"], ["r03"], "best"),
     "nested": Q.gather(Query(k=8).near("embedding", ASKED), name="inner").match("body", "hive"),
     "both": BOTH,
@@ -59,6 +68,28 @@ QUERIES: dict[str, Query] = {
     "filtered by a place": Q.near("embedding", ASKED).where("place within 20 km of (50.2, 13.0)"),
     "filtered by words": Q.near("embedding", ASKED).where("body matches 'honey' and note is not null"),
     "filtered by a moment": Q.near("embedding", ASKED).where(col("added") > "2024-01-20"),
+    "selected": Q.near("embedding", ASKED).select(),
+    "selected, with everything": Q.near("embedding", ASKED)
+    .match("body", "honey")
+    .select(
+        vecdb.Coverage(0.6, "facility_location", sharpness=3, baseline=0.1),
+        field="embedding",
+        quotas={"section": {"animals": (1, 2), "food": (0, 2)}, "flag": (0, 4), "size": {40: (0, 1)}},
+        grid={"added": 9, "price": [1.0, 5.0]},
+        fixed=["r40"],
+        forbidden=["r03", "r99"],
+        distinct=0.99,
+        budget=vecdb.Budget(60, "body", "tokens"),
+        min_gain=0.01,
+        pool=40,
+        universe=45,
+    ),
+    "selected, for some rows": Q.near("embedding", ASKED).select(
+        vecdb.Coverage(form="saturated"), universe=["r01", "r02"], budget=vecdb.Budget(400, "size")
+    ),
+    "selected by mmr": Q.near("embedding", ASKED).select(vecdb.Mmr(0.6)),
+    "selected by dpp": Q.match("body", "honey hive").select("dpp", field="half"),
+    "selected by dispersion": Q.near("bits", [0, 1] * 8).select(vecdb.Dispersion(0.2)),
     "nothing matches": Q.near("embedding", ASKED).where("size < 0"),
     "all fields": Query(k=3, fields=tuple(contract.schema().fields)).near("embedding", ASKED),
     "no fields": Query(k=3, fields=()).near("embedding", ASKED),
@@ -68,6 +99,10 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "search": lambda reads: reads.search(embedding=ASKED),
     "search by a list": lambda reads: reads.search(embedding=ASKED.tolist(), k=3, where="size > 100", fields=["body"]),
     "search by words": lambda reads: reads.search(body="honey hive", k=4),
+    "search by tokens": lambda reads: reads.search(tokens=MATRIX, k=4, where="size > 100", fields=["tokens", "coded"]),
+    "search by many tokens": lambda reads: reads.search_batch(
+        tokens=[MATRIX, MATRIX[:1]], k=4, where=[None, "size > 9"]
+    ),
     "search by both": lambda reads: reads.search(
         embedding=ASKED,
         body="honey",
@@ -76,6 +111,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
         fetch=12,
         where=col("flag") == False,  # noqa: E712
     ),
+    "search for a set": lambda reads: reads.search(embedding=ASKED, k=4, select="coverage"),
     "search with stages": lambda reads: reads.search(
         embedding=ASKED, k=3, min_score=0.0, group_by="section", per_group=2, fetch=30
     ),
@@ -157,6 +193,8 @@ def result_told(result: SearchResult) -> dict[str, Any]:
         "groups": None
         if result.groups is None
         else [(group.value, [hit.id for hit in group.hits]) for group in result.groups],
+        "selection": result.selection,
+        "picks": [hit.pick for hit in result],
         "highlights": [{name: str(found) for name, found in one.items()} for one in result.highlights()],
         "cursor": result.cursor,
         "missing": result.missing,

@@ -56,6 +56,21 @@ READS: dict[str, Callable[[Any], Any]] = {
     "fields: a string": lambda reads: reads.search(embedding=ASKED, fields="body"),
     "fields: unknown": lambda reads: reads.search(embedding=ASKED, fields=["bodi"]),
     "fields: a number": lambda reads: reads.get("r01", fields=3),
+    "select: no such way": lambda reads: reads.search(embedding=ASKED, select="best"),
+    "select: quotas nobody can meet": lambda reads: reads.run(
+        Query(k=5).near("embedding", ASKED).select(quotas={"section": {"nowhere": (2, 3)}})
+    ),
+    "select: a list": lambda reads: reads.run(Query().near("embedding", ASKED).select(quotas={"tags": (0, 1)})),
+    "select: more than k": lambda reads: reads.run(
+        Query(k=1).near("embedding", ASKED).select(quotas={"section": {"food": (2, 3)}})
+    ),
+    "select: no budget": lambda reads: reads.run(
+        Query().near("embedding", ASKED).select(budget=vecdb.Budget(3, "extra"))
+    ),
+    "select: nobody": lambda reads: reads.run(Query().near("embedding", ASKED).select(fixed=["nobody"])),
+    "select: pages": lambda reads: reads.run(
+        Query(k=5).near("embedding", ASKED).select().after(reads.search(embedding=ASKED, k=5).cursor)
+    ),
     "cursor": lambda reads: reads.search(embedding=ASKED, after="nonsense"),
     "cursor of another query": lambda reads: reads.search(
         embedding=ASKED, k=3, where="size > 1", after=reads.search(embedding=ASKED, k=3).cursor
@@ -126,6 +141,10 @@ WRITES: dict[str, Callable[[Any], Any]] = {
     "drop_column: id": lambda docs: docs.drop_column("id"),
     "rename_column: unknown": lambda docs: docs.rename_column("nothing", "x"),
     "rename_column: taken": lambda docs: docs.rename_column("size", "price"),
+    "repool: unknown": lambda docs: docs.repool("nothing", 2),
+    "repool: kind": lambda docs: docs.repool("embedding", 2),
+    "repool: less": lambda docs: docs.repool("coded", 1),
+    "repool: no factor": lambda docs: docs.repool("tokens", 0),
     "set_index: unknown": lambda docs: docs.set_index("nothing", "flat"),
     "set_index: kind": lambda docs: docs.set_index("embedding", "tree"),
     "set_index: field": lambda docs: docs.set_index("size", "flat"),

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pytest
 
 import vecdb
 from support import contract
-from vecdb.errors import InvalidInputError, NotFoundError
+from vecdb.errors import ConflictError, InvalidInputError, NotFoundError
 
 ASKED = contract.vector(777)
 
@@ -93,9 +94,24 @@ def test_a_version_that_is_not_kept_is_not_found(docs: Any) -> None:
 
 
 def test_a_malformed_tag_is_refused(docs: Any) -> None:
+    versions = docs.versions()
     with pytest.raises(InvalidInputError, match="no/slashes"):
         docs.tag("no/slashes")
     assert docs.tags() == {}
+    assert docs.versions() == versions
+
+
+def test_a_tag_that_exists_or_does_not_publishes_no_version(docs: Any) -> None:
+    docs.tag("full")
+    docs.delete("r01")
+    versions = docs.versions()
+
+    with pytest.raises(ConflictError, match="exists"):
+        docs.tag("full")
+    with pytest.raises(NotFoundError, match="no tag"):
+        docs.untag("missing")
+
+    assert docs.versions() == versions
 
 
 def test_versions_are_listed_oldest_first(docs: Any) -> None:
@@ -129,6 +145,22 @@ def test_a_flush_says_whether_there_was_anything(docs: Any) -> None:
     assert docs.flush() is True
     assert docs.flush() is False
     assert docs.count() == contract.ROWS
+
+
+def test_repooling_leaves_fewer_vectors_in_rows_that_are_there_and_in_those_that_come(docs: Any) -> None:
+    before = {number: docs.get(f"r{number:02}", fields=["tokens"])["tokens"] for number in (4, 9, 44)}
+
+    assert docs.repool("tokens", 2) >= 1
+
+    assert docs.schema["tokens"].field.pool_factor == 2
+    for number, tokens in before.items():
+        after = docs.get(f"r{number:02}", fields=["tokens"])["tokens"]
+        assert (after is None) == (tokens is None)
+        if tokens is not None:
+            assert len(after) == 1 + max((len(tokens) - 1) // 2, 1)
+    docs.upsert([{"id": "new", "tokens": contract.vector(3)[None] + np.eye(4)}])
+    assert len(docs.get("new", fields=["tokens"])["tokens"]) == 2
+    assert docs.repool("tokens", 2) == 0
 
 
 def test_a_compaction_tells_what_it_did_and_changes_no_answer(docs: Any) -> None:

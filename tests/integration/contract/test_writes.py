@@ -145,7 +145,7 @@ def test_a_patch_changes_the_fields_that_it_names(docs: Any) -> None:
     assert (after.pop("size"), after.pop("note")) == (7, None)
     del before["size"], before["note"]
     assert after.pop("embedding").tolist() == before.pop("embedding").tolist()
-    for name in ("small", "half", "bits"):
+    for name in ("small", "half", "bits", "tokens", "coded"):
         assert after.pop(name).tolist() == before.pop(name).tolist()
     assert after == before
 

@@ -116,6 +116,26 @@ def test_mmr_leaves_out_what_says_the_same(store: VecdbVectorStore):
     assert len({"a", "e"} & set(diverse)) == 1
 
 
+@pytest.mark.parametrize("weight", [0.2, 0.5, 0.9])
+def test_mmr_chooses_as_langchain_itself_would(weight: float):
+    import numpy as np
+    from langchain_core.vectorstores.utils import maximal_marginal_relevance
+
+    texts = [
+        f"{first} {second}" for first in ("ships", "chess", "poems", "a quiet") for second in ("engine", "sea", "x")
+    ]
+    store = VecdbVectorStore(Letters())
+    store.add_texts(texts)
+    asked = Letters().embed_query("A quiet chess engine")
+    near = [one.page_content for one in store.similarity_search_by_vector(asked, k=9)]
+
+    found = store.max_marginal_relevance_search_by_vector(asked, k=5, fetch_k=9, lambda_mult=weight)
+
+    expected = maximal_marginal_relevance(np.asarray(asked, np.float32), Letters().embed_documents(near), weight, 5)
+    assert [one.page_content for one in found] == [near[at] for at in expected]
+    store.close()
+
+
 def test_a_column_takes_its_metadata_along():
     columns = {"year": vecdb.Int64()}
     store = VecdbVectorStore(Letters(), columns=columns, location=":memory:")

@@ -270,3 +270,18 @@ def test_a_principal_without_grants_may_do_nothing() -> None:
     assert not any(nobody.grant(permission, "docs") or nobody.any(permission) for permission in Permission)
     assert not nobody.sees("docs")
     assert EVERYTHING.covers("docs")
+
+
+def test_a_version_of_grpc_that_is_not_as_expected_is_served_by_the_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vecdb_server.server.usable", lambda: False)
+    server = Server(Config(server=ServerSection(path=str(tmp_path / "db"), port=0)))
+    try:
+        with dialled(server.start().target) as stubs:
+            server.served.create("docs", schema(), False).upsert(rows(3))
+            found = stubs.records.Count(records.CountRequest(collection="docs"))
+    finally:
+        server.stop()
+
+    assert found.count == 3

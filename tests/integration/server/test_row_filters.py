@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import vecdb
@@ -17,6 +18,7 @@ from integration.server.running import Running, rows, schema
 from support.served import Stubs, dialled
 from vecdb.wire import filters, queries, reports, results, values
 from vecdb.wire import rows as wire_rows
+from vecdb_proto.v1 import link_service_pb2 as links
 from vecdb_proto.v1 import record_service_pb2 as records
 from vecdb_proto.v1 import search_service_pb2 as search
 from vecdb_proto.v1 import snapshot_service_pb2 as snapshots
@@ -191,3 +193,29 @@ def test_a_bulk_load_past_the_filter_is_refused(writer: Stubs) -> None:
 
     with pytest.raises(grpc.RpcError, match="a bulk load replaces rows unseen"):
         list(writer.records.UpsertStream(iter([records.UpsertStreamRequest(open=opening)])))
+
+
+def test_links_are_seen_and_written_between_those_rows_only(running: Running, writer: Stubs) -> None:
+    collection = running.database.collection("docs")
+    collection.link([{"src": "r1", "dst": "r2"}, {"src": "r1", "dst": "r15"}, {"src": "r15", "dst": "nobody"}])
+
+    def linked(src: str, dst: str) -> links.LinkRequest:
+        batch = pa.RecordBatch.from_pylist([{"src": src, "dst": dst}])
+        return links.LinkRequest(collection="docs", links=wire_rows.to_message(batch))
+
+    ids = values.ids_to_message(["r1", "r15"], "string")
+    asked = links.NeighboursRequest(collection="docs", ids=ids, direction=links.LINK_DIRECTION_BOTH)
+    found = wire_rows.from_message(writer.links.Neighbours(asked).links)
+    stats = writer.links.GetLinkStats(links.GetLinkStatsRequest(collection="docs"))
+    counts = writer.links.Degrees(links.DegreesRequest(collection="docs", ids=ids))
+
+    assert found.column("neighbour").to_pylist() == ["r2"]
+    assert stats.links == 1
+    assert np.frombuffer(counts.out, "<i8").tolist() == [1, 0]
+    writer.links.Link(linked("r2", "r3"))
+    for src, dst in (("r2", "r15"), ("r2", "nobody"), ("r15", "r2")):
+        with pytest.raises(grpc.RpcError, match="is not among the rows that may be linked"):
+            writer.links.Link(linked(src, dst))
+    gone = links.UnlinkRequest.Described(dst=values.ids_to_message(["r15", "r2", "nobody"], "string"))
+    assert writer.links.Unlink(links.UnlinkRequest(collection="docs", described=gone)).result.rows == 1
+    assert collection.link_stats()["links"] == 3

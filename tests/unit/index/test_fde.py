@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from vecdb_index.multivector.fde import FdeEncoder
+from vecdb_index.multivector.fde import DIRECTIONS, Directions, FdeEncoder
 from vecdb_index.multivector.ragged import Ragged
 
 
@@ -18,14 +18,14 @@ def unit(seed: int, count: int, dimension: int) -> np.ndarray:
 def step_by_step(encoder: FdeEncoder, tokens: np.ndarray, question: bool) -> np.ndarray:
     """Section 2 of the paper, cell by cell."""
     centre = 0 if encoder.centre is None else encoder.centre
-    planes = encoder._hyperplanes.reshape(encoder.repetitions, encoder.bits, -1)
+    planes = encoder._hyperplanes.numbers.reshape(encoder.repetitions, encoder.bits, -1)
     width = encoder.projection or encoder.dimension
     blocks = []
     for repetition in range(encoder.repetitions):
         sides = (tokens - centre) @ planes[repetition].T > 0
         matrix = np.eye(encoder.dimension)
         if encoder.projection is not None:
-            matrix = encoder._projections.reshape(encoder.repetitions, width, -1)[repetition]
+            matrix = encoder._projections.numbers.reshape(encoder.repetitions, width, -1)[repetition]
         projected = tokens @ matrix.T
         for cell in range(1 << encoder.bits):
             wanted = np.array([cell >> bit & 1 for bit in range(encoder.bits)], bool)
@@ -38,11 +38,11 @@ def step_by_step(encoder: FdeEncoder, tokens: np.ndarray, question: bool) -> np.
     return np.concatenate(blocks)
 
 
-@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("directions", DIRECTIONS)
 @pytest.mark.parametrize("projection", [None, 5])
-def test_an_encoding_is_what_the_paper_defines(projection: int | None, sparse: bool):
+def test_an_encoding_is_what_the_paper_defines(projection: int | None, directions: Directions):
     centre = np.full(12, 0.1, np.float32)
-    encoder = FdeEncoder(12, repetitions=3, bits=3, projection=projection, sparse=sparse, centre=centre, seed=4)
+    encoder = FdeEncoder(12, repetitions=3, bits=3, projection=projection, directions=directions, centre=centre, seed=4)
     rows = [unit(1, 9, 12), unit(2, 1, 12), np.empty((0, 12), np.float32), unit(3, 40, 12)]
 
     found = encoder.documents(Ragged.of(rows, 12))
@@ -65,12 +65,28 @@ def test_where_each_cell_holds_one_token_the_product_is_maxsim():
     assert products[0] == pytest.approx(3, rel=1e-6)
 
 
-def test_products_of_projections_are_unbiased():
-    x, y = unit(1, 1, 32), unit(2, 1, 32)
-    for sparse in (False, True):
-        encoder = FdeEncoder(32, repetitions=4000, bits=0, projection=4, sparse=sparse)
-        found = encoder.documents(Ragged.of([x], 32))[0] @ encoder.query(y[:1]) / 4000
-        assert found == pytest.approx(float(x[0] @ y[0]), abs=0.03)
+@pytest.mark.parametrize("directions", DIRECTIONS)
+@pytest.mark.parametrize("dimension", [5, 24, 32])
+def test_products_of_projections_are_unbiased(dimension: int, directions: Directions):
+    x, y = unit(1, 1, dimension), unit(2, 1, dimension)
+    encoder = FdeEncoder(dimension, repetitions=4000, bits=0, projection=4, directions=directions)
+    found = encoder.documents(Ragged.of([x], dimension))[0] @ encoder.query(y[:1]) / 4000
+    assert found == pytest.approx(float(x[0] @ y[0]), abs=0.03)
+
+
+def test_orthogonal_directions_lose_nothing_where_all_rows_are_taken_and_err_less_where_not():
+    x, y = unit(1, 200, 32), unit(2, 200, 32)
+    true = np.einsum("ij,ij->i", x, y)
+
+    def errors(repetitions: int, directions: Directions) -> float:
+        encoder = FdeEncoder(32, repetitions=repetitions, bits=0, projection=8, directions=directions)
+        found = [
+            encoder.documents(Ragged.of([a[None]], 32))[0] @ encoder.query(b[None]) for a, b in zip(x, y, strict=True)
+        ]
+        return float(np.sqrt(np.mean((np.array(found) / repetitions - true) ** 2)))
+
+    assert errors(4, "orthogonal") < 1e-6
+    assert errors(6, "orthogonal") < 0.6 * errors(6, "dense")
 
 
 def test_a_count_sketch_keeps_products_on_average():
@@ -111,11 +127,11 @@ def test_another_process_makes_the_same_bits():
 
 def test_what_is_drawn_does_not_change_between_versions():
     """These numbers are stored with encodings by the name of the generator: they may never change."""
-    dense = FdeEncoder(3, repetitions=1, bits=1, projection=2, seed=0, final=3)
-    assert dense._hyperplanes.tolist() == [[-1.52227783203125, 0.76025390625, 1.7142181396484375]]
-    assert np.sign(dense._projections).tolist() == [[-1, 1, 1], [-1, 1, -1]]
-    sparse = FdeEncoder(3, repetitions=1, bits=1, projection=2, seed=7, sparse=True, final=3)
-    assert sparse._projections.tolist() == [[1, 0, 0], [0, -1, 1]]
+    dense = FdeEncoder(3, repetitions=1, bits=1, projection=2, seed=0, final=3, directions="dense")
+    assert dense._hyperplanes.numbers.tolist() == [[-1.52227783203125, 0.76025390625, 1.7142181396484375]]
+    assert np.sign(dense._projections.numbers).tolist() == [[-1, 1, 1], [-1, 1, -1]]
+    sparse = FdeEncoder(3, repetitions=1, bits=1, projection=2, seed=7, directions="sparse", final=3)
+    assert sparse._projections.numbers.tolist() == [[1, 0, 0], [0, -1, 1]]
     out = np.empty((1, 3), np.float32)
     sparse._sketch(np.array([[1, 2, 4, 8]], np.float32), out)
     assert out.tolist() == [[-6, 1, -8]]

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vecdb_index.inverted.analysis import SKIPPED, Tokens
-from vecdb_index.inverted.build import from_sparse, from_tokens
+from vecdb_index.inverted.analysis import SKIPPED, Analyzer, Tokens
+from vecdb_index.inverted.build import build, from_sparse, from_tokens
 from vecdb_index.inverted.check import problems
 from vecdb_index.inverted.index import Inverted, packed, packed_dimensions
 from vecdb_index.inverted.matching import matches, phrase
@@ -380,12 +380,40 @@ def test_a_row_without_any_of_the_terms_is_not_found() -> None:
         assert found.scores.tolist() == [np.float32(1e-30), 0]
 
 
+@pytest.mark.parametrize("kind", ["counts", "weights"])
+@pytest.mark.parametrize("shares", [(0.01, 0.5, 0.02), (0.05, 0.07, 0.06), (0, 0.001, 0)])
+def test_rows_are_found_under_filters_that_pass_few_rows_here_and_many_there(
+    kind: str, shares: tuple[float, ...]
+) -> None:
+    rows = 50_000
+    rng = np.random.default_rng(7)
+    starts = np.arange(rows + 1) * 6
+    terms = np.sort((rng.zipf(1.4, (rows, 6)) % 50) * 6 + np.arange(6), axis=1).astype(np.uint32)
+    if kind == "weights":
+        index = from_sparse(terms.ravel(), rng.exponential(1, rows * 6).astype(np.float32), starts)
+        query = sparse(np.arange(12), rng.exponential(1, 12))
+    else:
+        index = build((" ".join(map(str, line)) for line in terms.tolist()), Analyzer(None))
+        words = [str(term) for term in range(12)]
+        known = index.frequencies(index.find(packed([word.encode() for word in words])))
+        query = bm25(dict.fromkeys(words, 1.0), known, rows, index.tokens / rows)
+    allowed = rng.random(rows) < np.repeat(shares, [20_000, 20_000, 10_000])
+
+    found = search(index, query, 25, allowed=allowed)
+
+    every = scores(index, query, np.arange(rows, dtype=np.uint32)) * allowed
+    best = np.lexsort((np.arange(rows), -every))[:25]
+    best = best[every[best] > 0]
+    assert found.rows.tolist() == best.tolist()
+    assert found.scores.tobytes() == every[best].astype(np.float32).tobytes()
+
+
 def test_candidates_of_a_sparse_search_get_exact_scores() -> None:
     dense = sparse_rows(4000)
     index, vectors = sparse_index(dense), sparse_vectors(dense)
     asked, allowed = rng.choice(500, 30, replace=False), rng.random(4000) < 0.5
     query = sparse(asked, rng.exponential(1, 30))
-    exact = dense[:, asked].astype(np.float64) @ query.weights
+    exact = dense[:, np.asarray(query.terms)].astype(np.float64) @ query.weights
 
     found = nearest(index, vectors, query, 10, allowed=allowed)
 

@@ -113,6 +113,26 @@ def test_codes_score_as_their_integers_do(dimension: int, queries: int):
     np.testing.assert_allclose(found, true, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("dimension", [1, 3, 33, 128])
+def test_codes_score_bit_for_bit_as_the_numbers_that_they_stand_for(dimension: int):
+    rng = np.random.default_rng(dimension)
+    offsets = np.array([0, 1, 1, 9, 20], np.int64)
+    codes = rng.integers(1, 256, (20, -(-dimension // 4) * 4)).astype(np.uint8)
+    scales = rng.uniform(0.001, 0.01, 20).astype(np.float32)
+    numbers = (codes[:, :dimension].astype(np.float32) - np.float32(128)) * scales[:, None]
+    query, _ = documents(2, dimension, [7])
+    queries, weights = padded(query, np.linspace(0, 1, 7).astype(np.float32))
+    for rows in (NONE, np.array([3, 0, 2], np.uint32)):
+        count = len(rows) or 4
+        pair, room, out = (
+            np.empty((2, dimension), np.float32),
+            np.empty(len(queries), np.float32),
+            np.empty(count, np.float32),
+        )
+        maxsim.maxsim_bytes(codes, scales, offsets, rows, 0, count, queries, weights, pair, room, out)
+        assert np.array_equal(out, scored(numbers, offsets, rows, query, np.linspace(0, 1, 7).astype(np.float32)))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "features"), [("haswell", "+avx2,+fma,+f16c,+avx"), ("x86-64", "+sse2")])
 @pytest.mark.skipif(not maxsim.BYTES, reason="this processor takes the other path anyhow")

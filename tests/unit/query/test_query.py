@@ -31,6 +31,8 @@ TERMS = st.builds(
     fetch=FETCH,
     where=FILTERS,
 )
+TWO = st.lists(st.floats(-3, 3, width=32), min_size=2, max_size=2)
+TOKENS = st.builds(vecdb.Tokens, NAMES, st.lists(TWO, min_size=1, max_size=4))
 IDS = st.lists(st.integers(-3, 3) | st.text(max_size=3), min_size=1, max_size=3)
 LIKE = st.builds(vecdb.Like, NAMES, IDS, IDS, st.sampled_from(["average", "best", "sum"]))
 STAGES = st.one_of(
@@ -38,6 +40,7 @@ STAGES = st.one_of(
     st.builds(vecdb.Collapse, NAMES, st.floats(0.1, 1)),
     st.builds(vecdb.OrderBy, st.lists(st.sampled_from(["size desc", "score", "name asc"]), min_size=1, max_size=3)),
     st.builds(vecdb.Rescore, NAMES, VECTORS, st.none() | st.integers(1, 99)),
+    st.builds(vecdb.MaxSim, NAMES, st.just([[1.5, 2.0]]) | st.text(max_size=5), top=st.none() | st.integers(1, 99)),
 )
 
 
@@ -58,7 +61,7 @@ def queries(arms: st.SearchStrategy[Any]) -> st.SearchStrategy[Query]:
     )
 
 
-FLAT = queries(NEAR | MATCH | LIKE | TERMS)
+FLAT = queries(NEAR | MATCH | LIKE | TERMS | TOKENS)
 QUERIES = FLAT | queries(NEAR | st.builds(vecdb.Nested, FLAT))
 
 
@@ -111,7 +114,13 @@ def test_a_query_prints_as_what_builds_it():
 WRONG: list[tuple[Any, str]] = [
     (lambda: Query(k=0), "k is 0"),
     (lambda: Query(k=True), "k is True"),
-    (lambda: Query().near("v", [[1]]), "shape (1, 1)"),
+    (lambda: vecdb.Near("v", [[1]]), "shape (1, 1)"),  # pyright: ignore[reportArgumentType]
+    (lambda: Query().near("v", [[[1]]]), "shape (1, 1, 1)"),
+    (lambda: Query().near("v", [[1, 2], [3]]), "not a matrix"),
+    (lambda: Query().near("v", np.empty((0, 3))), "expected 1 to"),
+    (lambda: Query().near("v", [[1, 2]], ef=3), "has no option 'ef'"),
+    (lambda: Query().near("v", [[1, 2]], weights=[-1]), "from 0"),
+    (lambda: Query().rescore(vecdb.MaxSim("v", [[1, 2]]), top=3), "belongs into it"),
     (lambda: Query().near("v", [float("nan")]), "NaN"),
     (lambda: Query().near("v", object()), "expected a list"),
     (lambda: Query().near("", [1]), "name is a text"),

@@ -117,7 +117,7 @@ def test_an_attribute_outside_its_choices_is_refused(make: Any, message: str) ->
         make()
 
 
-@pytest.mark.parametrize("kind", ["multivector", "link"])
+@pytest.mark.parametrize("kind", ["link"])
 def test_a_reserved_kind_is_refused_by_name(kind: str) -> None:
     with pytest.raises(InvalidInputError, match=f"{kind!r} is reserved.*newer vecdb"):
         field_from_json({"kind": kind})

@@ -2,8 +2,8 @@ import pytest
 
 import vecdb
 from vecdb.errors import InvalidInputError
-from vecdb.schema.fields import KINDS
 from vecdb.schema.indexes import INDEXES
+from vecdb.schema.known import KINDS
 from vecdb.wire import schemas
 from vecdb_proto.v1 import schema_pb2 as pb
 

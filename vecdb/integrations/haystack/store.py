@@ -19,7 +19,8 @@ from vecdb.integrations.documents import Documents
 from vecdb.integrations.haystack.filters import expression
 from vecdb.integrations.metadata import EMBEDDING, ID, METADATA, TEXT, everything
 from vecdb.results import SearchResult
-from vecdb.schema.fields import Field, Metric, field_from_json
+from vecdb.schema.fields import Field, Metric
+from vecdb.schema.known import field_from_json
 
 BLOB, SPARSE = "$blob", "$sparse"
 """The keys of the metadata under which a document's bytes and its sparse embedding are kept."""

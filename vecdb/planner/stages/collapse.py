@@ -9,6 +9,7 @@ import numpy as np
 from vecdb.planner.bound import BoundStage
 from vecdb.planner.candidates import Candidates, comparable
 from vecdb.planner.gather import Context
+from vecdb.planner.units import units_of
 from vecdb.query.stages import Collapse
 
 BLOCK = 256
@@ -26,18 +27,8 @@ def collapse(context: Context, bound: BoundStage, candidates: Candidates) -> Can
         kept = np.zeros(len(codes), bool)
         kept[first] = True
         return candidates.some(np.flatnonzero(kept | (codes < 0)))
-    bits = column.field.dtype == "binary"
-    units = np.zeros((len(candidates), column.field.dimension), np.float32)
-    for part, at, rows in candidates.by_part():
-        held = part.vectors(column)
-        if held is not None:
-            there = np.ones(len(rows), bool) if held[1] is None else held[1][rows]
-            chosen = held[0][rows[there]]
-            # Of bits as 1 and -1, the cosine is 1 less twice the share that differs.
-            units[at[there]] = 2.0 * np.unpackbits(chosen, axis=1) - 1 if bits else chosen
-    lengths = np.linalg.norm(units, axis=1, keepdims=True)
-    np.divide(units, lengths, out=units, where=lengths > 0)  # rows of length 0, or without a vector, are like no other
-    return candidates.some(_distinct(units, np.float32(stage.similarity)))
+    # Rows of length 0, or without a vector, are like no other.
+    return candidates.some(_distinct(units_of(candidates, column), np.float32(stage.similarity)))
 
 
 def _distinct(units: np.ndarray, least: np.float32) -> np.ndarray:

@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from vecdb.errors import InvalidInputError
 from vecdb.filters.geo import distances
-from vecdb.planner.bound import BoundStage, bound_filter
+from vecdb.planner.bound import BoundStage
 from vecdb.planner.candidates import Candidates
+from vecdb.planner.columns import bound_filter
 from vecdb.planner.gather import Context
 from vecdb.planner.masks import filter_mask
 from vecdb.query import formula as parts

@@ -1,0 +1,246 @@
+"""Whether answers end where relevance ends, and how much work a cascade saves.
+
+**Mixed questions.** Of half of a set's questions the answers are taken out of the collection, so that nothing answers
+them although rows about their subject are there. Half of all questions are judged for `calibrate`, the others are
+asked. `SET METHOD auc` is how often a question with an answer has a better best hit than one without, `auc gain` that
+less the same by the raw cosine of the best hit. For what is kept: `recall` of the relevant rows that exist, `kept` rows
+a question, and `fewer`, the share of rows saved against one bar on the cosine, set with hindsight so that it keeps the
+same share of the relevant rows. `empty` and `empty wrongly` are the shares of answers without rows among questions that
+nothing answers, and among the others. `adapter` judges vectors alone, `adapter both` words beside them. "TRAIN>TEST"
+learns from the questions of one set and asks those of another over the same documents. `mean` is over the sets.
+
+**Cascade.** 200 candidates by signs, 8-bit numbers and full vectors, each a field of its own: `same` is the share of
+questions with the same ten hits in the same order as with the last step alone, `full` the share of the candidates that
+the last step was asked about, `work` the share of its work when a step counts as many bytes as it reads.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from bench import labelled
+from bench.context import Context, Parameter
+from bench.labelled import Labelled, Question
+from bench.records import Ratio
+from bench.workloads import Metrics
+from bench.workloads.quality import plain
+
+SYSTEMS = ("vecdb",)
+REPEATS = 1
+FULL: Mapping[str, Parameter] = {
+    "sets": "scifact-test,scifact-train,scifact-train>scifact-test,hotpot,2wiki,debian12k",
+    "seed": 1,
+    "cascade": "debian60k",
+    "cascade_rows": 60_000,
+    "cascade_queries": 500,
+}
+QUICK: Mapping[str, Parameter] = {"sets": "known:400x16", "cascade": "", "cascade_queries": 50}
+HEADLINES = ("mean adapter both auc gain", "mean adapter both fewer", "cascade same", "cascade work")
+
+DEPTH = 200
+_EVT, _ADAPTER, _BOTH = "evt", "adapter", "adapter both"
+_BYTES = {"signs": 1 / 32, "small": 1 / 4, "embedding": 1.0}
+
+
+class Mix(NamedTuple):
+    """Questions of which some have no answer left.
+
+    Attributes:
+        learned: with the ids of the rows that answer them.
+        asked: the same for those that are asked.
+        gone: ids of rows that are taken out.
+
+    """
+
+    learned: list[tuple[Question, set[str]]]
+    asked: list[tuple[Question, set[str]]]
+    gone: set[str]
+
+
+def prepare(context: Context) -> None:
+    """Nothing is shared: the sets are read where they lie."""
+
+
+def setup(context: Context) -> None:
+    """Nothing is kept: each set's collection lives as long as it is asked."""
+
+
+def run(context: Context) -> Metrics:
+    import vecdb
+
+    metrics: Metrics = {}
+    for name in context.words("sets"):
+        found, mix = _mixed(name, context)
+        with vecdb.connect(":memory:", settings=vecdb.Settings(background=False)) as database:
+            schema = vecdb.Schema(id=vecdb.Id(), text=vecdb.Text(search=True), embedding=vecdb.Vector(found.dimension))
+            documents = database.create_collection("documents", schema)
+            keep = np.array([one not in mix.gone for one in found.rows.column("id").to_pylist()])
+            documents.upsert(found.rows.select(["id", "text", "embedding"]).filter(keep))
+            metrics |= {f"{name} {what}": value for what, value in _asked(documents, mix).items()}
+    for what in ("auc gain", "fewer", "recall"):
+        for method in (_EVT, _ADAPTER, _BOTH):
+            values = [value for key, value in metrics.items() if key.endswith(f" {method} {what}")]
+            metrics[f"mean {method} {what}"] = float(np.mean([value for value in values if value is not None]))
+    if context.words("cascade"):
+        metrics |= {f"cascade {what}": value for what, value in _cascade(context).items()}
+    return metrics
+
+
+def ratios(parameters: Mapping[str, Parameter]) -> list[Ratio]:
+    return []
+
+
+def _mixed(name: str, context: Context) -> tuple[Labelled, Mix]:
+    """Return a set, and which of its questions are learned from, asked, and left without an answer."""
+    train, _, test = name.partition(">")
+    sets = [labelled.load(one, context.data) for one in (train, test) if one]
+    rng = np.random.default_rng(context.integer("seed"))
+    halves: list[list[tuple[Question, set[str]]]] = []
+    gone: set[str] = set()
+    for one in sets:
+        answers: dict[str, set[str]] = {}
+        for judgement in one.judgements:
+            answers.setdefault(judgement.question, set()).add(judgement.document)
+        questions = [question for question in one.questions if answers.get(question.id)]
+        order = rng.permutation(len(questions))
+        for at in order[: len(order) // 2].tolist():
+            gone |= answers[questions[at].id]
+        shuffled = rng.permutation(len(questions)).tolist()
+        parts = [shuffled] if test else [shuffled[: len(shuffled) // 2], shuffled[len(shuffled) // 2 :]]
+        halves += [[(questions[at], answers[questions[at].id]) for at in part] for part in parts]
+    learned, asked = ([(question, ids - gone) for question, ids in half] for half in halves)
+    return sets[0], Mix(learned, asked, gone)
+
+
+def _asked(documents: Any, mix: Mix) -> Metrics:
+    dense = [_Answer.of(documents, _near(question), ids) for question, ids in mix.asked]
+    answerable = np.array([bool(ids) for _, ids in mix.asked])
+    metrics: Metrics = {"cosine auc": _auc(np.array([one.raw for one in dense]), answerable)}
+    metrics["unanswerable"] = float(1 - answerable.mean())
+    cuts: dict[str, list[_Answer]] = {
+        method: [_Answer.of(documents, _near(question).cut(method), ids) for question, ids in mix.asked]
+        for method in (_EVT, "zscore", "higher_criticism", "gap")
+    }
+    for method, make in ((_ADAPTER, _near), (_BOTH, _both)):
+        documents.calibrate([(make(question), sorted(ids)) for question, ids in mix.learned], "bench")
+        cuts[method] = [
+            _Answer.of(documents, make(question).cut("adapter", calibrator="bench"), ids) for question, ids in mix.asked
+        ]
+    for method, answers in cuts.items():
+        auc = _auc(np.array([one.best for one in answers]), answerable)
+        recall = float(sum(one.good for one in answers) / sum(len(ids) for _, ids in mix.asked))
+        kept = float(np.mean([one.rows for one in answers]))
+        empty = np.array([one.rows == 0 for one in answers])
+        metrics |= {
+            f"{method} auc": auc,
+            f"{method} auc gain": auc - (metrics["cosine auc"] or 0),
+            f"{method} recall": recall,
+            f"{method} kept": kept,
+            f"{method} fewer": 1 - kept / _kept_by_cosine(dense, recall * sum(len(ids) for _, ids in mix.asked)),
+            f"{method} empty": float(empty[~answerable].mean()),
+            f"{method} empty wrongly": float(empty[answerable].mean()),
+        }
+    return metrics
+
+
+def _near(question: Question) -> Any:
+    import vecdb
+
+    return vecdb.Query(k=DEPTH, fields=()).near("embedding", question.vector).exactly()
+
+
+def _both(question: Question) -> Any:
+    return _near(question).match("text", plain(question.text))
+
+
+class _Answer(NamedTuple):
+    """One answer: its rows, how many are relevant, how good the best is, and the scores of all and of those."""
+
+    rows: int
+    good: int
+    best: float
+    raw: float
+    scores: np.ndarray
+    relevant: np.ndarray
+
+    @classmethod
+    def of(cls, documents: Any, query: Any, ids: set[str]) -> "_Answer":
+        found = documents.run(query)
+        step = found.explain["steps"][-1]
+        relevant = np.array([one in ids for one in found.ids], bool)
+        raw = float(found.scores[0]) if len(found) else -1.0
+        best = raw
+        if "expected_false_at_best" in step:
+            best = -step["expected_false_at_best"]
+        elif step["step"] == "cut":
+            best = step.get("criticism", step.get("gap", step["best"]))
+        return cls(len(found), int(relevant.sum()), best, raw, found.scores, relevant)
+
+
+def _kept_by_cosine(answers: list[_Answer], relevant: float) -> float:
+    """Return the rows a question above the highest bar on the cosine that keeps so many relevant rows."""
+    scores = np.concatenate([one.scores for one in answers])
+    good = np.sort(np.concatenate([one.scores[one.relevant] for one in answers]))[::-1]
+    wanted = max(1, round(relevant))
+    bar = good[wanted - 1] if wanted <= len(good) else -np.inf
+    return float((scores >= bar).sum() / len(answers))
+
+
+def _auc(best: np.ndarray, answerable: np.ndarray) -> float:
+    from vecdb_index.relevance.calibrator import auc
+
+    return auc(best[answerable], best[~answerable])
+
+
+def _cascade(context: Context) -> Metrics:
+    import vecdb
+    from vecdb.query.value import numbers
+
+    (name,) = context.words("cascade")
+    assert context.data is not None
+    folder = context.data / name
+    rows = _vectors(pq.read_table(folder / "docs_dense.parquet", columns=["vec"]))[: context.integer("cascade_rows")]
+    asked = _vectors(pq.read_table(folder / "queries_dense.parquet", columns=["vec"]))
+    asked = asked[: context.integer("cascade_queries")]
+    dimension, mean, scale = rows.shape[1], rows.mean(axis=0), 127 / np.abs(rows).max()
+    schema = vecdb.Schema(
+        id=vecdb.Id(type="int64"),
+        signs=vecdb.Vector(dimension, dtype="binary", metric="hamming"),
+        small=vecdb.Vector(dimension, dtype="int8", metric="dot"),
+        embedding=vecdb.Vector(dimension),
+    )
+    same, full, work = [], [], []
+    with vecdb.connect(":memory:", settings=vecdb.Settings(background=False)) as database:
+        documents = database.create_collection("documents", schema)
+        for first in range(0, len(rows), 10_000):
+            some = rows[first : first + 10_000]
+            documents.upsert(
+                {
+                    "id": np.arange(first, first + len(some)),
+                    "signs": np.packbits(some > mean, axis=1),
+                    "small": np.round(some * scale).astype(np.int8),
+                    "embedding": some,
+                }
+            )
+        for vector in asked:
+            steps = (
+                vecdb.Rescore("signs", numbers("signs", np.packbits(vector > mean))),
+                vecdb.Rescore("small", numbers("small", np.round(vector * scale).clip(-127, 127).astype(np.int8))),
+                vecdb.Rescore("embedding", numbers("embedding", vector)),
+            )
+            query = vecdb.Query(k=10, fields=()).near("embedding", vector, fetch=DEPTH).exactly()
+            found = documents.run(query.cascade(*steps))
+            same.append(found.ids == documents.run(query.cascade(*steps, exact=True)).ids)
+            told = found.explain["steps"][-1]
+            scored = [one["scored"] / told["rows_in"] for one in told["asked"]]
+            full.append(scored[-1])
+            work.append(sum(share * cost for share, cost in zip(scored, _BYTES.values(), strict=True)))
+    return {"same": float(np.mean(same)), "full": float(np.mean(full)), "work": float(np.mean(work))}
+
+
+def _vectors(table: Any) -> np.ndarray:
+    column = table.column("vec").combine_chunks()
+    values = column.values.to_numpy(zero_copy_only=False)
+    return np.ascontiguousarray(values.reshape(len(column), -1), dtype=np.float32)

@@ -1,0 +1,106 @@
+"""A picture of what is linked to a row: one HTML file that needs no network, drawn by plotly, laid out by networkx."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vecdb.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from vecdb.collection import Collection
+
+EXTRA = "pip install -e '.[picture]' from a checkout brings it"
+COLOURS = "#2f4b7c", "#d45087", "#f95d6a", "#ff7c43", "#ffa600", "#a05195", "#665191", "#003f5c"
+"""One for each distance from the row in the middle; the last ones share."""
+
+
+class Surroundings(NamedTuple):
+    """Rows around one: how many links each is away, the links between them, and whether there were too many."""
+
+    away: dict[Any, int]
+    links: list[tuple[Any, Any, str, float]]
+    cut: bool
+
+
+def around(collection: Collection, start: Any, hops: int, types: list[str] | None, most: int) -> Surroundings:
+    """Return the rows at most so many links away from an id, the heaviest links first, and all links between them."""
+    away, frontier, cut = {start: 0}, [start], False
+    for hop in range(1, hops + 1):
+        table = collection.neighbours(frontier, type=types) if frontier else None
+        frontier = []
+        for other in table.column("neighbour").to_pylist() if table is not None else []:
+            if other not in away and len(away) == most:
+                cut = True
+            elif other not in away:
+                away[other] = hop
+                frontier.append(other)
+    links = [
+        (row["id"], row["neighbour"], row["type"], row["weight"])
+        for row in collection.neighbours(list(away), type=types, direction="out").to_pylist()
+        if row["neighbour"] in away
+    ]
+    return Surroundings(away, links, cut)
+
+
+def write_picture(path: Path, seen: Surroundings, labels: Mapping[Any, str]) -> None:
+    """Write the picture; a label says what is shown of a row beside its id.
+
+    Raises:
+        MissingExtraError: plotly or networkx is not installed.
+
+    """
+    try:
+        import networkx as nx
+        import plotly.graph_objects as plotly
+    except ImportError as error:
+        raise MissingExtraError(f"a picture needs plotly and networkx, and {EXTRA}: {error}") from error
+    graph = nx.Graph()
+    graph.add_nodes_from(seen.away)
+    graph.add_edges_from((one, two) for one, two, *_ in seen.links)
+    place = nx.spring_layout(graph, seed=0)
+    lines: list[Any] = []
+    for kind in dict.fromkeys(link[2] for link in seen.links):
+        xs, ys, middle = [], [], ([], [], [])
+        for one, two, _, weight in (link for link in seen.links if link[2] == kind):
+            (x, y), (to_x, to_y) = place[one], place[two]
+            xs += [x, to_x, None]
+            ys += [y, to_y, None]
+            for column, value in zip(
+                middle, ((x + to_x) / 2, (y + to_y) / 2, f"{one} → {two} ({weight:g})"), strict=True
+            ):
+                column.append(value)
+        lines.append(
+            plotly.Scatter(x=xs, y=ys, mode="lines", line={"width": 1}, name=kind, legendgroup=kind, hoverinfo="skip")
+        )
+        # Lines have no hover text of their own: an invisible point in the middle of each has.
+        lines.append(
+            plotly.Scatter(
+                x=middle[0], y=middle[1], text=middle[2], mode="markers", marker={"size": 8, "opacity": 0},
+                hovertemplate="%{text}<extra>" + _plain(kind) + "</extra>", legendgroup=kind, showlegend=False,
+            )
+        )  # fmt: skip
+    nodes = list(seen.away)
+    dots = plotly.Scatter(
+        x=[place[node][0] for node in nodes],
+        y=[place[node][1] for node in nodes],
+        mode="markers+text" if len(nodes) <= 60 else "markers",
+        text=[_plain(str(node)) for node in nodes],
+        textposition="top center",
+        customdata=[_plain(labels.get(node, "")) for node in nodes],
+        hovertemplate="<b>%{text}</b><br>%{customdata}<extra></extra>",
+        marker={
+            "size": [18 if not seen.away[node] else 11 for node in nodes],
+            "color": [COLOURS[min(seen.away[node], len(COLOURS) - 1)] for node in nodes],
+        },
+        showlegend=False,
+    )
+    axis = {"visible": False}
+    layout = plotly.Layout(xaxis=axis, yaxis=axis, template="plotly_white", hovermode="closest")
+    plotly.Figure([*lines, dots], layout).write_html(str(path), include_plotlyjs=True)
+
+
+def _plain(text: str) -> str:
+    """Return a text that plotly shows as it is: it reads some HTML."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,1 @@
+"""Graphs of links: nodes by number, and whom each is linked to."""

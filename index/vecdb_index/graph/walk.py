@@ -1,0 +1,102 @@
+"""What a walk may use of a graph, and what it met: shared by PageRank and by walks step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from vecdb_index.graph.adjacency import Adjacency
+
+NODE_BYTES = 80
+"""What a node that a walk may meet takes, at most."""
+ROOM = 1 << 16
+"""The most nodes that a walk meets, unless it is told otherwise."""
+
+
+class Ways(NamedTuple):
+    """The links that may be walked.
+
+    Attributes:
+        forward: links as they point.
+        backward: the same links against it.
+        ahead: (types,) float32, 0 or more: what each type counts as it points. 0: it is not walked.
+        behind: the same against it.
+        open: (nodes,) uint8, which nodes may be walked through; empty: all.
+
+    """
+
+    forward: Adjacency
+    backward: Adjacency
+    ahead: np.ndarray
+    behind: np.ndarray
+    open: np.ndarray = np.empty(0, np.uint8)
+
+    def used(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the weights, those of a direction in which nothing is walked as an empty array."""
+        nothing = np.empty(0, np.float32)
+        return (self.ahead if self.ahead.any() else nothing), (self.behind if self.behind.any() else nothing)
+
+
+class Step(NamedTuple):
+    """One link of a path: the node that it leads to, the link's type, and whether it was walked as it points."""
+
+    node: int
+    type: int
+    ahead: bool
+
+
+class Reached(NamedTuple):
+    """What a walk came to, in the order of coming; seeds are the first.
+
+    Attributes:
+        answer: (a,) int64, the places here of the answer: each node once. Other entries are where paths come through.
+        nodes: (n,) int32.
+        scores: (n,) float64.
+        parents: (n,) int32, the place here of the node from which most came at once; -1 for seeds.
+        via: (n,) int32, the type of the link from there; below 0: against its direction, -1 - type.
+        links: how many were read.
+        unknown: how much mass is not told of; the scores are too low by so much in sum, at most.
+        cut: how many nodes were not walked on from for want of room.
+
+    """
+
+    answer: np.ndarray
+    nodes: np.ndarray
+    scores: np.ndarray
+    parents: np.ndarray
+    via: np.ndarray
+    links: int
+    unknown: float
+    cut: int
+
+    def path(self, place: int) -> list[Step]:
+        """Return the way from a seed to what is at a place: the seed first, its type -1."""
+        steps: list[Step] = []
+        while place >= 0:
+            via = int(self.via[place])
+            steps.append(Step(int(self.nodes[place]), via if via >= 0 else -1 - via, via >= 0))
+            place = int(self.parents[place])
+        steps[-1] = Step(steps[-1].node, -1, True)
+        return steps[::-1]
+
+
+def one_way(links: Adjacency, incoming: Adjacency, types: int, direction: str = "both") -> Ways:
+    """Return ways in which every type counts 1, in a direction: out, in or both."""
+    ones, zeros = np.ones(types, np.float32), np.zeros(types, np.float32)
+    return Ways(links, incoming, ones if direction != "in" else zeros, ones if direction != "out" else zeros)
+
+
+def summed(nodes: Sequence[int] | np.ndarray, mass: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return seeds, each once, with what they have together; those without mass are left out."""
+    given = np.asarray(mass, np.float64)
+    seeds, where = np.unique(np.asarray(nodes, np.int32), return_inverse=True)
+    total = np.bincount(where, given, len(seeds)) if len(seeds) else np.empty(0)
+    kept = total > 0
+    return np.ascontiguousarray(seeds[kept], np.int32), np.ascontiguousarray(total[kept], np.float64)
+
+
+def table_for(room: int) -> np.ndarray:
+    """Return an empty table for so many nodes."""
+    return np.full(1 << max(4, int(2 * room - 1).bit_length()), -1, np.int32)

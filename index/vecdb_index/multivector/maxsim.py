@@ -1,0 +1,240 @@
+"""MaxSim over stored tokens: the exact score of any rows, and the best of all rows.
+
+Invariant: the score of a (row, question) pair has the same bits whichever function computed it. Codes of 8 and 4 bits
+are scanned with a question that is coded too, which is several times as fast and not exact; but how far off a score
+can be is known, so the rows that may be among the best are scored again, and the answer is the exact one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecdb_index.multivector.stored import Tokens, eight_of_four, longest_of
+from vecdb_index.slices import SLICE_BYTES, Slice, shared
+
+SLICE_WORK = 64 << 20
+"""Bytes of tokens, times blocks of a question's, that one call of a kernel works through: about 0.1 s."""
+_ALL = np.empty(0, np.uint32)
+_SMALLEST = np.float32(2.0**-126)
+ROUNDING = 2.0**-16
+"""By how much sums in float32 of products of 8-bit numbers may be off, as a share of the largest that they can be."""
+
+
+class Best(NamedTuple):
+    """The best rows, and all that are as good as the last of them: rows (m,) int64, best first, and scores float32."""
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    scored: int
+
+
+@dataclass(frozen=True)
+class Question:
+    """The tokens of a question.
+
+    Attributes:
+        tokens: (q, d) float32.
+        weights: (q,) float32, how much each counts; not negative.
+
+    """
+
+    tokens: NDArray[np.float32]
+    weights: NDArray[np.float32]
+
+    @cached_property
+    def padded(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Tokens and weights as the kernels over floats take them."""
+        from vecdb_index.kernels.lanes import COLUMNS
+
+        count = -(-len(self.tokens) // COLUMNS) * COLUMNS
+        tokens, weights = np.zeros((count, self.tokens.shape[1]), np.float32), np.zeros(count, np.float32)
+        tokens[: len(self.tokens)], weights[: len(self.weights)] = self.tokens, self.weights
+        return tokens, weights
+
+    @cached_property
+    def coded(self) -> Coded:
+        """The tokens as the kernel over codes takes them."""
+        return Coded.of(self)
+
+
+class Coded(NamedTuple):
+    """A question in 8-bit numbers, as kernels/maxsim.py has them.
+
+    A score is off by no more than `error` times the length of a row's longest token.
+    """
+
+    blocks: NDArray[Any]
+    shifts: NDArray[np.int32]
+    weights: NDArray[np.float32]
+    width: int
+    error: float
+
+    @classmethod
+    def of(cls, question: Question) -> Coded:
+        """Round the numbers of each token to steps of its own, and find out by how much they were changed."""
+        from vecdb_index.kernels.maxsim import BYTES, LANES, STEP
+
+        tokens, count = question.tokens, len(question.tokens)
+        width, blocks = -(-tokens.shape[1] // 4) * 4, -(-max(count, 1) // LANES)
+        units = np.abs(tokens).max(axis=1, initial=0).astype(np.float32) / np.float32(127)
+        units = np.where(units >= _SMALLEST, units, np.float32(1))
+        steps = np.rint(tokens / units[:, None]).clip(-127, 127)
+        off = np.linalg.norm(tokens.astype(np.float64) - steps * units[:, None].astype(np.float64), axis=1)
+        long = np.linalg.norm(tokens.astype(np.float64), axis=1)
+        error = float(question.weights.astype(np.float64) @ (off + ROUNDING * (long + off)))
+        whole = np.zeros((blocks * LANES, width), np.int64)
+        whole[:count, : tokens.shape[1]] = steps
+        weights = np.zeros(blocks * LANES, np.float32)
+        weights[:count] = units * question.weights
+        shifts = 128 * whole.sum(axis=1) if BYTES else np.zeros(len(whole))
+        laid = whole.reshape(blocks, LANES, width // STEP, STEP).transpose(0, 2, 1, 3).reshape(blocks, -1)
+        return cls(
+            np.ascontiguousarray(laid.astype(np.int8 if BYTES else np.int16)),
+            shifts.reshape(blocks, LANES).astype(np.int32),
+            weights.reshape(blocks, LANES),
+            width,
+            error,
+        )
+
+
+def score_rows(
+    tokens: Tokens, question: Question, rows: NDArray[Any] | None = None, pool: ThreadPoolExecutor | None = None
+) -> NDArray[np.float32]:
+    """Return the exact scores of some rows, in their order, or of all: float32, -inf for rows without tokens."""
+    given = _ALL if rows is None else np.ascontiguousarray(rows, np.uint32)
+    count = len(tokens) if rows is None else len(given)
+    out = np.empty(count, np.float32)
+    if count == 0:
+        return out
+
+    def work(todo: Iterator[Slice]) -> None:
+        for first, last in todo:
+            out[first:last] = _exact(tokens, question, given, first, last)
+
+    _run(work, tokens, question, given, count, pool)
+    return out
+
+
+def best(
+    tokens: Tokens,
+    question: Question,
+    k: int,
+    allowed: NDArray[Any] | None = None,
+    *,
+    exact: bool = False,
+    pool: ThreadPoolExecutor | None = None,
+) -> Best:
+    """Return the k best rows that have tokens, with all that are as good as the last of them.
+
+    Args:
+        tokens: of all rows.
+        question: what they are compared with.
+        k: at least 1.
+        allowed: (m,) row numbers, ascending; None: all rows.
+        exact: look at no code; finds the same, more slowly.
+        pool: threads that help.
+
+    """
+    rows = np.arange(len(tokens)) if allowed is None else np.asarray(allowed, np.int64)
+    rows = rows[tokens.lengths_of(rows) > 0]
+    some = None if len(rows) == len(tokens) else rows
+    if exact or tokens.bits is None:
+        return _ranked(rows, score_rows(tokens, question, some, pool), k)
+    about = _about(tokens, question, some, len(rows), pool)
+    if len(rows) > k:
+        longest = longest_of(tokens) if math.isinf(tokens.longest) else tokens.longest
+        slack = 2 * question.coded.error * longest
+        least = np.partition(about, len(about) - k)[len(about) - k]
+        rows = rows[about >= np.float64(least) - slack]
+    return _ranked(rows, score_rows(tokens, question, rows, pool), k)
+
+
+def _ranked(rows: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Best:
+    scored = len(rows)
+    if len(rows) > k:
+        keep = scores >= np.partition(scores, len(scores) - k)[len(scores) - k]
+        rows, scores = rows[keep], scores[keep]
+    order = np.argsort(-scores, kind="stable")
+    return Best(rows[order], scores[order], scored)
+
+
+def _exact(tokens: Tokens, question: Question, rows: NDArray[np.uint32], first: int, last: int) -> NDArray[np.float32]:
+    from vecdb_index.kernels import maxsim
+
+    queries, weights = question.padded
+    out, room = np.empty(last - first, np.float32), np.empty(len(queries), np.float32)
+    if tokens.bits is None:
+        half = tokens.values.dtype == np.float16
+        kernel = maxsim.maxsim_halves if half else maxsim.maxsim_floats
+        values = tokens.values.view(np.uint16) if half else tokens.values
+        kernel(values, tokens.offsets, rows, first, last, queries, weights, room, out)
+        return out
+    if tokens.bits == 8:
+        assert tokens.scales is not None
+        pair = np.empty((2, tokens.dimension), np.float32)
+        codes = tokens.values, tokens.scales, tokens.offsets
+        maxsim.maxsim_bytes(*codes, rows, first, last, queries, weights, pair, room, out)
+        return out
+    some = tokens.slice(first, last) if len(rows) == 0 else tokens.some(rows[first:last])
+    floats = some.floats()
+    maxsim.maxsim_floats(floats.tokens, floats.offsets, _ALL, 0, last - first, queries, weights, room, out)
+    return out
+
+
+def _about(
+    tokens: Tokens, question: Question, rows: NDArray[np.int64] | None, count: int, pool: ThreadPoolExecutor | None
+) -> NDArray[np.float32]:
+    """Return the scores of rows by a coded question, each at most `error` times the longest token off."""
+    from vecdb_index.kernels import maxsim
+
+    coded, scales = question.coded, tokens.scales
+    assert scales is not None
+    given = _ALL if rows is None else rows.astype(np.uint32)
+    out = np.empty(count, np.float32)
+
+    def work(todo: Iterator[Slice]) -> None:
+        room = np.empty((maxsim.TILE, coded.width), np.int16)
+        picked, part = np.empty(maxsim.TILE, np.int64), np.empty(maxsim.TILE, np.float32)
+        found = np.empty((len(coded.blocks), maxsim.LANES), np.float32)
+        for first, last in todo:
+            values, offsets, units, at, begin, end = tokens.values, tokens.offsets, scales, given, first, last
+            if tokens.bits == 4:
+                some = tokens.slice(first, last) if len(given) == 0 else tokens.some(given[first:last])
+                values, offsets, units = eight_of_four(some.values), some.offsets, some.scales
+                at, begin, end = _ALL, 0, last - first
+            maxsim.maxsim_codes(
+                values, units, offsets, at, begin, end, coded.blocks, coded.shifts, coded.weights, room, picked, part,
+                found, out[first:last],
+            )  # fmt: skip
+
+    if count:
+        _run(work, tokens, question, given, count, pool)
+    return out
+
+
+def _run(
+    work: Any, tokens: Tokens, question: Question, rows: NDArray[np.uint32], count: int, pool: ThreadPoolExecutor | None
+) -> None:
+    """Cut rows into slices of bounded work, by their tokens, and let threads take them."""
+    lengths = tokens.lengths if len(rows) == 0 else tokens.lengths_of(rows)
+    ends = np.cumsum(lengths)
+    blocks = -(-len(question.tokens) // 16)
+    most = max(1, min(SLICE_BYTES, SLICE_WORK // max(1, blocks)) // max(1, tokens.token_bytes))
+    if ends[-1] <= most and pool is None:
+        work(iter([(0, count)]))
+        return
+    todo, first = [], 0
+    while first < count:
+        before = int(ends[first - 1]) if first else 0
+        last = min(max(int(np.searchsorted(ends, before + most, "right")), first + 1), count)
+        todo.append((first, last))
+        first = last
+    shared(work, todo, int(ends[-1]) * tokens.token_bytes * blocks, pool)

@@ -1,0 +1,141 @@
+"""Tokens as they are stored: floats, or codes of 8 or 4 bits with a scale for each token.
+
+A code of 8 bits stands for (code - 128) * scale, one of 4 bits for (code - 8) * scale, two of them in a byte, the first
+in the lower half. Behind the last number, up to a multiple of four, codes stand for zeros.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecdb_index.multivector.ragged import Ragged
+
+LEVELS = {8: 127, 4: 7}
+"""The largest number that a code stands for, in units of its scale."""
+_SMALLEST = np.float32(2.0**-126)
+_BLOCK = 1 << 14
+"""Tokens that are widened at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The tokens of rows, one behind the other.
+
+    Attributes:
+        values: (t, width) float32 or float16; or uint8 codes: of 8 bits where `bits` is 8, else two in a byte.
+        offsets: (rows + 1,) int64: those of row r are values[offsets[r] : offsets[r + 1]]. Rows may be empty.
+        dimension: numbers of a token.
+        bits: of a code; None: floats.
+        scales: (t,) float32, the units of the codes; None without codes.
+        present: (rows,) bool, false for rows that are null; None when none is.
+        longest: no token of codes is longer; infinity where nobody knows.
+
+    """
+
+    values: NDArray[Any]
+    offsets: NDArray[np.int64]
+    dimension: int
+    bits: int | None = None
+    scales: NDArray[np.float32] | None = None
+    present: NDArray[np.bool_] | None = None
+    longest: float = math.inf
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """How many tokens each row has."""
+        return np.diff(self.offsets)
+
+    def lengths_of(self, rows: NDArray[Any]) -> NDArray[np.int64]:
+        """Return how many tokens some rows have, without a look at the others."""
+        rows = np.asarray(rows, np.int64)
+        return self.offsets[rows + 1] - self.offsets[rows]
+
+    @property
+    def token_bytes(self) -> int:
+        """Bytes of one token."""
+        return self.values.shape[1] * self.values.itemsize + (0 if self.scales is None else 4)
+
+    def slice(self, first: int, last: int) -> Tokens:
+        """Return the rows first .. last - 1, sharing the memory of their tokens."""
+        begin, end = int(self.offsets[first]), int(self.offsets[last])
+        scales = None if self.scales is None else self.scales[begin:end]
+        present = None if self.present is None else self.present[first:last]
+        offsets = self.offsets[first : last + 1] - begin
+        return Tokens(self.values[begin:end], offsets, self.dimension, self.bits, scales, present, self.longest)
+
+    def some(self, rows: NDArray[Any]) -> Tokens:
+        """Return some rows, in their order."""
+        rows = np.asarray(rows, np.int64)
+        if len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (len(rows) == 1 or (np.diff(rows) == 1).all()):
+            return self.slice(int(rows[0]), int(rows[-1]) + 1)
+        lengths = self.lengths_of(rows)
+        offsets = ends_of(lengths)
+        at = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        scales = None if self.scales is None else self.scales[at]
+        present = None if self.present is None else self.present[rows]
+        return Tokens(self.values[at], offsets, self.dimension, self.bits, scales, present, self.longest)
+
+    def floats(self) -> Ragged:
+        """Return the numbers that all tokens stand for, as float32; half floats are widened."""
+        if self.bits is None:
+            return Ragged(self.values.astype(np.float32, copy=False), self.offsets)
+        assert self.scales is not None
+        codes = self.values if self.bits == 8 else eight_of_four(self.values)
+        numbers = codes[:, : self.dimension].astype(np.float32)
+        numbers -= np.float32(128)
+        numbers *= self.scales[:, None]
+        return Ragged(numbers, self.offsets)
+
+
+def longest_of(tokens: Tokens) -> float:
+    """Return the length of the longest token, a little more; 0 of none, infinity of floats, of which nobody asks."""
+    if tokens.bits is None:
+        return math.inf
+    found = 0.0
+    for first in range(0, len(tokens.values), _BLOCK):
+        last = min(first + _BLOCK, len(tokens.values))
+        scales = None if tokens.scales is None else tokens.scales[first:last]
+        ends = np.array([0, last - first], np.int64)
+        numbers = Tokens(tokens.values[first:last], ends, tokens.dimension, tokens.bits, scales).floats().tokens
+        squares = np.einsum("ij,ij->i", numbers, numbers, dtype=np.float64)
+        found = max(found, float(np.sqrt(squares.max(initial=0))))
+    return found * (1 + 1e-6)
+
+
+def ends_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where rows of these lengths begin, and behind them where the last one ends."""
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def coded(numbers: NDArray[np.float32], bits: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Return codes (t, width) of tokens (t, d), and their scales (t,): the nearest steps of the largest number."""
+    most = LEVELS[bits]
+    scales = np.abs(numbers).max(axis=1, initial=0).astype(np.float32) / np.float32(most)
+    units = np.where(scales >= _SMALLEST, scales, np.float32(1))
+    steps = np.clip(np.rint(numbers / units[:, None]), -most, most).astype(np.int16)
+    dimension = numbers.shape[1]
+    whole = np.zeros((len(numbers), -(-dimension // 4) * 4), np.int16)
+    whole[:, :dimension] = np.where((scales >= _SMALLEST)[:, None], steps, 0)
+    codes = (whole + (1 << (bits - 1))).astype(np.uint8)
+    if bits == 4:
+        codes = codes[:, ::2] | (codes[:, 1::2] * np.uint8(16))
+    return np.ascontiguousarray(codes), scales
+
+
+def eight_of_four(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return codes of 4 bits (t, w), two in a byte, as codes of 8 bits (t, 2 w) that stand for the same numbers."""
+    pairs = codes.astype("<u2")
+    pairs |= pairs << 4
+    pairs &= 0x0F0F
+    pairs += 0x7878  # 120 for both: 8 is the zero of 4 bits, 128 that of 8
+    return pairs.view(np.uint8).reshape(len(codes), 2 * codes.shape[1])

@@ -1,0 +1,198 @@
+"""A calibrator learns from judged answers how likely a hit is relevant.
+
+It is a Cosine Adapter (Rossi et al. 2024): what a score means depends on the query, so a monotone map of the scores,
+whose offset follows from the query, is trained, and one bar on its outcome serves all queries. Different from the
+paper: the map is linear on the log-odds, and its offset is told by how the query's best scores lie and by a few
+directions of its vector instead of a network over the whole vector, so that some hundred queries are enough. How many
+directions is chosen by leaving out queries; often it is none.
+
+Several scores of a hit (a cosine, words) count together. Each weight of a score is 0 or positive: a hit that is
+better in all of them is never less likely relevant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecdb_index.relevance import logistic
+from vecdb_index.relevance.logistic import Floats, Logistic, log_loss, sigmoid
+
+FOLDS = 5
+DIRECTIONS = 0, 8, 16
+"""Directions of the queries' vectors that are tried."""
+DECIMALS = 5
+BETTER = 0.995
+"""More directions are used only where they lower the loss of left-out queries to this share, or less."""
+RECALLS = tuple(round(0.5 + 0.01 * at, 2) for at in range(50))
+"""Shares of the relevant hits, 0.50 to 0.99, for which a bar is known."""
+
+
+class Judged(NamedTuple):
+    """The hits of one query, and which of them are relevant.
+
+    Attributes:
+        scores: (n, s) what is known of each hit; more is better.
+        context: (c,) what is known of the query.
+        vector: (d,) the query, or (0,).
+        relevant: (n,) bool.
+        answerable: whether any row answers the query, found or not.
+
+    """
+
+    scores: Floats
+    context: Floats
+    vector: Floats
+    relevant: NDArray[np.bool_]
+    answerable: bool
+
+
+@dataclass(frozen=True)
+class RelevanceCalibrator:
+    """What was learned.
+
+    Attributes:
+        model: weights of the scores, the context and the directions.
+        directions: (d, r) directions of a query's vector; r may be 0.
+        bars: the log-odds that keep the shares `RECALLS` of relevant hits, of queries that were not learned from.
+        report: what was measured when it was made: see `fit`.
+
+    """
+
+    model: Logistic
+    directions: Floats
+    bars: Floats
+    report: Mapping[str, float]
+
+    @classmethod
+    def fit(cls, pairs: Sequence[Judged]) -> RelevanceCalibrator:
+        """Learn from judged hits.
+
+        The report has `queries`, `answerable`, `relevant` (hits), `auc` (how often a query with an answer has a better
+        best hit than one without, of queries left out), `auc_raw` (the same by the first score alone), `kept` and
+        `kept_raw` (hits a query, where 95 % of the relevant ones are kept), and `directions`.
+
+        Raises:
+            ValueError: there are fewer than two relevant hits, or no other ones, or fewer than FOLDS queries.
+
+        """
+        relevant = np.concatenate([one.relevant for one in pairs]) if pairs else np.empty(0, bool)
+        if len(pairs) < FOLDS or relevant.sum() < 2 or relevant.all():
+            told = f"{len(pairs)} queries with {int(relevant.sum())} relevant and {int((~relevant).sum())} other hits"
+            raise ValueError(f"{told} are too few to learn from")
+        vectors = np.array([one.vector for one in pairs])
+        tried = [r for r in DIRECTIONS if r < min(len(pairs) // 4, vectors.shape[1])] or [0]
+        best: tuple[float, int, list[Floats]] | None = None
+        for count in tried:
+            told = _left_out(pairs, count)
+            loss = float(np.concatenate([log_loss(a, one.relevant) for a, one in zip(told, pairs, strict=True)]).mean())
+            if best is None or loss < BETTER * best[0]:
+                best = loss, count, told
+        assert best is not None
+        directions = _directions(vectors, best[1])
+        model = _fit(pairs, directions)
+        found = np.concatenate(best[2])
+        bars = np.quantile(found[relevant], 1 - np.array(RECALLS), method="lower")
+        return cls(model, directions, bars, _report(pairs, best[2], relevant) | {"directions": best[1]})
+
+    def logits(self, scores: Floats, context: Floats, vector: Floats) -> Floats:
+        """Return the log-odds that hits (n, s) of a query are relevant: (n,)."""
+        return self.model.logits(_inputs(scores, context, vector, self.directions))
+
+    def chances(self, scores: Floats, context: Floats, vector: Floats) -> Floats:
+        """Return the chance that hits (n, s) of a query are relevant: (n,), between 0 and 1."""
+        return sigmoid(self.logits(scores, context, vector))
+
+    def bar(self, recall: float) -> float:
+        """Return the log-odds above which a share `recall`, between 0.5 and 0.99, of the relevant hits lie."""
+        return float(np.interp(recall, RECALLS, self.bars))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads."""
+        return {
+            "weights": self.model.weights.tolist(),
+            "intercept": self.model.intercept,
+            "directions": self.directions.tolist(),
+            "bars": self.bars.tolist(),
+            "report": dict(self.report),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RelevanceCalibrator:
+        """Read what `to_json` wrote."""
+        weights = np.array(data["weights"], np.float64)
+        directions = np.array(data["directions"], np.float64)
+        rows = len(directions)
+        model = Logistic(weights, float(data["intercept"]))
+        return cls(model, directions.reshape(rows, -1), np.array(data["bars"], np.float64), dict(data["report"]))
+
+
+def auc(better: Floats, worse: Floats) -> float:
+    """Return how often one of `better` (n,) is above one of `worse` (m,), equal ones counting half."""
+    if not len(better) or not len(worse):
+        return float("nan")
+    ordered = np.sort(worse)
+    below = np.searchsorted(ordered, better, side="left")
+    upto = np.searchsorted(ordered, better, side="right")
+    return float((below + upto).mean() / (2 * len(worse)))
+
+
+def _inputs(scores: Floats, context: Floats, vector: Floats, directions: Floats) -> Floats:
+    about = np.concatenate([context, vector @ directions if directions.size else np.empty(0)])
+    return np.column_stack([scores, np.broadcast_to(about, (len(scores), len(about)))])
+
+
+def _fit(pairs: Sequence[Judged], directions: Floats) -> Logistic:
+    inputs = np.concatenate([_inputs(one.scores, one.context, one.vector, directions) for one in pairs])
+    labels = np.concatenate([one.relevant for one in pairs])
+    return logistic.fit(inputs, labels, rising=pairs[0].scores.shape[1])
+
+
+def _directions(vectors: Floats, count: int) -> Floats:
+    """Return the first principal directions of the queries (d, count), each with a sign of its own making."""
+    if not count:
+        return np.empty((vectors.shape[1], 0))
+    found = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)[2][:count].T
+    # Few decimals: manifests hold them.
+    signs = np.sign(found[np.abs(found).argmax(axis=0), np.arange(found.shape[1])])
+    return np.round(found * signs, DECIMALS).astype(np.float64)
+
+
+def _left_out(pairs: Sequence[Judged], count: int) -> list[Floats]:
+    """Return the log-odds of every query's hits by a model that did not see the query."""
+    turn = np.random.default_rng(0).permutation(len(pairs)) % FOLDS
+    out: list[Floats] = [np.empty(0)] * len(pairs)
+    for fold in range(FOLDS):
+        seen = [one for one, mine in zip(pairs, turn, strict=True) if mine != fold]
+        directions = _directions(np.array([one.vector for one in seen]), count)
+        labels = np.concatenate([one.relevant for one in seen])
+        model = _fit(seen, directions) if labels.any() and not labels.all() else None
+        for at in np.flatnonzero(turn == fold).tolist():
+            one = pairs[at]
+            inputs = _inputs(one.scores, one.context, one.vector, directions)
+            out[at] = np.zeros(len(inputs)) if model is None else model.logits(inputs)
+    return out
+
+
+def _report(pairs: Sequence[Judged], told: Sequence[Floats], relevant: NDArray[np.bool_]) -> dict[str, float]:
+    answerable = np.array([one.answerable for one in pairs])
+    best = np.array([logits.max(initial=-np.inf) for logits in told])
+    raw = np.array([one.scores[:, 0].max(initial=-np.inf) for one in pairs])
+    logits, first = np.concatenate(told), np.concatenate([one.scores[:, 0] for one in pairs])
+
+    def kept(values: Floats) -> float:
+        return float((values >= np.quantile(values[relevant], 0.05, method="lower")).sum() / len(pairs))
+
+    return {
+        "queries": len(pairs),
+        "answerable": int(answerable.sum()),
+        "relevant": int(relevant.sum()),
+        "auc": auc(best[answerable], best[~answerable]),
+        "auc_raw": auc(raw[answerable], raw[~answerable]),
+        "kept": kept(logits),
+        "kept_raw": kept(first),
+    }

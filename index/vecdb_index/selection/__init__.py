@@ -1,0 +1,1 @@
+"""Choosing a set of candidates: relevant together, unlike each other, within limits."""

@@ -1,0 +1,57 @@
+"""What the chosen stand for: which rows each of them represents, and how well all of them represent the pool."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecdb_index.selection.pool import Pool, base_of
+
+ALIKE = 0.5
+"""A row is represented by the chosen one that it is most similar to, when that is at least half way from the pool's
+median similarity to 1."""
+
+
+class Represented(NamedTuple):
+    """What the chosen stand for.
+
+    Attributes:
+        members: for each chosen one, places of the candidates that it represents, most similar first.
+        similarities: for each, the similarities of these.
+        coverage: the mean, over the universe and by its weights, of the similarity to the closest chosen one, counted
+            from the pool's median (0) to 1.
+
+    """
+
+    members: list[NDArray[np.int64]]
+    similarities: list[NDArray[np.float32]]
+    coverage: float
+
+
+def represented(pool: Pool, picks: NDArray[np.int64]) -> Represented:
+    """Return what the chosen stand for."""
+    if not len(picks):
+        return Represented([], [], 0.0)
+    base = base_of(pool, "median")
+    similar = pool.units[picks] @ pool.units.T if pool.given is None else pool.given[picks]
+    above = np.clip((similar - np.float32(base)) / np.float32(1 - base), 0, 1)
+    weights = pool.relevance if pool.weights is None or pool.universe is not None else pool.weights
+    best = above.max(axis=0)
+    if pool.universe is not None:
+        weights = np.ones(len(pool.universe)) if pool.weights is None else pool.weights
+        best = np.clip((pool.units[picks] @ pool.universe.T - base) / (1 - base), 0, 1).max(axis=0)
+    total = float(weights.sum())
+    coverage = float(weights @ best) / total if total > 0 else float(best.mean())
+    owner = above.argmax(axis=0)
+    owned = above.max(axis=0) >= ALIKE
+    owned[picks] = False
+    rows = np.flatnonzero(owned)
+    closeness = similar[owner[rows], rows]
+    order = np.lexsort((-closeness, owner[rows]))
+    rows, closeness = rows[order], closeness[order]
+    ends = np.searchsorted(owner[rows], np.arange(len(picks) + 1)).tolist()
+    members = [rows[first:last] for first, last in pairwise(ends)]
+    return Represented(members, [closeness[first:last] for first, last in pairwise(ends)], coverage)

@@ -1,0 +1,68 @@
+"""Links on the command line: `vecdb query --expand`, and the picture of `vecdb graph`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import vecdb as api
+from integration.cli.program import Run
+
+ODD = "</script><b>"
+
+
+@pytest.fixture(autouse=True)
+def collection(tmp_path: Path) -> None:
+    schema = api.Schema(id=api.Id(), name=api.Keyword(), v=api.Vector(2, metric="dot"))
+    with api.connect(tmp_path / "db") as database:
+        docs = database.create_collection("docs", schema)
+        docs.upsert(
+            [{"id": key, "name": f"row {key}", "v": [1.0 - at, 0.0]} for at, key in enumerate(["a", "b", "c", ODD])]
+        )
+        docs.link(
+            [
+                {"src": "a", "dst": "b", "type": "depends"},
+                {"src": "b", "dst": "c", "type": "depends", "weight": 0.5},
+                {"src": "a", "dst": ODD, "type": "suggests"},
+            ]
+        )
+
+
+def _asked(vecdb: Run, *options: str) -> list[dict[str, object]]:
+    done = vecdb("query", "db", "docs", "--vector", "[1, 0]", "--k", "4", "--output", "json", *options)
+    return json.loads(done.stdout)
+
+
+def test_expand_goes_on_over_the_types_and_hops_that_it_names(vecdb: Run) -> None:
+    assert all("path" not in hit for hit in _asked(vecdb))
+    found = {hit["id"]: hit["path"] for hit in _asked(vecdb, "--expand", "depends:2", "--fetch", "1") if "path" in hit}
+    assert set(found) >= {"a", "b", "c"}
+    done = vecdb("query", "db", "docs", "--vector", "[1, 0]", "--expand", "depends:0", code=2)
+    assert b"hops is 0" in done.stderr
+
+
+def test_a_picture_holds_the_rows_around_one_and_needs_no_network(vecdb: Run, tmp_path: Path) -> None:
+    pytest.importorskip("plotly")
+    done = vecdb("graph", "db", "docs", "--around", "b", "--label", "name", "--out", "out.html")
+    assert b"4 rows and 3 links in out.html" in done.stderr
+    page = (tmp_path / "out.html").read_text()
+    assert "row a" in page
+    assert ODD not in page
+    assert 'src="http' not in page
+    again = vecdb("graph", "db", "docs", "--around", "b", "--out", "out.html", code=2)
+    assert b"--force writes over it" in again.stderr
+    fewer = vecdb("graph", "db", "docs", "--around", "b", "--out", "out.html", "--force", "--most", "2", "--hops", "1")
+    assert b"2 rows and 1 links in out.html: there are more rows" in fewer.stderr
+    typed = vecdb("graph", "db", "docs", "--around", "a", "--out", "typed.html", "--links", "suggests")
+    assert b"2 rows and 1 links" in typed.stderr
+
+
+def test_a_picture_without_plotly_says_what_brings_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import sys
+
+    from vecdb.errors import MissingExtraError
+    from vecdb_client.drawing import Surroundings, write_picture
+
+    monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
+    with pytest.raises(MissingExtraError, match=r"\[picture\]"):
+        write_picture(tmp_path / "x.html", Surroundings({"a": 0}, [], False), {})

@@ -1,0 +1,133 @@
+"""What speaks for a hit being relevant: its scores in the arms of a query, and how the arms' best scores lie.
+
+The first score is that of the arm that is judged, the last its place among the candidates; in between are the other
+arms. A hit that an arm did not find is scored by it all the same, where that can be done.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from vecdb.fulltext import text_query
+from vecdb.planner import dense, text
+from vecdb.planner.bound import BoundArm
+from vecdb.planner.candidates import Candidates
+from vecdb.planner.gather import Context
+from vecdb.planner.terms import spec_of, terms_of
+from vecdb.planner.words import words_of
+from vecdb.query.arms import Match, Near, Terms
+from vecdb.schema.fields import Text
+from vecdb.schema.schema import Column
+
+BEHIND = 10
+"""The best score of an arm is compared with those behind it, up to this rank."""
+
+
+class Evidence(NamedTuple):
+    """What is known of the candidates of one query.
+
+    Attributes:
+        scores: (n, arms + 1) float64, more is better: the judged arm, the others, and minus the logarithm of the place.
+        context: (2 arms,) of each arm the best score, and the mean of those behind it.
+        vector: (dimension,) the query of the judged arm, of length 1.
+
+    """
+
+    scores: np.ndarray
+    context: np.ndarray
+    vector: np.ndarray
+
+
+def judged_arm(arms: tuple[BoundArm, ...], name: str | None) -> BoundArm | None:
+    """Return the arm of that name, or the first one that looks for a vector; None where there is none."""
+    for one in arms:
+        if one.label == name if name is not None else isinstance(one.arm, Near):
+            return one
+    return None
+
+
+def gathered(context: Context, arms: tuple[BoundArm, ...], judged: BoundArm, candidates: Candidates) -> Evidence:
+    """Return the evidence for candidates, in their order."""
+    ordered = (judged, *(one for one in arms if one is not judged))
+    columns, about = [], []
+    for arm in ordered:
+        scores, listed = arm_scores(context, arm, candidates)
+        scale = _ceiling(context, arm)
+        columns.append(scores / scale)
+        about += [float(listed[0]) / scale, float(listed[1:BEHIND].mean()) / scale] if len(listed) > 1 else [0.0, 0.0]
+    columns.append(-np.log1p(np.arange(len(candidates), dtype=np.float64)))
+    assert judged.vectors is not None
+    vector = judged.vectors[0].astype(np.float64)
+    return Evidence(np.column_stack(columns), np.array(about), vector / max(float(np.linalg.norm(vector)), 1e-12))
+
+
+def arm_scores(context: Context, arm: BoundArm, candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
+    """Return an arm's score of each candidate (n,), and those of the candidates that it found itself, best first."""
+    said = next((one.scores for one in candidates.arms if one.name == arm.label), None)
+    scores = np.full(len(candidates), np.nan) if said is None else said.astype(np.float64)
+    listed = np.sort(scores[~np.isnan(scores)])[::-1]
+    missing = np.flatnonzero(np.isnan(scores))
+    if len(missing):
+        scores = scores.copy()
+        scores[missing] = _asked(context, arm, candidates.some(missing))
+        unknown = np.isnan(scores)
+        scores[unknown] = listed[-1] if len(listed) else 0.0
+    return scores, listed
+
+
+def signature(arms: tuple[BoundArm, ...], judged: BoundArm) -> list[dict[str, Any]]:
+    """Return what the arms are, as JSON: a calibrator is for queries with the same ones."""
+    ordered = (judged, *(one for one in arms if one is not judged))
+    return [{"kind": one.arm.kind, "fields": [_described(column) for column in one.columns]} for one in ordered]
+
+
+def _described(column: Column) -> dict[str, Any]:
+    told: dict[str, Any] = {"id": column.id}
+    if column.field.kind == "vector":
+        space = column.field.space
+        told |= {"metric": column.field.metric, "dtype": column.field.dtype}
+        told["space"] = None if space is None else space.to_json()
+    return told
+
+
+def _asked(context: Context, arm: BoundArm, candidates: Candidates) -> np.ndarray:
+    """Return what an arm would say of rows that it did not find; NaN where it cannot be asked."""
+    scores = np.full(len(candidates), np.nan)
+    if isinstance(arm.arm, Near):
+        assert arm.vectors is not None
+        (column,) = arm.columns
+        for part, at, rows in candidates.by_part():
+            held = part.vectors(column)
+            if held is None:
+                continue
+            matrix, present, norms = held
+            if present is not None:
+                at, rows = at[present[rows]], rows[present[rows]]
+            scores[at] = dense.score_rows(matrix, arm.vectors[0], rows, column.field.metric, norms)
+    elif isinstance(arm.arm, Match):
+        asked = text_query(arm.arm.text, arm.label)
+        scores[:] = text.scores(context.state, _fields(arm), asked, candidates.part, candidates.row)
+    return scores
+
+
+def _fields(arm: BoundArm) -> list[tuple[Column[Text], float]]:
+    assert isinstance(arm.arm, Match)
+    return [(cast("Column[Text]", column), arm.arm.fields[column.name]) for column in arm.columns]
+
+
+def _ceiling(context: Context, arm: BoundArm) -> float:
+    """Return what makes an arm's scores comparable between queries: for words, what all of them together are worth."""
+    if isinstance(arm.arm, Terms):
+        assert arm.terms is not None
+        return max(float(np.abs(arm.terms[1]).sum()), 1e-12)
+    if not isinstance(arm.arm, Match):
+        return 1.0
+    total = 0.0
+    asked = text_query(arm.arm.text, arm.label)
+    for column, boost in _fields(arm):
+        known = words_of(context.state, column, context.allow_partial)
+        terms = {term for one in terms_of(spec_of(column), asked) if one.clause.occur != "not" for term in one.known}
+        total += boost * sum(known.idf(frequency) for frequency in known.frequencies(terms))
+    return max(total, 1e-12)

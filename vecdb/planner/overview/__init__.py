@@ -1,0 +1,1 @@
+"""What can be said of all rows at once: summaries, samples, clusters, duplicates. All go by the cosine of vectors."""

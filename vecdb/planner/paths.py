@@ -1,0 +1,38 @@
+"""How candidates were come to over links, beside them as a column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Step = tuple[Any, str | None, bool]
+"""A row's id, the type of the link that leads to it (None where there is none), and whether it was walked as it
+points."""
+
+
+class PathColumn(NamedTuple):
+    """Of each candidate (n,) the place of its path, -1 for none, and what gives the path of a place."""
+
+    places: np.ndarray
+    path: Callable[[int], tuple[Step, ...]]
+
+    def some(self, at: Any) -> PathColumn:
+        """Return those of the candidates at these places."""
+        return PathColumn(self.places[at], self.path)
+
+    def all(self) -> list[tuple[Step, ...]]:
+        """Return the path of each candidate, () for none."""
+        return [self.path(place) if place >= 0 else () for place in self.places.tolist()]
+
+
+def carried(paths: PathColumn, keys: np.ndarray, wanted: np.ndarray) -> PathColumn:
+    """Return the paths of candidates with these keys, in another order, some without."""
+    places = np.full(len(wanted), -1, np.int64)
+    if len(keys):
+        order = np.argsort(keys, kind="stable")
+        spot = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)]
+        same = keys[spot] == wanted
+        places[same] = paths.places[spot[same]]
+    return PathColumn(places, paths.path)

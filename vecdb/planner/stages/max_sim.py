@@ -1,0 +1,45 @@
+"""Scoring candidates by MaxSim: all of them, or those that are worth it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+
+from vecdb.planner.bound import BoundStage
+from vecdb.planner.candidates import Candidates
+from vecdb.planner.gather import Context
+from vecdb.query.stages import MaxSim
+from vecdb.schema.multivector import MultiVector
+from vecdb.schema.schema import Column
+from vecdb_index.multivector.maxsim import score_rows
+from vecdb_index.multivector.rerank import pruned, until_no_better
+
+
+def max_sim(context: Context, bound: BoundStage, candidates: Candidates) -> Candidates:
+    """Return the best candidates that have tokens, by their scores."""
+    stage, column = bound.stage, cast("Column[MultiVector]", bound.columns[0])
+    assert isinstance(stage, MaxSim)
+    assert bound.question is not None
+    chosen, question = candidates.some(slice(stage.top)), bound.question
+    if stage.prune is not None and not bound.exact:
+        chosen = chosen.some(slice(pruned(chosen.score, bound.k, stage.prune)))
+
+    only = chosen.parts[int(chosen.part[0])] if len(chosen) and (chosen.part == chosen.part[0]).all() else None
+
+    def score(first: int, last: int) -> np.ndarray:
+        context.state.check(stage.kind)
+        if only is not None:
+            return score_rows(only.tokens(column), question, chosen.row[first:last], context.pool)
+        out = np.full(last - first, -np.inf, np.float32)
+        for part, at, rows in chosen.some(slice(first, last)).by_part():
+            context.state.check(stage.kind)
+            out[at] = score_rows(part.tokens(column), question, rows, context.pool)
+        return out
+
+    if stage.patience is None or bound.exact:
+        scores = score(0, len(chosen))
+    else:
+        scores = until_no_better(score, len(chosen), bound.k, stage.patience)
+    places = np.flatnonzero(scores > -np.inf)
+    return chosen.some(places).scored(scores[places])

@@ -1,0 +1,254 @@
+"""Choosing a set of candidates.
+
+Of the best candidates a pool is made, and from the pool a set is chosen (vecdb_index/selection). Where limits leave too
+little of the pool, a larger one is tried, as long as there are candidates; then more of them are gathered (run.py).
+Rows that a quota asks for are in the pool wherever they stand among the candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vecdb.errors import InvalidInputError, NotFoundError, ScorerError, VecdbError
+from vecdb.planner import dense
+from vecdb.planner.bound import BoundStage
+from vecdb.planner.candidates import ArmColumn, Candidates
+from vecdb.planner.chosen import Chosen, Members
+from vecdb.planner.gather import Context
+from vecdb.planner.limits import Told
+from vecdb.planner.selecting import Selecting, pool_of, rule_of
+from vecdb.planner.units import units_of
+from vecdb.query.selection import Coverage, Mmr, Select
+from vecdb.query.value import shown
+from vecdb.results import Selected
+from vecdb.row_values import value_of
+from vecdb_index.selection.greedy import Picked
+from vecdb_index.selection.greedy import select as greedy
+from vecdb_index.selection.pool import Pool, median, scaled
+from vecdb_index.selection.represent import represented
+
+GROWTH = 4
+"""How many times as large the next pool is."""
+SPARE = 8
+"""Candidates beyond the pool for each row that a quota asks for, beside the row itself."""
+
+
+class _Chosen(NamedTuple):
+    places: np.ndarray
+    pool: Pool
+    picked: Picked
+    told: Told
+
+
+def select(context: Context, bound: BoundStage, candidates: Candidates) -> Candidates:
+    """Return the chosen candidates, in the order in which they were chosen.
+
+    Raises:
+        NotFoundError: a fixed row, or one of the universe, is not there.
+        InvalidInputError: a similarity function returns what is none, or a row costs less than nothing.
+
+    """
+    stage, about = bound.stage, bound.selecting
+    assert isinstance(stage, Select)
+    assert about is not None
+    candidates, fixed = _with_fixed(context, stage, about, _without(context, stage.forbidden, candidates))
+    size = pool_of(stage, about.k)
+    told = Told(stage, {column.name: column for column in bound.columns}, candidates)
+    while True:
+        found = _choose(context, bound, candidates, told, fixed, size)
+        short = len(found.picked.picks) < about.k and found.picked.ended == "candidates"
+        if not (short or found.picked.ended == "bounds") or size >= len(candidates):
+            break
+        size *= GROWTH
+    return _answer(stage, candidates, found, short)
+
+
+def _choose(
+    context: Context, bound: BoundStage, candidates: Candidates, told: Told, fixed: np.ndarray, size: int
+) -> _Chosen:
+    stage, about = bound.stage, bound.selecting
+    assert isinstance(stage, Select)
+    assert about is not None
+    kept = np.zeros(len(candidates), bool)
+    kept[:size] = True
+    kept[fixed] = True
+    for there, low in told.lower():
+        kept[there[: low + SPARE]] = True
+    places = np.flatnonzero(kept)
+    pool = _pool(context, bound, candidates, places, size, len(fixed))
+    pool = pool._replace(middle=median(pool))  # how rows are compared and whom they represent both ask for it
+    back = {place: at for at, place in enumerate(places.tolist())}
+    limits = replace(
+        told.limits,
+        attributes=[one._replace(codes=one.codes[places]) for one in told.limits.attributes],
+        cost=None if told.limits.cost is None else told.limits.cost[places],
+    )
+    context.state.check(stage.kind)
+    picked = greedy(pool, rule_of(stage), about.k, limits, [back[place] for place in fixed.tolist()])
+    return _Chosen(places, pool, picked, told)
+
+
+def _pool(
+    context: Context, bound: BoundStage, candidates: Candidates, places: np.ndarray, size: int, added: int
+) -> Pool:
+    stage, about = bound.stage, bound.selecting
+    assert isinstance(stage, Select)
+    assert about is not None
+    some = candidates.some(places)
+    context.state.hold(stage.kind, _bytes(stage, about, len(some)))
+    raw = about.cosine and isinstance(stage.method, Mmr)
+    # Rows that are only there because somebody asks for them do not stretch the scale.
+    usual = places < min(size, len(candidates) - added)
+    relevance = some.score.astype(np.float64) if raw else scaled(some.score, usual)
+    if about.column is None:
+        return Pool(np.zeros((len(some), 1), np.float32), relevance, given=_given(context, bound, some))
+    units = units_of(some, about.column)
+    if stage.universe is None:
+        return Pool(units, relevance)
+    if isinstance(stage.universe, int):
+        wider = candidates.some(slice(stage.universe))
+        return Pool(units, relevance, units_of(wider, about.column), scaled(wider.score))
+    parts, rows = _located(context, stage.universe)
+    listed = Candidates(context.state.parts, parts, rows, np.zeros(len(rows), np.float32))
+    return Pool(units, relevance, units_of(listed, about.column), np.ones(len(rows)))
+
+
+def _bytes(stage: Select, about: Selecting, count: int) -> int:
+    """Return about what a selection takes: the vectors twice, and similarities where a set represents others."""
+    vectors = 0 if about.column is None else 8 * count * about.column.field.dimension
+    whole = about.column is None or (isinstance(stage.method, Coverage) and stage.method.form != "graph_cut")
+    return vectors + (4 * count * count if whole else 0)
+
+
+def _answer(stage: Select, candidates: Candidates, found: _Chosen, short: bool) -> Candidates:
+    picks = found.picked.picks
+    means = represented(found.pool, picks)
+    members = []
+    for own, similar in zip(means.members, means.similarities, strict=True):
+        at = found.places[own]
+        members.append(Members(candidates.part[at], candidates.row[at], similar))
+    chosen = found.places[picks]
+    unmet = found.told.unmet(chosen) if found.picked.ended == "bounds" else None
+    method = stage.method.form if isinstance(stage.method, Coverage) else stage.method.kind
+    about = Selected(method, len(found.places), means.coverage, found.picked.ended)
+    order = np.arange(1, len(picks) + 1)
+    return replace(
+        candidates.some(chosen),
+        chosen=Chosen(about, order, found.picked.gains, members, short or unmet is not None, unmet),
+    )
+
+
+def _located(context: Context, ids: Sequence[str | int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the part's number and the row of each id.
+
+    Raises:
+        NotFoundError: there is none of an id.
+
+    """
+    state = context.state
+    numbers = {id(part): number for number, part in enumerate(state.parts)}
+    places = []
+    for one in ids:
+        place = state.find(one)
+        if place is None:
+            raise NotFoundError(f"there is no row {shown(one)} to be selected or represented")
+        places.append((numbers[id(place[0])], place[1]))
+    found = np.array(places, np.int64).reshape(-1, 2)
+    return found[:, 0], found[:, 1]
+
+
+def _without(context: Context, ids: tuple[str | int, ...], candidates: Candidates) -> Candidates:
+    if not ids:
+        return candidates
+    present = [one for one in ids if context.state.find(one) is not None]
+    parts, rows = _located(context, present)
+    gone = replace(candidates, part=parts, row=rows, score=np.zeros(len(rows), np.float32), arms=()).keys
+    return candidates.some(np.flatnonzero(~np.isin(candidates.keys, gone)))
+
+
+def _with_fixed(
+    context: Context, stage: Select, about: Selecting, candidates: Candidates
+) -> tuple[Candidates, np.ndarray]:
+    """Return the candidates with all fixed rows among them, and the places of these."""
+    if not stage.fixed:
+        return candidates, np.empty(0, np.int64)
+    parts, rows = _located(context, stage.fixed)
+    lone = Candidates(candidates.parts, parts, rows, np.full(len(rows), candidates.score.min(initial=0), np.float32))
+    keys, wanted = candidates.keys, lone.keys
+    missing = np.flatnonzero(~np.isin(wanted, keys))
+    if len(missing):
+        added = lone.some(missing)
+        if about.query is not None and about.column is not None:
+            for part, at, there in added.by_part():
+                held = part.vectors(about.column)
+                if held is None:
+                    continue
+                if held[1] is not None:
+                    at, there = at[held[1][there]], there[held[1][there]]
+                metric = about.column.field.metric
+                added.score[at] = dense.score_rows(held[0], about.query[0], there, metric, held[2])
+        candidates = _appended(candidates, added)
+        keys = candidates.keys
+    order = np.argsort(keys, kind="stable")
+    return candidates, order[np.searchsorted(keys, wanted, sorter=order)]
+
+
+def _appended(candidates: Candidates, added: Candidates) -> Candidates:
+    """Return candidates with others behind them, which no arm found."""
+    count = len(added)
+    arms = tuple(
+        ArmColumn(
+            arm.name,
+            np.concatenate([arm.ranks, np.zeros(count, arm.ranks.dtype)]),
+            np.concatenate([arm.scores, np.full(count, np.nan, arm.scores.dtype)]),
+        )
+        for arm in candidates.arms
+    )
+    return Candidates(
+        candidates.parts,
+        np.concatenate([candidates.part, added.part]),
+        np.concatenate([candidates.row, added.row]),
+        np.concatenate([candidates.score, added.score.astype(candidates.score.dtype)]),
+        arms,
+    )
+
+
+def _given(context: Context, bound: BoundStage, some: Candidates) -> np.ndarray:
+    """Return the similarities that a user's function gives.
+
+    Raises:
+        InvalidInputError: it returns something else.
+        ScorerError: the function failed; errors of vecdb itself come as they are.
+
+    """
+    stage = bound.stage
+    assert isinstance(stage, Select)
+    assert stage.similarity is not None
+    name, found = context.state.schema.id.name, some.found()
+    columns = [column for column in bound.columns if column.name in stage.fields]
+    records: list[dict[str, Any]] = [
+        {name: key} | {column.name: value_of(part, column, row) for column in columns}
+        for key, (part, row) in zip(found.ids(), found.places(), strict=True)
+    ]
+    try:
+        answer = stage.similarity(records)
+    except VecdbError:
+        raise
+    except Exception as error:
+        told = f"select: similarity failed on {len(records)} records: {type(error).__name__}: {error}"
+        raise ScorerError(told) from error
+    try:
+        given = np.ascontiguousarray(answer, np.float32)
+    except (TypeError, ValueError):
+        given = np.empty(0, np.float32)
+    count = len(some)
+    if given.shape != (count, count) or not np.isfinite(given).all():
+        told = f"select: similarity returned {shown(answer)}, not {count} x {count} finite numbers"
+        raise InvalidInputError(told, field="similarity")
+    if not np.allclose(given, given.T, atol=1e-4) or given.max(initial=0) > 1 + 1e-4:
+        raise InvalidInputError("select: similarities have to be symmetric, and up to 1", field="similarity")
+    return np.minimum(given, np.float32(1))

@@ -1,0 +1,29 @@
+"""The vectors of candidates, as directions: what their cosines come from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vecdb.planner.candidates import Candidates
+from vecdb.schema.fields import Vector
+from vecdb.schema.schema import Column
+from vecdb_index.selection.pool import unit
+
+
+def units_of(candidates: Candidates, column: Column[Vector]) -> np.ndarray:
+    """Return vectors of length 1, (n, d) float32; zeros where a row has no vector, or one of length 0.
+
+    Of bits as 1 and -1, the cosine is 1 less twice the share that differs.
+    """
+    bits = column.field.dtype == "binary"
+    vectors = np.zeros((len(candidates), column.field.dimension), np.float32)
+    for part, at, rows in candidates.by_part():
+        held = part.vectors(column)
+        if held is None:
+            continue
+        if held[1] is not None:
+            there = held[1][rows]
+            at, rows = at[there], rows[there]
+        chosen = held[0][rows]
+        vectors[at] = 2.0 * np.unpackbits(chosen, axis=1) - 1 if bits else chosen
+    return unit(vectors)

@@ -1,0 +1,188 @@
+"""The field of several vectors for a row: one for each token of a text, as late interaction compares them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from dataclasses import field as attribute
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
+
+from vecdb.errors import InvalidInputError
+from vecdb.schema.fields import AUTO, Field
+from vecdb.schema.given import choice, finite, flag, whole_number
+from vecdb.schema.indexes import Auto, Flat, IndexSpec, Muvera, index_from
+from vecdb.schema.space import Encoding, Space
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TokenDtype = Literal["float16", "float32", "int8", "int4"]
+Pooling = Literal["ward", "kmeans", "sequential", "pylate"]
+
+TOKEN_DIMENSION = 4_096
+"""The largest dimension of a token's vector."""
+TOKENS = 32_768
+"""The most vectors of one row, and of one query."""
+POOL_FACTOR = 64
+"""The largest pool factor."""
+
+
+@dataclass(frozen=True, repr=False)
+class MultiVector(Field):
+    """Any number of vectors of `dimension` numbers for a row, such as one for each token of its text (ColBERT).
+
+    Rows are compared with the vectors of a question by MaxSim: each of these counts the product with the row's vector
+    that is nearest to it. A row may have none: it is stored, and never found by its tokens.
+
+    Attributes:
+        dimension: of each vector.
+        dtype: how they are stored: "float16", "float32", or codes of "int8" or "int4" with a scale for each vector.
+        pool_factor: rows are stored with about this many times fewer vectors, each the mean of some that are alike
+            (Clavié, Chaffin, Adams, 2024); 1 keeps all.
+        pooling: which are joined: "ward", by Ward's criterion; "kmeans"; "sequential", only neighbours in the text;
+            "pylate", as PyLate does, whose means are not unit vectors.
+        protect: vectors at the beginning of each row that are never joined, such as a marker.
+        fixed: instead of pool_factor: rows of more vectors are stored with just so many, by k-means.
+        normalise: make all vectors unit vectors, those of questions too, so that their products are cosines.
+        index: how the column is searched.
+        encoder: makes vectors of texts; of it only its `space` is stored.
+        source: the text field that is encoded where a row has no vectors; without one only questions are.
+
+    """
+
+    kind: ClassVar[str] = "multivector"
+    dimension: int
+    dtype: TokenDtype = "float16"
+    pool_factor: float = 1
+    pooling: Pooling = "ward"
+    protect: int = 1
+    fixed: int | None = None
+    normalise: bool = True
+    index: IndexSpec | str | Mapping[str, Any] = AUTO
+    encoder: Encoding | None = attribute(default=None, compare=False)
+    source: str | None = None
+    space: Space | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what does not exist or is out of range; NumPy integers become int."""
+        set_ = object.__setattr__
+        try:
+            dimension = operator.index(self.dimension)
+        except TypeError:
+            dimension = 0
+        if isinstance(self.dimension, bool) or not 1 <= dimension <= TOKEN_DIMENSION:
+            raise InvalidInputError(
+                f"dimension {self.dimension!r} of a multi-vector is not a whole number from 1 to {TOKEN_DIMENSION}",
+                field="dimension",
+                value=self.dimension,
+            )
+        set_(self, "dimension", dimension)
+        choice("dtype", self.dtype, get_args(TokenDtype))
+        choice("pooling", self.pooling, get_args(Pooling))
+        factor = finite("pool_factor", self.pool_factor)
+        if not 1 <= factor <= POOL_FACTOR:
+            raise InvalidInputError(
+                f"pool_factor is {self.pool_factor!r}, expected a number from 1 to {POOL_FACTOR}", field="pool_factor"
+            )
+        set_(self, "pool_factor", int(factor) if factor == int(factor) else factor)
+        set_(self, "protect", whole_number("protect", self.protect, 0, TOKENS))
+        if self.fixed is not None:
+            set_(self, "fixed", whole_number("fixed", self.fixed, 1, TOKENS))
+            if factor != 1:
+                raise InvalidInputError("name either pool_factor or fixed", field="fixed", value=self.fixed)
+        flag("normalise", self.normalise)
+        set_(self, "index", index_from(self.index))
+        if not isinstance(self.index, Auto | Flat | Muvera):
+            told = f"index {self.spec.kind!r} does not go with multi-vectors: say 'muvera' or 'flat', or leave it out"
+            raise InvalidInputError(told, field="index", value=self.spec.kind)
+        self._settle_space()
+
+    def _settle_space(self) -> None:
+        """Take the space from the encoder, and check it against the rest."""
+        space = Space.from_json(self.space) if isinstance(self.space, Mapping) else self.space
+        if self.encoder is not None:
+            if not isinstance(self.encoder, Encoding):
+                raise InvalidInputError(
+                    f"encoder is {self.encoder!r}, expected vecdb.SentenceTokens(path),"
+                    " vecdb.PyLate(path) or vecdb.TokenFunction(function, name)",
+                    field="encoder",
+                )
+            found = self.encoder.space(self.dimension)
+            if space is not None:
+                space.check_same(found, "space", "the encoder makes those")
+            space = found
+        if space is not None and (not isinstance(space, Space) or space.dimension != self.dimension):
+            raise InvalidInputError(f"space {space!s} is not one of {self.dimension} values", field="space")
+        if self.source is not None and (space is None or not isinstance(self.source, str)):
+            raise InvalidInputError(f"source {self.source!r} needs an encoder", field="source", value=self.source)
+        object.__setattr__(self, "space", space)
+
+    def described(self) -> MultiVector:
+        """Return what is stored: the field without the encoder itself."""
+        return self if self.encoder is None else replace(self, encoder=None)
+
+    @property
+    def spec(self) -> IndexSpec:
+        """How the column is searched."""
+        return cast("IndexSpec", self.index)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that manifests hold."""
+        told: dict[str, Any] = {"kind": self.kind, "dimension": self.dimension}
+        for name in ("dtype", "pool_factor", "pooling", "protect", "fixed", "normalise", "source"):
+            if getattr(self, name) != getattr(type(self), name):
+                told[name] = getattr(self, name)
+        if self.index != AUTO:
+            told["index"] = self.spec.to_json()
+        if self.space is not None:
+            told["space"] = self.space.to_json()
+        return told
+
+    def __repr__(self) -> str:
+        told = {name: value for name, value in self.to_json().items() if name not in ("kind", "index", "space")}
+        told |= {} if self.index == AUTO else {"index": self.index}
+        told |= {} if self.space is None else {"space": self.space}
+        return f"MultiVector({', '.join(f'{name}={value!r}' for name, value in told.items())})"
+
+    @property
+    def coded(self) -> bool:
+        """Whether codes are stored, and not floats."""
+        return self.dtype in ("int8", "int4")
+
+    @property
+    def width(self) -> int:
+        """Stored values of a vector: its numbers; of codes, bytes: for kernels a multiple of four numbers."""
+        padded = -(-self.dimension // 4) * 4
+        return {"int8": padded, "int4": padded // 2}.get(self.dtype, self.dimension)
+
+    @cached_property
+    def arrow_type(self) -> pa.DataType:
+        """`large_list<fixed_size_list<float>[dimension]>`; of "float16", half floats."""
+        import pyarrow as pa
+
+        item = pa.float16() if self.dtype == "float16" else pa.float32()
+        return pa.large_list(pa.field("item", pa.list_(pa.field("item", item, False), self.dimension), False))
+
+    @cached_property
+    def token_type(self) -> pa.FixedSizeListType:
+        """How one vector is stored: `fixed_size_list<dtype>[width]`."""
+        import pyarrow as pa
+
+        item = {"float16": pa.float16(), "float32": pa.float32()}.get(self.dtype, pa.uint8())
+        return cast("pa.FixedSizeListType", pa.list_(pa.field("item", item, False), self.width))
+
+    @cached_property
+    def _stored_type(self) -> pa.DataType:
+        import pyarrow as pa
+
+        if not self.coded:
+            return self.arrow_type
+        entry = pa.struct([pa.field("codes", self.token_type, False), pa.field("scale", pa.float32(), False)])
+        return pa.large_list(pa.field("item", entry, False))
+
+    @property
+    def stored_type(self) -> pa.DataType:
+        """As `arrow_type`; of codes, `large_list<struct<codes: fixed_size_list<uint8>[width], scale: float>>`."""
+        return self._stored_type
