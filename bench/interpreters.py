@@ -30,6 +30,12 @@ print(json.dumps([name for name in sys.argv[1:] if importlib.util.find_spec(name
 _VERSIONS = "import json; from bench import machine; print(json.dumps(machine.versions()))"
 
 
+def package_of(system: str) -> str | None:
+    """Return the package behind a system; None for one that needs none (a reference)."""
+    own = "pyversity" if system == "pyversity" else None
+    return own or libraries.package(system) or systems.package(system) or texts.package(system)
+
+
 class Interpreters:
     """This Python, and that of the peers when one is named."""
 
@@ -50,7 +56,7 @@ class Interpreters:
 
     def importable(self, system: str) -> bool:
         """Tell whether the package behind a system is installed where it would run; a reference has none."""
-        package = libraries.package(system) or systems.package(system) or texts.package(system)
+        package = package_of(system)
         return package is None or package in self._installed[self.of(system)]
 
     def peer_versions(self) -> dict[str, str] | None:

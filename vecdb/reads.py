@@ -231,7 +231,7 @@ class Snapshot(WiderReads, LinkReads, Overviews):
         ms = 1e3 * (time.perf_counter() - begun)
         return Explanation(query, self.count(), beside(planned(self._state, bound), answer.steps), True, ms)
 
-    def learned(self, judged: Sequence[tuple[Query, Sequence[Any]]]) -> Kept:
+    def _learned(self, judged: Sequence[tuple[Query, Sequence[Any]]]) -> Kept:
         """Return what judged queries teach of relevance; `Collection.calibrate` keeps it."""
         from vecdb.planner.calibrators import learned
 

@@ -59,7 +59,7 @@ class CalibrationReport:
 
 def calibrated(snapshot: Snapshot, judged: Any) -> tuple[dict[str, Any], CalibrationReport]:
     """Learn from judged queries; return what a collection keeps, and the report."""
-    kept = snapshot.learned(checked(judged))
+    kept = snapshot._learned(checked(judged))
     return kept.to_json(), CalibrationReport(**kept.calibrator.report)  # pyright: ignore[reportArgumentType]
 
 

@@ -32,7 +32,6 @@ ARM_COUNT = 32
 """The most arms of one query, and the most stages."""
 DEPTH = 4
 """The most queries inside each other."""
-_STAGES: dict[str, type[Stage]] = {**STAGES, Select.kind: Select}
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,7 +71,7 @@ class Query:
         set_ = object.__setattr__
         set_(self, "k", whole_number("k", self.k, most=FETCH))
         set_(self, "arms", _parts("arms", self.arms, ARMS, Arm))
-        set_(self, "stages", _parts("stages", self.stages, _STAGES, Stage))
+        set_(self, "stages", _parts("stages", self.stages, STAGES, Stage))
         if self.fusion is not None:
             set_(self, "fusion", fusion_from(self.fusion))
         set_(self, "filter", values.filter_of(self.filter))

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal
 
 from vecdb.errors import InvalidInputError
 from vecdb.query.arms import EXAMPLES
-from vecdb.query.stages import Stage
+from vecdb.query.stages import STAGES, Stage
 from vecdb.query.value import QueryPart, shown
 from vecdb.schema.given import choice, finite, listed, whole_number
 
@@ -425,3 +425,6 @@ def _ids(name: str, given: Any) -> tuple[str | int, ...]:
     if len(ids) > EXAMPLES:
         raise InvalidInputError(f"{name} has {len(ids)} ids, at most {EXAMPLES}", field=name)
     return ids
+
+
+STAGES[Select.kind] = Select

@@ -28,9 +28,10 @@ def graph(
     most: Annotated[int, typer.Option("--most", metavar="N", min=1, max=5000, help="The most rows.")] = 200,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
-    """Draw the rows around one: an HTML file to look at in a browser, with names under the mouse; it needs no network.
+    """Draw the rows around one, as an HTML file.
 
-    Rows are coloured by how many links they are away, lines by the type of link. Needs the extra `picture`.
+    It is looked at in a browser, with names under the mouse, and needs no network. Rows are coloured by how many links
+    they are away, lines by the type of link. Needs the extra `picture`.
     """
     from vecdb_client.cli.session import opened_collection, parse_ids
     from vecdb_client.drawing import around as surroundings

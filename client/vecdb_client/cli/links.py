@@ -57,7 +57,10 @@ def links(
     stats: Annotated[bool, typer.Option("--stats", help="Count links and ends instead.")] = False,
     output: options.OutputFormat = Output.TABLE,
 ) -> None:
-    """Show the links of some ids, heaviest first, or all links of a collection."""
+    """Show the links of ids, heaviest first, or all.
+
+    Without ids, all links of the collection.
+    """
     from vecdb_client.cli.session import opened_collection, parse_ids
 
     with opened_collection(path, collection) as target:

@@ -77,7 +77,9 @@ def load(
     undirected: Annotated[bool, typer.Option("--undirected", help="Links hold in both directions.")] = False,
     no_index: options.NoIndex = False,
 ) -> None:
-    """Load data files into a collection, and links between its rows.
+    """Load data files into a collection.
+
+    With --links, links between its rows.
 
     Formats: Parquet, Arrow IPC, JSON Lines, CSV, TSV (these three also gzipped), NumPy .npy and .npz.
 

@@ -29,7 +29,7 @@ def summarise(
     seed: Seed = 0,
     output: options.OutputFormat = Output.TABLE,
 ) -> None:
-    """Choose a few rows that together stand for all.
+    """Choose rows that together stand for all.
 
     size: the rows that each stands for. gain: what it added to the coverage, the mean cosine of all rows to the next
     of those chosen.

@@ -131,14 +131,37 @@ def test_what_works_on_files_says_so(vecdb: Run, arguments: tuple[str, ...], hin
     assert hint in refused
 
 
+def test_sets_overviews_and_links_are_those_of_the_rows(filled: str, vecdb: Run, tmp_path: Path) -> None:
+    links = [{"src": f"p{at}", "dst": f"p{at + 1}", "type": "cites"} for at in range(39)]
+    (tmp_path / "links.jsonl").write_text("".join(json.dumps(link) + "\n" for link in links))
+    vecdb("load", filled, "papers", "--links", "links.jsonl")
+
+    chosen = told(vecdb("query", filled, "papers", "--id", "p0", "--k", "4", "--select", "mmr", "--output", "json"))
+    cut = told(vecdb("query", filled, "papers", "--id", "p0", "--k", "9", "--cut", "gap", "--output", "json"))
+    led = told(vecdb("query", filled, "papers", "--id", "p0", "--expand", "cites:2", "--output", "json"))
+    stands = told(vecdb("summarise", filled, "papers", "--k", "3", "--output", "json"))
+    drawn = told(vecdb("sample", filled, "papers", "--k", "5", "--output", "json"))
+    linked = told(vecdb("links", filled, "papers", "p0", "--output", "json"))
+    gone = vecdb("unlink", filled, "papers", "--src", "p0")
+
+    assert [hit["pick"]["order"] for hit in chosen] == [1, 2, 3, 4]
+    assert 1 <= len(cut) <= 9
+    assert any(hit.get("path") for hit in led)
+    assert (len(stands), len(drawn)) == (3, 5)
+    assert [(link["id"], link["neighbour"]) for link in linked] == [("p0", "p1")]
+    assert b"1 link" in gone.stdout
+    assert told(vecdb("links", filled, "papers", "p0", "--output", "json")) == []
+
+
 def test_every_command_that_takes_a_database_takes_a_server() -> None:
     """Those that do not are named by the test before."""
     taking = {command.__name__ for command in COMMANDS if "path" in command.__annotations__}
     local = {"repair", "demo", "serve"}
 
     assert taking - local == {
-        "check", "backup", "collections", "compact", "count", "create", "delete", "drop", "export", "facets", "get",
-        "index", "load", "query", "recall", "stats", "tag", "tune", "versions",
+        "backup", "calibrate", "check", "clusters", "collections", "compact", "count", "create", "delete", "drop",
+        "duplicates", "export", "facets", "get", "graph", "index", "links", "load", "query", "recall", "sample",
+        "stats", "summarise", "tag", "tune", "unlink", "versions",
     }  # fmt: skip
 
 

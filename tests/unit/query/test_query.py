@@ -118,7 +118,7 @@ WRONG: list[tuple[Any, str]] = [
     (lambda: Query().near("v", [[[1]]]), "shape (1, 1, 1)"),
     (lambda: Query().near("v", [[1, 2], [3]]), "not a matrix"),
     (lambda: Query().near("v", np.empty((0, 3))), "expected 1 to"),
-    (lambda: Query().near("v", [[1, 2]], ef=3), "has no option 'ef'"),
+    (lambda: Query().near("v", [[1, 2]], probes=3), "has no option 'probes'"),
     (lambda: Query().near("v", [[1, 2]], weights=[-1]), "from 0"),
     (lambda: Query().rescore(vecdb.MaxSim("v", [[1, 2]]), top=3), "belongs into it"),
     (lambda: Query().near("v", [float("nan")]), "NaN"),
