@@ -1,8 +1,9 @@
 """What is said of all rows at once, compared with NumPy and plain loops, however the rows are spread."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,13 +22,13 @@ def docs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     yield from stored(tmp_path_factory.mktemp("overviews"), request.param)
 
 
-def units(names: list[str], field: str = "a") -> np.ndarray:
+def units(names: Sequence[Any], field: str = "a") -> np.ndarray:
     """Return the directions of rows, (n, d) float64."""
     vectors = np.array([RECORDS[name][field] for name in names], np.float64)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def coverage(names: list[str], chosen: list[str]) -> float:
+def coverage(names: Sequence[Any], chosen: Sequence[Any]) -> float:
     return float(np.maximum(units(names) @ units(chosen).T, 0).max(axis=1).mean())
 
 

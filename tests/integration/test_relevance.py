@@ -99,7 +99,7 @@ def test_several_arms_are_judged_by_one_of_them(docs: Collection):
 
     assert first["arm"] == "a"
     assert second["arm"] == "other"
-    assert first["best"] == pytest.approx(max(score(RECORDS[name], "a", A) for name in RECORDS), abs=1e-6)
+    assert first["best"] == pytest.approx(scores(list(RECORDS)).max(), abs=1e-6)
 
 
 def test_the_sample_of_many_rows_is_some_of_them_and_always_the_same(docs: Collection):
@@ -212,9 +212,10 @@ def test_a_calibrator_is_kept_with_the_collection_and_bound_to_its_arms_and_spac
         with pytest.raises(InvalidInputError, match="was made for queries with near and match"):
             docs.run(Query().near("v", np.ones(24)).cut("adapter", calibrator="mine"))
         docs.rename_column("v", "renamed")
-        renamed = (
-            Query(k=20).near("renamed", judged[1][0].arms[0].vector.array).match("text", judged[1][0].arms[1].text)
-        )
+        near, match = judged[1][0].arms
+        assert isinstance(near, vecdb.Near)
+        assert isinstance(match, vecdb.Match)
+        renamed = Query(k=20).near("renamed", near.vector).match("text", match.text)
         assert docs.run(renamed.cut("adapter", calibrator="mine")).ids == before.ids
         assert docs.calibrate(name="mine", reset=True) is None
         with pytest.raises(NotFoundError, match="no calibrator 'mine'"):
