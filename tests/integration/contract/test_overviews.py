@@ -6,10 +6,11 @@ import pytest
 
 import vecdb
 from support import contract
-from vecdb import Query, Rescore
+from vecdb import Query
 from vecdb.errors import InvalidInputError, NotFoundError
 
 ASKED = contract.vector(777)
+STEPS = Query().rescore("half", [1.0, 0.5]).rescore("embedding", ASKED).stages
 
 
 def test_a_summary_is_that_of_the_embedded_collection(kept: Any, reference: vecdb.Collection) -> None:
@@ -79,7 +80,7 @@ def test_a_calibrator_is_made_used_and_forgotten(docs: Any) -> None:
     [
         Query(k=9).near("embedding", ASKED).cut("gap", skip=1, extra=2),
         Query(k=9).near("embedding", ASKED).cut("evt", expect_false=3, at_least=2, sample=200),
-        Query(k=5).near("small", [3, -3]).cascade(Rescore("half", [1.0, 0.5]), Rescore("embedding", ASKED), keep=4),
+        Query(k=5).near("small", [3, -3]).cascade(*STEPS, keep=4),
     ],
     ids=["gap", "evt", "cascade"],
 )
