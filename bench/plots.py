@@ -109,7 +109,7 @@ def _curves(record: Mapping[str, Any]) -> Any:
         axis.invert_xaxis()
         axis.set_xticks([1 - tick for tick in _TICKS], [f"{tick:g}" for tick in _TICKS])
         axis.minorticks_off()
-        _round_numbers(axis)
+        _round_numbers(axis.yaxis)
         axis.grid(alpha=0.3)
         _plain(axis)
     axes[0][0].set_ylabel("queries a second")
@@ -138,7 +138,7 @@ def _growth(record: Mapping[str, Any]) -> Any:
         axis.title.set_fontsize(10)
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
-        _round_numbers(axis)
+        _round_numbers(axis.yaxis)
         _plain(axis)
     return figure
 
@@ -168,7 +168,7 @@ def _plans(record: Mapping[str, Any]) -> Any:
         axis.set(xscale="log", yscale="log", title=f"{rows} rows, k {k}, correlation {correlation}")
         axis.title.set_fontsize(8)
         axis.grid(alpha=0.3)
-        _round_numbers(axis)
+        _round_numbers(axis.yaxis)
         _plain(axis)
     for axis in axes[-1]:
         axis.set_xlabel("share of the rows that pass", fontsize=8)
@@ -197,6 +197,7 @@ def _sizes(record: Mapping[str, Any]) -> Any:
         for number, (what, size, share) in enumerate(sorted(points, key=lambda point: point[1])):
             axis.plot([size], [share], marker="osv^D*PX"[number % 8], linestyle="", label=what)
         axis.set(xscale="log", xlabel="bytes a row", ylabel="of the best ten, among the first 100", title=name)
+        _round_numbers(axis.xaxis)
         axis.title.set_fontsize(10)
         axis.grid(alpha=0.3)
         axis.legend(fontsize=7, loc="lower right")
@@ -217,13 +218,13 @@ def _dataset(record: Mapping[str, Any]) -> str:
     return str(record["parameters"].get("dataset", record["workload"]))
 
 
-def _round_numbers(axis: Any) -> None:
+def _round_numbers(scale: Any) -> None:
     """Label a logarithmic scale with 1, 2 and 5 times the powers of ten, written out."""
     from matplotlib import ticker
 
-    axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-    axis.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
-    axis.yaxis.set_minor_formatter(ticker.NullFormatter())
+    scale.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    scale.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+    scale.set_minor_formatter(ticker.NullFormatter())
 
 
 def _plain(axis: Any) -> None:
