@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from vecdb.errors import UnavailableError
 from vecdb_client import channels, retries
 from vecdb_client.address import Address
+from vecdb_client.blocking.keeper import Keeper
 from vecdb_client.methods import Method
 from vecdb_client.settings import Settings, Tls
 
@@ -44,6 +45,7 @@ class Connection:
         self._contents = tls.contents() if address.tls else None
         self._metadata = channels.metadata(api_key)
         self._slots: list[Slot] = []
+        self.keeper = Keeper()
         self._lock = threading.Lock()
         self._closed = False
 
@@ -107,6 +109,7 @@ class Connection:
 
     def close(self) -> None:
         """Close all channels; calls that are under way fail."""
+        self.keeper.close()
         with self._lock:
             self._closed = True
             slots, self._slots = self._slots, []

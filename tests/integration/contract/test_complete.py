@@ -31,15 +31,10 @@ NOT_REMOTE = {
     "Collection.set_encoder": "encoders have tests of their own",
     "Snapshot.trial": "what recall and tune share",
     "Snapshot.learned": "what calibrate keeps",
-    "Collection.restricted": "what a server restricts its callers with",
-    "Snapshot.restricted": "what a server restricts its callers with",
-    "Collection.stored_chunks": "what a server resumes uploads with",
-    "BulkLoad.pending_chunks": "what a server resumes uploads with",
 }
 UNCAUSED = {
     "BudgetExceededError": "limits have tests of their own",
     "CancelledError": "limits have tests of their own",
-    "PermissionDeniedError": "is about servers, which have tests of their own",
     "CorruptionError": "damage has tests of its own",
     "EncoderError": "encoders have tests of their own",
     "MissingExtraError": "is about the installation",
