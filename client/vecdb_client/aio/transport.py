@@ -62,6 +62,7 @@ class Connection:
 
         """
         limit = (self.settings.timeout if method.timed else None) if timeout is None else timeout
+        channels.check_time(limit, self.address, method)
         end = None if limit is None else time.monotonic() + limit
         attempt = 0
         while True:
@@ -83,6 +84,7 @@ class Connection:
     ) -> AsyncGenerator[R, None]:
         """Yield the answers to one request; those of a repeatable method are asked for again until the first came."""
         limit = (self.settings.timeout if method.timed else None) if timeout is None else timeout
+        channels.check_time(limit, self.address, method)
         end = None if limit is None else time.monotonic() + limit
         attempt, begun = 0, False
         while True:
