@@ -79,7 +79,8 @@ def test_from_start_to_end(world: World) -> None:
         docs: Any = database.collection("papers")
         assert docs.search(v=np.load(world.folder / "question.npy"), k=1, where="year < 100").ids == ["r7"]
 
-    world.program.terminate()
+    world.program.process.terminate()
+    assert world.program.process.wait() == 0
     told = world.program.rest()
     assert world.shell("restore", "backups/monday", "elsewhere").returncode == 0
     assert world.shell("count", "elsewhere", "papers").stdout.strip() == str(ROWS)
