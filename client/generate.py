@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent / "vecdb_client"
-MODULES = "bulk", "collection", "database", "links", "reads", "scan", "snapshot", "upload"
+MODULES = "bulk", "collection", "database", "links", "reads", "scan", "snapshot", "upload", "view", "writes"
 
 WORDS = {
     "async def": "def",

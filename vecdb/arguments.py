@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 RequestId: TypeAlias = bytes | uuid.UUID | str
 """16 bytes, a UUID, its text, or any other text of at most 200 characters."""
 LONGEST_REQUEST_ID = 200
+_CHUNKS = 1 << 62
 WIDEST = 10_000
 """The most candidates that a walk may be asked to keep, and the most lists that a search may be asked to read."""
 
@@ -363,3 +364,16 @@ def request_bytes(request_id: Any) -> bytes:
         field="request_id",
         value=request_id,
     )
+
+
+def chunk_number(chunk: Any) -> int:
+    """Return the number of a chunk, from 0.
+
+    Raises:
+        InvalidInputError: it is none.
+
+    """
+    number = whole_number("chunk", chunk, 0)
+    if number >= _CHUNKS:
+        raise InvalidInputError(f"chunk is {chunk}, expected less than {_CHUNKS}", field="chunk", value=chunk)
+    return number

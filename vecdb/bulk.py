@@ -9,9 +9,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
+from vecdb.arguments import chunk_number
 from vecdb.errors import ConflictError, InvalidInputError
 from vecdb.results import WriteResult
-from vecdb.row_writes import chunk_number, request_key, request_of
+from vecdb.row_writes import request_key, request_of
 from vecdb.schema.given import whole_number
 from vecdb.schema.records import validated, validated_batch
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from vecdb.arguments import RequestId, request_bytes, whole_number
+from vecdb.arguments import RequestId, chunk_number, request_bytes
 from vecdb.errors import InvalidInputError, NotFoundError, PermissionDeniedError
 from vecdb.results import WriteResult
 from vecdb.schema.known import VECTORS
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 DIRECT_BYTES = 8 << 20
 """A batch of more bytes is written as a segment at once and not through the log."""
-_CHUNKS = 1 << 62
 
 
 def request_key(request_id: RequestId | None, chunk: int | None = None) -> Key | None:
@@ -49,19 +48,6 @@ def request_key(request_id: RequestId | None, chunk: int | None = None) -> Key |
     from vecdb.storage.requests import WHOLE, Key
 
     return Key(request_bytes(request_id), WHOLE if chunk is None else chunk_number(chunk))
-
-
-def chunk_number(chunk: Any) -> int:
-    """Return the number of a chunk, from 0.
-
-    Raises:
-        InvalidInputError: it is none.
-
-    """
-    number = whole_number("chunk", chunk, 0)
-    if number >= _CHUNKS:
-        raise InvalidInputError(f"chunk is {chunk}, expected less than {_CHUNKS}", field="chunk", value=chunk)
-    return number
 
 
 def request_of(key: Key, kind: str, content: pa.RecordBatch | str, rows: int | None = None) -> Request:

@@ -34,7 +34,7 @@ from vecdb.query.sugar import one_arm_each, query_of
 from vecdb.text_search import text_column
 from vecdb.wire import filters, queries
 from vecdb.wire.values import ids_to_message, matrix_to_message, vector_to_message, writable
-from vecdb_proto.v1 import query_pb2
+from vecdb_proto.v1 import query_pb2, view_pb2
 from vecdb_proto.v1 import search_service_pb2 as searches
 from vecdb_proto.v1 import values_pb2 as values
 
@@ -57,7 +57,7 @@ class Place:
 
     __slots__ = ("encoders", "name", "schema", "view")
 
-    def __init__(self, name: str, schema: Schema, view: values.View | None, encoders: Attached) -> None:
+    def __init__(self, name: str, schema: Schema, view: view_pb2.View | None, encoders: Attached) -> None:
         self.name = name
         self.schema = schema
         self.view = view
@@ -91,6 +91,34 @@ def filter_of(where: Any) -> filter_pb2.Filter | None:
     if where is None:
         return None
     return filters.optional_to_message(resolve(where))
+
+
+def check_restriction(where: Any, schema: Schema) -> None:
+    """Raise where a filter cannot restrict rows of these fields.
+
+    Raises:
+        InvalidInputError: it is none, or does not fit the fields.
+
+    """
+    from vecdb.filters import bind, parse, resolve
+
+    expression = parse(where) if isinstance(where, str) else resolve(where)
+    if expression is None:
+        raise InvalidInputError("a snapshot is restricted by a filter, found None", field="where")
+    bind(expression, schema)
+
+
+def restrictions(filters_given: Sequence[Any]) -> list[filter_pb2.Filter]:
+    """Return the filters that restrict rows, as messages.
+
+    Raises:
+        InvalidInputError: one is none.
+
+    """
+    found = [filter_of(where) for where in filters_given]
+    if None in found:
+        raise InvalidInputError("a snapshot is restricted by a filter, found None", field="where")
+    return cast("list[filter_pb2.Filter]", found)
 
 
 def columns_of(place: Place, fields: Any) -> list[str] | None:

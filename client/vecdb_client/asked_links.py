@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from vecdb.arguments import RequestId, ids_of, request_bytes, whole_number
+from vecdb.arguments import ids_of, whole_number
 from vecdb.filters import parse, resolve
 from vecdb.schema.links import DST, SRC, direction_of, ends_of, link_schema, types_of
 from vecdb.wire import links as wire
@@ -22,11 +21,6 @@ if TYPE_CHECKING:
 
 LINKS = 10_000
 """More links than these go in chunks."""
-
-
-def write_id(given: RequestId | None) -> bytes:
-    """Return the 16 bytes by which a write is known: random ones where none are given."""
-    return os.urandom(16) if given is None else request_bytes(given)
 
 
 def ids(place: Place, given: Any) -> values_pb2.Ids | None:
@@ -89,10 +83,15 @@ def chunks(batch: pa.RecordBatch) -> Sequence[pa.RecordBatch]:
     return [batch.slice(begin, LINKS) for begin in range(0, max(batch.num_rows, 1), LINKS)]
 
 
-def link(name: str, key: bytes, chunk: int | None, batch: pa.RecordBatch, directed: bool) -> pb.LinkRequest:
+def link(place: Place, key: bytes, chunk: int | None, batch: pa.RecordBatch, directed: bool) -> pb.LinkRequest:
     """Return the request to store links."""
     return pb.LinkRequest(
-        collection=name, request_id=key, chunk=chunk, links=rows.to_message(batch), undirected=not directed
+        collection=place.name,
+        view=place.view,
+        request_id=key,
+        chunk=chunk,
+        links=rows.to_message(batch),
+        undirected=not directed,
     )
 
 
@@ -100,7 +99,7 @@ def unlink(
     place: Place, key: bytes, edges: Any, src: Any, dst: Any, type: Any, where: Any, directed: bool
 ) -> pb.UnlinkRequest:
     """Return the request to delete links that are listed or described."""
-    request = pb.UnlinkRequest(collection=place.name, request_id=key, undirected=not directed)
+    request = pb.UnlinkRequest(collection=place.name, view=place.view, request_id=key, undirected=not directed)
     if edges is not None:
         request.links.CopyFrom(rows.to_message(_ends(place, edges)))
     else:

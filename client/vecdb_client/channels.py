@@ -10,7 +10,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from vecdb.__about__ import __version__
-from vecdb.errors import VecdbError
+from vecdb.errors import DeadlineExceededError, VecdbError
 from vecdb.wire import errors
 from vecdb_client.address import Address
 from vecdb_client.methods import Method
@@ -47,6 +47,21 @@ def metadata(api_key: str | None) -> tuple[tuple[str, str], ...]:
     return () if api_key is None else (("authorization", f"Bearer {api_key}"),)
 
 
+def check_time(limit: float | None, address: Address, method: Method[Any]) -> None:
+    """Raise where a call has no time at all: gRPC would give it a millisecond, in which it may succeed.
+
+    Raises:
+        DeadlineExceededError: it has none.
+
+    """
+    if limit is not None and limit <= 0:
+        raise DeadlineExceededError(_late(address, method))
+
+
+def _late(address: Address, method: Method[Any]) -> str:
+    return f"the server at {address} did not answer {method.name} in time"
+
+
 def failure(error: Any) -> Failure:
     """Return what a gRPC error says for those who may try again."""
     status = _status(error)
@@ -69,8 +84,13 @@ def raised(error: Any, address: Address, method: Method[Any]) -> VecdbError:
     sentence = f"{method.name} at {address}: {code.name.lower().replace('_', ' ')}{told}"
     if code is grpc.StatusCode.UNAVAILABLE:
         sentence = f"the server at {address} cannot be reached{told}"
+        if "CERTIFICATE_VERIFY_FAILED" in told:
+            sentence = (
+                f"the certificate of the server at {address} is not trusted: name the file of whoever signed it as"
+                f" Tls(ca=...) or in VECDB_TLS_CA{told}"
+            )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        sentence = f"the server at {address} did not answer {method.name} in time"
+        sentence = _late(address, method)
     if code is grpc.StatusCode.UNIMPLEMENTED:
         sentence = f"the server at {address} knows no {method.name}: it is older than this client, or no vecdb"
     return errors.from_code(code.value[0], sentence)

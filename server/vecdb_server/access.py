@@ -88,6 +88,7 @@ _BY_SERVICE: Mapping[str, Mapping[str, Rule]] = {
         "Get": READING,
         "Count": READING,
         "Scan": READING_LONG,
+        "ListStoredChunks": WRITING,
     },
     "vecdb.v1.LinkService": {
         "Link": WRITING,
@@ -114,6 +115,7 @@ _BY_SERVICE: Mapping[str, Mapping[str, Rule]] = {
     },
     "vecdb.v1.SnapshotService": {
         "OpenSnapshot": READING,
+        "KeepSnapshot": READING,
         "CloseSnapshot": READING,
         "Tag": CHANGING,
         "Untag": CHANGING,

@@ -215,12 +215,25 @@ class TelemetrySection(Section, frozen=True):
     service_name: str = "vecdb"
 
 
+class EncoderSection(Section, frozen=True):
+    """What makes vectors of texts on the server.
+
+    Attributes:
+        model: the folder of a model of sentence-transformers.
+        tokens: make a vector for each token, for fields of multi-vectors, and not one for the whole text.
+
+    """
+
+    model: str
+    tokens: bool = False
+
+
 class Config(Section, frozen=True):
     """All of it.
 
     Attributes:
         database: attributes of `vecdb.Settings`.
-        encoders: models that make vectors of texts, by the name that clients use: the folder of each.
+        encoders: models that make vectors of texts, by the name that clients use: the folder of each, or more about it.
 
     """
 
@@ -232,4 +245,4 @@ class Config(Section, frozen=True):
     log: LogSection = field(default_factory=LogSection)
     telemetry: TelemetrySection = field(default_factory=TelemetrySection)
     database: dict[str, Any] = {}
-    encoders: dict[str, str] = {}
+    encoders: dict[str, str | EncoderSection] = {}

@@ -64,6 +64,17 @@ class Leases:
             lease.until = time.monotonic() + lease.seconds
             return lease.snapshot
 
+    def renew(self, token: bytes, collection: str, owner: str) -> float:
+        """Renew the lease of a snapshot, and return its seconds.
+
+        Raises:
+            NotFoundError: as `read`.
+
+        """
+        self.read(token, collection, owner)
+        with self._guard:
+            return self._mine(token, collection, owner).seconds
+
     def close(self, token: bytes, collection: str, owner: str) -> None:
         """Let a snapshot go; one that is gone already is fine."""
         with self._guard:

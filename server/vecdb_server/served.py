@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from vecdb.collection import Collection
     from vecdb.encoders.base import TextEncoder
     from vecdb.encoders.lookup_sparse import LookupSparse
+    from vecdb.encoders.tokens import TokenEncoder
     from vecdb.reads import Snapshot
     from vecdb.schema.schema import Column, Schema
     from vecdb.schema.space import Space
     from vecdb.view import View
 
-    Encoder = TextEncoder | LookupSparse
+    Encoder = TextEncoder | TokenEncoder | LookupSparse
 
 
 def _load_for(schema: Schema) -> None:
@@ -82,15 +83,14 @@ class Served:
 
     def encoder_name(self, collection: Collection, column: Column) -> str | None:
         """Return the operator's name of the encoder that a field has, if it has one of the operator's."""
-        attached = collection.encoders
-        held = attached._lookups.get(column.id) if column.field.kind == "sparse" else attached.get(column.name)
+        held = collection.encoders.of(column)
         return next((name for name, encoder in self.encoders.items() if encoder is held), None)
 
     def encoder_space(self, name: str) -> Space | None:
         """Return the space of an encoder, as the fields that have it tell; None while no field has it."""
         for collection in list(self._open.values()):
             schema = collection.schema
-            for column in (*schema.vectors, *schema.sparse):
+            for column in (*schema.vectors, *schema.multivectors, *schema.sparse):
                 if self.encoder_name(collection, column) == name:
                     return column.field.space
         return None

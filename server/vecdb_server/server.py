@@ -22,11 +22,12 @@ from vecdb.database import Database
 from vecdb.encoders.base import TextEncoder
 from vecdb.encoders.lookup_sparse import LookupSparse
 from vecdb.encoders.sentence_transformer import SentenceTransformer
+from vecdb.encoders.tokens import SentenceTokens, TokenEncoder
 from vecdb.errors import InvalidInputError, VecdbError
 from vecdb_server import addresses, services, tls
 from vecdb_server.admission import Admission
 from vecdb_server.auth.identity import Identities
-from vecdb_server.config import Config
+from vecdb_server.config import Config, EncoderSection
 from vecdb_server.guard import Guard, is_quick
 from vecdb_server.health import Health
 from vecdb_server.housekeeping import Housekeeping
@@ -41,6 +42,8 @@ from vecdb_server.services.shared import Shared
 from vecdb_server.stalls import Stalls
 from vecdb_server.telemetry import spans
 from vecdb_server.workers import Workers
+
+Encoder = TextEncoder | TokenEncoder | LookupSparse
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class Address:
 class Server:
     """A database behind gRPC: `start` it, and `drain` it at the end."""
 
-    def __init__(self, config: Config, encoders: Mapping[str, TextEncoder | LookupSparse] | None = None) -> None:
+    def __init__(self, config: Config, encoders: Mapping[str, Encoder] | None = None) -> None:
         """Open the database; nothing listens yet.
 
         Args:
@@ -89,7 +92,7 @@ class Server:
             self._build(encoders or {})
             failed.pop_all()
 
-    def _build(self, encoders: Mapping[str, TextEncoder | LookupSparse]) -> None:
+    def _build(self, encoders: Mapping[str, Encoder]) -> None:
         config, limits = self.config, self.config.limits
         self.served = self._opened(encoders)
         memory = Memory(limits.server_memory_bytes)
@@ -123,10 +126,9 @@ class Server:
             (*services.NAMES, reflection.SERVICE_NAME, health.SERVICE_NAME), self._server
         )
 
-    def _opened(self, encoders: Mapping[str, TextEncoder | LookupSparse]) -> Served:
+    def _opened(self, encoders: Mapping[str, Encoder]) -> Served:
         config = self.config
-        # What a client names is never loaded; what the operator names is a folder of this machine.
-        local = {name: SentenceTransformer(path, local_files_only=True) for name, path in config.encoders.items()}
+        local = {name: _encoder(told) for name, told in config.encoders.items()}
         both = {**local, **encoders}
         database = Database.open(
             Path(config.server.path).expanduser(),
@@ -232,6 +234,13 @@ class Server:
         """End at once: running requests are cancelled."""
         self._server.stop(None).wait()
         self._ends.close()
+
+
+def _encoder(told: str | EncoderSection) -> TextEncoder | TokenEncoder:
+    """Return an encoder of the configuration. What a client names is never loaded, and nothing is downloaded."""
+    section = EncoderSection(model=told) if isinstance(told, str) else told
+    model = SentenceTransformer(section.model, local_files_only=True)
+    return SentenceTokens(model) if section.tokens else model
 
 
 def _settings(config: Config) -> Settings:

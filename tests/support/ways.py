@@ -1,6 +1,6 @@
 """The ways to a database that the contract suite runs over: embedded, and through a server by each kind of client."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,14 @@ BACKUPS = "backups"
 
 
 @contextmanager
-def opened(way: str, folder: Path) -> Iterator[Any]:
-    """Open a new database in a folder, by one of the ways, and close it."""
+def opened(way: str, folder: Path, encoders: Mapping[str, Any] | None = None) -> Iterator[Any]:
+    """Open a database in a folder, by one of the ways, and close it; with encoders that are at hand where it lies."""
     with ExitStack() as stack:
         if way == "embedded":
-            yield stack.enter_context(vecdb.connect(folder, settings=vecdb.Settings(**QUIET)))
+            known = tuple((encoders or {}).values())
+            yield stack.enter_context(vecdb.connect(folder, settings=vecdb.Settings(**QUIET), encoders=known))
             return
-        address = stack.enter_context(served(folder))
+        address = stack.enter_context(served(folder, encoders))
         if way == "blocking":
             yield stack.enter_context(vecdb.connect(address))
             return
@@ -36,14 +37,14 @@ def opened(way: str, folder: Path) -> Iterator[Any]:
 
 
 @contextmanager
-def served(folder: Path, **sections: Any) -> Iterator[str]:
+def served(folder: Path, encoders: Mapping[str, Any] | None = None, **sections: Any) -> Iterator[str]:
     """Serve a database to this machine, and yield the address; sections are those of the server's configuration."""
     from vecdb_server.config import Config, ServerSection
     from vecdb_server.server import Server
 
     (folder.parent / BACKUPS).mkdir(exist_ok=True)
     place = ServerSection(path=str(folder), port=0, backups=str(folder.parent / BACKUPS), drain_seconds=1.0)
-    server = Server(Config(server=place, database=QUIET, **sections))
+    server = Server(Config(server=place, database=QUIET, **sections), encoders)
     address = server.start()
     try:
         yield f"grpcs://{address.target}" if address.secure else f"grpc://{address.target}"

@@ -177,6 +177,13 @@ class Attached:
         schema = self._schema()
         return self._by_column.get(schema[field].id) if field in schema else None
 
+    def of(self, column: Column) -> TextEncoder | TokenEncoder | LookupSparse | None:
+        """Return the encoder of a field of any kind; None without one."""
+        for held in (self._by_column, self._of_tokens, self._lookups):
+            if column.id in held:
+                return held[column.id]
+        return None
+
     def __bool__(self) -> bool:
         return bool(self._by_column or self._lookups or self._of_tokens)
 

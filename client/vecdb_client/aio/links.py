@@ -19,6 +19,7 @@ from vecdb_client import asked_links, methods
 from vecdb_client.aio.transport import Connection, in_thread
 from vecdb_client.asked import Place
 from vecdb_client.methods import Method
+from vecdb_client.requests import numbered, write_id
 from vecdb_proto.v1 import link_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -107,7 +108,9 @@ class Linked(LinkReads):
     @abstractmethod
     def _check_writable(self) -> None: ...
 
-    async def link(self, edges: Any, *, directed: bool = True, request_id: RequestId | None = None) -> WriteResult:
+    async def link(
+        self, edges: Any, *, directed: bool = True, request_id: RequestId | None = None, chunk: int | None = None
+    ) -> WriteResult:
         """Store links between ids; see `vecdb.Collection.link`.
 
         They are checked here, and again by the server. More than fit into a message, 10,000, are stored in several
@@ -115,15 +118,16 @@ class Linked(LinkReads):
         its effect once.
         """
         self._check_writable()
-        directed, key = flag("directed", directed), asked_links.write_id(request_id)
+        directed, key = flag("directed", directed), write_id(request_id)
+        own = numbered(request_id, chunk)
         last, rows, number = WriteResult(0, 0, False), 0, 0
         single = type(edges).__name__ != "RecordBatchReader"
         for part in [edges] if single else edges:
             batch = await self._checked_links(part)
             pieces = asked_links.chunks(batch)
             for piece in pieces:
-                chunk = None if single and len(pieces) == 1 else number
-                request = asked_links.link(self.name, key, chunk, piece, directed)
+                part = own if single and len(pieces) == 1 else number
+                request = asked_links.link(self._place(), key, part, piece, directed)
                 response = await self._connection.call(methods.LINK, request, self._timeout)
                 last = results.write_from_message(response.result)
                 rows, number = rows + last.rows, number + 1
@@ -156,7 +160,7 @@ class Linked(LinkReads):
     ) -> WriteResult:
         """Delete links: those of a list, or all that match what is given; see `vecdb.Collection.unlink`."""
         self._check_writable()
-        directed, key = flag("directed", directed), asked_links.write_id(request_id)
+        directed, key = flag("directed", directed), write_id(request_id)
         described = src is not None or dst is not None or type is not None or where is not None
         if (edges is None) != described:
             raise InvalidInputError("name the links to delete: either edges, or any of src, dst, type and where")

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
-from vecdb.arguments import whole_number
+from vecdb.arguments import chunk_number, whole_number
+from vecdb.errors import InvalidInputError
 from vecdb.results import WriteResult
 from vecdb_client.blocking.transport import Connection
 from vecdb_client.blocking.upload import Upload
@@ -30,10 +31,18 @@ class BulkLoad:
         collection: str,
         rows_per_segment: int | None,
         checked: Callable[[Any], Iterator[pa.RecordBatch]],
+        request_id: bytes | None,
     ) -> None:
         if rows_per_segment is not None:
             rows_per_segment = whole_number("rows_per_segment", rows_per_segment)
-        self._upload = Upload(connection, collection, records.UPSERT_MODE_BULK, None, rows_per_segment)
+        opening = records.UpsertStreamRequest.Open(
+            collection=collection,
+            mode=records.UPSERT_MODE_BULK,
+            rows_per_segment=rows_per_segment,
+            request_id=request_id or b"",
+        )
+        self._upload = Upload(connection, opening)
+        self._request_id = request_id
         self._checked = checked
 
     @property
@@ -46,15 +55,36 @@ class BulkLoad:
         """Rows added of which the server said that they are committed; a crash from now on keeps them."""
         return self._upload.rows_committed
 
-    def add(self, data: Any) -> int:
+    @property
+    def pending_chunks(self) -> list[int]:
+        """The chunks that were added and that the server has not committed yet, in the order in which they came."""
+        return self._upload.pending
+
+    def add(self, data: Any, chunk: int | None = None) -> int:
         """Add rows and return how many; data is what `upsert` takes.
 
+        Args:
+            data: the rows.
+            chunk: its number in the upload, where the load has a request id. Of a chunk that is stored already, or was
+                added before, nothing is taken, and 0 returned.
+
         Raises:
+            RequestMismatchError: the chunk was stored, or added, with other rows.
             InvalidInputError: a value does not fit the schema; nothing of this call is taken (of a reader: nothing
                 from the bad chunk on), what was added before stays.
 
         """
         before = self._upload.rows
+        if self._request_id is not None and type(data).__name__ == "RecordBatchReader":
+            raise InvalidInputError("the chunks of an upload are tables, not readers", field="data")
+        if (self._request_id is None) != (chunk is None):
+            told = "a load with a request_id needs the chunk's number" if chunk is None else "chunk needs a request_id"
+            raise InvalidInputError(f"{told}: give both or none", field="chunk")
+        if chunk is not None:
+            number = chunk_number(chunk)
+            for batch in self._checked(data):
+                self._upload.send_numbered(batch, number)
+            return self._upload.rows - before
         for batch in self._checked(data):
             self._upload.send(batch)
         return self._upload.rows - before

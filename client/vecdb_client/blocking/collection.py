@@ -5,66 +5,45 @@ Made of `vecdb_client/aio/collection.py` by `client/generate.py`: change that, a
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from google.protobuf.message import Message
 
 from vecdb.arguments import RequestId, request_bytes, vector_column, whole_number
-from vecdb.encoders.attached import Attached, space_for
-from vecdb.errors import ConflictError, InvalidInputError
+from vecdb.encoders.attached import space_for
+from vecdb.errors import InvalidInputError
 from vecdb.relevance import CalibrationReport
-from vecdb.results import TuneReport, WriteResult
+from vecdb.results import TuneReport
 from vecdb.schema.fields import Vector
-from vecdb.schema.given import flag
-from vecdb.schema.records import validated, validated_batch
-from vecdb.wire import reports, results, schemas
-from vecdb.wire import rows as wire_rows
-from vecdb.wire.values import from_json, ids_to_message
+from vecdb.wire import reports, schemas
+from vecdb.wire.values import from_json
 from vecdb_client import asked, asked_overviews, methods
 from vecdb_client.asked import Place
 from vecdb_client.blocking.bulk import BulkLoad
-from vecdb_client.blocking.links import Linked
-from vecdb_client.blocking.reads import Reads
-from vecdb_client.blocking.snapshot import Snapshot
-from vecdb_client.blocking.transport import Connection, in_thread
-from vecdb_client.blocking.upload import Upload
-from vecdb_client.known_schemas import KnownSchemas
+from vecdb_client.blocking.writes import Writes
 from vecdb_client.methods import Method
 from vecdb_proto.v1 import admin_service_pb2 as admin
 from vecdb_proto.v1 import collection_service_pb2 as collections
 from vecdb_proto.v1 import record_service_pb2 as records
 from vecdb_proto.v1 import snapshot_service_pb2 as snapshots
-from vecdb_proto.v1 import values_pb2
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from vecdb.config import Limits
     from vecdb.encoders.base import TextEncoder
     from vecdb.encoders.lookup_sparse import LookupSparse
     from vecdb.encoders.progress import Progress
     from vecdb.encoders.tokens import TokenEncoder
-    from vecdb.filters import Expression
     from vecdb.query.query import Query
     from vecdb.schema.fields import Field
     from vecdb.schema.fulltext import FullText
     from vecdb.schema.indexes import IndexSpec
     from vecdb.schema.schema import Schema
 
-UNARY_ROWS = 10_000
-UNARY_BYTES = 8 << 20
-"""More rows, or more bytes, than these go in chunks."""
-FEW = 64
-"""So many records are checked in no time, in the caller's own thread."""
 
-
-class Collection(Reads, Linked):
+class Collection(Writes):
     """Made by `Database.create_collection` and `Database.collection`.
 
     Attributes:
@@ -74,179 +53,28 @@ class Collection(Reads, Linked):
 
     """
 
-    _view = None
-
-    def __init__(
-        self,
-        connection: Connection,
-        name: str,
-        known: KnownSchemas,
-        encoders: Attached,
-        server_encoders: frozenset[str] = frozenset(),
-        read_only: bool = False,
-        timeout: float | None = None,
-    ) -> None:
-        self.name = name
-        self.encoders = encoders
-        self.server_encoders = server_encoders
-        self._connection = connection
-        self._known = known
-        self._read_only = read_only
-        self._timeout = timeout
-
-    @property
-    def schema(self) -> Schema:
-        """The fields, as the client last heard of them; `refresh` asks the server."""
-        return self._known[self.name]
-
-    def within(self, limits: Limits) -> Collection:
-        """Return the same collection whose calls may take so many seconds each; uploads take the time that they take.
-
-        Raises:
-            InvalidInputError: the limits are about memory, which is the server's.
-
-        """
-        return Collection(
-            self._connection, self.name, self._known, self.encoders, self.server_encoders, self._read_only,
-            asked.seconds_of(limits),
-        )  # fmt: skip
-
     def refresh(self) -> None:
         """Ask the server what fields there are now."""
         self._changed(self.schema)
 
-    def _changed(self, schema: Schema) -> bool:
-        request = collections.GetCollectionRequest(name=self.name)
-        response = self._connection.call(methods.GET_COLLECTION, request, self._timeout)
-        return self._keep(response) != schema
-
-    def _keep(self, response: Any) -> Schema:
-        return self._known.keep(self.name, schemas.from_message(response.collection.schema))
-
-    def snapshot(self) -> Snapshot:
-        """Return the present state, frozen: later writes do not show in it."""
-        return self._pinned(None)
-
-    def _pinned(self, view: values_pb2.View | None) -> Snapshot:
-        request = snapshots.OpenSnapshotRequest(collection=self.name, view=view)
-        opened = self._connection.call(methods.OPEN_SNAPSHOT, request, self._timeout)
-        return Snapshot(self._connection, self.name, opened, self.encoders, self._timeout)
-
     # -- writes ----------------------------------------------------------------------------------------------------
 
-    def upsert(self, data: Any, progress: Progress = None, *, request_id: RequestId | None = None) -> WriteResult:
-        """Store records: new ids are added, the rows of known ids replaced as a whole; see `vecdb.Collection.upsert`.
+    def stored_chunks(self, request_id: RequestId) -> list[int]:
+        """Return which chunks of an upload are stored, ascending, so that it can go on behind them."""
+        request = records.ListStoredChunksRequest(collection=self.name, request_id=request_bytes(request_id))
+        return list((self._connection.call(methods.LIST_STORED_CHUNKS, request, self._timeout)).chunks)
 
-        The records are checked here, and again by the server. Every write has a request id, a random one by default: a
-        call whose answer is lost is made again and has its effect once.
-        """
-        self._check_writable()
-        key = _request_id(request_id)
-        if type(data).__name__ == "RecordBatchReader":
-            return self._chunk_by_chunk(data, progress, key)
-
-        def batch() -> pa.RecordBatch:
-            return self._checked(data, False, progress)
-
-        schema = self.schema
-        try:
-            return self._stored(batch(), key)
-        except InvalidInputError:
-            if not self._changed(schema):
-                raise
-        return self._stored(batch(), key)
-
-    def _stored(self, batch: pa.RecordBatch, key: bytes) -> WriteResult:
-        if batch.num_rows > UNARY_ROWS or batch.nbytes > UNARY_BYTES:
-            upload = Upload(self._connection, self.name, records.UPSERT_MODE_ATOMIC, key)
-            upload.send(batch)
-            return upload.finish()
-        request = records.UpsertRequest(collection=self.name, request_id=key, rows=wire_rows.to_message(batch))
-        return results.write_from_message((self._connection.call(methods.UPSERT, request, self._timeout)).result)
-
-    def _chunk_by_chunk(self, data: Any, progress: Progress, key: bytes) -> WriteResult:
-        upload = Upload(self._connection, self.name, records.UPSERT_MODE_CHUNKS, key)
-        for batch in self._batches(data, progress):
-            upload.send(batch)
-        done = upload.finish()
-        return WriteResult(done.lsn, upload.rows_committed, done.durable)
-
-    def delete(
-        self,
-        ids: Any = None,
-        where: str | Expression | None = None,
-        *,
-        cascade: bool = False,
-        request_id: RequestId | None = None,
-    ) -> WriteResult:
-        """Delete rows by id (one or a list), or all that pass a filter; see `vecdb.Collection.delete`."""
-        self._check_writable()
-        key = _request_id(request_id)
-        if (ids is None) == (where is None):
-            raise InvalidInputError("name either ids or where")
-
-        def make(place: Place) -> Message:
-            request = records.DeleteRequest(collection=self.name, request_id=key, cascade=flag("cascade", cascade))
-            if where is None:
-                given = list(dict.fromkeys(self.checked_ids(ids)[0]))
-                request.ids.CopyFrom(ids_to_message(given, place.schema.id.field.type))
-            else:
-                request.where.CopyFrom(cast(Any, asked.filter_of(where)))
-            return request
-
-        return results.write_from_message((self._call(methods.DELETE, make)).result)
-
-    def patch(self, data: Any, progress: Progress = None, *, request_id: RequestId | None = None) -> WriteResult:
-        """Change some fields of existing rows; see `vecdb.Collection.patch`."""
-        self._check_writable()
-        key = _request_id(request_id)
-
-        def patched() -> WriteResult:
-            batch = self._checked(data, True, progress)
-            request = records.PatchRequest(collection=self.name, request_id=key, rows=wire_rows.to_message(batch))
-            response = self._connection.call(methods.PATCH, request, self._timeout)
-            return results.write_from_message(response.result)
-
-        schema = self.schema
-        try:
-            return patched()
-        except InvalidInputError:
-            if not self._changed(schema):
-                raise
-        return patched()
-
-    def bulk(self, rows_per_segment: int | None = None, progress: Progress = None) -> BulkLoad:
+    def bulk(
+        self, rows_per_segment: int | None = None, progress: Progress = None, *, request_id: RequestId | None = None
+    ) -> BulkLoad:
         """Return a bulk load: rows go straight to segments, not through the log. Use it in a `with` block.
 
-        Each segment that fills up is committed on its own; leaving the block commits the rest.
+        Each segment that fills up is committed on its own; leaving the block commits the rest. With a request id the
+        load can be broken off and made again: each `add` then gives the number of its chunk.
         """
         self._check_writable()
-        return BulkLoad(self._connection, self.name, rows_per_segment, lambda data: self._batches(data, progress))
-
-    def _checked(self, data: Any, partial: bool, progress: Progress) -> pa.RecordBatch:
-        """Return records as a batch that fits the fields, with the vectors that the client's own encoders make."""
-        schema = self.schema
-        if type(data) in (dict, list) and len(data) <= FEW and not self.encoders:
-            return validated_batch(data, schema, partial=partial)
-        batch = in_thread(validated_batch, data, schema, partial=partial)
-        return in_thread(self._encoded, batch, schema, progress)
-
-    def _batches(self, data: Any, progress: Progress) -> Iterator[pa.RecordBatch]:
-        if type(data).__name__ != "RecordBatchReader":
-            yield self._checked(data, False, progress)
-            return
-        schema = self.schema
-        batches = validated(data, schema)
-        while (batch := in_thread(next, batches, None)) is not None:
-            yield in_thread(self._encoded, batch, schema, progress)
-
-    def _encoded(self, batch: pa.RecordBatch, schema: Schema, progress: Progress) -> pa.RecordBatch:
-        mine = [vector.name for vector, _ in (*schema.encoded, *schema.token_encoded) if vector.name in self.encoders]
-        return self.encoders.completed(batch, schema, progress) if mine else batch
-
-    def _check_writable(self) -> None:
-        if self._read_only:
-            raise ConflictError(f"collection {self.name!r} is open read-only: connect without read_only=True to write")
+        key = None if request_id is None else request_bytes(request_id)
+        return BulkLoad(self._connection, self.name, rows_per_segment, lambda data: self._batches(data, progress), key)
 
     # -- fields ----------------------------------------------------------------------------------------------------
 
@@ -340,28 +168,6 @@ class Collection(Reads, Linked):
         self._keep(self._connection.call(method, request, self._timeout))
 
     # -- versions --------------------------------------------------------------------------------------------------
-
-    def at(
-        self, version: int | None = None, timestamp: datetime | float | None = None, tag: str | None = None
-    ) -> Snapshot:
-        """Return an older version: by number, by tag, or the newest that was published by a moment.
-
-        Raises:
-            NotFoundError: there is no such version any more.
-
-        """
-        if sum(choice is not None for choice in (version, timestamp, tag)) != 1:
-            raise InvalidInputError("name one of version, timestamp and tag")
-        if version is not None:
-            return self._pinned(values_pb2.View(version=whole_number("version", version)))
-        if tag is not None:
-            return self._pinned(values_pb2.View(tag=tag))
-        moment = timestamp.timestamp() if isinstance(timestamp, datetime) else timestamp
-        if not isinstance(moment, int | float):
-            raise InvalidInputError(
-                f"timestamp is {timestamp!r}, expected a datetime or seconds since 1970", field="timestamp"
-            )
-        return self._pinned(values_pb2.View(timestamp=moment))
 
     def versions(self) -> list[dict[str, Any]]:
         """Return the versions that `at` can reach, oldest first: version, committed_at, rows, tags."""
@@ -459,7 +265,3 @@ class Collection(Reads, Linked):
 
     def __repr__(self) -> str:
         return f"Collection({self.name!r}, at {self._connection.address})"
-
-
-def _request_id(given: RequestId | None) -> bytes:
-    return os.urandom(16) if given is None else request_bytes(given)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from vecdb.query.fusion import Fusion
     from vecdb.query.query import Query
     from vecdb.schema.schema import Schema
-    from vecdb_proto.v1 import query_pb2, result_pb2, values_pb2
+    from vecdb_proto.v1 import query_pb2, result_pb2, view_pb2
 
 R = TypeVar("R", bound=Message)
 
@@ -53,13 +53,17 @@ class Reads(LinkReads):
     name: str
     encoders: Attached
     _connection: Connection
-    _view: values_pb2.View | None
     _timeout: float | None
 
     @property
     @abstractmethod
     def schema(self) -> Schema:
         """The fields."""
+
+    @property
+    @abstractmethod
+    def _view(self) -> view_pb2.View | None:
+        """Which state is read, and which of its rows; None: all of the latest."""
 
     @abstractmethod
     def _changed(self, schema: Schema) -> bool:

@@ -6,7 +6,7 @@ Made of `vecdb_client/aio/snapshot.py` by `client/generate.py`: change that, and
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from vecdb.errors import NotFoundError
 from vecdb.wire import schemas
@@ -14,19 +14,20 @@ from vecdb_client import asked, methods
 from vecdb_client.blocking.reads import Reads
 from vecdb_client.blocking.transport import Connection
 from vecdb_proto.v1 import snapshot_service_pb2 as snapshots
-from vecdb_proto.v1 import values_pb2
+from vecdb_proto.v1 import view_pb2
 
 if TYPE_CHECKING:
     from vecdb.config import Limits
     from vecdb.encoders.attached import Attached
+    from vecdb.filters import Expression
     from vecdb.schema.schema import Schema
 
 
 class Snapshot(Reads):
     """One version of a collection; see `vecdb.Snapshot`.
 
-    The server keeps it until it is closed, or until nobody has read it for `lease` seconds. Use it as a
-    context manager.
+    The server keeps it until it is closed. The client renews its lease of `lease` seconds for as long as somebody
+    holds it here; of a client that is gone the server lets it go when the lease is over. Use it as a context manager.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Snapshot(Reads):
         opened: snapshots.OpenSnapshotResponse,
         encoders: Attached,
         timeout: float | None,
+        filters: tuple[Any, ...] = (),
     ) -> None:
         self.name = name
         self.encoders = encoders
@@ -45,25 +47,43 @@ class Snapshot(Reads):
         self._opened = opened
         self._schema = schemas.from_message(opened.schema)
         self._connection = connection
-        self._view = values_pb2.View(snapshot=opened.snapshot)
+        self._filters = filters
         self._timeout = timeout
+        for where in filters:
+            asked.check_restriction(where, self._schema)
+        connection.keeper.keep(self)
 
     @property
     def schema(self) -> Schema:
         """The fields at this version."""
         return self._schema
 
+    @property
+    def _view(self) -> view_pb2.View:
+        return view_pb2.View(snapshot=self._opened.snapshot, restricted=asked.restrictions(self._filters))
+
     def _changed(self, schema: Schema) -> bool:
         return False
 
     def within(self, limits: Limits) -> Snapshot:
         """Return the same snapshot whose calls may take so many seconds each."""
-        return Snapshot(self._connection, self.name, self._opened, self.encoders, asked.seconds_of(limits))
+        timeout = asked.seconds_of(limits)
+        return Snapshot(self._connection, self.name, self._opened, self.encoders, timeout, self._filters)
+
+    def restricted(self, where: str | Expression) -> Snapshot:
+        """Return this snapshot as it would be if the rows that do not pass a filter had been deleted."""
+        filters = (*self._filters, where)
+        return Snapshot(self._connection, self.name, self._opened, self.encoders, self._timeout, filters)
+
+    def _renew(self) -> None:
+        """Have the server keep it for another lease."""
+        request = snapshots.KeepSnapshotRequest(collection=self.name, snapshot=self._opened.snapshot)
+        self._connection.call(methods.KEEP_SNAPSHOT, request)
 
     def close(self) -> None:
         """Let the server forget it; reading it afterwards fails."""
-        assert self._view is not None
-        request = snapshots.CloseSnapshotRequest(collection=self.name, snapshot=self._view.snapshot)
+        self._connection.keeper.forget(self)
+        request = snapshots.CloseSnapshotRequest(collection=self.name, snapshot=self._opened.snapshot)
         with suppress(NotFoundError):  # its lease may be over
             self._connection.call(methods.CLOSE_SNAPSHOT, request)
 

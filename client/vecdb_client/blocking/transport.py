@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from vecdb.errors import UnavailableError
 from vecdb_client import channels, retries
 from vecdb_client.address import Address
+from vecdb_client.blocking.keeper import Keeper
 from vecdb_client.methods import Method
 from vecdb_client.settings import Settings, Tls
 
@@ -44,6 +45,7 @@ class Connection:
         self._contents = tls.contents() if address.tls else None
         self._metadata = channels.metadata(api_key)
         self._slots: list[Slot] = []
+        self.keeper = Keeper()
         self._lock = threading.Lock()
         self._closed = False
 
@@ -61,6 +63,7 @@ class Connection:
 
         """
         limit = (self.settings.timeout if method.timed else None) if timeout is None else timeout
+        channels.check_time(limit, self.address, method)
         end = None if limit is None else time.monotonic() + limit
         attempt = 0
         while True:
@@ -80,6 +83,7 @@ class Connection:
     def stream(self, method: Method[R], request: Message, timeout: float | None = None) -> Generator[R, None, None]:
         """Yield the answers to one request; those of a repeatable method are asked for again until the first came."""
         limit = (self.settings.timeout if method.timed else None) if timeout is None else timeout
+        channels.check_time(limit, self.address, method)
         end = None if limit is None else time.monotonic() + limit
         attempt, begun = 0, False
         while True:
@@ -107,6 +111,7 @@ class Connection:
 
     def close(self) -> None:
         """Close all channels; calls that are under way fail."""
+        self.keeper.close()
         with self._lock:
             self._closed = True
             slots, self._slots = self._slots, []

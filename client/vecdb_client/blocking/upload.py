@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from vecdb.errors import ResourceExhaustedError, UnavailableError
+from vecdb.errors import RequestMismatchError, ResourceExhaustedError, UnavailableError
 from vecdb.results import WriteResult
 from vecdb.wire import results, rows
 from vecdb_client import channels, methods, retries
@@ -39,6 +39,15 @@ class Chunk:
 
     id: bytes
     batch: pa.RecordBatch
+    number: int | None = None
+    continues: bool = False
+    again: bool = False
+    """Whether the server should have it already: it compares the rows and takes none."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows it adds."""
+        return 0 if self.again else self.batch.num_rows
 
 
 class Upload:
@@ -47,17 +56,19 @@ class Upload:
     def __init__(
         self,
         connection: Connection,
-        collection: str,
-        mode: records.UpsertMode.ValueType,
+        opening: Message.Open,
         request_id: bytes | None = None,
-        rows_per_segment: int | None = None,
+        number: int | None = None,
     ) -> None:
+        """Take what the first message says and, of a write that is one step, its request id and number."""
         self.rows = 0
         self.rows_committed = 0
         self.last: WriteResult | None = None
         self._connection = connection
-        self._opening = Message.Open(collection=collection, mode=mode, rows_per_segment=rows_per_segment)
-        self._finishing = Message.Finish(request_id=request_id or os.urandom(16))
+        self._opening = opening
+        self._finishing = Message.Finish(request_id=request_id or os.urandom(16), chunk=number)
+        self._pieces_sent = 0
+        self._numbers: set[int] = set()
         self._kept: deque[Chunk] = deque()
         self._exchange: Exchange | None = None
         self._sent = self._acknowledged = self._forgotten = 0
@@ -73,9 +84,43 @@ class Upload:
         if self._exchange is None:
             self._resuming(self._open)
         for some in self._pieces(batch):
-            self._kept.append(Chunk(os.urandom(16), some))
-            self.rows += some.num_rows
-            self._resuming(self._advance)
+            number = self._pieces_sent if self._opening.request_id else None
+            self._pieces_sent += 1
+            self._send(Chunk(os.urandom(16), some, number))
+
+    def send_numbered(self, batch: pa.RecordBatch, number: int) -> None:
+        """Send the rows of one numbered chunk; of one that is stored, or was sent before, nothing is taken.
+
+        Raises:
+            RequestMismatchError: the chunk had other rows.
+            VecdbError: as `send`.
+
+        """
+        if self._exchange is None:
+            self._resuming(self._open)
+        again = number in self._numbers or number in self._opened.stored
+        pieces = self._pieces(batch) or [batch]
+        kept = len(self._kept)
+        try:
+            for at, some in enumerate(pieces):
+                self._send(Chunk(b"", some, number, at + 1 < len(pieces), again))
+            if again:
+                self._resuming(self._acknowledge)
+        except RequestMismatchError:
+            while len(self._kept) > kept or (self._kept and self._kept[-1].again):
+                self._kept.pop()
+            raise
+        self._numbers.add(number)
+
+    def _send(self, chunk: Chunk) -> None:
+        self._kept.append(chunk)
+        self.rows += chunk.rows
+        self._resuming(self._advance)
+
+    @property
+    def pending(self) -> list[int]:
+        """The numbers of the chunks that are kept, because the server has not committed them."""
+        return [one.number for one in self._kept if one.number is not None and not (one.again or one.continues)]
 
     def finish(self) -> WriteResult:
         """Have everything committed; the next rows begin another conversation.
@@ -132,12 +177,20 @@ class Upload:
             self._sent += 1
             message = Message()
             message.chunk.sequence, message.chunk.request_id = self._sent, chunk.id
+            if chunk.number is not None:
+                message.chunk.chunk, message.chunk.continues = chunk.number, chunk.continues
             rows.write(message.chunk.rows, chunk.batch, with_schema=self._sent == 1)
             self._exchanging().write(message)
-        if sum(chunk.batch.nbytes for chunk in self._kept) > self._connection.settings.unsent_bytes:
+        complete = not (self._kept and self._kept[-1].continues)
+        if complete and sum(chunk.batch.nbytes for chunk in self._kept) > self._connection.settings.unsent_bytes:
             self._exchanging().write(Message(commit=Message.Commit()))
             while not (self._read()).HasField("committed"):
                 pass
+
+    def _acknowledge(self) -> None:
+        self._advance()
+        while self._acknowledged < self._sent:
+            self._read()
 
     def _finish(self) -> WriteResult:
         self._advance()
@@ -164,7 +217,7 @@ class Upload:
         elif not response.HasField("opened"):
             committed = self._sent
         while self._forgotten < committed and self._kept:
-            self.rows_committed += self._kept.popleft().batch.num_rows
+            self.rows_committed += self._kept.popleft().rows
             self._forgotten += 1
 
     def _exchanging(self) -> Exchange:

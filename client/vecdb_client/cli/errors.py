@@ -22,6 +22,7 @@ CONFLICT = 4
 CORRUPTION = 5
 EXHAUSTED = 6
 UNAVAILABLE = 7
+REFUSED = 8
 BUG = 70
 INTERRUPTED = 130
 
@@ -34,6 +35,7 @@ EXIT_CODES = """Exit codes:
   5    corruption: run `vecdb check`
   6    out of disk space, memory or a configured limit
   7    unavailable: outcome unknown, look and retry
+  8    refused: the server does not know the caller, or does not let it do that
   70   a defect in vecdb itself
   130  interrupted"""
 
@@ -42,6 +44,7 @@ _HINTS = {
     CORRUPTION: "`vecdb check PATH` lists every damaged file; `vecdb repair PATH` fixes what can be fixed",
     UNAVAILABLE: "look at what is stored before you retry: the last write may or may not be there",
 }
+_KEY_HINT = "VECDB_API_KEY has the key that the server's operator made with `vecdb-server keys add`"
 _OS_CODES = {
     errno.ENOSPC: EXHAUSTED,
     errno.EDQUOT: EXHAUSTED,
@@ -90,6 +93,8 @@ def exit_code(error: BaseException) -> int:
         (errors.ConflictError, CONFLICT),
         (errors.CorruptionError, CORRUPTION),
         (errors.ResourceExhaustedError, EXHAUSTED),
+        (errors.UnauthenticatedError, REFUSED),
+        (errors.PermissionDeniedError, REFUSED),
         (errors.VecdbError, UNAVAILABLE),
         (MemoryError, EXHAUSTED),
         (KeyboardInterrupt, INTERRUPTED),
@@ -115,6 +120,8 @@ def report(error: BaseException, writes: bool = False) -> int:
     hint = error.hint if isinstance(error, CommandError) else _HINTS.get(code)
     if code == UNAVAILABLE and not (isinstance(error, CommandError) or (writes and isinstance(error, _unavailable()))):
         hint = None
+    if type(error).__name__ == "UnauthenticatedError":
+        hint = _KEY_HINT
     if code == BUG:
         hint = "this is a defect in vecdb; run again with VECDB_DEBUG=1 for the traceback and report it"
     if hint:

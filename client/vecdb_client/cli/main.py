@@ -124,6 +124,7 @@ def vecdb(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines about what one sentence here tells
     with _quiet_pipes():
         try:
             outcome = typer.main.get_command(app).main(

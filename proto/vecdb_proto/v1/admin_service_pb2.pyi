@@ -656,9 +656,12 @@ class Encoder(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     SPACE_FIELD_NUMBER: _builtins.int
     SPARSE_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     sparse: _builtins.bool
     """Whether it makes sparse vectors."""
+    tokens: _builtins.bool
+    """Whether it makes a vector for each token."""
     @_builtins.property
     def space(self) -> _schema_pb2.Space:
         """Of what it makes; its dimension is 2^32 for sparse vectors of any terms."""
@@ -669,10 +672,11 @@ class Encoder(_message.Message):
         name: _builtins.str = ...,
         space: _schema_pb2.Space | None = ...,
         sparse: _builtins.bool = ...,
+        tokens: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["space", b"space"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "space", b"space", "sparse", b"sparse"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "space", b"space", "sparse", b"sparse", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,60 +23,60 @@ _sym_db = _symbol_database.Default()
 
 
 from vecdb_proto.v1 import schema_pb2 as vecdb__proto_dot_v1_dot_schema__pb2
-from vecdb_proto.v1 import values_pb2 as vecdb__proto_dot_v1_dot_values__pb2
+from vecdb_proto.v1 import view_pb2 as vecdb__proto_dot_v1_dot_view__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'vecdb_proto/v1/collection_service.proto\x12\x08vecdb.v1\x1a\x1bvecdb_proto/v1/schema.proto\x1a\x1bvecdb_proto/v1/values.proto\"\x9a\x01\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x06schema\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.Schema\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0b\n\x03lsn\x18\x04 \x01(\x03\x12+\n\x08\x65ncoders\x18\x05 \x03(\x0b\x32\x19.vecdb.v1.AttachedEncoder\x12\x11\n\tread_only\x18\x06 \x01(\x08\"1\n\x0f\x41ttachedEncoder\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0f\n\x07\x65ncoder\x18\x02 \x01(\t\"[\n\x17\x43reateCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x06schema\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.Schema\x12\x10\n\x08\x65xist_ok\x18\x03 \x01(\x08\"D\n\x18\x43reateCollectionResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.vecdb.v1.Collection\"B\n\x14GetCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\"A\n\x15GetCollectionResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.vecdb.v1.Collection\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"A\n\x17ListCollectionsResponse\x12\r\n\x05names\x18\x01 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x15\x44ropCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x18\n\x16\x44ropCollectionResponse\"T\n\x10\x41\x64\x64\x43olumnRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x1e\n\x05\x66ield\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.Field\"=\n\x11\x41\x64\x64\x43olumnResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.vecdb.v1.Collection\"5\n\x11\x44ropColumnRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\">\n\x12\x44ropColumnResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.vecdb.v1.Collection\"I\n\x13RenameColumnRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08new_name\x18\x03 \x01(\t\"@\n\x14RenameColumnResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.vecdb.v1.Collection\"\x97\x01\n\x0fSetIndexRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12!\n\x06vector\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.IndexH\x00\x12\"\n\x04text\x18\x04 \x01(\x0b\x32\x12.vecdb.v1.FullTextH\x00\x12\x12\n\x08searched\x18\x05 \x01(\x08H\x00\x42\x07\n\x05index\"<\n\x10SetIndexResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.vecdb.v1.Collection\"\x95\x01\n\x11SetEncoderRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\x07\x65ncoder\x18\x03 \x01(\tH\x00\x12 \n\x05space\x18\x04 \x01(\x0b\x32\x0f.vecdb.v1.SpaceH\x00\x12\x13\n\x06source\x18\x05 \x01(\tH\x01\x88\x01\x01\x42\t\n\x07made_byB\t\n\x07_source\">\n\x12SetEncoderResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.vecdb.v1.Collection\"F\n\rRepoolRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0bpool_factor\x18\x03 \x01(\x01\"L\n\x0eRepoolResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.vecdb.v1.Collection\x12\x10\n\x08segments\x18\x02 \x01(\x03\x32\x94\x06\n\x11\x43ollectionService\x12Y\n\x10\x43reateCollection\x12!.vecdb.v1.CreateCollectionRequest\x1a\".vecdb.v1.CreateCollectionResponse\x12P\n\rGetCollection\x12\x1e.vecdb.v1.GetCollectionRequest\x1a\x1f.vecdb.v1.GetCollectionResponse\x12V\n\x0fListCollections\x12 .vecdb.v1.ListCollectionsRequest\x1a!.vecdb.v1.ListCollectionsResponse\x12S\n\x0e\x44ropCollection\x12\x1f.vecdb.v1.DropCollectionRequest\x1a .vecdb.v1.DropCollectionResponse\x12\x44\n\tAddColumn\x12\x1a.vecdb.v1.AddColumnRequest\x1a\x1b.vecdb.v1.AddColumnResponse\x12G\n\nDropColumn\x12\x1b.vecdb.v1.DropColumnRequest\x1a\x1c.vecdb.v1.DropColumnResponse\x12M\n\x0cRenameColumn\x12\x1d.vecdb.v1.RenameColumnRequest\x1a\x1e.vecdb.v1.RenameColumnResponse\x12\x41\n\x08SetIndex\x12\x19.vecdb.v1.SetIndexRequest\x1a\x1a.vecdb.v1.SetIndexResponse\x12G\n\nSetEncoder\x12\x1b.vecdb.v1.SetEncoderRequest\x1a\x1c.vecdb.v1.SetEncoderResponse\x12;\n\x06Repool\x12\x17.vecdb.v1.RepoolRequest\x1a\x18.vecdb.v1.RepoolResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'vecdb_proto/v1/collection_service.proto\x12\x08vecdb.v1\x1a\x1bvecdb_proto/v1/schema.proto\x1a\x19vecdb_proto/v1/view.proto\"\x9a\x01\n\nCollection\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x06schema\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.Schema\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0b\n\x03lsn\x18\x04 \x01(\x03\x12+\n\x08\x65ncoders\x18\x05 \x03(\x0b\x32\x19.vecdb.v1.AttachedEncoder\x12\x11\n\tread_only\x18\x06 \x01(\x08\"1\n\x0f\x41ttachedEncoder\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0f\n\x07\x65ncoder\x18\x02 \x01(\t\"[\n\x17\x43reateCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12 \n\x06schema\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.Schema\x12\x10\n\x08\x65xist_ok\x18\x03 \x01(\x08\"D\n\x18\x43reateCollectionResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.vecdb.v1.Collection\"B\n\x14GetCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\"A\n\x15GetCollectionResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.vecdb.v1.Collection\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"A\n\x17ListCollectionsResponse\x12\r\n\x05names\x18\x01 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x15\x44ropCollectionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x18\n\x16\x44ropCollectionResponse\"T\n\x10\x41\x64\x64\x43olumnRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x1e\n\x05\x66ield\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.Field\"=\n\x11\x41\x64\x64\x43olumnResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.vecdb.v1.Collection\"5\n\x11\x44ropColumnRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\">\n\x12\x44ropColumnResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.vecdb.v1.Collection\"I\n\x13RenameColumnRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08new_name\x18\x03 \x01(\t\"@\n\x14RenameColumnResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.vecdb.v1.Collection\"\x97\x01\n\x0fSetIndexRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12!\n\x06vector\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.IndexH\x00\x12\"\n\x04text\x18\x04 \x01(\x0b\x32\x12.vecdb.v1.FullTextH\x00\x12\x12\n\x08searched\x18\x05 \x01(\x08H\x00\x42\x07\n\x05index\"<\n\x10SetIndexResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.vecdb.v1.Collection\"\x95\x01\n\x11SetEncoderRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\x07\x65ncoder\x18\x03 \x01(\tH\x00\x12 \n\x05space\x18\x04 \x01(\x0b\x32\x0f.vecdb.v1.SpaceH\x00\x12\x13\n\x06source\x18\x05 \x01(\tH\x01\x88\x01\x01\x42\t\n\x07made_byB\t\n\x07_source\">\n\x12SetEncoderResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.vecdb.v1.Collection\"F\n\rRepoolRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0bpool_factor\x18\x03 \x01(\x01\"L\n\x0eRepoolResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.vecdb.v1.Collection\x12\x10\n\x08segments\x18\x02 \x01(\x03\x32\x94\x06\n\x11\x43ollectionService\x12Y\n\x10\x43reateCollection\x12!.vecdb.v1.CreateCollectionRequest\x1a\".vecdb.v1.CreateCollectionResponse\x12P\n\rGetCollection\x12\x1e.vecdb.v1.GetCollectionRequest\x1a\x1f.vecdb.v1.GetCollectionResponse\x12V\n\x0fListCollections\x12 .vecdb.v1.ListCollectionsRequest\x1a!.vecdb.v1.ListCollectionsResponse\x12S\n\x0e\x44ropCollection\x12\x1f.vecdb.v1.DropCollectionRequest\x1a .vecdb.v1.DropCollectionResponse\x12\x44\n\tAddColumn\x12\x1a.vecdb.v1.AddColumnRequest\x1a\x1b.vecdb.v1.AddColumnResponse\x12G\n\nDropColumn\x12\x1b.vecdb.v1.DropColumnRequest\x1a\x1c.vecdb.v1.DropColumnResponse\x12M\n\x0cRenameColumn\x12\x1d.vecdb.v1.RenameColumnRequest\x1a\x1e.vecdb.v1.RenameColumnResponse\x12\x41\n\x08SetIndex\x12\x19.vecdb.v1.SetIndexRequest\x1a\x1a.vecdb.v1.SetIndexResponse\x12G\n\nSetEncoder\x12\x1b.vecdb.v1.SetEncoderRequest\x1a\x1c.vecdb.v1.SetEncoderResponse\x12;\n\x06Repool\x12\x17.vecdb.v1.RepoolRequest\x1a\x18.vecdb.v1.RepoolResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vecdb_proto.v1.collection_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COLLECTION']._serialized_start=112
-  _globals['_COLLECTION']._serialized_end=266
-  _globals['_ATTACHEDENCODER']._serialized_start=268
-  _globals['_ATTACHEDENCODER']._serialized_end=317
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=319
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=410
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=412
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=480
-  _globals['_GETCOLLECTIONREQUEST']._serialized_start=482
-  _globals['_GETCOLLECTIONREQUEST']._serialized_end=548
-  _globals['_GETCOLLECTIONRESPONSE']._serialized_start=550
-  _globals['_GETCOLLECTIONRESPONSE']._serialized_end=615
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=617
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=680
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=682
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=747
-  _globals['_DROPCOLLECTIONREQUEST']._serialized_start=749
-  _globals['_DROPCOLLECTIONREQUEST']._serialized_end=786
-  _globals['_DROPCOLLECTIONRESPONSE']._serialized_start=788
-  _globals['_DROPCOLLECTIONRESPONSE']._serialized_end=812
-  _globals['_ADDCOLUMNREQUEST']._serialized_start=814
-  _globals['_ADDCOLUMNREQUEST']._serialized_end=898
-  _globals['_ADDCOLUMNRESPONSE']._serialized_start=900
-  _globals['_ADDCOLUMNRESPONSE']._serialized_end=961
-  _globals['_DROPCOLUMNREQUEST']._serialized_start=963
-  _globals['_DROPCOLUMNREQUEST']._serialized_end=1016
-  _globals['_DROPCOLUMNRESPONSE']._serialized_start=1018
-  _globals['_DROPCOLUMNRESPONSE']._serialized_end=1080
-  _globals['_RENAMECOLUMNREQUEST']._serialized_start=1082
-  _globals['_RENAMECOLUMNREQUEST']._serialized_end=1155
-  _globals['_RENAMECOLUMNRESPONSE']._serialized_start=1157
-  _globals['_RENAMECOLUMNRESPONSE']._serialized_end=1221
-  _globals['_SETINDEXREQUEST']._serialized_start=1224
-  _globals['_SETINDEXREQUEST']._serialized_end=1375
-  _globals['_SETINDEXRESPONSE']._serialized_start=1377
-  _globals['_SETINDEXRESPONSE']._serialized_end=1437
-  _globals['_SETENCODERREQUEST']._serialized_start=1440
-  _globals['_SETENCODERREQUEST']._serialized_end=1589
-  _globals['_SETENCODERRESPONSE']._serialized_start=1591
-  _globals['_SETENCODERRESPONSE']._serialized_end=1653
-  _globals['_REPOOLREQUEST']._serialized_start=1655
-  _globals['_REPOOLREQUEST']._serialized_end=1725
-  _globals['_REPOOLRESPONSE']._serialized_start=1727
-  _globals['_REPOOLRESPONSE']._serialized_end=1803
-  _globals['_COLLECTIONSERVICE']._serialized_start=1806
-  _globals['_COLLECTIONSERVICE']._serialized_end=2594
+  _globals['_COLLECTION']._serialized_start=110
+  _globals['_COLLECTION']._serialized_end=264
+  _globals['_ATTACHEDENCODER']._serialized_start=266
+  _globals['_ATTACHEDENCODER']._serialized_end=315
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=317
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=408
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=410
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=478
+  _globals['_GETCOLLECTIONREQUEST']._serialized_start=480
+  _globals['_GETCOLLECTIONREQUEST']._serialized_end=546
+  _globals['_GETCOLLECTIONRESPONSE']._serialized_start=548
+  _globals['_GETCOLLECTIONRESPONSE']._serialized_end=613
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=615
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=678
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=680
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=745
+  _globals['_DROPCOLLECTIONREQUEST']._serialized_start=747
+  _globals['_DROPCOLLECTIONREQUEST']._serialized_end=784
+  _globals['_DROPCOLLECTIONRESPONSE']._serialized_start=786
+  _globals['_DROPCOLLECTIONRESPONSE']._serialized_end=810
+  _globals['_ADDCOLUMNREQUEST']._serialized_start=812
+  _globals['_ADDCOLUMNREQUEST']._serialized_end=896
+  _globals['_ADDCOLUMNRESPONSE']._serialized_start=898
+  _globals['_ADDCOLUMNRESPONSE']._serialized_end=959
+  _globals['_DROPCOLUMNREQUEST']._serialized_start=961
+  _globals['_DROPCOLUMNREQUEST']._serialized_end=1014
+  _globals['_DROPCOLUMNRESPONSE']._serialized_start=1016
+  _globals['_DROPCOLUMNRESPONSE']._serialized_end=1078
+  _globals['_RENAMECOLUMNREQUEST']._serialized_start=1080
+  _globals['_RENAMECOLUMNREQUEST']._serialized_end=1153
+  _globals['_RENAMECOLUMNRESPONSE']._serialized_start=1155
+  _globals['_RENAMECOLUMNRESPONSE']._serialized_end=1219
+  _globals['_SETINDEXREQUEST']._serialized_start=1222
+  _globals['_SETINDEXREQUEST']._serialized_end=1373
+  _globals['_SETINDEXRESPONSE']._serialized_start=1375
+  _globals['_SETINDEXRESPONSE']._serialized_end=1435
+  _globals['_SETENCODERREQUEST']._serialized_start=1438
+  _globals['_SETENCODERREQUEST']._serialized_end=1587
+  _globals['_SETENCODERRESPONSE']._serialized_start=1589
+  _globals['_SETENCODERRESPONSE']._serialized_end=1651
+  _globals['_REPOOLREQUEST']._serialized_start=1653
+  _globals['_REPOOLREQUEST']._serialized_end=1723
+  _globals['_REPOOLRESPONSE']._serialized_start=1725
+  _globals['_REPOOLRESPONSE']._serialized_end=1801
+  _globals['_COLLECTIONSERVICE']._serialized_start=1804
+  _globals['_COLLECTIONSERVICE']._serialized_end=2592
 # @@protoc_insertion_point(module_scope)

@@ -8,7 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from vecdb_proto.v1 import schema_pb2 as _schema_pb2
-from vecdb_proto.v1 import values_pb2 as _values_pb2
+from vecdb_proto.v1 import view_pb2 as _view_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -140,12 +140,12 @@ class GetCollectionRequest(_message.Message):
     VIEW_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     @_builtins.property
-    def view(self) -> _values_pb2.View: ...
+    def view(self) -> _view_pb2.View: ...
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
-        view: _values_pb2.View | None = ...,
+        view: _view_pb2.View | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["view", b"view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...

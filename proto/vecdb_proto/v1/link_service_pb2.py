@@ -26,9 +26,10 @@ from vecdb_proto.v1 import filter_pb2 as vecdb__proto_dot_v1_dot_filter__pb2
 from vecdb_proto.v1 import result_pb2 as vecdb__proto_dot_v1_dot_result__pb2
 from vecdb_proto.v1 import schema_pb2 as vecdb__proto_dot_v1_dot_schema__pb2
 from vecdb_proto.v1 import values_pb2 as vecdb__proto_dot_v1_dot_values__pb2
+from vecdb_proto.v1 import view_pb2 as vecdb__proto_dot_v1_dot_view__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!vecdb_proto/v1/link_service.proto\x12\x08vecdb.v1\x1a\x1bvecdb_proto/v1/filter.proto\x1a\x1bvecdb_proto/v1/result.proto\x1a\x1bvecdb_proto/v1/schema.proto\x1a\x1bvecdb_proto/v1/values.proto\"M\n\nLinkFilter\x12\x1e\n\x05types\x18\x01 \x01(\x0b\x32\x0f.vecdb.v1.Texts\x12\x1f\n\x05where\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.Filter\"\x86\x01\n\x0bLinkRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\x0c\x12\x12\n\x05\x63hunk\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x1d\n\x05links\x18\x04 \x01(\x0b\x32\x0e.vecdb.v1.Rows\x12\x12\n\nundirected\x18\x05 \x01(\x08\x42\x08\n\x06_chunk\"5\n\x0cLinkResponse\x12%\n\x06result\x18\x01 \x01(\x0b\x32\x15.vecdb.v1.WriteResult\"\x97\x02\n\rUnlinkRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\x0c\x12\x1f\n\x05links\x18\x03 \x01(\x0b\x32\x0e.vecdb.v1.RowsH\x00\x12\x36\n\tdescribed\x18\x04 \x01(\x0b\x32!.vecdb.v1.UnlinkRequest.DescribedH\x00\x12\x12\n\nundirected\x18\x05 \x01(\x08\x1ai\n\tDescribed\x12\x1a\n\x03src\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Ids\x12\x1a\n\x03\x64st\x18\x02 \x01(\x0b\x32\r.vecdb.v1.Ids\x12$\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x14.vecdb.v1.LinkFilterB\x06\n\x04what\"7\n\x0eUnlinkResponse\x12%\n\x06result\x18\x01 \x01(\x0b\x32\x15.vecdb.v1.WriteResult\"\xd1\x01\n\x11NeighboursRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1a\n\x03ids\x18\x03 \x01(\x0b\x32\r.vecdb.v1.Ids\x12*\n\tdirection\x18\x04 \x01(\x0e\x32\x17.vecdb.v1.LinkDirection\x12$\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x14.vecdb.v1.LinkFilter\x12\x12\n\x05limit\x18\x06 \x01(\rH\x00\x88\x01\x01\x42\x08\n\x06_limit\"3\n\x12NeighboursResponse\x12\x1d\n\x05links\x18\x01 \x01(\x0b\x32\x0e.vecdb.v1.Rows\"\xb6\x01\n\x10ScanLinksRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1a\n\x03src\x18\x03 \x01(\x0b\x32\r.vecdb.v1.Ids\x12\x1a\n\x03\x64st\x18\x04 \x01(\x0b\x32\r.vecdb.v1.Ids\x12$\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x14.vecdb.v1.LinkFilter\x12\x12\n\nbatch_rows\x18\x06 \x01(\r\"2\n\x11ScanLinksResponse\x12\x1d\n\x05links\x18\x01 \x01(\x0b\x32\x0e.vecdb.v1.Rows\"\x84\x01\n\x0e\x44\x65greesRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1a\n\x03ids\x18\x03 \x01(\x0b\x32\r.vecdb.v1.Ids\x12$\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x14.vecdb.v1.LinkFilter\"0\n\x0f\x44\x65greesResponse\x12\x0b\n\x03out\x18\x01 \x01(\x0c\x12\x10\n\x08incoming\x18\x02 \x01(\x0c\"G\n\x13GetLinkStatsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\"\x8b\x03\n\x14GetLinkStatsResponse\x12\r\n\x05links\x18\x01 \x01(\x03\x12\x38\n\x05types\x18\x02 \x03(\x0b\x32).vecdb.v1.GetLinkStatsResponse.TypesEntry\x12\r\n\x05nodes\x18\x03 \x01(\x03\x12\x14\n\x0c\x64\x61ngling_ids\x18\x04 \x01(\x03\x12\x16\n\x0e\x64\x61ngling_links\x18\x05 \x01(\x03\x12\x39\n\nout_degree\x18\x06 \x01(\x0b\x32%.vecdb.v1.GetLinkStatsResponse.Spread\x12\x38\n\tin_degree\x18\x07 \x01(\x0b\x32%.vecdb.v1.GetLinkStatsResponse.Spread\x1a,\n\nTypesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1aJ\n\x06Spread\x12\x0c\n\x04mean\x18\x01 \x01(\x01\x12\x0b\n\x03p50\x18\x02 \x01(\x03\x12\x0b\n\x03p90\x18\x03 \x01(\x03\x12\x0b\n\x03p99\x18\x04 \x01(\x03\x12\x0b\n\x03max\x18\x05 \x01(\x03\"H\n\x14GetLinkSchemaRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\"9\n\x15GetLinkSchemaResponse\x12 \n\x06schema\x18\x01 \x01(\x0b\x32\x10.vecdb.v1.Schema\"[\n\x17\x41\x64\x64LinkAttributeRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x1e\n\x05\x66ield\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.Field\"<\n\x18\x41\x64\x64LinkAttributeResponse\x12 \n\x06schema\x18\x01 \x01(\x0b\x32\x10.vecdb.v1.Schema*w\n\rLinkDirection\x12\x1e\n\x1aLINK_DIRECTION_UNSPECIFIED\x10\x00\x12\x16\n\x12LINK_DIRECTION_OUT\x10\x01\x12\x15\n\x11LINK_DIRECTION_IN\x10\x02\x12\x17\n\x13LINK_DIRECTION_BOTH\x10\x03\x32\xce\x04\n\x0bLinkService\x12\x35\n\x04Link\x12\x15.vecdb.v1.LinkRequest\x1a\x16.vecdb.v1.LinkResponse\x12;\n\x06Unlink\x12\x17.vecdb.v1.UnlinkRequest\x1a\x18.vecdb.v1.UnlinkResponse\x12G\n\nNeighbours\x12\x1b.vecdb.v1.NeighboursRequest\x1a\x1c.vecdb.v1.NeighboursResponse\x12\x46\n\tScanLinks\x12\x1a.vecdb.v1.ScanLinksRequest\x1a\x1b.vecdb.v1.ScanLinksResponse0\x01\x12>\n\x07\x44\x65grees\x12\x18.vecdb.v1.DegreesRequest\x1a\x19.vecdb.v1.DegreesResponse\x12M\n\x0cGetLinkStats\x12\x1d.vecdb.v1.GetLinkStatsRequest\x1a\x1e.vecdb.v1.GetLinkStatsResponse\x12P\n\rGetLinkSchema\x12\x1e.vecdb.v1.GetLinkSchemaRequest\x1a\x1f.vecdb.v1.GetLinkSchemaResponse\x12Y\n\x10\x41\x64\x64LinkAttribute\x12!.vecdb.v1.AddLinkAttributeRequest\x1a\".vecdb.v1.AddLinkAttributeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!vecdb_proto/v1/link_service.proto\x12\x08vecdb.v1\x1a\x1bvecdb_proto/v1/filter.proto\x1a\x1bvecdb_proto/v1/result.proto\x1a\x1bvecdb_proto/v1/schema.proto\x1a\x1bvecdb_proto/v1/values.proto\x1a\x19vecdb_proto/v1/view.proto\"M\n\nLinkFilter\x12\x1e\n\x05types\x18\x01 \x01(\x0b\x32\x0f.vecdb.v1.Texts\x12\x1f\n\x05where\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.Filter\"\xa4\x01\n\x0bLinkRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\x0c\x12\x12\n\x05\x63hunk\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x1d\n\x05links\x18\x04 \x01(\x0b\x32\x0e.vecdb.v1.Rows\x12\x12\n\nundirected\x18\x05 \x01(\x08\x12\x1c\n\x04view\x18\x06 \x01(\x0b\x32\x0e.vecdb.v1.ViewB\x08\n\x06_chunk\"5\n\x0cLinkResponse\x12%\n\x06result\x18\x01 \x01(\x0b\x32\x15.vecdb.v1.WriteResult\"\xb5\x02\n\rUnlinkRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\x0c\x12\x1f\n\x05links\x18\x03 \x01(\x0b\x32\x0e.vecdb.v1.RowsH\x00\x12\x36\n\tdescribed\x18\x04 \x01(\x0b\x32!.vecdb.v1.UnlinkRequest.DescribedH\x00\x12\x12\n\nundirected\x18\x05 \x01(\x08\x12\x1c\n\x04view\x18\x06 \x01(\x0b\x32\x0e.vecdb.v1.View\x1ai\n\tDescribed\x12\x1a\n\x03src\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Ids\x12\x1a\n\x03\x64st\x18\x02 \x01(\x0b\x32\r.vecdb.v1.Ids\x12$\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x14.vecdb.v1.LinkFilterB\x06\n\x04what\"7\n\x0eUnlinkResponse\x12%\n\x06result\x18\x01 \x01(\x0b\x32\x15.vecdb.v1.WriteResult\"\xd1\x01\n\x11NeighboursRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1a\n\x03ids\x18\x03 \x01(\x0b\x32\r.vecdb.v1.Ids\x12*\n\tdirection\x18\x04 \x01(\x0e\x32\x17.vecdb.v1.LinkDirection\x12$\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x14.vecdb.v1.LinkFilter\x12\x12\n\x05limit\x18\x06 \x01(\rH\x00\x88\x01\x01\x42\x08\n\x06_limit\"3\n\x12NeighboursResponse\x12\x1d\n\x05links\x18\x01 \x01(\x0b\x32\x0e.vecdb.v1.Rows\"\xb6\x01\n\x10ScanLinksRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1a\n\x03src\x18\x03 \x01(\x0b\x32\r.vecdb.v1.Ids\x12\x1a\n\x03\x64st\x18\x04 \x01(\x0b\x32\r.vecdb.v1.Ids\x12$\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x14.vecdb.v1.LinkFilter\x12\x12\n\nbatch_rows\x18\x06 \x01(\r\"2\n\x11ScanLinksResponse\x12\x1d\n\x05links\x18\x01 \x01(\x0b\x32\x0e.vecdb.v1.Rows\"\x84\x01\n\x0e\x44\x65greesRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1a\n\x03ids\x18\x03 \x01(\x0b\x32\r.vecdb.v1.Ids\x12$\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x14.vecdb.v1.LinkFilter\"0\n\x0f\x44\x65greesResponse\x12\x0b\n\x03out\x18\x01 \x01(\x0c\x12\x10\n\x08incoming\x18\x02 \x01(\x0c\"G\n\x13GetLinkStatsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\"\x8b\x03\n\x14GetLinkStatsResponse\x12\r\n\x05links\x18\x01 \x01(\x03\x12\x38\n\x05types\x18\x02 \x03(\x0b\x32).vecdb.v1.GetLinkStatsResponse.TypesEntry\x12\r\n\x05nodes\x18\x03 \x01(\x03\x12\x14\n\x0c\x64\x61ngling_ids\x18\x04 \x01(\x03\x12\x16\n\x0e\x64\x61ngling_links\x18\x05 \x01(\x03\x12\x39\n\nout_degree\x18\x06 \x01(\x0b\x32%.vecdb.v1.GetLinkStatsResponse.Spread\x12\x38\n\tin_degree\x18\x07 \x01(\x0b\x32%.vecdb.v1.GetLinkStatsResponse.Spread\x1a,\n\nTypesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1aJ\n\x06Spread\x12\x0c\n\x04mean\x18\x01 \x01(\x01\x12\x0b\n\x03p50\x18\x02 \x01(\x03\x12\x0b\n\x03p90\x18\x03 \x01(\x03\x12\x0b\n\x03p99\x18\x04 \x01(\x03\x12\x0b\n\x03max\x18\x05 \x01(\x03\"H\n\x14GetLinkSchemaRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\"9\n\x15GetLinkSchemaResponse\x12 \n\x06schema\x18\x01 \x01(\x0b\x32\x10.vecdb.v1.Schema\"[\n\x17\x41\x64\x64LinkAttributeRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x1e\n\x05\x66ield\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.Field\"<\n\x18\x41\x64\x64LinkAttributeResponse\x12 \n\x06schema\x18\x01 \x01(\x0b\x32\x10.vecdb.v1.Schema*w\n\rLinkDirection\x12\x1e\n\x1aLINK_DIRECTION_UNSPECIFIED\x10\x00\x12\x16\n\x12LINK_DIRECTION_OUT\x10\x01\x12\x15\n\x11LINK_DIRECTION_IN\x10\x02\x12\x17\n\x13LINK_DIRECTION_BOTH\x10\x03\x32\xce\x04\n\x0bLinkService\x12\x35\n\x04Link\x12\x15.vecdb.v1.LinkRequest\x1a\x16.vecdb.v1.LinkResponse\x12;\n\x06Unlink\x12\x17.vecdb.v1.UnlinkRequest\x1a\x18.vecdb.v1.UnlinkResponse\x12G\n\nNeighbours\x12\x1b.vecdb.v1.NeighboursRequest\x1a\x1c.vecdb.v1.NeighboursResponse\x12\x46\n\tScanLinks\x12\x1a.vecdb.v1.ScanLinksRequest\x1a\x1b.vecdb.v1.ScanLinksResponse0\x01\x12>\n\x07\x44\x65grees\x12\x18.vecdb.v1.DegreesRequest\x1a\x19.vecdb.v1.DegreesResponse\x12M\n\x0cGetLinkStats\x12\x1d.vecdb.v1.GetLinkStatsRequest\x1a\x1e.vecdb.v1.GetLinkStatsResponse\x12P\n\rGetLinkSchema\x12\x1e.vecdb.v1.GetLinkSchemaRequest\x1a\x1f.vecdb.v1.GetLinkSchemaResponse\x12Y\n\x10\x41\x64\x64LinkAttribute\x12!.vecdb.v1.AddLinkAttributeRequest\x1a\".vecdb.v1.AddLinkAttributeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,48 +38,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETLINKSTATSRESPONSE_TYPESENTRY']._loaded_options = None
   _globals['_GETLINKSTATSRESPONSE_TYPESENTRY']._serialized_options = b'8\001'
-  _globals['_LINKDIRECTION']._serialized_start=2219
-  _globals['_LINKDIRECTION']._serialized_end=2338
-  _globals['_LINKFILTER']._serialized_start=163
-  _globals['_LINKFILTER']._serialized_end=240
-  _globals['_LINKREQUEST']._serialized_start=243
-  _globals['_LINKREQUEST']._serialized_end=377
-  _globals['_LINKRESPONSE']._serialized_start=379
-  _globals['_LINKRESPONSE']._serialized_end=432
-  _globals['_UNLINKREQUEST']._serialized_start=435
-  _globals['_UNLINKREQUEST']._serialized_end=714
-  _globals['_UNLINKREQUEST_DESCRIBED']._serialized_start=601
-  _globals['_UNLINKREQUEST_DESCRIBED']._serialized_end=706
-  _globals['_UNLINKRESPONSE']._serialized_start=716
-  _globals['_UNLINKRESPONSE']._serialized_end=771
-  _globals['_NEIGHBOURSREQUEST']._serialized_start=774
-  _globals['_NEIGHBOURSREQUEST']._serialized_end=983
-  _globals['_NEIGHBOURSRESPONSE']._serialized_start=985
-  _globals['_NEIGHBOURSRESPONSE']._serialized_end=1036
-  _globals['_SCANLINKSREQUEST']._serialized_start=1039
-  _globals['_SCANLINKSREQUEST']._serialized_end=1221
-  _globals['_SCANLINKSRESPONSE']._serialized_start=1223
-  _globals['_SCANLINKSRESPONSE']._serialized_end=1273
-  _globals['_DEGREESREQUEST']._serialized_start=1276
-  _globals['_DEGREESREQUEST']._serialized_end=1408
-  _globals['_DEGREESRESPONSE']._serialized_start=1410
-  _globals['_DEGREESRESPONSE']._serialized_end=1458
-  _globals['_GETLINKSTATSREQUEST']._serialized_start=1460
-  _globals['_GETLINKSTATSREQUEST']._serialized_end=1531
-  _globals['_GETLINKSTATSRESPONSE']._serialized_start=1534
-  _globals['_GETLINKSTATSRESPONSE']._serialized_end=1929
-  _globals['_GETLINKSTATSRESPONSE_TYPESENTRY']._serialized_start=1809
-  _globals['_GETLINKSTATSRESPONSE_TYPESENTRY']._serialized_end=1853
-  _globals['_GETLINKSTATSRESPONSE_SPREAD']._serialized_start=1855
-  _globals['_GETLINKSTATSRESPONSE_SPREAD']._serialized_end=1929
-  _globals['_GETLINKSCHEMAREQUEST']._serialized_start=1931
-  _globals['_GETLINKSCHEMAREQUEST']._serialized_end=2003
-  _globals['_GETLINKSCHEMARESPONSE']._serialized_start=2005
-  _globals['_GETLINKSCHEMARESPONSE']._serialized_end=2062
-  _globals['_ADDLINKATTRIBUTEREQUEST']._serialized_start=2064
-  _globals['_ADDLINKATTRIBUTEREQUEST']._serialized_end=2155
-  _globals['_ADDLINKATTRIBUTERESPONSE']._serialized_start=2157
-  _globals['_ADDLINKATTRIBUTERESPONSE']._serialized_end=2217
-  _globals['_LINKSERVICE']._serialized_start=2341
-  _globals['_LINKSERVICE']._serialized_end=2931
+  _globals['_LINKDIRECTION']._serialized_start=2306
+  _globals['_LINKDIRECTION']._serialized_end=2425
+  _globals['_LINKFILTER']._serialized_start=190
+  _globals['_LINKFILTER']._serialized_end=267
+  _globals['_LINKREQUEST']._serialized_start=270
+  _globals['_LINKREQUEST']._serialized_end=434
+  _globals['_LINKRESPONSE']._serialized_start=436
+  _globals['_LINKRESPONSE']._serialized_end=489
+  _globals['_UNLINKREQUEST']._serialized_start=492
+  _globals['_UNLINKREQUEST']._serialized_end=801
+  _globals['_UNLINKREQUEST_DESCRIBED']._serialized_start=688
+  _globals['_UNLINKREQUEST_DESCRIBED']._serialized_end=793
+  _globals['_UNLINKRESPONSE']._serialized_start=803
+  _globals['_UNLINKRESPONSE']._serialized_end=858
+  _globals['_NEIGHBOURSREQUEST']._serialized_start=861
+  _globals['_NEIGHBOURSREQUEST']._serialized_end=1070
+  _globals['_NEIGHBOURSRESPONSE']._serialized_start=1072
+  _globals['_NEIGHBOURSRESPONSE']._serialized_end=1123
+  _globals['_SCANLINKSREQUEST']._serialized_start=1126
+  _globals['_SCANLINKSREQUEST']._serialized_end=1308
+  _globals['_SCANLINKSRESPONSE']._serialized_start=1310
+  _globals['_SCANLINKSRESPONSE']._serialized_end=1360
+  _globals['_DEGREESREQUEST']._serialized_start=1363
+  _globals['_DEGREESREQUEST']._serialized_end=1495
+  _globals['_DEGREESRESPONSE']._serialized_start=1497
+  _globals['_DEGREESRESPONSE']._serialized_end=1545
+  _globals['_GETLINKSTATSREQUEST']._serialized_start=1547
+  _globals['_GETLINKSTATSREQUEST']._serialized_end=1618
+  _globals['_GETLINKSTATSRESPONSE']._serialized_start=1621
+  _globals['_GETLINKSTATSRESPONSE']._serialized_end=2016
+  _globals['_GETLINKSTATSRESPONSE_TYPESENTRY']._serialized_start=1896
+  _globals['_GETLINKSTATSRESPONSE_TYPESENTRY']._serialized_end=1940
+  _globals['_GETLINKSTATSRESPONSE_SPREAD']._serialized_start=1942
+  _globals['_GETLINKSTATSRESPONSE_SPREAD']._serialized_end=2016
+  _globals['_GETLINKSCHEMAREQUEST']._serialized_start=2018
+  _globals['_GETLINKSCHEMAREQUEST']._serialized_end=2090
+  _globals['_GETLINKSCHEMARESPONSE']._serialized_start=2092
+  _globals['_GETLINKSCHEMARESPONSE']._serialized_end=2149
+  _globals['_ADDLINKATTRIBUTEREQUEST']._serialized_start=2151
+  _globals['_ADDLINKATTRIBUTEREQUEST']._serialized_end=2242
+  _globals['_ADDLINKATTRIBUTERESPONSE']._serialized_start=2244
+  _globals['_ADDLINKATTRIBUTERESPONSE']._serialized_end=2304
+  _globals['_LINKSERVICE']._serialized_start=2428
+  _globals['_LINKSERVICE']._serialized_end=3018
 # @@protoc_insertion_point(module_scope)

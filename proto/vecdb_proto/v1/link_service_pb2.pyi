@@ -12,6 +12,7 @@ from vecdb_proto.v1 import filter_pb2 as _filter_pb2
 from vecdb_proto.v1 import result_pb2 as _result_pb2
 from vecdb_proto.v1 import schema_pb2 as _schema_pb2
 from vecdb_proto.v1 import values_pb2 as _values_pb2
+from vecdb_proto.v1 import view_pb2 as _view_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -82,6 +83,7 @@ class LinkRequest(_message.Message):
     CHUNK_FIELD_NUMBER: _builtins.int
     LINKS_FIELD_NUMBER: _builtins.int
     UNDIRECTED_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     request_id: _builtins.bytes
     chunk: _builtins.int
@@ -90,6 +92,10 @@ class LinkRequest(_message.Message):
     """Each link holds in both directions."""
     @_builtins.property
     def links(self) -> _values_pb2.Rows: ...
+    @_builtins.property
+    def view(self) -> _view_pb2.View:
+        """Whose `restricted` holds for the rows that are written; a write has no older state."""
+
     def __init__(
         self,
         *,
@@ -98,10 +104,11 @@ class LinkRequest(_message.Message):
         chunk: _builtins.int | None = ...,
         links: _values_pb2.Rows | None = ...,
         undirected: _builtins.bool = ...,
+        view: _view_pb2.View | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_chunk", b"_chunk", "chunk", b"chunk", "links", b"links"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_chunk", b"_chunk", "chunk", b"chunk", "links", b"links", "view", b"view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_chunk", b"_chunk", "chunk", b"chunk", "collection", b"collection", "links", b"links", "request_id", b"request_id", "undirected", b"undirected"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_chunk", b"_chunk", "chunk", b"chunk", "collection", b"collection", "links", b"links", "request_id", b"request_id", "undirected", b"undirected", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__chunk: _TypeAlias = _typing.Literal["chunk"]  # noqa: Y015
     _WhichOneofArgType__chunk: _TypeAlias = _typing.Literal["_chunk", b"_chunk"]  # noqa: Y015
@@ -166,6 +173,7 @@ class UnlinkRequest(_message.Message):
     LINKS_FIELD_NUMBER: _builtins.int
     DESCRIBED_FIELD_NUMBER: _builtins.int
     UNDIRECTED_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     request_id: _builtins.bytes
     undirected: _builtins.bool
@@ -176,6 +184,10 @@ class UnlinkRequest(_message.Message):
 
     @_builtins.property
     def described(self) -> Global___UnlinkRequest.Described: ...
+    @_builtins.property
+    def view(self) -> _view_pb2.View:
+        """Whose `restricted` holds for the rows that are written; a write has no older state."""
+
     def __init__(
         self,
         *,
@@ -184,10 +196,11 @@ class UnlinkRequest(_message.Message):
         links: _values_pb2.Rows | None = ...,
         described: Global___UnlinkRequest.Described | None = ...,
         undirected: _builtins.bool = ...,
+        view: _view_pb2.View | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["described", b"described", "links", b"links", "what", b"what"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["described", b"described", "links", b"links", "view", b"view", "what", b"what"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "described", b"described", "links", b"links", "request_id", b"request_id", "undirected", b"undirected", "what", b"what"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "described", b"described", "links", b"links", "request_id", b"request_id", "undirected", b"undirected", "view", b"view", "what", b"what"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["links", "described"]  # noqa: Y015
     _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
@@ -230,7 +243,7 @@ class NeighboursRequest(_message.Message):
     limit: _builtins.int
     """The most links of each id."""
     @_builtins.property
-    def view(self) -> _values_pb2.View: ...
+    def view(self) -> _view_pb2.View: ...
     @_builtins.property
     def ids(self) -> _values_pb2.Ids: ...
     @_builtins.property
@@ -239,7 +252,7 @@ class NeighboursRequest(_message.Message):
         self,
         *,
         collection: _builtins.str = ...,
-        view: _values_pb2.View | None = ...,
+        view: _view_pb2.View | None = ...,
         ids: _values_pb2.Ids | None = ...,
         direction: Global___LinkDirection.ValueType = ...,
         filter: Global___LinkFilter | None = ...,
@@ -291,7 +304,7 @@ class ScanLinksRequest(_message.Message):
     batch_rows: _builtins.int
     """The most links of a batch; 0: as many as the server likes."""
     @_builtins.property
-    def view(self) -> _values_pb2.View: ...
+    def view(self) -> _view_pb2.View: ...
     @_builtins.property
     def src(self) -> _values_pb2.Ids: ...
     @_builtins.property
@@ -302,7 +315,7 @@ class ScanLinksRequest(_message.Message):
         self,
         *,
         collection: _builtins.str = ...,
-        view: _values_pb2.View | None = ...,
+        view: _view_pb2.View | None = ...,
         src: _values_pb2.Ids | None = ...,
         dst: _values_pb2.Ids | None = ...,
         filter: Global___LinkFilter | None = ...,
@@ -348,7 +361,7 @@ class DegreesRequest(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     @_builtins.property
-    def view(self) -> _values_pb2.View: ...
+    def view(self) -> _view_pb2.View: ...
     @_builtins.property
     def ids(self) -> _values_pb2.Ids: ...
     @_builtins.property
@@ -357,7 +370,7 @@ class DegreesRequest(_message.Message):
         self,
         *,
         collection: _builtins.str = ...,
-        view: _values_pb2.View | None = ...,
+        view: _view_pb2.View | None = ...,
         ids: _values_pb2.Ids | None = ...,
         filter: Global___LinkFilter | None = ...,
     ) -> None: ...
@@ -401,12 +414,12 @@ class GetLinkStatsRequest(_message.Message):
     VIEW_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     @_builtins.property
-    def view(self) -> _values_pb2.View: ...
+    def view(self) -> _view_pb2.View: ...
     def __init__(
         self,
         *,
         collection: _builtins.str = ...,
-        view: _values_pb2.View | None = ...,
+        view: _view_pb2.View | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["view", b"view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -520,12 +533,12 @@ class GetLinkSchemaRequest(_message.Message):
     VIEW_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     @_builtins.property
-    def view(self) -> _values_pb2.View: ...
+    def view(self) -> _view_pb2.View: ...
     def __init__(
         self,
         *,
         collection: _builtins.str = ...,
-        view: _values_pb2.View | None = ...,
+        view: _view_pb2.View | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["view", b"view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...

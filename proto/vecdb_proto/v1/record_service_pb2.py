@@ -26,57 +26,62 @@ from vecdb_proto.v1 import filter_pb2 as vecdb__proto_dot_v1_dot_filter__pb2
 from vecdb_proto.v1 import query_pb2 as vecdb__proto_dot_v1_dot_query__pb2
 from vecdb_proto.v1 import result_pb2 as vecdb__proto_dot_v1_dot_result__pb2
 from vecdb_proto.v1 import values_pb2 as vecdb__proto_dot_v1_dot_values__pb2
+from vecdb_proto.v1 import view_pb2 as vecdb__proto_dot_v1_dot_view__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#vecdb_proto/v1/record_service.proto\x12\x08vecdb.v1\x1a\x1bvecdb_proto/v1/filter.proto\x1a\x1avecdb_proto/v1/query.proto\x1a\x1bvecdb_proto/v1/result.proto\x1a\x1bvecdb_proto/v1/values.proto\"U\n\rUpsertRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\x0c\x12\x1c\n\x04rows\x18\x03 \x01(\x0b\x32\x0e.vecdb.v1.Rows\"7\n\x0eUpsertResponse\x12%\n\x06result\x18\x01 \x01(\x0b\x32\x15.vecdb.v1.WriteResult\"\xf8\x03\n\x13UpsertStreamRequest\x12\x32\n\x04open\x18\x01 \x01(\x0b\x32\".vecdb.v1.UpsertStreamRequest.OpenH\x00\x12\x34\n\x05\x63hunk\x18\x02 \x01(\x0b\x32#.vecdb.v1.UpsertStreamRequest.ChunkH\x00\x12\x36\n\x06\x63ommit\x18\x03 \x01(\x0b\x32$.vecdb.v1.UpsertStreamRequest.CommitH\x00\x12\x36\n\x06\x66inish\x18\x04 \x01(\x0b\x32$.vecdb.v1.UpsertStreamRequest.FinishH\x00\x1a\x86\x01\n\x04Open\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\"\n\x04mode\x18\x02 \x01(\x0e\x32\x14.vecdb.v1.UpsertMode\x12\x1d\n\x10rows_per_segment\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x12\n\nrequest_id\x18\x04 \x01(\x0c\x42\x13\n\x11_rows_per_segment\x1aK\n\x05\x43hunk\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x12\n\nrequest_id\x18\x02 \x01(\x0c\x12\x1c\n\x04rows\x18\x03 \x01(\x0b\x32\x0e.vecdb.v1.Rows\x1a\x08\n\x06\x43ommit\x1a\x1c\n\x06\x46inish\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x42\t\n\x07message\"\xb9\x03\n\x14UpsertStreamResponse\x12\x37\n\x06opened\x18\x01 \x01(\x0b\x32%.vecdb.v1.UpsertStreamResponse.OpenedH\x00\x12\x31\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\".vecdb.v1.UpsertStreamResponse.AckH\x00\x12*\n\tcommitted\x18\x03 \x01(\x0b\x32\x15.vecdb.v1.WriteResultH\x00\x12)\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x15.vecdb.v1.WriteResultH\x00\x1aZ\n\x06Opened\x12\x15\n\rwindow_chunks\x18\x01 \x01(\r\x12\x15\n\rmessage_bytes\x18\x02 \x01(\x04\x12\x12\n\nchunk_rows\x18\x03 \x01(\r\x12\x0e\n\x06stored\x18\x04 \x03(\x04\x1aw\n\x03\x41\x63k\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x11\n\tcommitted\x18\x02 \x01(\x04\x12%\n\x06result\x18\x03 \x01(\x0b\x32\x15.vecdb.v1.WriteResult\x12\x0c\n\x04rows\x18\x04 \x01(\x03\x12\x16\n\x0erows_committed\x18\x05 \x01(\x03\x42\t\n\x07message\"T\n\x0cPatchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\x0c\x12\x1c\n\x04rows\x18\x03 \x01(\x0b\x32\x0e.vecdb.v1.Rows\"6\n\rPatchResponse\x12%\n\x06result\x18\x01 \x01(\x0b\x32\x15.vecdb.v1.WriteResult\"\x91\x01\n\rDeleteRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\x0c\x12\x1c\n\x03ids\x18\x03 \x01(\x0b\x32\r.vecdb.v1.IdsH\x00\x12!\n\x05where\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.FilterH\x00\x12\x0f\n\x07\x63\x61scade\x18\x05 \x01(\x08\x42\x06\n\x04what\"7\n\x0e\x44\x65leteResponse\x12%\n\x06result\x18\x01 \x01(\x0b\x32\x15.vecdb.v1.WriteResult\"|\n\nGetRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1a\n\x03ids\x18\x03 \x01(\x0b\x32\r.vecdb.v1.Ids\x12 \n\x06\x66ields\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.Fields\":\n\x0bGetResponse\x12\r\n\x05\x66ound\x18\x01 \x01(\x0c\x12\x1c\n\x04rows\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.Rows\"a\n\x0c\x43ountRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1f\n\x05where\x18\x03 \x01(\x0b\x32\x10.vecdb.v1.Filter\"\x1e\n\rCountResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\"\xd9\x01\n\x0bScanRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1f\n\x05where\x18\x03 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12 \n\x06\x66ields\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.Fields\x12\x12\n\nbatch_rows\x18\x05 \x01(\r\x12#\n\x08order_by\x18\x06 \x03(\x0b\x32\x11.vecdb.v1.SortKey\x12\x12\n\x05\x61\x66ter\x18\x07 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_after\"L\n\x0cScanResponse\x12\x1c\n\x04rows\x18\x01 \x01(\x0b\x32\x0e.vecdb.v1.Rows\x12\x13\n\x06\x63ursor\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\t\n\x07_cursor*o\n\nUpsertMode\x12\x1b\n\x17UPSERT_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12UPSERT_MODE_CHUNKS\x10\x01\x12\x16\n\x12UPSERT_MODE_ATOMIC\x10\x02\x12\x14\n\x10UPSERT_MODE_BULK\x10\x03\x32\xbd\x03\n\rRecordService\x12;\n\x06Upsert\x12\x17.vecdb.v1.UpsertRequest\x1a\x18.vecdb.v1.UpsertResponse\x12Q\n\x0cUpsertStream\x12\x1d.vecdb.v1.UpsertStreamRequest\x1a\x1e.vecdb.v1.UpsertStreamResponse(\x01\x30\x01\x12\x38\n\x05Patch\x12\x16.vecdb.v1.PatchRequest\x1a\x17.vecdb.v1.PatchResponse\x12;\n\x06\x44\x65lete\x12\x17.vecdb.v1.DeleteRequest\x1a\x18.vecdb.v1.DeleteResponse\x12\x32\n\x03Get\x12\x14.vecdb.v1.GetRequest\x1a\x15.vecdb.v1.GetResponse\x12\x38\n\x05\x43ount\x12\x16.vecdb.v1.CountRequest\x1a\x17.vecdb.v1.CountResponse\x12\x37\n\x04Scan\x12\x15.vecdb.v1.ScanRequest\x1a\x16.vecdb.v1.ScanResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#vecdb_proto/v1/record_service.proto\x12\x08vecdb.v1\x1a\x1bvecdb_proto/v1/filter.proto\x1a\x1avecdb_proto/v1/query.proto\x1a\x1bvecdb_proto/v1/result.proto\x1a\x1bvecdb_proto/v1/values.proto\x1a\x19vecdb_proto/v1/view.proto\"\x91\x01\n\rUpsertRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\x0c\x12\x1c\n\x04rows\x18\x03 \x01(\x0b\x32\x0e.vecdb.v1.Rows\x12\x12\n\x05\x63hunk\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x1c\n\x04view\x18\x05 \x01(\x0b\x32\x0e.vecdb.v1.ViewB\x08\n\x06_chunk\"7\n\x0eUpsertResponse\x12%\n\x06result\x18\x01 \x01(\x0b\x32\x15.vecdb.v1.WriteResult\"\xe5\x04\n\x13UpsertStreamRequest\x12\x32\n\x04open\x18\x01 \x01(\x0b\x32\".vecdb.v1.UpsertStreamRequest.OpenH\x00\x12\x34\n\x05\x63hunk\x18\x02 \x01(\x0b\x32#.vecdb.v1.UpsertStreamRequest.ChunkH\x00\x12\x36\n\x06\x63ommit\x18\x03 \x01(\x0b\x32$.vecdb.v1.UpsertStreamRequest.CommitH\x00\x12\x36\n\x06\x66inish\x18\x04 \x01(\x0b\x32$.vecdb.v1.UpsertStreamRequest.FinishH\x00\x1a\xa4\x01\n\x04Open\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\"\n\x04mode\x18\x02 \x01(\x0e\x32\x14.vecdb.v1.UpsertMode\x12\x1d\n\x10rows_per_segment\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x12\n\nrequest_id\x18\x04 \x01(\x0c\x12\x1c\n\x04view\x18\x05 \x01(\x0b\x32\x0e.vecdb.v1.ViewB\x13\n\x11_rows_per_segment\x1a|\n\x05\x43hunk\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x12\n\nrequest_id\x18\x02 \x01(\x0c\x12\x1c\n\x04rows\x18\x03 \x01(\x0b\x32\x0e.vecdb.v1.Rows\x12\x12\n\x05\x63hunk\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x11\n\tcontinues\x18\x05 \x01(\x08\x42\x08\n\x06_chunk\x1a\x08\n\x06\x43ommit\x1a:\n\x06\x46inish\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12\x12\n\x05\x63hunk\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\x08\n\x06_chunkB\t\n\x07message\"\xb9\x03\n\x14UpsertStreamResponse\x12\x37\n\x06opened\x18\x01 \x01(\x0b\x32%.vecdb.v1.UpsertStreamResponse.OpenedH\x00\x12\x31\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\".vecdb.v1.UpsertStreamResponse.AckH\x00\x12*\n\tcommitted\x18\x03 \x01(\x0b\x32\x15.vecdb.v1.WriteResultH\x00\x12)\n\x08\x66inished\x18\x04 \x01(\x0b\x32\x15.vecdb.v1.WriteResultH\x00\x1aZ\n\x06Opened\x12\x15\n\rwindow_chunks\x18\x01 \x01(\r\x12\x15\n\rmessage_bytes\x18\x02 \x01(\x04\x12\x12\n\nchunk_rows\x18\x03 \x01(\r\x12\x0e\n\x06stored\x18\x04 \x03(\x04\x1aw\n\x03\x41\x63k\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x11\n\tcommitted\x18\x02 \x01(\x04\x12%\n\x06result\x18\x03 \x01(\x0b\x32\x15.vecdb.v1.WriteResult\x12\x0c\n\x04rows\x18\x04 \x01(\x03\x12\x16\n\x0erows_committed\x18\x05 \x01(\x03\x42\t\n\x07message\"r\n\x0cPatchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\x0c\x12\x1c\n\x04rows\x18\x03 \x01(\x0b\x32\x0e.vecdb.v1.Rows\x12\x1c\n\x04view\x18\x04 \x01(\x0b\x32\x0e.vecdb.v1.View\"6\n\rPatchResponse\x12%\n\x06result\x18\x01 \x01(\x0b\x32\x15.vecdb.v1.WriteResult\"\xaf\x01\n\rDeleteRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\x0c\x12\x1c\n\x03ids\x18\x03 \x01(\x0b\x32\r.vecdb.v1.IdsH\x00\x12!\n\x05where\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.FilterH\x00\x12\x0f\n\x07\x63\x61scade\x18\x05 \x01(\x08\x12\x1c\n\x04view\x18\x06 \x01(\x0b\x32\x0e.vecdb.v1.ViewB\x06\n\x04what\"7\n\x0e\x44\x65leteResponse\x12%\n\x06result\x18\x01 \x01(\x0b\x32\x15.vecdb.v1.WriteResult\"|\n\nGetRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1a\n\x03ids\x18\x03 \x01(\x0b\x32\r.vecdb.v1.Ids\x12 \n\x06\x66ields\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.Fields\":\n\x0bGetResponse\x12\r\n\x05\x66ound\x18\x01 \x01(\x0c\x12\x1c\n\x04rows\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.Rows\"A\n\x17ListStoredChunksRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\x0c\"*\n\x18ListStoredChunksResponse\x12\x0e\n\x06\x63hunks\x18\x01 \x03(\x04\"a\n\x0c\x43ountRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1f\n\x05where\x18\x03 \x01(\x0b\x32\x10.vecdb.v1.Filter\"\x1e\n\rCountResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\"\xd9\x01\n\x0bScanRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1f\n\x05where\x18\x03 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12 \n\x06\x66ields\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.Fields\x12\x12\n\nbatch_rows\x18\x05 \x01(\r\x12#\n\x08order_by\x18\x06 \x03(\x0b\x32\x11.vecdb.v1.SortKey\x12\x12\n\x05\x61\x66ter\x18\x07 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_after\"L\n\x0cScanResponse\x12\x1c\n\x04rows\x18\x01 \x01(\x0b\x32\x0e.vecdb.v1.Rows\x12\x13\n\x06\x63ursor\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\t\n\x07_cursor*o\n\nUpsertMode\x12\x1b\n\x17UPSERT_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12UPSERT_MODE_CHUNKS\x10\x01\x12\x16\n\x12UPSERT_MODE_ATOMIC\x10\x02\x12\x14\n\x10UPSERT_MODE_BULK\x10\x03\x32\x98\x04\n\rRecordService\x12;\n\x06Upsert\x12\x17.vecdb.v1.UpsertRequest\x1a\x18.vecdb.v1.UpsertResponse\x12Q\n\x0cUpsertStream\x12\x1d.vecdb.v1.UpsertStreamRequest\x1a\x1e.vecdb.v1.UpsertStreamResponse(\x01\x30\x01\x12\x38\n\x05Patch\x12\x16.vecdb.v1.PatchRequest\x1a\x17.vecdb.v1.PatchResponse\x12;\n\x06\x44\x65lete\x12\x17.vecdb.v1.DeleteRequest\x1a\x18.vecdb.v1.DeleteResponse\x12\x32\n\x03Get\x12\x14.vecdb.v1.GetRequest\x1a\x15.vecdb.v1.GetResponse\x12Y\n\x10ListStoredChunks\x12!.vecdb.v1.ListStoredChunksRequest\x1a\".vecdb.v1.ListStoredChunksResponse\x12\x38\n\x05\x43ount\x12\x16.vecdb.v1.CountRequest\x1a\x17.vecdb.v1.CountResponse\x12\x37\n\x04Scan\x12\x15.vecdb.v1.ScanRequest\x1a\x16.vecdb.v1.ScanResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vecdb_proto.v1.record_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_UPSERTMODE']._serialized_start=2221
-  _globals['_UPSERTMODE']._serialized_end=2332
-  _globals['_UPSERTREQUEST']._serialized_start=164
-  _globals['_UPSERTREQUEST']._serialized_end=249
-  _globals['_UPSERTRESPONSE']._serialized_start=251
-  _globals['_UPSERTRESPONSE']._serialized_end=306
-  _globals['_UPSERTSTREAMREQUEST']._serialized_start=309
-  _globals['_UPSERTSTREAMREQUEST']._serialized_end=813
-  _globals['_UPSERTSTREAMREQUEST_OPEN']._serialized_start=551
-  _globals['_UPSERTSTREAMREQUEST_OPEN']._serialized_end=685
-  _globals['_UPSERTSTREAMREQUEST_CHUNK']._serialized_start=687
-  _globals['_UPSERTSTREAMREQUEST_CHUNK']._serialized_end=762
-  _globals['_UPSERTSTREAMREQUEST_COMMIT']._serialized_start=764
-  _globals['_UPSERTSTREAMREQUEST_COMMIT']._serialized_end=772
-  _globals['_UPSERTSTREAMREQUEST_FINISH']._serialized_start=774
-  _globals['_UPSERTSTREAMREQUEST_FINISH']._serialized_end=802
-  _globals['_UPSERTSTREAMRESPONSE']._serialized_start=816
-  _globals['_UPSERTSTREAMRESPONSE']._serialized_end=1257
-  _globals['_UPSERTSTREAMRESPONSE_OPENED']._serialized_start=1035
-  _globals['_UPSERTSTREAMRESPONSE_OPENED']._serialized_end=1125
-  _globals['_UPSERTSTREAMRESPONSE_ACK']._serialized_start=1127
-  _globals['_UPSERTSTREAMRESPONSE_ACK']._serialized_end=1246
-  _globals['_PATCHREQUEST']._serialized_start=1259
-  _globals['_PATCHREQUEST']._serialized_end=1343
-  _globals['_PATCHRESPONSE']._serialized_start=1345
-  _globals['_PATCHRESPONSE']._serialized_end=1399
-  _globals['_DELETEREQUEST']._serialized_start=1402
-  _globals['_DELETEREQUEST']._serialized_end=1547
-  _globals['_DELETERESPONSE']._serialized_start=1549
-  _globals['_DELETERESPONSE']._serialized_end=1604
-  _globals['_GETREQUEST']._serialized_start=1606
-  _globals['_GETREQUEST']._serialized_end=1730
-  _globals['_GETRESPONSE']._serialized_start=1732
-  _globals['_GETRESPONSE']._serialized_end=1790
-  _globals['_COUNTREQUEST']._serialized_start=1792
-  _globals['_COUNTREQUEST']._serialized_end=1889
-  _globals['_COUNTRESPONSE']._serialized_start=1891
-  _globals['_COUNTRESPONSE']._serialized_end=1921
-  _globals['_SCANREQUEST']._serialized_start=1924
-  _globals['_SCANREQUEST']._serialized_end=2141
-  _globals['_SCANRESPONSE']._serialized_start=2143
-  _globals['_SCANRESPONSE']._serialized_end=2219
-  _globals['_RECORDSERVICE']._serialized_start=2335
-  _globals['_RECORDSERVICE']._serialized_end=2780
+  _globals['_UPSERTMODE']._serialized_start=2589
+  _globals['_UPSERTMODE']._serialized_end=2700
+  _globals['_UPSERTREQUEST']._serialized_start=192
+  _globals['_UPSERTREQUEST']._serialized_end=337
+  _globals['_UPSERTRESPONSE']._serialized_start=339
+  _globals['_UPSERTRESPONSE']._serialized_end=394
+  _globals['_UPSERTSTREAMREQUEST']._serialized_start=397
+  _globals['_UPSERTSTREAMREQUEST']._serialized_end=1010
+  _globals['_UPSERTSTREAMREQUEST_OPEN']._serialized_start=639
+  _globals['_UPSERTSTREAMREQUEST_OPEN']._serialized_end=803
+  _globals['_UPSERTSTREAMREQUEST_CHUNK']._serialized_start=805
+  _globals['_UPSERTSTREAMREQUEST_CHUNK']._serialized_end=929
+  _globals['_UPSERTSTREAMREQUEST_COMMIT']._serialized_start=931
+  _globals['_UPSERTSTREAMREQUEST_COMMIT']._serialized_end=939
+  _globals['_UPSERTSTREAMREQUEST_FINISH']._serialized_start=941
+  _globals['_UPSERTSTREAMREQUEST_FINISH']._serialized_end=999
+  _globals['_UPSERTSTREAMRESPONSE']._serialized_start=1013
+  _globals['_UPSERTSTREAMRESPONSE']._serialized_end=1454
+  _globals['_UPSERTSTREAMRESPONSE_OPENED']._serialized_start=1232
+  _globals['_UPSERTSTREAMRESPONSE_OPENED']._serialized_end=1322
+  _globals['_UPSERTSTREAMRESPONSE_ACK']._serialized_start=1324
+  _globals['_UPSERTSTREAMRESPONSE_ACK']._serialized_end=1443
+  _globals['_PATCHREQUEST']._serialized_start=1456
+  _globals['_PATCHREQUEST']._serialized_end=1570
+  _globals['_PATCHRESPONSE']._serialized_start=1572
+  _globals['_PATCHRESPONSE']._serialized_end=1626
+  _globals['_DELETEREQUEST']._serialized_start=1629
+  _globals['_DELETEREQUEST']._serialized_end=1804
+  _globals['_DELETERESPONSE']._serialized_start=1806
+  _globals['_DELETERESPONSE']._serialized_end=1861
+  _globals['_GETREQUEST']._serialized_start=1863
+  _globals['_GETREQUEST']._serialized_end=1987
+  _globals['_GETRESPONSE']._serialized_start=1989
+  _globals['_GETRESPONSE']._serialized_end=2047
+  _globals['_LISTSTOREDCHUNKSREQUEST']._serialized_start=2049
+  _globals['_LISTSTOREDCHUNKSREQUEST']._serialized_end=2114
+  _globals['_LISTSTOREDCHUNKSRESPONSE']._serialized_start=2116
+  _globals['_LISTSTOREDCHUNKSRESPONSE']._serialized_end=2158
+  _globals['_COUNTREQUEST']._serialized_start=2160
+  _globals['_COUNTREQUEST']._serialized_end=2257
+  _globals['_COUNTRESPONSE']._serialized_start=2259
+  _globals['_COUNTRESPONSE']._serialized_end=2289
+  _globals['_SCANREQUEST']._serialized_start=2292
+  _globals['_SCANREQUEST']._serialized_end=2509
+  _globals['_SCANRESPONSE']._serialized_start=2511
+  _globals['_SCANRESPONSE']._serialized_end=2587
+  _globals['_RECORDSERVICE']._serialized_start=2703
+  _globals['_RECORDSERVICE']._serialized_end=3239
 # @@protoc_insertion_point(module_scope)

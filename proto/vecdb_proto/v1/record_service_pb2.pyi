@@ -12,6 +12,7 @@ from vecdb_proto.v1 import filter_pb2 as _filter_pb2
 from vecdb_proto.v1 import query_pb2 as _query_pb2
 from vecdb_proto.v1 import result_pb2 as _result_pb2
 from vecdb_proto.v1 import values_pb2 as _values_pb2
+from vecdb_proto.v1 import view_pb2 as _view_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -56,22 +57,34 @@ class UpsertRequest(_message.Message):
     COLLECTION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ROWS_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     request_id: _builtins.bytes
+    chunk: _builtins.int
+    """The number of this part of an upload of many, which have the same request id."""
     @_builtins.property
     def rows(self) -> _values_pb2.Rows: ...
+    @_builtins.property
+    def view(self) -> _view_pb2.View:
+        """Whose `restricted` holds for the rows that are written; a write has no older state."""
+
     def __init__(
         self,
         *,
         collection: _builtins.str = ...,
         request_id: _builtins.bytes = ...,
         rows: _values_pb2.Rows | None = ...,
+        chunk: _builtins.int | None = ...,
+        view: _view_pb2.View | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_chunk", b"_chunk", "chunk", b"chunk", "rows", b"rows", "view", b"view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "request_id", b"request_id", "rows", b"rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_chunk", b"_chunk", "chunk", b"chunk", "collection", b"collection", "request_id", b"request_id", "rows", b"rows", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__chunk: _TypeAlias = _typing.Literal["chunk"]  # noqa: Y015
+    _WhichOneofArgType__chunk: _TypeAlias = _typing.Literal["_chunk", b"_chunk"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__chunk) -> _WhichOneofReturnType__chunk | None: ...
 
 Global___UpsertRequest: _TypeAlias = UpsertRequest  # noqa: Y015
 
@@ -113,12 +126,17 @@ class UpsertStreamRequest(_message.Message):
         MODE_FIELD_NUMBER: _builtins.int
         ROWS_PER_SEGMENT_FIELD_NUMBER: _builtins.int
         REQUEST_ID_FIELD_NUMBER: _builtins.int
+        VIEW_FIELD_NUMBER: _builtins.int
         collection: _builtins.str
         mode: Global___UpsertMode.ValueType
         rows_per_segment: _builtins.int
         """Of a bulk load: the most rows of a segment."""
         request_id: _builtins.bytes
-        """Of a bulk load: 16 bytes; the same when it is taken up again on another stream."""
+        """Of an upload whose chunks have numbers: 16 bytes; the same when it is taken up again on another stream."""
+        @_builtins.property
+        def view(self) -> _view_pb2.View:
+            """Whose `restricted` holds for the rows that are written; a write has no older state."""
+
         def __init__(
             self,
             *,
@@ -126,10 +144,11 @@ class UpsertStreamRequest(_message.Message):
             mode: Global___UpsertMode.ValueType = ...,
             rows_per_segment: _builtins.int | None = ...,
             request_id: _builtins.bytes = ...,
+            view: _view_pb2.View | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["_rows_per_segment", b"_rows_per_segment", "rows_per_segment", b"rows_per_segment"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_rows_per_segment", b"_rows_per_segment", "rows_per_segment", b"rows_per_segment", "view", b"view"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["_rows_per_segment", b"_rows_per_segment", "collection", b"collection", "mode", b"mode", "request_id", b"request_id", "rows_per_segment", b"rows_per_segment"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_rows_per_segment", b"_rows_per_segment", "collection", b"collection", "mode", b"mode", "request_id", b"request_id", "rows_per_segment", b"rows_per_segment", "view", b"view"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         _WhichOneofReturnType__rows_per_segment: _TypeAlias = _typing.Literal["rows_per_segment"]  # noqa: Y015
         _WhichOneofArgType__rows_per_segment: _TypeAlias = _typing.Literal["_rows_per_segment", b"_rows_per_segment"]  # noqa: Y015
@@ -144,10 +163,16 @@ class UpsertStreamRequest(_message.Message):
         SEQUENCE_FIELD_NUMBER: _builtins.int
         REQUEST_ID_FIELD_NUMBER: _builtins.int
         ROWS_FIELD_NUMBER: _builtins.int
+        CHUNK_FIELD_NUMBER: _builtins.int
+        CONTINUES_FIELD_NUMBER: _builtins.int
         sequence: _builtins.int
-        """From 1, each one more than the last; of a bulk load that is taken up again, those that are stored are left out."""
+        """From 1, each one more than the last."""
         request_id: _builtins.bytes
         """16 bytes; the same when the chunk is sent again on another stream."""
+        chunk: _builtins.int
+        """Its number in the upload, where `open` has a request id: one that is stored is not stored again."""
+        continues: _builtins.bool
+        """Of a bulk load: the rest of the numbered chunk comes in the next message."""
         @_builtins.property
         def rows(self) -> _values_pb2.Rows: ...
         def __init__(
@@ -156,12 +181,16 @@ class UpsertStreamRequest(_message.Message):
             sequence: _builtins.int = ...,
             request_id: _builtins.bytes = ...,
             rows: _values_pb2.Rows | None = ...,
+            chunk: _builtins.int | None = ...,
+            continues: _builtins.bool = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_chunk", b"_chunk", "chunk", b"chunk", "rows", b"rows"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "rows", b"rows", "sequence", b"sequence"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_chunk", b"_chunk", "chunk", b"chunk", "continues", b"continues", "request_id", b"request_id", "rows", b"rows", "sequence", b"sequence"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
+        _WhichOneofReturnType__chunk: _TypeAlias = _typing.Literal["chunk"]  # noqa: Y015
+        _WhichOneofArgType__chunk: _TypeAlias = _typing.Literal["_chunk", b"_chunk"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__chunk) -> _WhichOneofReturnType__chunk | None: ...
 
     @_typing.final
     class Commit(_message.Message):
@@ -185,18 +214,24 @@ class UpsertStreamRequest(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         REQUEST_ID_FIELD_NUMBER: _builtins.int
+        CHUNK_FIELD_NUMBER: _builtins.int
         request_id: _builtins.bytes
         """Of an atomic write: 16 bytes."""
+        chunk: _builtins.int
+        """Of an atomic write: its number among those with the same request id."""
         def __init__(
             self,
             *,
             request_id: _builtins.bytes = ...,
+            chunk: _builtins.int | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_chunk", b"_chunk", "chunk", b"chunk"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_chunk", b"_chunk", "chunk", b"chunk", "request_id", b"request_id"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
+        _WhichOneofReturnType__chunk: _TypeAlias = _typing.Literal["chunk"]  # noqa: Y015
+        _WhichOneofArgType__chunk: _TypeAlias = _typing.Literal["_chunk", b"_chunk"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__chunk) -> _WhichOneofReturnType__chunk | None: ...
 
     OPEN_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
@@ -252,7 +287,7 @@ class UpsertStreamResponse(_message.Message):
         """The most rows of a chunk."""
         @_builtins.property
         def stored(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-            """Of a bulk load with a request id: chunks that are stored already, by their numbers. They need not be sent again."""
+            """With a request id: the chunks that are stored already, by their numbers. They need not be sent again."""
 
         def __init__(
             self,
@@ -341,11 +376,16 @@ class PatchRequest(_message.Message):
     COLLECTION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ROWS_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     request_id: _builtins.bytes
     @_builtins.property
     def rows(self) -> _values_pb2.Rows:
         """The ids and the fields to change; null clears a field."""
+
+    @_builtins.property
+    def view(self) -> _view_pb2.View:
+        """Whose `restricted` holds for the rows that are written; a write has no older state."""
 
     def __init__(
         self,
@@ -353,10 +393,11 @@ class PatchRequest(_message.Message):
         collection: _builtins.str = ...,
         request_id: _builtins.bytes = ...,
         rows: _values_pb2.Rows | None = ...,
+        view: _view_pb2.View | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows", "view", b"view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "request_id", b"request_id", "rows", b"rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "request_id", b"request_id", "rows", b"rows", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -391,6 +432,7 @@ class DeleteRequest(_message.Message):
     IDS_FIELD_NUMBER: _builtins.int
     WHERE_FIELD_NUMBER: _builtins.int
     CASCADE_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     request_id: _builtins.bytes
     cascade: _builtins.bool
@@ -399,6 +441,10 @@ class DeleteRequest(_message.Message):
     def ids(self) -> _values_pb2.Ids: ...
     @_builtins.property
     def where(self) -> _filter_pb2.Filter: ...
+    @_builtins.property
+    def view(self) -> _view_pb2.View:
+        """Whose `restricted` holds for the rows that are written; a write has no older state."""
+
     def __init__(
         self,
         *,
@@ -407,10 +453,11 @@ class DeleteRequest(_message.Message):
         ids: _values_pb2.Ids | None = ...,
         where: _filter_pb2.Filter | None = ...,
         cascade: _builtins.bool = ...,
+        view: _view_pb2.View | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids", "what", b"what", "where", b"where"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids", "view", b"view", "what", b"what", "where", b"where"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cascade", b"cascade", "collection", b"collection", "ids", b"ids", "request_id", b"request_id", "what", b"what", "where", b"where"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cascade", b"cascade", "collection", b"collection", "ids", b"ids", "request_id", b"request_id", "view", b"view", "what", b"what", "where", b"where"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["ids", "where"]  # noqa: Y015
     _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
@@ -448,7 +495,7 @@ class GetRequest(_message.Message):
     FIELDS_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     @_builtins.property
-    def view(self) -> _values_pb2.View: ...
+    def view(self) -> _view_pb2.View: ...
     @_builtins.property
     def ids(self) -> _values_pb2.Ids: ...
     @_builtins.property
@@ -459,7 +506,7 @@ class GetRequest(_message.Message):
         self,
         *,
         collection: _builtins.str = ...,
-        view: _values_pb2.View | None = ...,
+        view: _view_pb2.View | None = ...,
         ids: _values_pb2.Ids | None = ...,
         fields: _values_pb2.Fields | None = ...,
     ) -> None: ...
@@ -498,6 +545,50 @@ class GetResponse(_message.Message):
 Global___GetResponse: _TypeAlias = GetResponse  # noqa: Y015
 
 @_typing.final
+class ListStoredChunksRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    request_id: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        request_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStoredChunksRequest: _TypeAlias = ListStoredChunksRequest  # noqa: Y015
+
+@_typing.final
+class ListStoredChunksResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHUNKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def chunks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Ascending."""
+
+    def __init__(
+        self,
+        *,
+        chunks: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStoredChunksResponse: _TypeAlias = ListStoredChunksResponse  # noqa: Y015
+
+@_typing.final
 class CountRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -506,14 +597,14 @@ class CountRequest(_message.Message):
     WHERE_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
     @_builtins.property
-    def view(self) -> _values_pb2.View: ...
+    def view(self) -> _view_pb2.View: ...
     @_builtins.property
     def where(self) -> _filter_pb2.Filter: ...
     def __init__(
         self,
         *,
         collection: _builtins.str = ...,
-        view: _values_pb2.View | None = ...,
+        view: _view_pb2.View | None = ...,
         where: _filter_pb2.Filter | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["view", b"view", "where", b"where"]  # noqa: Y015
@@ -560,7 +651,7 @@ class ScanRequest(_message.Message):
     after: _builtins.str
     """The cursor of an earlier scan with the same filter and order."""
     @_builtins.property
-    def view(self) -> _values_pb2.View: ...
+    def view(self) -> _view_pb2.View: ...
     @_builtins.property
     def where(self) -> _filter_pb2.Filter: ...
     @_builtins.property
@@ -575,7 +666,7 @@ class ScanRequest(_message.Message):
         self,
         *,
         collection: _builtins.str = ...,
-        view: _values_pb2.View | None = ...,
+        view: _view_pb2.View | None = ...,
         where: _filter_pb2.Filter | None = ...,
         fields: _values_pb2.Fields | None = ...,
         batch_rows: _builtins.int = ...,

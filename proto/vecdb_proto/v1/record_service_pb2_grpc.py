@@ -61,6 +61,11 @@ class RecordServiceStub(object):
                 request_serializer=vecdb__proto_dot_v1_dot_record__service__pb2.GetRequest.SerializeToString,
                 response_deserializer=vecdb__proto_dot_v1_dot_record__service__pb2.GetResponse.FromString,
                 _registered_method=True)
+        self.ListStoredChunks = channel.unary_unary(
+                '/vecdb.v1.RecordService/ListStoredChunks',
+                request_serializer=vecdb__proto_dot_v1_dot_record__service__pb2.ListStoredChunksRequest.SerializeToString,
+                response_deserializer=vecdb__proto_dot_v1_dot_record__service__pb2.ListStoredChunksResponse.FromString,
+                _registered_method=True)
         self.Count = channel.unary_unary(
                 '/vecdb.v1.RecordService/Count',
                 request_serializer=vecdb__proto_dot_v1_dot_record__service__pb2.CountRequest.SerializeToString,
@@ -111,6 +116,13 @@ class RecordServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListStoredChunks(self, request, context):
+        """Tells which chunks of an upload are stored, so that the others can be sent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Count(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -151,6 +163,11 @@ def add_RecordServiceServicer_to_server(servicer, server):
                     servicer.Get,
                     request_deserializer=vecdb__proto_dot_v1_dot_record__service__pb2.GetRequest.FromString,
                     response_serializer=vecdb__proto_dot_v1_dot_record__service__pb2.GetResponse.SerializeToString,
+            ),
+            'ListStoredChunks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStoredChunks,
+                    request_deserializer=vecdb__proto_dot_v1_dot_record__service__pb2.ListStoredChunksRequest.FromString,
+                    response_serializer=vecdb__proto_dot_v1_dot_record__service__pb2.ListStoredChunksResponse.SerializeToString,
             ),
             'Count': grpc.unary_unary_rpc_method_handler(
                     servicer.Count,
@@ -300,6 +317,33 @@ class RecordService(object):
             '/vecdb.v1.RecordService/Get',
             vecdb__proto_dot_v1_dot_record__service__pb2.GetRequest.SerializeToString,
             vecdb__proto_dot_v1_dot_record__service__pb2.GetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStoredChunks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecdb.v1.RecordService/ListStoredChunks',
+            vecdb__proto_dot_v1_dot_record__service__pb2.ListStoredChunksRequest.SerializeToString,
+            vecdb__proto_dot_v1_dot_record__service__pb2.ListStoredChunksResponse.FromString,
             options,
             channel_credentials,
             insecure,

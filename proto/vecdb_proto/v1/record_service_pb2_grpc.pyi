@@ -43,6 +43,8 @@ class RecordServiceStub:
     """Changes some fields of existing rows, in one atomic step."""
     Delete: _grpc.UnaryUnaryMultiCallable[_record_service_pb2.DeleteRequest, _record_service_pb2.DeleteResponse]
     Get: _grpc.UnaryUnaryMultiCallable[_record_service_pb2.GetRequest, _record_service_pb2.GetResponse]
+    ListStoredChunks: _grpc.UnaryUnaryMultiCallable[_record_service_pb2.ListStoredChunksRequest, _record_service_pb2.ListStoredChunksResponse]
+    """Tells which chunks of an upload are stored, so that the others can be sent."""
     Count: _grpc.UnaryUnaryMultiCallable[_record_service_pb2.CountRequest, _record_service_pb2.CountResponse]
     Scan: _grpc.UnaryStreamMultiCallable[_record_service_pb2.ScanRequest, _record_service_pb2.ScanResponse]
     """All rows that pass, in batches, from one state."""
@@ -62,6 +64,8 @@ class RecordServiceAsyncStub(RecordServiceStub):
     """Changes some fields of existing rows, in one atomic step."""
     Delete: _aio.UnaryUnaryMultiCallable[_record_service_pb2.DeleteRequest, _record_service_pb2.DeleteResponse]  # type: ignore[assignment]
     Get: _aio.UnaryUnaryMultiCallable[_record_service_pb2.GetRequest, _record_service_pb2.GetResponse]  # type: ignore[assignment]
+    ListStoredChunks: _aio.UnaryUnaryMultiCallable[_record_service_pb2.ListStoredChunksRequest, _record_service_pb2.ListStoredChunksResponse]  # type: ignore[assignment]
+    """Tells which chunks of an upload are stored, so that the others can be sent."""
     Count: _aio.UnaryUnaryMultiCallable[_record_service_pb2.CountRequest, _record_service_pb2.CountResponse]  # type: ignore[assignment]
     Scan: _aio.UnaryStreamMultiCallable[_record_service_pb2.ScanRequest, _record_service_pb2.ScanResponse]  # type: ignore[assignment]
     """All rows that pass, in batches, from one state."""
@@ -108,6 +112,14 @@ class RecordServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _record_service_pb2.GetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_record_service_pb2.GetResponse, _abc.Awaitable[_record_service_pb2.GetResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListStoredChunks(
+        self,
+        request: _record_service_pb2.ListStoredChunksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_record_service_pb2.ListStoredChunksResponse, _abc.Awaitable[_record_service_pb2.ListStoredChunksResponse]]:
+        """Tells which chunks of an upload are stored, so that the others can be sent."""
 
     @_abc_1.abstractmethod
     def Count(

@@ -26,9 +26,10 @@ from vecdb_proto.v1 import filter_pb2 as vecdb__proto_dot_v1_dot_filter__pb2
 from vecdb_proto.v1 import query_pb2 as vecdb__proto_dot_v1_dot_query__pb2
 from vecdb_proto.v1 import result_pb2 as vecdb__proto_dot_v1_dot_result__pb2
 from vecdb_proto.v1 import values_pb2 as vecdb__proto_dot_v1_dot_values__pb2
+from vecdb_proto.v1 import view_pb2 as vecdb__proto_dot_v1_dot_view__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#vecdb_proto/v1/search_service.proto\x12\x08vecdb.v1\x1a\x1bvecdb_proto/v1/filter.proto\x1a\x1avecdb_proto/v1/query.proto\x1a\x1bvecdb_proto/v1/result.proto\x1a\x1bvecdb_proto/v1/values.proto\"\x8a\x01\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1e\n\x05query\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.Query\x12\x0f\n\x07\x65xplain\x18\x04 \x01(\x08\x12\x16\n\x0ewithout_cursor\x18\x05 \x01(\x08\"8\n\x0eSearchResponse\x12&\n\x06result\x18\x01 \x01(\x0b\x32\x16.vecdb.v1.SearchResult\"\xef\x01\n\x12SearchBatchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\'\n\x05\x61like\x18\x03 \x01(\x0b\x32\x16.vecdb.v1.AlikeQueriesH\x00\x12\x37\n\x07queries\x18\x04 \x01(\x0b\x32$.vecdb.v1.SearchBatchRequest.QueriesH\x00\x12\x0f\n\x07\x65xplain\x18\x05 \x01(\x08\x1a+\n\x07Queries\x12 \n\x07queries\x18\x01 \x03(\x0b\x32\x0f.vecdb.v1.QueryB\x07\n\x05\x61sked\"\xea\x02\n\x0c\x41likeQueries\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12#\n\x07vectors\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.MatrixH\x00\x12 \n\x05texts\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.TextsH\x00\x12\t\n\x01k\x18\x04 \x01(\r\x12!\n\x07\x66ilters\x18\x05 \x03(\x0b\x32\x10.vecdb.v1.Filter\x12\x11\n\tfilter_of\x18\x06 \x01(\x0c\x12 \n\x06\x66ields\x18\x07 \x01(\x0b\x32\x10.vecdb.v1.Fields\x12\r\n\x05\x65xact\x18\x08 \x01(\x08\x12\x13\n\x06recall\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x02\x65\x66\x18\n \x01(\rH\x02\x88\x01\x01\x12\x13\n\x06probes\x18\x0b \x01(\rH\x03\x88\x01\x01\x12\x11\n\x04plan\x18\x0c \x01(\tH\x04\x88\x01\x01\x12\x15\n\rallow_partial\x18\r \x01(\x08\x42\x07\n\x05\x61skedB\t\n\x07_recallB\x05\n\x03_efB\t\n\x07_probesB\x07\n\x05_plan\"f\n\x13SearchBatchResponse\x12&\n\x05\x61like\x18\x01 \x01(\x0b\x32\x17.vecdb.v1.SearchResults\x12\'\n\x07results\x18\x02 \x03(\x0b\x32\x16.vecdb.v1.SearchResult\"\x8c\x01\n\x13SearchStreamRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1e\n\x05query\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.Query\x12\x12\n\nexhaustive\x18\x04 \x01(\x08\x12\x0f\n\x07\x65xplain\x18\x05 \x01(\x08\">\n\x14SearchStreamResponse\x12&\n\x06result\x18\x01 \x01(\x0b\x32\x16.vecdb.v1.SearchResult\"s\n\x0e\x45xplainRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1e\n\x05query\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.Query\x12\x0f\n\x07\x61nalyze\x18\x04 \x01(\x08\"=\n\x0f\x45xplainResponse\x12*\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32\x15.vecdb.v1.Explanation\"\x90\x01\n\x10HighlightRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1e\n\x05query\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.Query\x12\x1a\n\x03ids\x18\x04 \x01(\x0b\x32\r.vecdb.v1.Ids\x12\x0e\n\x06length\x18\x05 \x01(\r\"\xcb\x01\n\x11HighlightResponse\x12-\n\x04rows\x18\x01 \x03(\x0b\x32\x1f.vecdb.v1.HighlightResponse.Row\x1a\x86\x01\n\x03Row\x12;\n\x06\x66ields\x18\x01 \x03(\x0b\x32+.vecdb.v1.HighlightResponse.Row.FieldsEntry\x1a\x42\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0b\x32\x13.vecdb.v1.Highlight:\x02\x38\x01\"\xb3\x01\n\rFacetsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12$\n\x06\x66ields\x18\x03 \x03(\x0b\x32\x14.vecdb.v1.FacetField\x12\x1f\n\x05where\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12\t\n\x01k\x18\x05 \x01(\r\x12\x1e\n\x05query\x18\x06 \x01(\x0b\x32\x0f.vecdb.v1.Query\"w\n\nFacetField\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12)\n\x05\x65\x64ges\x18\x02 \x01(\x0b\x32\x1a.vecdb.v1.FacetField.Edges\x1a/\n\x05\x45\x64ges\x12&\n\x05\x65\x64ges\x18\x01 \x03(\x0b\x32\x17.vecdb.v1.NullableValue\"2\n\x0e\x46\x61\x63\x65tsResponse\x12 \n\x06\x66\x61\x63\x65ts\x18\x01 \x01(\x0b\x32\x10.vecdb.v1.Facets\"\xe1\x02\n\rRecallRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x12\n\x05\x66ield\x18\x03 \x01(\tH\x01\x88\x01\x01\x12#\n\x07vectors\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.MatrixH\x00\x12 \n\x05texts\x18\x05 \x01(\x0b\x32\x0f.vecdb.v1.TextsH\x00\x12\x0e\n\x06sample\x18\x06 \x01(\r\x12\t\n\x01k\x18\x07 \x01(\r\x12\x1f\n\x05where\x18\x08 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12\x13\n\x06recall\x18\t \x01(\x01H\x02\x88\x01\x01\x12\x0f\n\x02\x65\x66\x18\n \x01(\rH\x03\x88\x01\x01\x12\x13\n\x06probes\x18\x0b \x01(\rH\x04\x88\x01\x01\x12\x11\n\x04plan\x18\x0c \x01(\tH\x05\x88\x01\x01\x42\t\n\x07queriesB\x08\n\x06_fieldB\t\n\x07_recallB\x05\n\x03_efB\t\n\x07_probesB\x07\n\x05_plan\"8\n\x0eRecallResponse\x12&\n\x06report\x18\x01 \x01(\x0b\x32\x16.vecdb.v1.RecallReport\"J\n\tRowsAsked\x12\x12\n\x05\x66ield\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x1f\n\x05where\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.FilterB\x08\n\x06_field\"\x8f\x01\n\x10SummariseRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12!\n\x04rows\x18\x03 \x01(\x0b\x32\x13.vecdb.v1.RowsAsked\x12\t\n\x01k\x18\x04 \x01(\r\x12\r\n\x05\x65xact\x18\x05 \x01(\x08\x12\x0c\n\x04seed\x18\x06 \x01(\x04\"}\n\x11SummariseResponse\x12\x1a\n\x03ids\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Ids\x12\r\n\x05sizes\x18\x02 \x01(\x0c\x12\r\n\x05gains\x18\x03 \x01(\x0c\x12\x10\n\x08\x63overage\x18\x04 \x01(\x01\x12\x0c\n\x04rows\x18\x05 \x01(\x03\x12\x0e\n\x06method\x18\x06 \x01(\t\"\x8d\x01\n\rSampleRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12!\n\x04rows\x18\x03 \x01(\x0b\x32\x13.vecdb.v1.RowsAsked\x12\t\n\x01k\x18\x04 \x01(\r\x12\x0e\n\x06method\x18\x05 \x01(\t\x12\x0c\n\x04seed\x18\x06 \x01(\x04\"[\n\x0eSampleResponse\x12\x1a\n\x03ids\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Ids\x12\x0f\n\x07weights\x18\x02 \x01(\x0c\x12\x0c\n\x04rows\x18\x03 \x01(\x03\x12\x0e\n\x06method\x18\x04 \x01(\t\"\x8a\x01\n\x0f\x43lustersRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12!\n\x04rows\x18\x03 \x01(\x0b\x32\x13.vecdb.v1.RowsAsked\x12\x0e\n\x01k\x18\x04 \x01(\rH\x00\x88\x01\x01\x12\x0c\n\x04seed\x18\x05 \x01(\x04\x42\x04\n\x02_k\"p\n\x10\x43lustersResponse\x12\x1e\n\x07medoids\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Ids\x12\r\n\x05sizes\x18\x02 \x01(\x0c\x12\x10\n\x08\x63ohesion\x18\x03 \x01(\x0c\x12\x0c\n\x04rows\x18\x04 \x01(\x03\x12\r\n\x05tried\x18\x05 \x01(\x0c\"\x95\x01\n\x11\x44uplicatesRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12!\n\x04rows\x18\x03 \x01(\x0b\x32\x13.vecdb.v1.RowsAsked\x12\x11\n\tthreshold\x18\x04 \x01(\x01\x12\r\n\x05\x65xact\x18\x05 \x01(\x08\x12\t\n\x01k\x18\x06 \x01(\r\"\x82\x01\n\x12\x44uplicatesResponse\x12\x1a\n\x03ids\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Ids\x12\r\n\x05sizes\x18\x02 \x01(\x0c\x12\x14\n\x0csimilarities\x18\x03 \x01(\x0c\x12\x0c\n\x04rows\x18\x04 \x01(\x03\x12\x0e\n\x06groups\x18\x05 \x01(\x03\x12\r\n\x05\x65xact\x18\x06 \x01(\x08\x32\xfa\x05\n\rSearchService\x12;\n\x06Search\x12\x17.vecdb.v1.SearchRequest\x1a\x18.vecdb.v1.SearchResponse\x12L\n\x0bSearchBatch\x12\x1c.vecdb.v1.SearchBatchRequest\x1a\x1d.vecdb.v1.SearchBatchResponse0\x01\x12O\n\x0cSearchStream\x12\x1d.vecdb.v1.SearchStreamRequest\x1a\x1e.vecdb.v1.SearchStreamResponse0\x01\x12>\n\x07\x45xplain\x12\x18.vecdb.v1.ExplainRequest\x1a\x19.vecdb.v1.ExplainResponse\x12\x44\n\tHighlight\x12\x1a.vecdb.v1.HighlightRequest\x1a\x1b.vecdb.v1.HighlightResponse\x12;\n\x06\x46\x61\x63\x65ts\x12\x17.vecdb.v1.FacetsRequest\x1a\x18.vecdb.v1.FacetsResponse\x12;\n\x06Recall\x12\x17.vecdb.v1.RecallRequest\x1a\x18.vecdb.v1.RecallResponse\x12\x44\n\tSummarise\x12\x1a.vecdb.v1.SummariseRequest\x1a\x1b.vecdb.v1.SummariseResponse\x12;\n\x06Sample\x12\x17.vecdb.v1.SampleRequest\x1a\x18.vecdb.v1.SampleResponse\x12\x41\n\x08\x43lusters\x12\x19.vecdb.v1.ClustersRequest\x1a\x1a.vecdb.v1.ClustersResponse\x12G\n\nDuplicates\x12\x1b.vecdb.v1.DuplicatesRequest\x1a\x1c.vecdb.v1.DuplicatesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#vecdb_proto/v1/search_service.proto\x12\x08vecdb.v1\x1a\x1bvecdb_proto/v1/filter.proto\x1a\x1avecdb_proto/v1/query.proto\x1a\x1bvecdb_proto/v1/result.proto\x1a\x1bvecdb_proto/v1/values.proto\x1a\x19vecdb_proto/v1/view.proto\"\x8a\x01\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1e\n\x05query\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.Query\x12\x0f\n\x07\x65xplain\x18\x04 \x01(\x08\x12\x16\n\x0ewithout_cursor\x18\x05 \x01(\x08\"8\n\x0eSearchResponse\x12&\n\x06result\x18\x01 \x01(\x0b\x32\x16.vecdb.v1.SearchResult\"\xef\x01\n\x12SearchBatchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\'\n\x05\x61like\x18\x03 \x01(\x0b\x32\x16.vecdb.v1.AlikeQueriesH\x00\x12\x37\n\x07queries\x18\x04 \x01(\x0b\x32$.vecdb.v1.SearchBatchRequest.QueriesH\x00\x12\x0f\n\x07\x65xplain\x18\x05 \x01(\x08\x1a+\n\x07Queries\x12 \n\x07queries\x18\x01 \x03(\x0b\x32\x0f.vecdb.v1.QueryB\x07\n\x05\x61sked\"\xea\x02\n\x0c\x41likeQueries\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12#\n\x07vectors\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.MatrixH\x00\x12 \n\x05texts\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.TextsH\x00\x12\t\n\x01k\x18\x04 \x01(\r\x12!\n\x07\x66ilters\x18\x05 \x03(\x0b\x32\x10.vecdb.v1.Filter\x12\x11\n\tfilter_of\x18\x06 \x01(\x0c\x12 \n\x06\x66ields\x18\x07 \x01(\x0b\x32\x10.vecdb.v1.Fields\x12\r\n\x05\x65xact\x18\x08 \x01(\x08\x12\x13\n\x06recall\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x02\x65\x66\x18\n \x01(\rH\x02\x88\x01\x01\x12\x13\n\x06probes\x18\x0b \x01(\rH\x03\x88\x01\x01\x12\x11\n\x04plan\x18\x0c \x01(\tH\x04\x88\x01\x01\x12\x15\n\rallow_partial\x18\r \x01(\x08\x42\x07\n\x05\x61skedB\t\n\x07_recallB\x05\n\x03_efB\t\n\x07_probesB\x07\n\x05_plan\"f\n\x13SearchBatchResponse\x12&\n\x05\x61like\x18\x01 \x01(\x0b\x32\x17.vecdb.v1.SearchResults\x12\'\n\x07results\x18\x02 \x03(\x0b\x32\x16.vecdb.v1.SearchResult\"\x8c\x01\n\x13SearchStreamRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1e\n\x05query\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.Query\x12\x12\n\nexhaustive\x18\x04 \x01(\x08\x12\x0f\n\x07\x65xplain\x18\x05 \x01(\x08\">\n\x14SearchStreamResponse\x12&\n\x06result\x18\x01 \x01(\x0b\x32\x16.vecdb.v1.SearchResult\"s\n\x0e\x45xplainRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1e\n\x05query\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.Query\x12\x0f\n\x07\x61nalyze\x18\x04 \x01(\x08\"=\n\x0f\x45xplainResponse\x12*\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32\x15.vecdb.v1.Explanation\"\x90\x01\n\x10HighlightRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x1e\n\x05query\x18\x03 \x01(\x0b\x32\x0f.vecdb.v1.Query\x12\x1a\n\x03ids\x18\x04 \x01(\x0b\x32\r.vecdb.v1.Ids\x12\x0e\n\x06length\x18\x05 \x01(\r\"\xcb\x01\n\x11HighlightResponse\x12-\n\x04rows\x18\x01 \x03(\x0b\x32\x1f.vecdb.v1.HighlightResponse.Row\x1a\x86\x01\n\x03Row\x12;\n\x06\x66ields\x18\x01 \x03(\x0b\x32+.vecdb.v1.HighlightResponse.Row.FieldsEntry\x1a\x42\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0b\x32\x13.vecdb.v1.Highlight:\x02\x38\x01\"\xb3\x01\n\rFacetsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12$\n\x06\x66ields\x18\x03 \x03(\x0b\x32\x14.vecdb.v1.FacetField\x12\x1f\n\x05where\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12\t\n\x01k\x18\x05 \x01(\r\x12\x1e\n\x05query\x18\x06 \x01(\x0b\x32\x0f.vecdb.v1.Query\"w\n\nFacetField\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12)\n\x05\x65\x64ges\x18\x02 \x01(\x0b\x32\x1a.vecdb.v1.FacetField.Edges\x1a/\n\x05\x45\x64ges\x12&\n\x05\x65\x64ges\x18\x01 \x03(\x0b\x32\x17.vecdb.v1.NullableValue\"2\n\x0e\x46\x61\x63\x65tsResponse\x12 \n\x06\x66\x61\x63\x65ts\x18\x01 \x01(\x0b\x32\x10.vecdb.v1.Facets\"\xe1\x02\n\rRecallRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x12\n\x05\x66ield\x18\x03 \x01(\tH\x01\x88\x01\x01\x12#\n\x07vectors\x18\x04 \x01(\x0b\x32\x10.vecdb.v1.MatrixH\x00\x12 \n\x05texts\x18\x05 \x01(\x0b\x32\x0f.vecdb.v1.TextsH\x00\x12\x0e\n\x06sample\x18\x06 \x01(\r\x12\t\n\x01k\x18\x07 \x01(\r\x12\x1f\n\x05where\x18\x08 \x01(\x0b\x32\x10.vecdb.v1.Filter\x12\x13\n\x06recall\x18\t \x01(\x01H\x02\x88\x01\x01\x12\x0f\n\x02\x65\x66\x18\n \x01(\rH\x03\x88\x01\x01\x12\x13\n\x06probes\x18\x0b \x01(\rH\x04\x88\x01\x01\x12\x11\n\x04plan\x18\x0c \x01(\tH\x05\x88\x01\x01\x42\t\n\x07queriesB\x08\n\x06_fieldB\t\n\x07_recallB\x05\n\x03_efB\t\n\x07_probesB\x07\n\x05_plan\"8\n\x0eRecallResponse\x12&\n\x06report\x18\x01 \x01(\x0b\x32\x16.vecdb.v1.RecallReport\"J\n\tRowsAsked\x12\x12\n\x05\x66ield\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x1f\n\x05where\x18\x02 \x01(\x0b\x32\x10.vecdb.v1.FilterB\x08\n\x06_field\"\x8f\x01\n\x10SummariseRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12!\n\x04rows\x18\x03 \x01(\x0b\x32\x13.vecdb.v1.RowsAsked\x12\t\n\x01k\x18\x04 \x01(\r\x12\r\n\x05\x65xact\x18\x05 \x01(\x08\x12\x0c\n\x04seed\x18\x06 \x01(\x04\"}\n\x11SummariseResponse\x12\x1a\n\x03ids\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Ids\x12\r\n\x05sizes\x18\x02 \x01(\x0c\x12\r\n\x05gains\x18\x03 \x01(\x0c\x12\x10\n\x08\x63overage\x18\x04 \x01(\x01\x12\x0c\n\x04rows\x18\x05 \x01(\x03\x12\x0e\n\x06method\x18\x06 \x01(\t\"\x8d\x01\n\rSampleRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12!\n\x04rows\x18\x03 \x01(\x0b\x32\x13.vecdb.v1.RowsAsked\x12\t\n\x01k\x18\x04 \x01(\r\x12\x0e\n\x06method\x18\x05 \x01(\t\x12\x0c\n\x04seed\x18\x06 \x01(\x04\"[\n\x0eSampleResponse\x12\x1a\n\x03ids\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Ids\x12\x0f\n\x07weights\x18\x02 \x01(\x0c\x12\x0c\n\x04rows\x18\x03 \x01(\x03\x12\x0e\n\x06method\x18\x04 \x01(\t\"\x8a\x01\n\x0f\x43lustersRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12!\n\x04rows\x18\x03 \x01(\x0b\x32\x13.vecdb.v1.RowsAsked\x12\x0e\n\x01k\x18\x04 \x01(\rH\x00\x88\x01\x01\x12\x0c\n\x04seed\x18\x05 \x01(\x04\x42\x04\n\x02_k\"p\n\x10\x43lustersResponse\x12\x1e\n\x07medoids\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Ids\x12\r\n\x05sizes\x18\x02 \x01(\x0c\x12\x10\n\x08\x63ohesion\x18\x03 \x01(\x0c\x12\x0c\n\x04rows\x18\x04 \x01(\x03\x12\r\n\x05tried\x18\x05 \x01(\x0c\"\x95\x01\n\x11\x44uplicatesRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12!\n\x04rows\x18\x03 \x01(\x0b\x32\x13.vecdb.v1.RowsAsked\x12\x11\n\tthreshold\x18\x04 \x01(\x01\x12\r\n\x05\x65xact\x18\x05 \x01(\x08\x12\t\n\x01k\x18\x06 \x01(\r\"\x82\x01\n\x12\x44uplicatesResponse\x12\x1a\n\x03ids\x18\x01 \x01(\x0b\x32\r.vecdb.v1.Ids\x12\r\n\x05sizes\x18\x02 \x01(\x0c\x12\x14\n\x0csimilarities\x18\x03 \x01(\x0c\x12\x0c\n\x04rows\x18\x04 \x01(\x03\x12\x0e\n\x06groups\x18\x05 \x01(\x03\x12\r\n\x05\x65xact\x18\x06 \x01(\x08\x32\xfa\x05\n\rSearchService\x12;\n\x06Search\x12\x17.vecdb.v1.SearchRequest\x1a\x18.vecdb.v1.SearchResponse\x12L\n\x0bSearchBatch\x12\x1c.vecdb.v1.SearchBatchRequest\x1a\x1d.vecdb.v1.SearchBatchResponse0\x01\x12O\n\x0cSearchStream\x12\x1d.vecdb.v1.SearchStreamRequest\x1a\x1e.vecdb.v1.SearchStreamResponse0\x01\x12>\n\x07\x45xplain\x12\x18.vecdb.v1.ExplainRequest\x1a\x19.vecdb.v1.ExplainResponse\x12\x44\n\tHighlight\x12\x1a.vecdb.v1.HighlightRequest\x1a\x1b.vecdb.v1.HighlightResponse\x12;\n\x06\x46\x61\x63\x65ts\x12\x17.vecdb.v1.FacetsRequest\x1a\x18.vecdb.v1.FacetsResponse\x12;\n\x06Recall\x12\x17.vecdb.v1.RecallRequest\x1a\x18.vecdb.v1.RecallResponse\x12\x44\n\tSummarise\x12\x1a.vecdb.v1.SummariseRequest\x1a\x1b.vecdb.v1.SummariseResponse\x12;\n\x06Sample\x12\x17.vecdb.v1.SampleRequest\x1a\x18.vecdb.v1.SampleResponse\x12\x41\n\x08\x43lusters\x12\x19.vecdb.v1.ClustersRequest\x1a\x1a.vecdb.v1.ClustersResponse\x12G\n\nDuplicates\x12\x1b.vecdb.v1.DuplicatesRequest\x1a\x1c.vecdb.v1.DuplicatesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,64 +38,64 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HIGHLIGHTRESPONSE_ROW_FIELDSENTRY']._loaded_options = None
   _globals['_HIGHLIGHTRESPONSE_ROW_FIELDSENTRY']._serialized_options = b'8\001'
-  _globals['_SEARCHREQUEST']._serialized_start=165
-  _globals['_SEARCHREQUEST']._serialized_end=303
-  _globals['_SEARCHRESPONSE']._serialized_start=305
-  _globals['_SEARCHRESPONSE']._serialized_end=361
-  _globals['_SEARCHBATCHREQUEST']._serialized_start=364
-  _globals['_SEARCHBATCHREQUEST']._serialized_end=603
-  _globals['_SEARCHBATCHREQUEST_QUERIES']._serialized_start=551
-  _globals['_SEARCHBATCHREQUEST_QUERIES']._serialized_end=594
-  _globals['_ALIKEQUERIES']._serialized_start=606
-  _globals['_ALIKEQUERIES']._serialized_end=968
-  _globals['_SEARCHBATCHRESPONSE']._serialized_start=970
-  _globals['_SEARCHBATCHRESPONSE']._serialized_end=1072
-  _globals['_SEARCHSTREAMREQUEST']._serialized_start=1075
-  _globals['_SEARCHSTREAMREQUEST']._serialized_end=1215
-  _globals['_SEARCHSTREAMRESPONSE']._serialized_start=1217
-  _globals['_SEARCHSTREAMRESPONSE']._serialized_end=1279
-  _globals['_EXPLAINREQUEST']._serialized_start=1281
-  _globals['_EXPLAINREQUEST']._serialized_end=1396
-  _globals['_EXPLAINRESPONSE']._serialized_start=1398
-  _globals['_EXPLAINRESPONSE']._serialized_end=1459
-  _globals['_HIGHLIGHTREQUEST']._serialized_start=1462
-  _globals['_HIGHLIGHTREQUEST']._serialized_end=1606
-  _globals['_HIGHLIGHTRESPONSE']._serialized_start=1609
-  _globals['_HIGHLIGHTRESPONSE']._serialized_end=1812
-  _globals['_HIGHLIGHTRESPONSE_ROW']._serialized_start=1678
-  _globals['_HIGHLIGHTRESPONSE_ROW']._serialized_end=1812
-  _globals['_HIGHLIGHTRESPONSE_ROW_FIELDSENTRY']._serialized_start=1746
-  _globals['_HIGHLIGHTRESPONSE_ROW_FIELDSENTRY']._serialized_end=1812
-  _globals['_FACETSREQUEST']._serialized_start=1815
-  _globals['_FACETSREQUEST']._serialized_end=1994
-  _globals['_FACETFIELD']._serialized_start=1996
-  _globals['_FACETFIELD']._serialized_end=2115
-  _globals['_FACETFIELD_EDGES']._serialized_start=2068
-  _globals['_FACETFIELD_EDGES']._serialized_end=2115
-  _globals['_FACETSRESPONSE']._serialized_start=2117
-  _globals['_FACETSRESPONSE']._serialized_end=2167
-  _globals['_RECALLREQUEST']._serialized_start=2170
-  _globals['_RECALLREQUEST']._serialized_end=2523
-  _globals['_RECALLRESPONSE']._serialized_start=2525
-  _globals['_RECALLRESPONSE']._serialized_end=2581
-  _globals['_ROWSASKED']._serialized_start=2583
-  _globals['_ROWSASKED']._serialized_end=2657
-  _globals['_SUMMARISEREQUEST']._serialized_start=2660
-  _globals['_SUMMARISEREQUEST']._serialized_end=2803
-  _globals['_SUMMARISERESPONSE']._serialized_start=2805
-  _globals['_SUMMARISERESPONSE']._serialized_end=2930
-  _globals['_SAMPLEREQUEST']._serialized_start=2933
-  _globals['_SAMPLEREQUEST']._serialized_end=3074
-  _globals['_SAMPLERESPONSE']._serialized_start=3076
-  _globals['_SAMPLERESPONSE']._serialized_end=3167
-  _globals['_CLUSTERSREQUEST']._serialized_start=3170
-  _globals['_CLUSTERSREQUEST']._serialized_end=3308
-  _globals['_CLUSTERSRESPONSE']._serialized_start=3310
-  _globals['_CLUSTERSRESPONSE']._serialized_end=3422
-  _globals['_DUPLICATESREQUEST']._serialized_start=3425
-  _globals['_DUPLICATESREQUEST']._serialized_end=3574
-  _globals['_DUPLICATESRESPONSE']._serialized_start=3577
-  _globals['_DUPLICATESRESPONSE']._serialized_end=3707
-  _globals['_SEARCHSERVICE']._serialized_start=3710
-  _globals['_SEARCHSERVICE']._serialized_end=4472
+  _globals['_SEARCHREQUEST']._serialized_start=192
+  _globals['_SEARCHREQUEST']._serialized_end=330
+  _globals['_SEARCHRESPONSE']._serialized_start=332
+  _globals['_SEARCHRESPONSE']._serialized_end=388
+  _globals['_SEARCHBATCHREQUEST']._serialized_start=391
+  _globals['_SEARCHBATCHREQUEST']._serialized_end=630
+  _globals['_SEARCHBATCHREQUEST_QUERIES']._serialized_start=578
+  _globals['_SEARCHBATCHREQUEST_QUERIES']._serialized_end=621
+  _globals['_ALIKEQUERIES']._serialized_start=633
+  _globals['_ALIKEQUERIES']._serialized_end=995
+  _globals['_SEARCHBATCHRESPONSE']._serialized_start=997
+  _globals['_SEARCHBATCHRESPONSE']._serialized_end=1099
+  _globals['_SEARCHSTREAMREQUEST']._serialized_start=1102
+  _globals['_SEARCHSTREAMREQUEST']._serialized_end=1242
+  _globals['_SEARCHSTREAMRESPONSE']._serialized_start=1244
+  _globals['_SEARCHSTREAMRESPONSE']._serialized_end=1306
+  _globals['_EXPLAINREQUEST']._serialized_start=1308
+  _globals['_EXPLAINREQUEST']._serialized_end=1423
+  _globals['_EXPLAINRESPONSE']._serialized_start=1425
+  _globals['_EXPLAINRESPONSE']._serialized_end=1486
+  _globals['_HIGHLIGHTREQUEST']._serialized_start=1489
+  _globals['_HIGHLIGHTREQUEST']._serialized_end=1633
+  _globals['_HIGHLIGHTRESPONSE']._serialized_start=1636
+  _globals['_HIGHLIGHTRESPONSE']._serialized_end=1839
+  _globals['_HIGHLIGHTRESPONSE_ROW']._serialized_start=1705
+  _globals['_HIGHLIGHTRESPONSE_ROW']._serialized_end=1839
+  _globals['_HIGHLIGHTRESPONSE_ROW_FIELDSENTRY']._serialized_start=1773
+  _globals['_HIGHLIGHTRESPONSE_ROW_FIELDSENTRY']._serialized_end=1839
+  _globals['_FACETSREQUEST']._serialized_start=1842
+  _globals['_FACETSREQUEST']._serialized_end=2021
+  _globals['_FACETFIELD']._serialized_start=2023
+  _globals['_FACETFIELD']._serialized_end=2142
+  _globals['_FACETFIELD_EDGES']._serialized_start=2095
+  _globals['_FACETFIELD_EDGES']._serialized_end=2142
+  _globals['_FACETSRESPONSE']._serialized_start=2144
+  _globals['_FACETSRESPONSE']._serialized_end=2194
+  _globals['_RECALLREQUEST']._serialized_start=2197
+  _globals['_RECALLREQUEST']._serialized_end=2550
+  _globals['_RECALLRESPONSE']._serialized_start=2552
+  _globals['_RECALLRESPONSE']._serialized_end=2608
+  _globals['_ROWSASKED']._serialized_start=2610
+  _globals['_ROWSASKED']._serialized_end=2684
+  _globals['_SUMMARISEREQUEST']._serialized_start=2687
+  _globals['_SUMMARISEREQUEST']._serialized_end=2830
+  _globals['_SUMMARISERESPONSE']._serialized_start=2832
+  _globals['_SUMMARISERESPONSE']._serialized_end=2957
+  _globals['_SAMPLEREQUEST']._serialized_start=2960
+  _globals['_SAMPLEREQUEST']._serialized_end=3101
+  _globals['_SAMPLERESPONSE']._serialized_start=3103
+  _globals['_SAMPLERESPONSE']._serialized_end=3194
+  _globals['_CLUSTERSREQUEST']._serialized_start=3197
+  _globals['_CLUSTERSREQUEST']._serialized_end=3335
+  _globals['_CLUSTERSRESPONSE']._serialized_start=3337
+  _globals['_CLUSTERSRESPONSE']._serialized_end=3449
+  _globals['_DUPLICATESREQUEST']._serialized_start=3452
+  _globals['_DUPLICATESREQUEST']._serialized_end=3601
+  _globals['_DUPLICATESRESPONSE']._serialized_start=3604
+  _globals['_DUPLICATESRESPONSE']._serialized_end=3734
+  _globals['_SEARCHSERVICE']._serialized_start=3737
+  _globals['_SEARCHSERVICE']._serialized_end=4499
 # @@protoc_insertion_point(module_scope)

@@ -11,6 +11,7 @@ from vecdb_proto.v1 import filter_pb2 as _filter_pb2
 from vecdb_proto.v1 import query_pb2 as _query_pb2
 from vecdb_proto.v1 import result_pb2 as _result_pb2
 from vecdb_proto.v1 import values_pb2 as _values_pb2
+from vecdb_proto.v1 import view_pb2 as _view_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -39,14 +40,14 @@ class SearchRequest(_message.Message):
     the query and the last hit.
     """
     @_builtins.property
-    def view(self) -> _values_pb2.View: ...
+    def view(self) -> _view_pb2.View: ...
     @_builtins.property
     def query(self) -> _query_pb2.Query: ...
     def __init__(
         self,
         *,
         collection: _builtins.str = ...,
-        view: _values_pb2.View | None = ...,
+        view: _view_pb2.View | None = ...,
         query: _query_pb2.Query | None = ...,
         explain: _builtins.bool = ...,
         without_cursor: _builtins.bool = ...,
@@ -112,7 +113,7 @@ class SearchBatchRequest(_message.Message):
     explain: _builtins.bool
     """Whether each result says how it was found."""
     @_builtins.property
-    def view(self) -> _values_pb2.View: ...
+    def view(self) -> _view_pb2.View: ...
     @_builtins.property
     def alike(self) -> Global___AlikeQueries: ...
     @_builtins.property
@@ -121,7 +122,7 @@ class SearchBatchRequest(_message.Message):
         self,
         *,
         collection: _builtins.str = ...,
-        view: _values_pb2.View | None = ...,
+        view: _view_pb2.View | None = ...,
         alike: Global___AlikeQueries | None = ...,
         queries: Global___SearchBatchRequest.Queries | None = ...,
         explain: _builtins.bool = ...,
@@ -263,7 +264,7 @@ class SearchStreamRequest(_message.Message):
     explain: _builtins.bool
     """Whether each page says how it was found."""
     @_builtins.property
-    def view(self) -> _values_pb2.View: ...
+    def view(self) -> _view_pb2.View: ...
     @_builtins.property
     def query(self) -> _query_pb2.Query:
         """Its `k` is the hits of a page."""
@@ -272,7 +273,7 @@ class SearchStreamRequest(_message.Message):
         self,
         *,
         collection: _builtins.str = ...,
-        view: _values_pb2.View | None = ...,
+        view: _view_pb2.View | None = ...,
         query: _query_pb2.Query | None = ...,
         exhaustive: _builtins.bool = ...,
         explain: _builtins.bool = ...,
@@ -317,14 +318,14 @@ class ExplainRequest(_message.Message):
     analyze: _builtins.bool
     """Run it and measure."""
     @_builtins.property
-    def view(self) -> _values_pb2.View: ...
+    def view(self) -> _view_pb2.View: ...
     @_builtins.property
     def query(self) -> _query_pb2.Query: ...
     def __init__(
         self,
         *,
         collection: _builtins.str = ...,
-        view: _values_pb2.View | None = ...,
+        view: _view_pb2.View | None = ...,
         query: _query_pb2.Query | None = ...,
         analyze: _builtins.bool = ...,
     ) -> None: ...
@@ -369,7 +370,7 @@ class HighlightRequest(_message.Message):
     length: _builtins.int
     """Characters of a part, about."""
     @_builtins.property
-    def view(self) -> _values_pb2.View: ...
+    def view(self) -> _view_pb2.View: ...
     @_builtins.property
     def query(self) -> _query_pb2.Query:
         """Whose words are looked for."""
@@ -382,7 +383,7 @@ class HighlightRequest(_message.Message):
         self,
         *,
         collection: _builtins.str = ...,
-        view: _values_pb2.View | None = ...,
+        view: _view_pb2.View | None = ...,
         query: _query_pb2.Query | None = ...,
         ids: _values_pb2.Ids | None = ...,
         length: _builtins.int = ...,
@@ -471,7 +472,7 @@ class FacetsRequest(_message.Message):
     collection: _builtins.str
     k: _builtins.int
     @_builtins.property
-    def view(self) -> _values_pb2.View: ...
+    def view(self) -> _view_pb2.View: ...
     @_builtins.property
     def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___FacetField]: ...
     @_builtins.property
@@ -484,7 +485,7 @@ class FacetsRequest(_message.Message):
         self,
         *,
         collection: _builtins.str = ...,
-        view: _values_pb2.View | None = ...,
+        view: _view_pb2.View | None = ...,
         fields: _abc.Iterable[Global___FacetField] | None = ...,
         where: _filter_pb2.Filter | None = ...,
         k: _builtins.int = ...,
@@ -591,7 +592,7 @@ class RecallRequest(_message.Message):
     probes: _builtins.int
     plan: _builtins.str
     @_builtins.property
-    def view(self) -> _values_pb2.View: ...
+    def view(self) -> _view_pb2.View: ...
     @_builtins.property
     def vectors(self) -> _values_pb2.Matrix: ...
     @_builtins.property
@@ -602,7 +603,7 @@ class RecallRequest(_message.Message):
         self,
         *,
         collection: _builtins.str = ...,
-        view: _values_pb2.View | None = ...,
+        view: _view_pb2.View | None = ...,
         field: _builtins.str | None = ...,
         vectors: _values_pb2.Matrix | None = ...,
         texts: _values_pb2.Texts | None = ...,
@@ -708,14 +709,14 @@ class SummariseRequest(_message.Message):
     exact: _builtins.bool
     seed: _builtins.int
     @_builtins.property
-    def view(self) -> _values_pb2.View: ...
+    def view(self) -> _view_pb2.View: ...
     @_builtins.property
     def rows(self) -> Global___RowsAsked: ...
     def __init__(
         self,
         *,
         collection: _builtins.str = ...,
-        view: _values_pb2.View | None = ...,
+        view: _view_pb2.View | None = ...,
         rows: Global___RowsAsked | None = ...,
         k: _builtins.int = ...,
         exact: _builtins.bool = ...,
@@ -784,14 +785,14 @@ class SampleRequest(_message.Message):
     """"coreset" or "uniform"."""
     seed: _builtins.int
     @_builtins.property
-    def view(self) -> _values_pb2.View: ...
+    def view(self) -> _view_pb2.View: ...
     @_builtins.property
     def rows(self) -> Global___RowsAsked: ...
     def __init__(
         self,
         *,
         collection: _builtins.str = ...,
-        view: _values_pb2.View | None = ...,
+        view: _view_pb2.View | None = ...,
         rows: Global___RowsAsked | None = ...,
         k: _builtins.int = ...,
         method: _builtins.str = ...,
@@ -849,14 +850,14 @@ class ClustersRequest(_message.Message):
     """Without it, as many as the rows suggest."""
     seed: _builtins.int
     @_builtins.property
-    def view(self) -> _values_pb2.View: ...
+    def view(self) -> _view_pb2.View: ...
     @_builtins.property
     def rows(self) -> Global___RowsAsked: ...
     def __init__(
         self,
         *,
         collection: _builtins.str = ...,
-        view: _values_pb2.View | None = ...,
+        view: _view_pb2.View | None = ...,
         rows: Global___RowsAsked | None = ...,
         k: _builtins.int | None = ...,
         seed: _builtins.int = ...,
@@ -924,14 +925,14 @@ class DuplicatesRequest(_message.Message):
     k: _builtins.int
     """The most groups."""
     @_builtins.property
-    def view(self) -> _values_pb2.View: ...
+    def view(self) -> _view_pb2.View: ...
     @_builtins.property
     def rows(self) -> Global___RowsAsked: ...
     def __init__(
         self,
         *,
         collection: _builtins.str = ...,
-        view: _values_pb2.View | None = ...,
+        view: _view_pb2.View | None = ...,
         rows: Global___RowsAsked | None = ...,
         threshold: _builtins.float = ...,
         exact: _builtins.bool = ...,

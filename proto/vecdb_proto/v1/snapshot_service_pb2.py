@@ -23,10 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from vecdb_proto.v1 import schema_pb2 as vecdb__proto_dot_v1_dot_schema__pb2
-from vecdb_proto.v1 import values_pb2 as vecdb__proto_dot_v1_dot_values__pb2
+from vecdb_proto.v1 import view_pb2 as vecdb__proto_dot_v1_dot_view__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%vecdb_proto/v1/snapshot_service.proto\x12\x08vecdb.v1\x1a\x1bvecdb_proto/v1/schema.proto\x1a\x1bvecdb_proto/v1/values.proto\"^\n\x13OpenSnapshotRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x15\n\rlease_seconds\x18\x03 \x01(\x01\"\x7f\n\x14OpenSnapshotResponse\x12\x10\n\x08snapshot\x18\x01 \x01(\x0c\x12\x15\n\rlease_seconds\x18\x02 \x01(\x01\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0b\n\x03lsn\x18\x04 \x01(\x03\x12 \n\x06schema\x18\x05 \x01(\x0b\x32\x10.vecdb.v1.Schema\"<\n\x14\x43loseSnapshotRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08snapshot\x18\x02 \x01(\x0c\"\x17\n\x15\x43loseSnapshotResponse\"-\n\nTagRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03tag\x18\x02 \x01(\t\"\x1e\n\x0bTagResponse\x12\x0f\n\x07version\x18\x01 \x01(\x03\"/\n\x0cUntagRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03tag\x18\x02 \x01(\t\"\x0f\n\rUntagResponse\"%\n\x0fListTagsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"s\n\x10ListTagsResponse\x12\x32\n\x04tags\x18\x01 \x03(\x0b\x32$.vecdb.v1.ListTagsResponse.TagsEntry\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\")\n\x13ListVersionsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\";\n\x14ListVersionsResponse\x12#\n\x08versions\x18\x01 \x03(\x0b\x32\x11.vecdb.v1.Version\"L\n\x07Version\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x14\n\x0c\x63ommitted_at\x18\x02 \x01(\x01\x12\x0c\n\x04rows\x18\x03 \x01(\x03\x12\x0c\n\x04tags\x18\x04 \x03(\t2\xb2\x03\n\x0fSnapshotService\x12M\n\x0cOpenSnapshot\x12\x1d.vecdb.v1.OpenSnapshotRequest\x1a\x1e.vecdb.v1.OpenSnapshotResponse\x12P\n\rCloseSnapshot\x12\x1e.vecdb.v1.CloseSnapshotRequest\x1a\x1f.vecdb.v1.CloseSnapshotResponse\x12\x32\n\x03Tag\x12\x14.vecdb.v1.TagRequest\x1a\x15.vecdb.v1.TagResponse\x12\x38\n\x05Untag\x12\x16.vecdb.v1.UntagRequest\x1a\x17.vecdb.v1.UntagResponse\x12\x41\n\x08ListTags\x12\x19.vecdb.v1.ListTagsRequest\x1a\x1a.vecdb.v1.ListTagsResponse\x12M\n\x0cListVersions\x12\x1d.vecdb.v1.ListVersionsRequest\x1a\x1e.vecdb.v1.ListVersionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%vecdb_proto/v1/snapshot_service.proto\x12\x08vecdb.v1\x1a\x1bvecdb_proto/v1/schema.proto\x1a\x19vecdb_proto/v1/view.proto\"^\n\x13OpenSnapshotRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x1c\n\x04view\x18\x02 \x01(\x0b\x32\x0e.vecdb.v1.View\x12\x15\n\rlease_seconds\x18\x03 \x01(\x01\"\x7f\n\x14OpenSnapshotResponse\x12\x10\n\x08snapshot\x18\x01 \x01(\x0c\x12\x15\n\rlease_seconds\x18\x02 \x01(\x01\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0b\n\x03lsn\x18\x04 \x01(\x03\x12 \n\x06schema\x18\x05 \x01(\x0b\x32\x10.vecdb.v1.Schema\";\n\x13KeepSnapshotRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08snapshot\x18\x02 \x01(\x0c\"-\n\x14KeepSnapshotResponse\x12\x15\n\rlease_seconds\x18\x01 \x01(\x01\"<\n\x14\x43loseSnapshotRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08snapshot\x18\x02 \x01(\x0c\"\x17\n\x15\x43loseSnapshotResponse\"-\n\nTagRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03tag\x18\x02 \x01(\t\"\x1e\n\x0bTagResponse\x12\x0f\n\x07version\x18\x01 \x01(\x03\"/\n\x0cUntagRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0b\n\x03tag\x18\x02 \x01(\t\"\x0f\n\rUntagResponse\"%\n\x0fListTagsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"s\n\x10ListTagsResponse\x12\x32\n\x04tags\x18\x01 \x03(\x0b\x32$.vecdb.v1.ListTagsResponse.TagsEntry\x1a+\n\tTagsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\")\n\x13ListVersionsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\";\n\x14ListVersionsResponse\x12#\n\x08versions\x18\x01 \x03(\x0b\x32\x11.vecdb.v1.Version\"L\n\x07Version\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x14\n\x0c\x63ommitted_at\x18\x02 \x01(\x01\x12\x0c\n\x04rows\x18\x03 \x01(\x03\x12\x0c\n\x04tags\x18\x04 \x03(\t2\x81\x04\n\x0fSnapshotService\x12M\n\x0cOpenSnapshot\x12\x1d.vecdb.v1.OpenSnapshotRequest\x1a\x1e.vecdb.v1.OpenSnapshotResponse\x12M\n\x0cKeepSnapshot\x12\x1d.vecdb.v1.KeepSnapshotRequest\x1a\x1e.vecdb.v1.KeepSnapshotResponse\x12P\n\rCloseSnapshot\x12\x1e.vecdb.v1.CloseSnapshotRequest\x1a\x1f.vecdb.v1.CloseSnapshotResponse\x12\x32\n\x03Tag\x12\x14.vecdb.v1.TagRequest\x1a\x15.vecdb.v1.TagResponse\x12\x38\n\x05Untag\x12\x16.vecdb.v1.UntagRequest\x1a\x17.vecdb.v1.UntagResponse\x12\x41\n\x08ListTags\x12\x19.vecdb.v1.ListTagsRequest\x1a\x1a.vecdb.v1.ListTagsResponse\x12M\n\x0cListVersions\x12\x1d.vecdb.v1.ListVersionsRequest\x1a\x1e.vecdb.v1.ListVersionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,34 +35,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LISTTAGSRESPONSE_TAGSENTRY']._loaded_options = None
   _globals['_LISTTAGSRESPONSE_TAGSENTRY']._serialized_options = b'8\001'
-  _globals['_OPENSNAPSHOTREQUEST']._serialized_start=109
-  _globals['_OPENSNAPSHOTREQUEST']._serialized_end=203
-  _globals['_OPENSNAPSHOTRESPONSE']._serialized_start=205
-  _globals['_OPENSNAPSHOTRESPONSE']._serialized_end=332
-  _globals['_CLOSESNAPSHOTREQUEST']._serialized_start=334
-  _globals['_CLOSESNAPSHOTREQUEST']._serialized_end=394
-  _globals['_CLOSESNAPSHOTRESPONSE']._serialized_start=396
-  _globals['_CLOSESNAPSHOTRESPONSE']._serialized_end=419
-  _globals['_TAGREQUEST']._serialized_start=421
-  _globals['_TAGREQUEST']._serialized_end=466
-  _globals['_TAGRESPONSE']._serialized_start=468
-  _globals['_TAGRESPONSE']._serialized_end=498
-  _globals['_UNTAGREQUEST']._serialized_start=500
-  _globals['_UNTAGREQUEST']._serialized_end=547
-  _globals['_UNTAGRESPONSE']._serialized_start=549
-  _globals['_UNTAGRESPONSE']._serialized_end=564
-  _globals['_LISTTAGSREQUEST']._serialized_start=566
-  _globals['_LISTTAGSREQUEST']._serialized_end=603
-  _globals['_LISTTAGSRESPONSE']._serialized_start=605
-  _globals['_LISTTAGSRESPONSE']._serialized_end=720
-  _globals['_LISTTAGSRESPONSE_TAGSENTRY']._serialized_start=677
-  _globals['_LISTTAGSRESPONSE_TAGSENTRY']._serialized_end=720
-  _globals['_LISTVERSIONSREQUEST']._serialized_start=722
-  _globals['_LISTVERSIONSREQUEST']._serialized_end=763
-  _globals['_LISTVERSIONSRESPONSE']._serialized_start=765
-  _globals['_LISTVERSIONSRESPONSE']._serialized_end=824
-  _globals['_VERSION']._serialized_start=826
-  _globals['_VERSION']._serialized_end=902
-  _globals['_SNAPSHOTSERVICE']._serialized_start=905
-  _globals['_SNAPSHOTSERVICE']._serialized_end=1339
+  _globals['_OPENSNAPSHOTREQUEST']._serialized_start=107
+  _globals['_OPENSNAPSHOTREQUEST']._serialized_end=201
+  _globals['_OPENSNAPSHOTRESPONSE']._serialized_start=203
+  _globals['_OPENSNAPSHOTRESPONSE']._serialized_end=330
+  _globals['_KEEPSNAPSHOTREQUEST']._serialized_start=332
+  _globals['_KEEPSNAPSHOTREQUEST']._serialized_end=391
+  _globals['_KEEPSNAPSHOTRESPONSE']._serialized_start=393
+  _globals['_KEEPSNAPSHOTRESPONSE']._serialized_end=438
+  _globals['_CLOSESNAPSHOTREQUEST']._serialized_start=440
+  _globals['_CLOSESNAPSHOTREQUEST']._serialized_end=500
+  _globals['_CLOSESNAPSHOTRESPONSE']._serialized_start=502
+  _globals['_CLOSESNAPSHOTRESPONSE']._serialized_end=525
+  _globals['_TAGREQUEST']._serialized_start=527
+  _globals['_TAGREQUEST']._serialized_end=572
+  _globals['_TAGRESPONSE']._serialized_start=574
+  _globals['_TAGRESPONSE']._serialized_end=604
+  _globals['_UNTAGREQUEST']._serialized_start=606
+  _globals['_UNTAGREQUEST']._serialized_end=653
+  _globals['_UNTAGRESPONSE']._serialized_start=655
+  _globals['_UNTAGRESPONSE']._serialized_end=670
+  _globals['_LISTTAGSREQUEST']._serialized_start=672
+  _globals['_LISTTAGSREQUEST']._serialized_end=709
+  _globals['_LISTTAGSRESPONSE']._serialized_start=711
+  _globals['_LISTTAGSRESPONSE']._serialized_end=826
+  _globals['_LISTTAGSRESPONSE_TAGSENTRY']._serialized_start=783
+  _globals['_LISTTAGSRESPONSE_TAGSENTRY']._serialized_end=826
+  _globals['_LISTVERSIONSREQUEST']._serialized_start=828
+  _globals['_LISTVERSIONSREQUEST']._serialized_end=869
+  _globals['_LISTVERSIONSRESPONSE']._serialized_start=871
+  _globals['_LISTVERSIONSRESPONSE']._serialized_end=930
+  _globals['_VERSION']._serialized_start=932
+  _globals['_VERSION']._serialized_end=1008
+  _globals['_SNAPSHOTSERVICE']._serialized_start=1011
+  _globals['_SNAPSHOTSERVICE']._serialized_end=1524
 # @@protoc_insertion_point(module_scope)

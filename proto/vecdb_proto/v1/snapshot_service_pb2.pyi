@@ -8,7 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from vecdb_proto.v1 import schema_pb2 as _schema_pb2
-from vecdb_proto.v1 import values_pb2 as _values_pb2
+from vecdb_proto.v1 import view_pb2 as _view_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -31,14 +31,14 @@ class OpenSnapshotRequest(_message.Message):
     lease_seconds: _builtins.float
     """How long it is kept without a read; 0: as long as the server likes. The server may grant less."""
     @_builtins.property
-    def view(self) -> _values_pb2.View:
+    def view(self) -> _view_pb2.View:
         """Which state; without it, the latest."""
 
     def __init__(
         self,
         *,
         collection: _builtins.str = ...,
-        view: _values_pb2.View | None = ...,
+        view: _view_pb2.View | None = ...,
         lease_seconds: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["view", b"view"]  # noqa: Y015
@@ -81,6 +81,48 @@ class OpenSnapshotResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OpenSnapshotResponse: _TypeAlias = OpenSnapshotResponse  # noqa: Y015
+
+@_typing.final
+class KeepSnapshotRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    snapshot: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        snapshot: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "snapshot", b"snapshot"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeepSnapshotRequest: _TypeAlias = KeepSnapshotRequest  # noqa: Y015
+
+@_typing.final
+class KeepSnapshotResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEASE_SECONDS_FIELD_NUMBER: _builtins.int
+    lease_seconds: _builtins.float
+    """How long it is kept from now."""
+    def __init__(
+        self,
+        *,
+        lease_seconds: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lease_seconds", b"lease_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeepSnapshotResponse: _TypeAlias = KeepSnapshotResponse  # noqa: Y015
 
 @_typing.final
 class CloseSnapshotRequest(_message.Message):

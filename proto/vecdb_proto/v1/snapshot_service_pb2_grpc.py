@@ -40,6 +40,11 @@ class SnapshotServiceStub(object):
                 request_serializer=vecdb__proto_dot_v1_dot_snapshot__service__pb2.OpenSnapshotRequest.SerializeToString,
                 response_deserializer=vecdb__proto_dot_v1_dot_snapshot__service__pb2.OpenSnapshotResponse.FromString,
                 _registered_method=True)
+        self.KeepSnapshot = channel.unary_unary(
+                '/vecdb.v1.SnapshotService/KeepSnapshot',
+                request_serializer=vecdb__proto_dot_v1_dot_snapshot__service__pb2.KeepSnapshotRequest.SerializeToString,
+                response_deserializer=vecdb__proto_dot_v1_dot_snapshot__service__pb2.KeepSnapshotResponse.FromString,
+                _registered_method=True)
         self.CloseSnapshot = channel.unary_unary(
                 '/vecdb.v1.SnapshotService/CloseSnapshot',
                 request_serializer=vecdb__proto_dot_v1_dot_snapshot__service__pb2.CloseSnapshotRequest.SerializeToString,
@@ -74,6 +79,13 @@ class SnapshotServiceServicer(object):
     def OpenSnapshot(self, request, context):
         """Pins one state, so that every read that names it sees the same rows. It is let go when it is closed, and when
         nobody has read it for the time of its lease.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def KeepSnapshot(self, request, context):
+        """Renews a lease without a read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -117,6 +129,11 @@ def add_SnapshotServiceServicer_to_server(servicer, server):
                     servicer.OpenSnapshot,
                     request_deserializer=vecdb__proto_dot_v1_dot_snapshot__service__pb2.OpenSnapshotRequest.FromString,
                     response_serializer=vecdb__proto_dot_v1_dot_snapshot__service__pb2.OpenSnapshotResponse.SerializeToString,
+            ),
+            'KeepSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.KeepSnapshot,
+                    request_deserializer=vecdb__proto_dot_v1_dot_snapshot__service__pb2.KeepSnapshotRequest.FromString,
+                    response_serializer=vecdb__proto_dot_v1_dot_snapshot__service__pb2.KeepSnapshotResponse.SerializeToString,
             ),
             'CloseSnapshot': grpc.unary_unary_rpc_method_handler(
                     servicer.CloseSnapshot,
@@ -172,6 +189,33 @@ class SnapshotService(object):
             '/vecdb.v1.SnapshotService/OpenSnapshot',
             vecdb__proto_dot_v1_dot_snapshot__service__pb2.OpenSnapshotRequest.SerializeToString,
             vecdb__proto_dot_v1_dot_snapshot__service__pb2.OpenSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def KeepSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vecdb.v1.SnapshotService/KeepSnapshot',
+            vecdb__proto_dot_v1_dot_snapshot__service__pb2.KeepSnapshotRequest.SerializeToString,
+            vecdb__proto_dot_v1_dot_snapshot__service__pb2.KeepSnapshotResponse.FromString,
             options,
             channel_credentials,
             insecure,

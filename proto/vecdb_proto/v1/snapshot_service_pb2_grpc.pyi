@@ -37,6 +37,8 @@ class SnapshotServiceStub:
     """Pins one state, so that every read that names it sees the same rows. It is let go when it is closed, and when
     nobody has read it for the time of its lease.
     """
+    KeepSnapshot: _grpc.UnaryUnaryMultiCallable[_snapshot_service_pb2.KeepSnapshotRequest, _snapshot_service_pb2.KeepSnapshotResponse]
+    """Renews a lease without a read."""
     CloseSnapshot: _grpc.UnaryUnaryMultiCallable[_snapshot_service_pb2.CloseSnapshotRequest, _snapshot_service_pb2.CloseSnapshotResponse]
     Tag: _grpc.UnaryUnaryMultiCallable[_snapshot_service_pb2.TagRequest, _snapshot_service_pb2.TagResponse]
     """Publishes everything acknowledged so far as a version that is kept."""
@@ -53,6 +55,8 @@ class SnapshotServiceAsyncStub(SnapshotServiceStub):
     """Pins one state, so that every read that names it sees the same rows. It is let go when it is closed, and when
     nobody has read it for the time of its lease.
     """
+    KeepSnapshot: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.KeepSnapshotRequest, _snapshot_service_pb2.KeepSnapshotResponse]  # type: ignore[assignment]
+    """Renews a lease without a read."""
     CloseSnapshot: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.CloseSnapshotRequest, _snapshot_service_pb2.CloseSnapshotResponse]  # type: ignore[assignment]
     Tag: _aio.UnaryUnaryMultiCallable[_snapshot_service_pb2.TagRequest, _snapshot_service_pb2.TagResponse]  # type: ignore[assignment]
     """Publishes everything acknowledged so far as a version that is kept."""
@@ -72,6 +76,14 @@ class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
         """Pins one state, so that every read that names it sees the same rows. It is let go when it is closed, and when
         nobody has read it for the time of its lease.
         """
+
+    @_abc_1.abstractmethod
+    def KeepSnapshot(
+        self,
+        request: _snapshot_service_pb2.KeepSnapshotRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_snapshot_service_pb2.KeepSnapshotResponse, _abc.Awaitable[_snapshot_service_pb2.KeepSnapshotResponse]]:
+        """Renews a lease without a read."""
 
     @_abc_1.abstractmethod
     def CloseSnapshot(

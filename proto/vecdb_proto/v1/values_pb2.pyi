@@ -364,37 +364,3 @@ class Rows(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Rows: _TypeAlias = Rows  # noqa: Y015
-
-@_typing.final
-class View(_message.Message):
-    """Which state of a collection is read; a request without one reads the latest."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    SNAPSHOT_FIELD_NUMBER: _builtins.int
-    VERSION_FIELD_NUMBER: _builtins.int
-    TAG_FIELD_NUMBER: _builtins.int
-    TIMESTAMP_FIELD_NUMBER: _builtins.int
-    snapshot: _builtins.bytes
-    """What OpenSnapshot returned. Reading it renews its lease."""
-    version: _builtins.int
-    tag: _builtins.str
-    timestamp: _builtins.float
-    """Seconds since 1970: the newest version that was published by then."""
-    def __init__(
-        self,
-        *,
-        snapshot: _builtins.bytes = ...,
-        version: _builtins.int = ...,
-        tag: _builtins.str = ...,
-        timestamp: _builtins.float = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "snapshot", b"snapshot", "tag", b"tag", "timestamp", b"timestamp", "version", b"version"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "snapshot", b"snapshot", "tag", b"tag", "timestamp", b"timestamp", "version", b"version"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_at: _TypeAlias = _typing.Literal["snapshot", "version", "tag", "timestamp"]  # noqa: Y015
-    _WhichOneofArgType_at: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_at) -> _WhichOneofReturnType_at | None: ...
-
-Global___View: _TypeAlias = View  # noqa: Y015

@@ -1,6 +1,7 @@
 """`vecdb-server serve`: open a database and serve it until SIGTERM."""
 
 import os
+from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,10 +70,26 @@ def run(config: Config) -> None:
     server.run(config, started)
 
 
+def certificate_name(file: Path) -> str | None:
+    """Return a name for which a certificate holds, so that clients who dial it find what they expect."""
+    from cryptography import x509
+
+    try:
+        held = x509.load_pem_x509_certificate(file.read_bytes())
+        names = held.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        return None
+    told = names.get_values_for_type(x509.DNSName)
+    return next((name for name in told if name != "localhost" and "*" not in name), None)
+
+
 def connect_lines(config: Config, address: "Address", is_open: bool) -> list[str]:
     """Return how to reach the server from Python and from the shell."""
     everywhere = config.server.host in ("0.0.0.0", "::", "[::]") and not config.server.socket
-    target = written(gethostname(), address.port) if everywhere else address.target
+    target = address.target
+    if everywhere:
+        named = certificate_name(Path(config.tls.certificate)) if address.secure else None
+        target = written(named or gethostname(), address.port)
     url = f"grpcs://{target}" if address.secure else f"grpc://{target}"
     key = "" if is_open else ', api_key="vdb_..."'
     shell = "" if is_open else "VECDB_API_KEY=vdb_... "
@@ -83,6 +100,8 @@ def connect_lines(config: Config, address: "Address", is_open: bool) -> list[str
     ]
     if is_open:
         lines.append("  everybody on this machine may do everything; `vecdb-server keys add` makes keys")
+    if address.secure:
+        lines.append("  clients that do not know who signed its certificate name the file: VECDB_TLS_CA=...")
     if address.metrics is not None:
         lines.append(f"  metrics: {address.metrics}")
     return lines

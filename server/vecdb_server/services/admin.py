@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from vecdb.__about__ import __version__
-from vecdb.encoders.base import TextEncoder
+from vecdb.encoders.lookup_sparse import LookupSparse
+from vecdb.encoders.tokens import TokenEncoder
 from vecdb.errors import ConflictError, InvalidInputError
 from vecdb.filters.expression import MAX_LIST
 from vecdb.schema.fields import DIMENSION
@@ -131,10 +132,10 @@ class AdminService:
         served = self._shared.served
         encoders = []
         for name, encoder in served.encoders.items():
-            sparse = not isinstance(encoder, TextEncoder)
+            sparse, tokens = isinstance(encoder, LookupSparse), isinstance(encoder, TokenEncoder)
             space = served.encoder_space(name)
             told = None if space is None else schemas.space_to_message(space)
-            encoders.append(pb.Encoder(name=name, space=told, sparse=sparse))
+            encoders.append(pb.Encoder(name=name, space=told, sparse=sparse, tokens=tokens))
         return pb.GetServerResponse(version=__version__, read_only=served.database.read_only, encoders=encoders)
 
     def _collection(self, request: Any, call: Call) -> Any:

@@ -114,7 +114,7 @@ class CollectionService:
         state = collection.snapshot() if state is None else state
         attached = [
             pb.AttachedEncoder(field=column.name, encoder=name)
-            for column in (*state.schema.vectors, *state.schema.sparse)
+            for column in (*state.schema.vectors, *state.schema.multivectors, *state.schema.sparse)
             if (name := self._shared.served.encoder_name(collection, column)) is not None
         ]
         return pb.Collection(

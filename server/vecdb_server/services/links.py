@@ -27,7 +27,7 @@ class LinkService:
 
     def Link(self, request: pb.LinkRequest, call: Call) -> pb.LinkResponse:  # noqa: N802
         """Store links."""
-        view = self._shared.served.view(request.collection, call)
+        view = self._shared.writable(request, call)
         done = view.link(
             rows.from_message(request.links, bounds=self._shared.bounds),
             directed=not request.undirected,
@@ -38,7 +38,7 @@ class LinkService:
 
     def Unlink(self, request: pb.UnlinkRequest, call: Call) -> pb.UnlinkResponse:  # noqa: N802
         """Delete links that are listed or described."""
-        view = self._shared.served.view(request.collection, call)
+        view = self._shared.writable(request, call)
         options: dict[str, Any] = {"directed": not request.undirected, "request_id": request.request_id or None}
         if request.WhichOneof("what") == "links":
             listed = rows.from_message(request.links, bounds=self._shared.bounds)

@@ -32,8 +32,9 @@ class RecordService:
 
     def Upsert(self, request: pb.UpsertRequest, call: Call) -> pb.UpsertResponse:  # noqa: N802
         """Store rows."""
-        view = self._shared.served.view(request.collection, call)
-        done = view.upsert(self._rows(request), request_id=request.request_id or None)
+        view = self._shared.writable(request, call)
+        chunk = request.chunk if request.HasField("chunk") else None
+        done = view.upsert(self._rows(request), request_id=request.request_id or None, chunk=chunk)
         return pb.UpsertResponse(result=self._written(done))
 
     def UpsertStream(  # noqa: N802
@@ -44,13 +45,13 @@ class RecordService:
 
     def Patch(self, request: pb.PatchRequest, call: Call) -> pb.PatchResponse:  # noqa: N802
         """Change some fields of rows."""
-        view = self._shared.served.view(request.collection, call)
+        view = self._shared.writable(request, call)
         done = view.patch(self._rows(request), request_id=request.request_id or None)
         return pb.PatchResponse(result=self._written(done))
 
     def Delete(self, request: pb.DeleteRequest, call: Call) -> pb.DeleteResponse:  # noqa: N802
         """Delete rows by id, or all that pass a filter."""
-        view = self._shared.served.view(request.collection, call)
+        view = self._shared.writable(request, call)
         request_id = request.request_id or None
         if request.WhichOneof("what") == "ids":
             done = view.delete(self._ids(request), cascade=request.cascade, request_id=request_id)
@@ -93,6 +94,11 @@ class RecordService:
             first = False
         if first:
             yield pb.ScanResponse(rows=_message(_empty(columns), columns, True))
+
+    def ListStoredChunks(self, request: pb.ListStoredChunksRequest, call: Call) -> pb.ListStoredChunksResponse:  # noqa: N802
+        """Tell which chunks of an upload are stored."""
+        collection = self._shared.served.collection(request.collection, call)
+        return pb.ListStoredChunksResponse(chunks=collection.stored_chunks(request.request_id))
 
     # -- what they share -------------------------------------------------------------------------------------------
 

@@ -158,13 +158,17 @@ class SearchService(Overviews):
     def _pages(self, snapshot: Snapshot, message: Any, exhaustive: bool) -> Iterator[SearchResult]:
         if not exhaustive:
             return snapshot.run_iter(self.query(message))
-        if not self._is_plain(snapshot.schema, message):
+        by_vector = type(message)()
+        by_vector.CopyFrom(message)
+        for one in by_vector.arms:
+            if one.near.WhichOneof("query") == "text":  # the server's encoder makes a vector of it
+                one.near.vector.SetInParent()
+        if not self._is_plain(snapshot.schema, by_vector):
             raise InvalidInputError("exhaustive pages are those of one vector and nothing else", field="exhaustive")
         query = self.query(message)
         (arm,) = query.arms
         assert isinstance(arm, Near)
-        assert isinstance(arm.vector, Numbers)
-        sought: dict[str, Any] = {arm.field: arm.vector.array}
+        sought: dict[str, Any] = {arm.field: arm.vector.array if isinstance(arm.vector, Numbers) else arm.vector}
         return snapshot.search_iter(
             query.k,
             query.filter,

@@ -18,6 +18,7 @@ from vecdb_server.served import Served
 if TYPE_CHECKING:
     from vecdb.filters import Expression
     from vecdb.reads import Snapshot
+    from vecdb.view import View
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,33 @@ class Shared:
             NotFoundError: there is no such collection, version, tag or open snapshot.
 
         """
-        return self.served.seen(self.state(request.collection, request, call), call)
+        seen = self.served.seen(self.state(request.collection, request, call), call)
+        for where in self._restricted(request) if request.HasField("view") else ():
+            seen = seen.restricted(where)
+        return seen
+
+    def writable(self, request: Any, call: Call) -> View:
+        """Return the collection that a request writes to, as its caller may see it.
+
+        Raises:
+            InvalidInputError: the request names an older state.
+
+        """
+        view = self.served.view(request.collection, call)
+        if not request.HasField("view"):
+            return view
+        if request.view.WhichOneof("at") is not None:
+            raise InvalidInputError("a write goes to the latest state, the request names another one", field="view")
+        for where in self._restricted(request):
+            view = view.restricted(where)
+        return view
+
+    def _restricted(self, request: Any) -> list[Expression]:
+        """Return what the rows have to pass that a request sees, beside what its caller is held to."""
+        found = [filters.from_message(one) for one in request.view.restricted]
+        for one in found:
+            self.check_filter(one)
+        return found
 
     def state(self, name: str, request: Any, call: Call) -> Snapshot:
         """Return the state that a request reads, whole."""

@@ -34,6 +34,11 @@ class SnapshotService:
             schema=schemas.to_message(state.schema),
         )
 
+    def KeepSnapshot(self, request: pb.KeepSnapshotRequest, call: Call) -> pb.KeepSnapshotResponse:  # noqa: N802
+        """Renew a lease."""
+        seconds = self._shared.leases.renew(request.snapshot, request.collection, call.principal.name)
+        return pb.KeepSnapshotResponse(lease_seconds=seconds)
+
     def CloseSnapshot(self, request: pb.CloseSnapshotRequest, call: Call) -> pb.CloseSnapshotResponse:  # noqa: N802
         """Let a state go."""
         self._shared.leases.close(request.snapshot, request.collection, call.principal.name)

@@ -310,3 +310,18 @@ def test_a_deadline_ends_the_attempts(tmp_path: Path) -> None:
 
         with pytest.raises((UnavailableError, DeadlineExceededError)):
             docs.count()
+
+
+def test_a_snapshot_is_renewed_until_it_is_closed(address: str) -> None:
+    with vecdb.connect(address) as database:
+        docs: Any = database.create_collection("leased", vecdb.Schema(id=vecdb.Id()))
+        docs.upsert({"id": "a"})
+        held = docs.snapshot()
+        held._renew()
+        assert held in database._connection.keeper._due  # pyright: ignore[reportAttributeAccessIssue]
+
+        held.close()
+
+        assert held not in database._connection.keeper._due  # pyright: ignore[reportAttributeAccessIssue]
+        with pytest.raises(NotFoundError):
+            held._renew()

@@ -27,25 +27,16 @@ CALLED = {
 NOT_REMOTE = {
     "Database.open": "opens a folder; a server's database is opened by the server",
     "Database.repair": "needs the files alone",
-    "Collection.encoders": "encoders have tests of their own",
-    "Collection.set_encoder": "encoders have tests of their own",
     "Snapshot.trial": "what recall and tune share",
     "Snapshot.learned": "what calibrate keeps",
-    "Collection.restricted": "what a server restricts its callers with",
-    "Snapshot.restricted": "what a server restricts its callers with",
-    "Collection.stored_chunks": "what a server resumes uploads with",
-    "BulkLoad.pending_chunks": "what a server resumes uploads with",
 }
 UNCAUSED = {
     "BudgetExceededError": "limits have tests of their own",
     "CancelledError": "limits have tests of their own",
-    "PermissionDeniedError": "is about servers, which have tests of their own",
     "CorruptionError": "damage has tests of its own",
-    "EncoderError": "encoders have tests of their own",
     "MissingExtraError": "is about the installation",
     "ResourceExhaustedError": "a full disk has tests of its own",
     "ScorerError": "a Python function cannot be sent to a server",
-    "SpaceMismatchError": "encoders have tests of their own",
     "UnauthenticatedError": "is about servers, which have tests of their own",
 }
 

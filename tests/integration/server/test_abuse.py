@@ -7,8 +7,11 @@ back, and does not grow. How long the decent client waited is written down with 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -38,6 +41,8 @@ TOKENS: dict[str, str] = {}
 COUNT = "/vecdb.v1.RecordService/Count"
 ASKED = records.CountRequest(collection="docs")
 Request = records.UpsertStreamRequest
+CALLS = 200
+"""Calls of the decent client before the abuse begins."""
 GROWTH = 300 * MIB
 """The most that the server may have grown after each abuse: a message of 32 MiB may be held a few times over."""
 
@@ -67,41 +72,27 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
 
 
 class Decent:
-    """A client that counts rows, again and again."""
+    """A client that counts rows, again and again, in a process of its own."""
 
     def __init__(self, target: str) -> None:
-        self.seconds: list[float] = []
-        self.failed: list[str] = []
-        self.refused = 0
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(target,))
-        self._thread.start()
+        line = [sys.executable, "-m", "support.decent", target, TOKENS["decent"]]
+        tests = Path(__file__).parents[2]
+        paths = os.pathsep.join([str(tests), *sys.path])
+        self._process = subprocess.Popen(
+            line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}
+        )
 
-    def _run(self, target: str) -> None:
-        with dialled(target, TOKENS["decent"]) as stubs:
-            while not self._end.wait(0.01):
-                begun = time.perf_counter()
-                self._ask(stubs)
-                self.seconds.append(time.perf_counter() - begun)
-
-    def _ask(self, stubs: Any) -> None:
-        """Ask, and again where the server has no room, as the SDK does."""
-        for attempt in range(5):
-            try:
-                assert stubs.records.Count(ASKED).count >= 20_000
-                return
-            except (grpc.RpcError, AssertionError) as error:
-                full = isinstance(error, grpc.RpcError) and error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED  # pyright: ignore
-                if not full or attempt == 4:
-                    self.failed.append(repr(error))
-                    return
-                self.refused += 1
-                self._end.wait(0.05)
+    def told(self, least: int) -> dict[str, Any]:
+        """Return what became of its calls since the last time, of so many at least."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{least}\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
 
     def end(self) -> None:
         """Call no more."""
-        self._end.set()
-        self._thread.join()
+        self._process.communicate()
 
 
 @pytest.fixture(autouse=True)
@@ -110,27 +101,25 @@ def decent(program: Program, record_property: Any) -> Iterator[Decent]:
     process = psutil.Process(program.process.pid)
     before = process.memory_info().rss
     client = Decent(program.target)
-    while len(client.seconds) < 20:
-        time.sleep(0.01)
-    idle = float(np.percentile(client.seconds, 99))
-    client.seconds.clear()
+    client.told(20)  # connects
+    idle = float(np.percentile(client.told(CALLS)["seconds"], 99))
     yield client
-    while len(client.seconds) < 20:
-        time.sleep(0.01)
+    abused = client.told(20)
     client.end()
     grown = process.memory_info().rss - before
     told = {
         "idle_p99_ms": 1e3 * idle,
-        "p99_ms": 1e3 * float(np.percentile(client.seconds, 99)),
+        "p99_ms": 1e3 * float(np.percentile(abused["seconds"], 99)),
         "grown_mib": grown / MIB,
-        "refused": client.refused,
+        "refused": abused["refused"],
+        "calls": len(abused["seconds"]),
     }
     for name, value in told.items():
         record_property(name, round(value, 2))
     if os.environ.get("VECDB_ABUSE_FIGURES"):
         with open(os.environ["VECDB_ABUSE_FIGURES"], "a") as out:
             out.write(f"{os.environ['PYTEST_CURRENT_TEST']} {told}\n")
-    assert client.failed == []
+    assert abused["failed"] == []
     assert program.process.poll() is None
     assert grown < GROWTH
 

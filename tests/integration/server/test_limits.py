@@ -22,7 +22,7 @@ from vecdb_proto.v1 import admin_service_pb2 as admin
 from vecdb_proto.v1 import record_service_pb2 as records
 from vecdb_proto.v1 import search_service_pb2 as search
 from vecdb_proto.v1 import snapshot_service_pb2 as snapshots
-from vecdb_proto.v1.values_pb2 import View
+from vecdb_proto.v1.view_pb2 import View
 from vecdb_server.auth.grants import EVERYTHING, Permission, Principal
 from vecdb_server.callers import Callers
 from vecdb_server.config import Config, LimitsSection, ServerSection

@@ -18,7 +18,8 @@ from vecdb_proto.v1 import collection_service_pb2 as collections
 from vecdb_proto.v1 import record_service_pb2 as records
 from vecdb_proto.v1 import search_service_pb2 as search
 from vecdb_proto.v1 import snapshot_service_pb2 as snapshots
-from vecdb_proto.v1.values_pb2 import Fields, View
+from vecdb_proto.v1.values_pb2 import Fields
+from vecdb_proto.v1.view_pb2 import View
 from vecdb_server.config import Config, ServerSection
 from vecdb_server.server import Server
 

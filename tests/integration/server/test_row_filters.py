@@ -22,7 +22,7 @@ from vecdb_proto.v1 import link_service_pb2 as links
 from vecdb_proto.v1 import record_service_pb2 as records
 from vecdb_proto.v1 import search_service_pb2 as search
 from vecdb_proto.v1 import snapshot_service_pb2 as snapshots
-from vecdb_proto.v1.values_pb2 import View
+from vecdb_proto.v1.view_pb2 import View
 
 QUERY = np.ones(8, np.float32)
 

@@ -50,6 +50,13 @@ def chunk(sequence: int, data: pa.RecordBatch, request_id: bytes = b"") -> Reque
     return Request(chunk=Request.Chunk(sequence=sequence, rows=message, request_id=request_id))
 
 
+def part(sequence: int, number: int, data: pa.RecordBatch, continues: bool = False) -> Request:
+    """Return rows of a numbered chunk as a message."""
+    message = chunk(sequence, data)
+    message.chunk.chunk, message.chunk.continues = number, continues
+    return message
+
+
 FINISH = Request(finish=Request.Finish())
 
 
@@ -126,15 +133,30 @@ def test_a_bulk_load_that_is_taken_up_again_leaves_out_what_is_stored(stubs: Stu
     start = opening(pb.UPSERT_MODE_BULK, request_id=secrets.token_bytes(16))
     commit = Request(commit=Request.Commit())
 
-    first = answered(stubs, start, chunk(1, batch(10)), chunk(2, batch(10, 10)), commit, chunk(3, batch(10, 20)))
-    alone = Request(chunk=Request.Chunk(sequence=3, rows=wire_rows.to_message(batch(10, 20))))
-    again = answered(stubs, start, alone, FINISH)
+    head, tail, unfinished = batch(10, 10).slice(0, 5), batch(10, 10).slice(5), batch(10, 20).slice(0, 5)
+    parts = part(1, 7, batch(10)), part(2, 9, head, True), part(3, 9, tail)
+    first = answered(stubs, start, *parts, commit, part(4, 8, unfinished, True))
+    again = answered(stubs, start, part(1, 9, batch(10, 10)), part(2, 8, batch(10, 20)), FINISH)
 
     assert list(first[0][1].stored) == []
-    assert [one.committed for name, one in first if name == "ack"] == [0, 0, 2]
-    assert list(again[0][1].stored) == [1, 2]
+    assert [one.committed for name, one in first if name == "ack"] == [0, 0, 0, 3]
+    assert list(again[0][1].stored) == [7, 9]
     assert again[-1][0] == "finished"
     assert docs.count() == 30
+    assert docs.stored_chunks(start.open.request_id) == [7, 8, 9]
+
+
+def test_a_chunk_has_a_number_where_its_upload_has_an_id(stubs: Stubs, docs: vecdb.Collection) -> None:
+    named, nameless = (opening(pb.UPSERT_MODE_BULK, request_id=one) for one in (secrets.token_bytes(16), b""))
+    for messages, told in (
+        ([named, chunk(1, batch(10))], "give both or none"),
+        ([nameless, part(1, 3, batch(10))], "give both or none"),
+        ([named, part(1, 3, batch(10), True), part(2, 4, batch(10))], "chunk 3 continues"),
+        ([named, part(1, 3, batch(10), True), FINISH], "chunk 3 is not complete"),
+    ):
+        with pytest.raises(grpc.RpcError, match=told):
+            answered(stubs, *messages)
+    assert docs.count() == 0
 
 
 def test_a_bulk_load_that_breaks_off_leaves_what_was_committed(stubs: Stubs, docs: vecdb.Collection) -> None:
