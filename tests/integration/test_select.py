@@ -80,6 +80,20 @@ def test_injected_copies_take_no_places(tmp_path: Path, method: Any) -> None:
         assert len({hit["item"] for hit in found}) == 10
 
 
+@pytest.mark.parametrize("method", [vecdb.Coverage(), vecdb.Dpp()], ids=["coverage", "dpp"])
+def test_more_candidates_are_looked_at_where_the_pool_holds_little_but_copies(tmp_path: Path, method: Any) -> None:
+    with vecdb.connect(tmp_path / "db") as database:
+        docs = database.create_collection("docs", vecdb.Schema(id=vecdb.Id(), item=vecdb.Keyword(), a=vecdb.Vector(16)))
+        for name in list(RECORDS)[:30]:
+            docs.upsert([{"id": f"{name}-{at}", "item": name, "a": RECORDS[name]["a"]} for at in range(60)])
+        query = Query(k=10).near("a", A)
+
+        wide, asked = docs.run(query.select(method)), docs.run(query.select(method, pool=150))
+
+        assert len({hit["item"] for hit in wide}) == 10
+        assert len({hit["item"] for hit in asked}) == 3
+
+
 def test_quotas_hold_and_missing_rows_are_gathered(rows: Collection) -> None:
     found = rows.run(NEAR.select(quotas={"section": {"s3": (2, 2), "s5": (1, 3)}, "size": (0, 1)}))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -42,11 +43,13 @@ class Pool(NamedTuple):
 
 
 def unit(vectors: np.ndarray) -> Units:
-    """Return vectors of length 1, float32; those of length 0 stay."""
-    units = np.ascontiguousarray(vectors, np.float32)
-    lengths = np.sqrt(np.einsum("ij,ij->i", units, units))
-    lengths[lengths == 0] = 1
-    return units * (1 / lengths)[:, None]
+    """Return vectors (n, d) of length 1, float32; those of length 0 stay."""
+    from vecdb_index.kernels.units import to_units
+
+    rows = np.ascontiguousarray(vectors, np.float32)
+    units = np.empty_like(rows)
+    to_units(rows, units)
+    return units
 
 
 def scaled(scores: np.ndarray, among: np.ndarray | None = None) -> Reals:
@@ -75,6 +78,14 @@ def median(pool: Pool) -> float:
         return 0.0
     pairs = (some @ some.T if pool.given is None else some).ravel()[_above_diagonal(len(some))]
     return float(np.partition(pairs, len(pairs) // 2)[len(pairs) // 2])
+
+
+def close(pool: Pool, places: Sequence[int] | NDArray[np.int64], closest: float) -> bool:
+    """Tell whether two of some candidates are as similar as `closest`."""
+    some = np.asarray(places, np.int64)
+    units = pool.units[some]
+    among = units @ units.T if pool.given is None else pool.given[np.ix_(some, some)]
+    return bool((np.triu(among, 1) >= closest).any())
 
 
 def base_of(pool: Pool, baseline: float | str) -> float:

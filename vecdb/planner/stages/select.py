@@ -20,21 +20,23 @@ from vecdb.planner.candidates import ArmColumn, Candidates
 from vecdb.planner.chosen import Chosen, Members
 from vecdb.planner.gather import Context
 from vecdb.planner.limits import Told
-from vecdb.planner.selecting import Selecting, pool_of, rule_of
+from vecdb.planner.selecting import MOST, Selecting, pool_of, rule_of
 from vecdb.planner.units import units_of
-from vecdb.query.selection import Coverage, Mmr, Select
+from vecdb.query.selection import Coverage, Dpp, Mmr, Select
 from vecdb.query.value import shown
 from vecdb.results import Selected
 from vecdb.row_values import value_of
 from vecdb_index.selection.greedy import Picked
 from vecdb_index.selection.greedy import select as greedy
-from vecdb_index.selection.pool import Pool, median, scaled
+from vecdb_index.selection.pool import Pool, close, median, scaled
 from vecdb_index.selection.represent import represented
 
 GROWTH = 4
 """How many times as large the next pool is."""
 SPARE = 8
 """Candidates beyond the pool for each row that a quota asks for, beside the row itself."""
+WITHOUT_COPIES = 1 / 3
+"""From this balance on copies of chosen rows come after all others."""
 
 
 class _Chosen(NamedTuple):
@@ -61,10 +63,20 @@ def select(context: Context, bound: BoundStage, candidates: Candidates) -> Candi
     while True:
         found = _choose(context, bound, candidates, told, fixed, size)
         short = len(found.picked.picks) < about.k and found.picked.ended == "candidates"
-        if not (short or found.picked.ended == "bounds") or size >= len(candidates):
+        repeats = stage.pool is None and size < MOST and _repeats(stage, found)
+        if not (short or repeats or found.picked.ended == "bounds") or size >= len(candidates):
             break
-        size *= GROWTH
-    return _answer(stage, candidates, found, short)
+        size = min(GROWTH * size, MOST) if repeats else GROWTH * size
+    return _answer(stage, candidates, found, short or repeats)
+
+
+def _repeats(stage: Select, found: _Chosen) -> bool:
+    """Tell whether a way that keeps copies out chose some, because the pool has too little else."""
+    from vecdb_index.kernels.selection import SAME
+
+    method = stage.method
+    avoids = isinstance(method, Dpp) or (isinstance(method, Coverage) and method.form == "graph_cut")
+    return avoids and method.balance >= WITHOUT_COPIES and close(found.pool, found.picked.picks, SAME)
 
 
 def _choose(
