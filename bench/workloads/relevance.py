@@ -4,8 +4,9 @@
 them although rows about their subject are there. Half of all questions are judged for `calibrate`, the others are
 asked. `SET METHOD auc` is how often a question with an answer has a better best hit than one without, `auc gain` that
 less the same by the raw cosine of the best hit. For what is kept: `recall` of the relevant rows that exist, `recall of
-found` of those among the candidates, which is what a calibrator is told to keep, `kept` rows a question, and `fewer`, the share of rows saved against one bar on the cosine, set with hindsight so that it keeps the
-same share of the relevant rows. `empty` and `empty wrongly` are the shares of answers without rows among questions that
+found` of those among the candidates, which is what a calibrator is told to keep, `kept` rows a question, and `fewer`,
+the share of rows saved against one bar on the cosine, set with hindsight so that it keeps as many relevant rows.
+`empty` and `empty wrongly` are the shares of answers without rows among questions that
 nothing answers, and among the others. `adapter` judges vectors alone, `adapter both` words beside them. "TRAIN>TEST"
 learns from the questions of one set and asks those of another over the same documents. `mean` is over the sets.
 
