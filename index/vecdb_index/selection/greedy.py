@@ -202,6 +202,7 @@ class _Selection:
         """Set up the universe: the weight of each, what is covered, and all similarities unless they are sampled."""
         pool, rule = self._pool, self._rule
         size = pool.size if pool.universe is None else len(pool.universe)
+        size = size if pool.reach is None else pool.reach.shape[1]
         width = -(-size // LANES) * LANES
         weights = np.zeros(width)
         if pool.weights is not None:

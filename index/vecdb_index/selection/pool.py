@@ -26,6 +26,8 @@ class Pool(NamedTuple):
         weights: (u,) float64, how much each of the universe counts, at least 0; None: its relevance.
         given: (n, n) float32 similarities up to 1, symmetric, in place of the cosines; None: cosines.
         middle: the median similarity, where it is known.
+        reach: (n, u) float32 from 0 to 1, in place of `universe`: how well each candidate represents each of what is to
+            be represented; needs weights.
 
     """
 
@@ -35,6 +37,7 @@ class Pool(NamedTuple):
     weights: Reals | None = None
     given: Units | None = None
     middle: float | None = None
+    reach: Units | None = None
 
     @property
     def size(self) -> int:
@@ -116,7 +119,9 @@ def to_universe(pool: Pool, rows: NDArray[np.int64] | slice, width: int, base: f
         power: at least 1.
 
     """
-    if pool.given is not None and pool.universe is None:
+    if pool.reach is not None:
+        similar = pool.reach[rows]
+    elif pool.given is not None and pool.universe is None:
         similar = pool.given[rows]
     else:
         universe = pool.units if pool.universe is None else pool.universe

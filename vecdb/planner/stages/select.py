@@ -15,6 +15,7 @@ import numpy as np
 
 from vecdb.errors import InvalidInputError, NotFoundError, ScorerError, VecdbError
 from vecdb.planner import dense
+from vecdb.planner.aspects import aspects
 from vecdb.planner.bound import BoundStage
 from vecdb.planner.candidates import ArmColumn, Candidates
 from vecdb.planner.chosen import Chosen, Members
@@ -116,9 +117,13 @@ def _pool(
     # Rows that are only there because somebody asks for them do not stretch the scale.
     usual = places < min(size, len(candidates) - added)
     relevance = some.score.astype(np.float64) if raw else scaled(some.score, usual)
+    reach, weights = (None, None) if about.words is None else aspects(context, about.words, some)
     if about.column is None:
-        return Pool(np.zeros((len(some), 1), np.float32), relevance, given=_given(context, bound, some))
+        none = np.zeros((len(some), 1), np.float32)
+        return Pool(none, relevance, weights=weights, given=_given(context, bound, some), reach=reach)
     units = units_of(some, about.column)
+    if reach is not None:
+        return Pool(units, relevance, weights=weights, reach=reach)
     if stage.universe is None:
         return Pool(units, relevance)
     if isinstance(stage.universe, int):
@@ -132,7 +137,7 @@ def _pool(
 def _bytes(stage: Select, about: Selecting, count: int) -> int:
     """Return about what a selection takes: the vectors twice, and similarities where a set represents others."""
     vectors = 0 if about.column is None else 8 * count * about.column.field.dimension
-    whole = about.column is None or (isinstance(stage.method, Coverage) and stage.method.form != "graph_cut")
+    whole = about.column is None or (isinstance(stage.method, Coverage) and stage.method.represents)
     return vectors + (4 * count * count if whole else 0)
 
 
