@@ -1,7 +1,7 @@
 """Writes the golden calibrator: `python tests/golden/make_calibrator.py tests/golden/calibrator-1.json`.
 
-Run once per form of what manifests hold, never again for one that is committed: the point is that calibrators of the past
-say what they said. Beside what is held stand hits of a query and their log-odds.
+Run once per form of what manifests hold, never again for one that is committed: the point is that what was
+learned in the past says what it said. Beside what is held stand hits of a query and their log-odds.
 """
 
 import json
