@@ -124,7 +124,8 @@ def _words(stage: Select, arms: Sequence[BoundArm]) -> BoundArm | None:
     for arm in arms:
         if isinstance(arm.arm, Match):
             return arm
-    raise InvalidInputError('form="words" covers the words of a question, and the query looks for none', field="form")
+    told = "the form 'words' covers the words of a question, and the query looks for none: it needs an arm that does"
+    raise InvalidInputError(told, field="form", value="words")
 
 
 def _check(stage: Select, k: int, schema: Schema) -> None:

@@ -332,7 +332,8 @@ class Select(Stage):
                 'only a Coverage with form="facility_location" or "saturated" represents a universe', field="universe"
             )
         if self.min_gain and isinstance(self.method, Dpp):
-            raise InvalidInputError("the gains of Dpp are logarithms, of which there are no shares", field="min_gain")
+            told = "min_gain does not go with dpp, whose gains are logarithms: choose another way, or distinct"
+            raise InvalidInputError(told, field="min_gain", value=self.min_gain)
         both = set(self.fixed) & set(self.forbidden)
         if both:
             raise InvalidInputError(f"{shown(min(both, key=str))} is both fixed and forbidden", field="forbidden")
@@ -371,7 +372,8 @@ def method_of(given: Any) -> Method:
     name = given.get("kind") if isinstance(given, Mapping) else given
     if not isinstance(name, str) or name not in METHODS:
         known = ", ".join(METHODS)
-        raise InvalidInputError(f"{shown(given)} is no way to select: there are {known}", field="select", value=given)
+        told = given if name is None else name
+        raise InvalidInputError(f"{shown(told)} is no way to select: there are {known}", field="select", value=given)
     return METHODS[name].from_json(given) if isinstance(given, Mapping) else METHODS[name]()
 
 
