@@ -75,9 +75,7 @@ class Interpreters:
     @cached_property
     def _installed(self) -> Mapping[str, list[str]]:
         names = [*systems.names(), *libraries.names(), *texts.names()]
-        packages = sorted(
-            {found for name in names for of in (systems, libraries, texts) if (found := of.package(name)) is not None}
-        )
+        packages = sorted({found for name in (*names, "pyversity") if (found := package_of(name)) is not None})
         return {python: _ask(python, _PROBE, *packages) for python in {self.of(name) for name in names}}
 
 

@@ -246,10 +246,19 @@ def _sets(record: Mapping[str, Any]) -> Any:
         return None
     figure, axes = pyplot.subplots(figsize=(7, 5))
     for method, balances in points.items():
-        line = [balances[balance] for balance in sorted(balances, key=float)]
+        ordered = sorted(balances, key=float)
+        line = [balances[balance] for balance in ordered]
         relevance, coverage = [one["relevance"] for one in line], [one["coverage"] for one in line]
-        axes.plot(relevance, coverage, marker="o", markersize=3, label=method)
-    axes.set_xlabel("mean score of the answer")
-    axes.set_ylabel("mean cosine of the best 100 to the answer")
-    axes.legend()
+        (drawn,) = axes.plot(relevance, coverage, marker="o", markersize=3, label=method)
+        if "0.5" in balances:
+            axes.plot(balances["0.5"]["relevance"], balances["0.5"]["coverage"], "o", color=drawn.get_color())
+        axes.annotate(
+            ordered[-1], (relevance[-1], coverage[-1]), (4, 4), textcoords="offset points", fontsize=8,
+            color=drawn.get_color(),
+        )  # fmt: skip
+    axes.set_xlabel("mean score of the answer (relevance)")
+    axes.set_ylabel("mean cosine of the best 100 to the answer (coverage)")
+    axes.grid(alpha=0.3)
+    told = "balance rises from 0.1 (right)\nlarge points: 0.5"
+    axes.legend(title=told, fontsize=8, title_fontsize=8)
     return figure

@@ -40,11 +40,12 @@ if TYPE_CHECKING:
     from vecdb.query import formula
     from vecdb.query.arms import Like, Match, Near, Nested, Terms, Tokens
     from vecdb.query.cascade import Cascade
+    from vecdb.query.cross_encoder import CrossEncoder
     from vecdb.query.fusion import AutoFusion, Interleave, Rrf, WeightedSum
     from vecdb.query.graph import Expand, Linked, PathPooling
     from vecdb.query.query import Query
     from vecdb.query.relevance import Relevance
-    from vecdb.query.scorer import CrossEncoder, Scorer
+    from vecdb.query.scorer import Scorer
     from vecdb.query.selection import Axis, Budget, Coverage, Dispersion, Dpp, Mmr, Quota, Select
     from vecdb.query.stages import Collapse, GroupBy, MaxSim, MinScore, OrderBy, Rank, Rescore
     from vecdb.reads import Snapshot
@@ -66,7 +67,7 @@ _LAZY = {
     "Axis": "vecdb.query.selection",
     "Rank": "vecdb.query.stages",
     "Scorer": "vecdb.query.scorer",
-    "CrossEncoder": "vecdb.query.scorer",
+    "CrossEncoder": "vecdb.query.cross_encoder",
     "formula": "vecdb.query",
     "AutoFusion": "vecdb.query.fusion",
     "WeightedSum": "vecdb.query.fusion",

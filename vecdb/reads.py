@@ -131,6 +131,7 @@ class Snapshot(WiderReads, LinkReads, Overviews):
         fetch: int | None = None,
         fusion: Fusion | str | None = None,
         min_score: float | None = None,
+        cut: Any = None,
         group_by: str | None = None,
         per_group: int = 1,
         order_by: str | Sequence[str] | None = None,
@@ -160,6 +161,7 @@ class Snapshot(WiderReads, LinkReads, Overviews):
             fetch: how many rows each of several fields gathers, at least.
             fusion: how rankings become one: "rrf", "interleave", "auto" or one of their classes.
             min_score: leave out rows that score lower.
+            cut: leave out rows that do not stand out: "evt" or another method of `vecdb.Relevance`, or one of these.
             group_by: keep the best rows of each value of this field.
             per_group: how many.
             order_by: order by fields, such as "size desc", instead of by score.
@@ -183,11 +185,11 @@ class Snapshot(WiderReads, LinkReads, Overviews):
 
             return query_of(
                 self.schema, arms, k=k, where=where, fields=fields, exact=exact, recall=recall, ef=ef, probes=probes,
-                plan=plan, fetch=fetch, fusion=fusion, min_score=min_score, group_by=group_by, per_group=per_group,
-                order_by=order_by, select=select, after=after, allow_partial=allow_partial,
+                plan=plan, fetch=fetch, fusion=fusion, min_score=min_score, cut=cut, group_by=group_by,
+                per_group=per_group, order_by=order_by, select=select, after=after, allow_partial=allow_partial,
             )  # fmt: skip
 
-        plain = fetch is fusion is min_score is group_by is order_by is select is after is None
+        plain = fetch is fusion is min_score is cut is group_by is order_by is select is after is None
         if len(arms) == 1 and plain and type(per_group) is int and per_group == 1:
             ((name, question),) = arms.items()
             column = sought(self.schema, name)

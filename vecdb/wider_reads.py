@@ -220,8 +220,8 @@ class WiderReads:
 
             asked = query_of(
                 self.schema, arms, k=k, where=where, fields=fields, exact=exact, recall=recall, ef=None, probes=None,
-                plan=None, fetch=None, fusion=None, min_score=None, group_by=None, per_group=1, order_by=None,
-                select=None, after=None, allow_partial=False,
+                plan=None, fetch=None, fusion=None, min_score=None, cut=None, group_by=None, per_group=1,
+                order_by=None, select=None, after=None, allow_partial=False,
             )  # fmt: skip
             return self.run_iter(asked)
         column, query = self._query(arms)

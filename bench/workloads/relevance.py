@@ -3,9 +3,10 @@
 **Mixed questions.** Of half of a set's questions the answers are taken out of the collection, so that nothing answers
 them although rows about their subject are there. Half of all questions are judged for `calibrate`, the others are
 asked. `SET METHOD auc` is how often a question with an answer has a better best hit than one without, `auc gain` that
-less the same by the raw cosine of the best hit. For what is kept: `recall` of the relevant rows that exist, `kept` rows
-a question, and `fewer`, the share of rows saved against one bar on the cosine, set with hindsight so that it keeps the
-same share of the relevant rows. `empty` and `empty wrongly` are the shares of answers without rows among questions that
+less the same by the raw cosine of the best hit. For what is kept: `recall` of the relevant rows that exist, `recall of
+found` of those among the candidates, which is what a calibrator is told to keep, `kept` rows a question, and `fewer`,
+the share of rows saved against one bar on the cosine, set with hindsight so that it keeps as many relevant rows.
+`empty` and `empty wrongly` are the shares of answers without rows among questions that
 nothing answers, and among the others. `adapter` judges vectors alone, `adapter both` words beside them. "TRAIN>TEST"
 learns from the questions of one set and asks those of another over the same documents. `mean` is over the sets.
 
@@ -123,7 +124,9 @@ def _asked(documents: Any, mix: Mix) -> Metrics:
         method: [_Answer.of(documents, _near(question).cut(method), ids) for question, ids in mix.asked]
         for method in (_EVT, "zscore", "higher_criticism", "gap")
     }
+    found = dict.fromkeys(cuts, sum(one.good for one in dense))
     for method, make in ((_ADAPTER, _near), (_BOTH, _both)):
+        found[method] = sum(_Answer.of(documents, make(question), ids).good for question, ids in mix.asked)
         documents.calibrate([(make(question), sorted(ids)) for question, ids in mix.learned], "bench")
         cuts[method] = [
             _Answer.of(documents, make(question).cut("adapter", calibrator="bench"), ids) for question, ids in mix.asked
@@ -137,6 +140,7 @@ def _asked(documents: Any, mix: Mix) -> Metrics:
             f"{method} auc": auc,
             f"{method} auc gain": auc - (metrics["cosine auc"] or 0),
             f"{method} recall": recall,
+            f"{method} recall of found": float(sum(one.good for one in answers) / found[method]),
             f"{method} kept": kept,
             f"{method} fewer": 1 - kept / _kept_by_cosine(dense, recall * sum(len(ids) for _, ids in mix.asked)),
             f"{method} empty": float(empty[~answerable].mean()),

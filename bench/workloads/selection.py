@@ -137,6 +137,7 @@ def _methods() -> dict[str, Any]:
         "coverage": vecdb.Coverage(),
         "facility": vecdb.Coverage(0.5, "facility_location"),
         "saturated": vecdb.Coverage(0.5, "saturated"),
+        "words": vecdb.Coverage(0.2, "words"),
         "mmr": vecdb.Mmr(),
         "dpp": vecdb.Dpp(),
         "dispersion": vecdb.Dispersion(),
@@ -154,6 +155,8 @@ def _quality(context: Context) -> Metrics:
         judged = sets.load(name, context.data)
         with vecdb.connect(context.home / _file(name), read_only=True) as database:
             for method, value in _methods().items():
+                if method == "words" and not fused:
+                    continue
                 measured: dict[str, list[float]] = {measure: [] for measure in judged.measures}
                 copies: list[float] = []
                 for asked in judged.questions:

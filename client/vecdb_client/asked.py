@@ -136,7 +136,7 @@ def columns_of(place: Place, fields: Any) -> list[str] | None:
 # -- searches ----------------------------------------------------------------------------------------------------------
 
 
-_FURTHER = "fetch", "fusion", "min_score", "group_by", "order_by", "select", "after"
+_FURTHER = "fetch", "fusion", "min_score", "cut", "group_by", "order_by", "select", "after"
 """Arguments of `search` that make a query of it that has more than one arm and no stage."""
 
 
@@ -403,8 +403,8 @@ def pages(place: Place, k: int, where: Any, fields: Any, exact: bool, recall: fl
     """Return the query of `search_iter`."""
     return query_of(
         place.schema, arms, k=k, where=where, fields=fields, exact=exact, recall=recall, ef=None, probes=None,
-        plan=None, fetch=None, fusion=None, min_score=None, group_by=None, per_group=1, order_by=None, select=None,
-        after=None, allow_partial=False,
+        plan=None, fetch=None, fusion=None, min_score=None, cut=None, group_by=None, per_group=1, order_by=None,
+        select=None, after=None, allow_partial=False,
     )  # fmt: skip
 
 

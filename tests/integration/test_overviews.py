@@ -14,6 +14,7 @@ from vecdb import Collection
 from vecdb.errors import InvalidInputError
 from vecdb.planner.overview import clusters as clustering
 from vecdb.planner.overview import draw, summary
+from vecdb_index.selection.pool import Pool, unit
 
 
 @pytest.fixture(scope="module", params=WAYS)
@@ -70,12 +71,13 @@ def test_a_summary_is_of_the_rows_that_pass(docs: Collection):
 def test_greedy_reaches_its_share_of_the_best_choice():
     for seed in range(30):
         rng = np.random.default_rng(seed)
-        similar, weights = rng.random((14, 14)) ** 3, rng.random(14)
+        rows, weights = unit(rng.standard_normal((14, 4))), rng.random(14)
+        weights, similar = weights / weights.sum(), np.maximum(rows @ rows.T, 0)
 
-        chosen, gains = summary.greedy(similar, weights, 3)
+        chosen, gains = summary.covering(Pool(rows, np.zeros(14), rows, weights), 3)
 
         best = max(weights @ similar[:, list(some)].max(axis=1) for some in combinations(range(14), 3))
-        assert gains.sum() == pytest.approx(weights @ similar[:, chosen].max(axis=1))
+        assert gains.sum() == pytest.approx(weights @ similar[:, chosen].max(axis=1), abs=1e-5)
         assert gains.sum() >= (1 - 1 / np.e) * best
 
 

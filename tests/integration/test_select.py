@@ -80,6 +80,20 @@ def test_injected_copies_take_no_places(tmp_path: Path, method: Any) -> None:
         assert len({hit["item"] for hit in found}) == 10
 
 
+@pytest.mark.parametrize("method", [vecdb.Coverage(), vecdb.Dpp()], ids=["coverage", "dpp"])
+def test_more_candidates_are_looked_at_where_the_pool_holds_little_but_copies(tmp_path: Path, method: Any) -> None:
+    with vecdb.connect(tmp_path / "db") as database:
+        docs = database.create_collection("docs", vecdb.Schema(id=vecdb.Id(), item=vecdb.Keyword(), a=vecdb.Vector(16)))
+        for name in list(RECORDS)[:30]:
+            docs.upsert([{"id": f"{name}-{at}", "item": name, "a": RECORDS[name]["a"]} for at in range(60)])
+        query = Query(k=10).near("a", A)
+
+        wide, asked = docs.run(query.select(method)), docs.run(query.select(method, pool=150))
+
+        assert len({hit["item"] for hit in wide}) == 10
+        assert len({hit["item"] for hit in asked}) == 3
+
+
 def test_quotas_hold_and_missing_rows_are_gathered(rows: Collection) -> None:
     found = rows.run(NEAR.select(quotas={"section": {"s3": (2, 2), "s5": (1, 3)}, "size": (0, 1)}))
 
@@ -304,3 +318,41 @@ def test_sets_have_no_pages(one: Collection) -> None:
 def test_fixed_rows_that_are_not_there_are_named(one: Collection) -> None:
     with pytest.raises(errors.NotFoundError, match="'nobody'"):
         one.run(NEAR.select(fixed=["nobody"]))
+
+
+# -- the words of a question -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["one batch", "one by one"])
+def talks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
+    with vecdb.connect(tmp_path_factory.mktemp("talks") / "db") as database:
+        schema = vecdb.Schema(id=vecdb.Id(), text=vecdb.Text(search=True), a=vecdb.Vector(2))
+        docs = database.create_collection("docs", schema)
+        texts = {f"paris-{at}": "paris river city" for at in range(6)} | {"rome": "rome hills", "oslo": "oslo"}
+        rows = [{"id": name, "text": text, "a": [1.0, at / 50]} for at, (name, text) in enumerate(texts.items())]
+        for some in [rows] if request.param == "one batch" else [[row] for row in rows]:
+            docs.upsert(some)
+            docs.flush()
+        yield docs
+
+
+def test_a_set_covers_the_words_of_a_question(talks: Collection) -> None:
+    query = Query(k=3).near("a", [1.0, 0.0]).match("text", "rivers of Paris and Rome -oslo")
+
+    plain, found = talks.run(query), talks.run(query.select(vecdb.Coverage(0.6, "words")))
+
+    assert not {"rome", "oslo"} & set(plain.ids)
+    assert set(found.ids[:2]) == {plain.ids[0], "rome"}
+    assert found.selection is not None
+    assert found.selection.coverage == pytest.approx(1)
+
+
+def test_no_known_word_leaves_the_order_as_it_is(talks: Collection) -> None:
+    query = Query(k=3).near("a", [1.0, 0.0]).match("text", "unknown")
+
+    assert talks.run(query.select(vecdb.Coverage(0.6, "words"))).ids == talks.run(query).ids
+
+
+def test_words_are_covered_only_where_they_are_looked_for(talks: Collection) -> None:
+    with pytest.raises(errors.InvalidInputError, match="the query looks for none"):
+        talks.search(a=[1.0, 0.0], select=vecdb.Coverage(0.6, "words"))

@@ -20,7 +20,7 @@ from vecdb.storage.snapshot import State
 from vecdb_index.relevance.calibrator import Judged, RelevanceCalibrator
 
 CANDIDATES = 100
-"""Hits of each query that are learned from."""
+"""Hits of each query that are learned from, or as many as it asks for: what is learned is used as deep as that."""
 
 
 class Kept(NamedTuple):
@@ -73,7 +73,7 @@ def learned(state: State, pool: Any, asked: Sequence[tuple[BoundQuery, Sequence[
             raise InvalidInputError(f"query {number} cuts its answer already", field="judged")
         context = Context(state, pool, bound.query.allow_partial, NOT_READY)
         fetches = tuple(max(fetch, DEPTH) for fetch in first(bound))  # as deep as a query that cuts looks
-        candidates = staged(context, bound, fetches).candidates.some(slice(CANDIDATES))
+        candidates = staged(context, bound, fetches).candidates.some(slice(max(CANDIDATES, bound.query.k)))
         known = evidence.gathered(context, bound.arms, judged, candidates)
         wanted = set(relevant)
         good = np.fromiter((one in wanted for one in candidates.ids()), bool, len(candidates))

@@ -108,11 +108,12 @@ def _asked(context: Context, arm: BoundArm, candidates: Candidates) -> np.ndarra
             scores[at] = dense.score_rows(matrix, arm.vectors[0], rows, column.field.metric, norms)
     elif isinstance(arm.arm, Match):
         asked = text_query(arm.arm.text, arm.label)
-        scores[:] = text.scores(context.state, _fields(arm), asked, candidates.part, candidates.row)
+        scores[:] = text.scores(context.state, fields_of(arm), asked, candidates.part, candidates.row)
     return scores
 
 
-def _fields(arm: BoundArm) -> list[tuple[Column[Text], float]]:
+def fields_of(arm: BoundArm) -> list[tuple[Column[Text], float]]:
+    """Return the fields in which an arm looks for words, and what each counts."""
     assert isinstance(arm.arm, Match)
     return [(cast("Column[Text]", column), arm.arm.fields[column.name]) for column in arm.columns]
 
@@ -126,7 +127,7 @@ def _ceiling(context: Context, arm: BoundArm) -> float:
         return 1.0
     total = 0.0
     asked = text_query(arm.arm.text, arm.label)
-    for column, boost in _fields(arm):
+    for column, boost in fields_of(arm):
         known = words_of(context.state, column, context.allow_partial)
         terms = {term for one in terms_of(spec_of(column), asked) if one.clause.occur != "not" for term in one.known}
         total += boost * sum(known.idf(frequency) for frequency in known.frequencies(terms))

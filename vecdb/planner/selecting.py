@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 
 from vecdb.errors import InvalidInputError
-from vecdb.query.arms import Like, Near
+from vecdb.query.arms import Like, Match, Near
 from vecdb.query.selection import Axis, Budget, Coverage, Mmr, Quota, Select
 from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column, Schema
@@ -36,6 +36,7 @@ class Selecting(NamedTuple):
         column: the vector field; None where similarities come from a function.
         cosine: whether scores are cosines of that field.
         query: the vector that scores are taken with, where that is all there is; what a fixed row is scored by.
+        words: the arm whose words a set covers, where it is judged by that.
 
     """
 
@@ -43,6 +44,7 @@ class Selecting(NamedTuple):
     column: Column[Vector] | None
     cosine: bool
     query: np.ndarray | None
+    words: BoundArm | None = None
 
 
 def selecting(stage: Select, k: int, arms: Sequence[BoundArm], scored: bool, schema: Schema) -> Selecting:
@@ -56,10 +58,10 @@ def selecting(stage: Select, k: int, arms: Sequence[BoundArm], scored: bool, sch
     _check(stage, k, schema)
     near = arms[0] if len(arms) == 1 and isinstance(arms[0].arm, Near) and not scored else None
     if stage.similarity is not None:
-        return Selecting(k, None, False, None if near is None else near.vectors)
+        return Selecting(k, None, False, None if near is None else near.vectors, _words(stage, arms))
     column = _vectors(stage, arms, schema)
     cosine = near is not None and near.columns[0] is column and column.field.metric == "cosine"
-    return Selecting(k, column, cosine, None if near is None else near.vectors)
+    return Selecting(k, column, cosine, None if near is None else near.vectors, _words(stage, arms))
 
 
 def columns_of(stage: Select, schema: Schema) -> tuple[Column, ...]:
@@ -77,6 +79,8 @@ def rule_of(stage: Select) -> Rule:
             usual = "two_thirds" if method.baseline is None else method.baseline
             return Rule("cut", method.balance, method.sharpness or 6, usual)
         usual = "median" if method.baseline is None else method.baseline
+        if method.form == "words":
+            return Rule("facility", method.balance)
         name = "facility" if method.form == "facility_location" else "saturated"
         return Rule(name, method.balance, method.sharpness or 2, usual)
     if isinstance(method, Mmr):
@@ -112,6 +116,16 @@ def _vectors(stage: Select, arms: Sequence[BoundArm], schema: Schema) -> Column[
         known = ", ".join(repr(each.name) for each in schema.vectors) or "none"
         raise InvalidInputError(f"select needs the vector field to compare rows by (there are: {known})", field="field")
     return cast("Column[Vector]", schema.vectors[0])
+
+
+def _words(stage: Select, arms: Sequence[BoundArm]) -> BoundArm | None:
+    if not (isinstance(stage.method, Coverage) and stage.method.form == "words"):
+        return None
+    for arm in arms:
+        if isinstance(arm.arm, Match):
+            return arm
+    told = "the form 'words' covers the words of a question, and the query looks for none: it needs an arm that does"
+    raise InvalidInputError(told, field="form", value="words")
 
 
 def _check(stage: Select, k: int, schema: Schema) -> None:

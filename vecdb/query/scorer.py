@@ -1,25 +1,21 @@
-"""Scores by somebody else's function: any Python callable, or a cross-encoder.
+"""Scores by somebody else's function: any Python callable, or a `CrossEncoder`.
 
 Such a stage lives in one process: it is not written as JSON, and its answers have no pages.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, ClassVar, NoReturn
 
-from vecdb.errors import InvalidInputError, MissingExtraError
+from vecdb.errors import InvalidInputError
 from vecdb.query.stages import Stage, top_of
 from vecdb.query.value import shown
 from vecdb.schema.given import finite, names, whole_number
 
 BUDGET = 100
 """Candidates that are scored, unless told otherwise: such a function often takes a millisecond for each, or more."""
-
-Records = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,45 +72,3 @@ class Scorer(Stage):
 
         """
         raise InvalidInputError("a query with a Python function cannot be written as JSON", field="function")
-
-
-@dataclass(frozen=True, repr=False)
-class CrossEncoder:
-    """A function for `Scorer`: how well a text answers a question, by a model that reads both together.
-
-    `Scorer(CrossEncoder("cross-encoder/ms-marco-MiniLM-L6-v2", "who likes apples?", "text"), fields=("text",))`. Needs
-    sentence-transformers, which loads the model once a process, from a folder or under the name that you give.
-
-    Attributes:
-        model: a folder, or a name that sentence-transformers knows.
-        question: what the texts are compared with.
-        field: the text field; a row without a text scores as an empty one.
-        options: passed on to `sentence_transformers.CrossEncoder`.
-
-    """
-
-    model: str
-    question: str
-    field: str
-    options: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
-
-    def __call__(self, records: Records) -> Sequence[float]:
-        """Return a score for each record.
-
-        Raises:
-            MissingExtraError: sentence-transformers is not installed.
-
-        """
-        pairs = [(self.question, record[self.field] or "") for record in records]
-        return _loaded(str(self.model), tuple(sorted(self.options.items()))).predict(pairs, show_progress_bar=False)
-
-
-@lru_cache(4)
-def _loaded(model: str, options: tuple[tuple[str, Any], ...]) -> Any:
-    try:
-        from sentence_transformers import CrossEncoder as Model  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise MissingExtraError(
-            "a cross-encoder needs sentence-transformers: install the extra 'embed' of vecdb"
-        ) from error
-    return Model(model, **dict(options))

@@ -23,9 +23,9 @@ from vecdb.query.stages import STAGES, Stage
 from vecdb.query.value import QueryPart, shown
 from vecdb.schema.given import choice, finite, listed, whole_number
 
-Form = Literal["graph_cut", "facility_location", "saturated"]
+Form = Literal["graph_cut", "facility_location", "saturated", "words"]
 Unit = Literal["tokens", "bytes", "value"]
-FORMS = "graph_cut", "facility_location", "saturated"
+FORMS = "graph_cut", "facility_location", "saturated", "words"
 UNITS = "tokens", "bytes", "value"
 
 SHARPEST = 16
@@ -70,7 +70,9 @@ class Coverage(Method):
             From a balance of one third on, copies of chosen rows (a cosine of 0.999) come after all others.
             "facility_location": the set counts by how well it represents all candidates, by their relevance: for a
             summary of what was found. "saturated": the same, but a candidate is well represented by several rows that
-            are somewhat like it.
+            are somewhat like it. "words": the set counts by how many words of the question one of its rows has, rare
+            ones more: for questions that need several rows. The query has to look for words; vectors tell only whom
+            each row represents.
         sharpness: the power that similarities are raised to, from 1 to 16: the greater, the more alike two rows have
             to be to count as the same. None: 6 for "graph_cut", 2 for the others.
         baseline: the similarity, from 0 and below 1, that counts as none. None: the pool's median; for "graph_cut" 0,
@@ -92,6 +94,11 @@ class Coverage(Method):
             object.__setattr__(self, "sharpness", whole_number("sharpness", self.sharpness, most=SHARPEST))
         if self.baseline is not None:
             object.__setattr__(self, "baseline", _between("baseline", self.baseline, 0, 1, below=True))
+
+    @property
+    def represents(self) -> bool:
+        """Whether a set is judged by how well it represents other rows."""
+        return self.form in ("facility_location", "saturated")
 
 
 @dataclass(frozen=True, repr=False)
@@ -319,13 +326,14 @@ class Select(Stage):
             raise InvalidInputError(f"similarity is a function: {other} says nothing then", field=other)
         if self.fields and self.similarity is None:
             raise InvalidInputError("fields are what a similarity function reads: there is none", field="fields")
-        represents = isinstance(self.method, Coverage) and self.method.form != "graph_cut"
+        represents = isinstance(self.method, Coverage) and self.method.represents
         if self.universe is not None and not represents:
             raise InvalidInputError(
                 'only a Coverage with form="facility_location" or "saturated" represents a universe', field="universe"
             )
         if self.min_gain and isinstance(self.method, Dpp):
-            raise InvalidInputError("the gains of Dpp are logarithms, of which there are no shares", field="min_gain")
+            told = "min_gain does not go with dpp, whose gains are logarithms: choose another way, or distinct"
+            raise InvalidInputError(told, field="min_gain", value=self.min_gain)
         both = set(self.fixed) & set(self.forbidden)
         if both:
             raise InvalidInputError(f"{shown(min(both, key=str))} is both fixed and forbidden", field="forbidden")
@@ -364,7 +372,8 @@ def method_of(given: Any) -> Method:
     name = given.get("kind") if isinstance(given, Mapping) else given
     if not isinstance(name, str) or name not in METHODS:
         known = ", ".join(METHODS)
-        raise InvalidInputError(f"{shown(given)} is no way to select: there are {known}", field="select", value=given)
+        told = given if name is None else name
+        raise InvalidInputError(f"{shown(told)} is no way to select: there are {known}", field="select", value=given)
     return METHODS[name].from_json(given) if isinstance(given, Mapping) else METHODS[name]()
 
 

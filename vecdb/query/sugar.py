@@ -11,6 +11,7 @@ from vecdb.errors import InvalidInputError
 from vecdb.query.arms import Arm, Match, Near, Terms, Tokens
 from vecdb.query.fusion import fusion_from
 from vecdb.query.query import Query
+from vecdb.query.relevance import relevance_of
 from vecdb.query.selection import Select, method_of
 from vecdb.query.stages import GroupBy, MinScore, OrderBy, Stage
 from vecdb.schema.given import listed, whole_number
@@ -35,6 +36,7 @@ def query_of(
     fetch: int | None,
     fusion: Any,
     min_score: float | None,
+    cut: Any,
     group_by: str | None,
     per_group: int,
     order_by: str | Sequence[str] | None,
@@ -61,6 +63,8 @@ def query_of(
     stages: list[Stage] = []
     if min_score is not None:
         stages.append(MinScore(min_score))
+    if cut is not None:
+        stages.append(relevance_of(cut, {}))
     if order_by is not None:
         stages.append(OrderBy(order_by))  # pyright: ignore[reportArgumentType]
     if select is not None:

@@ -43,6 +43,7 @@ RESERVED = frozenset(
         "arms",
         "batch",
         "batch_rows",
+        "cut",
         "deadline",
         "distance",
         "ef",

@@ -81,6 +81,7 @@ class Reads(LinkReads):
         fetch: int | None = None,
         fusion: Fusion | str | None = None,
         min_score: float | None = None,
+        cut: Any = None,
         group_by: str | None = None,
         per_group: int = 1,
         order_by: str | Sequence[str] | None = None,
@@ -95,8 +96,9 @@ class Reads(LinkReads):
         def make(place: Place) -> SearchRequest:
             return asked.search(
                 place, arms, explain, k=k, where=where, fields=fields, exact=exact, recall=recall, ef=ef,
-                probes=probes, plan=plan, fetch=fetch, fusion=fusion, min_score=min_score, group_by=group_by,
-                per_group=per_group, order_by=order_by, select=select, after=after, allow_partial=allow_partial,
+                probes=probes, plan=plan, fetch=fetch, fusion=fusion, min_score=min_score, cut=cut,
+                group_by=group_by, per_group=per_group, order_by=order_by, select=select, after=after,
+                allow_partial=allow_partial,
             )  # fmt: skip
 
         return await self._searched(make)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vecdb_client.cli.asked import Options
 
 METHODS = "coverage", "mmr", "dpp", "dispersion"
-FORMS = "graph_cut", "facility_location", "saturated"
+FORMS = "graph_cut", "facility_location", "saturated", "words"
 NEED_SELECT = (
     "balance", "form", "quota", "grid", "budget_tokens", "budget_field", "distinct", "fixed", "forbidden", "min_gain",
     "pool",
@@ -47,7 +47,7 @@ Form = Annotated[
     typer.Option(
         "--form",
         metavar="NAME",
-        help="With --select coverage: graph_cut, facility_location or saturated [graph_cut].",
+        help="With --select coverage: graph_cut, facility_location, saturated or words [graph_cut].",
         autocompletion=_forms,
     ),
 ]

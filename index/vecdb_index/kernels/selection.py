@@ -23,7 +23,7 @@ from numba.core import cgutils
 
 from vecdb_index.kernels.codes import inlined
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
-from vecdb_index.kernels.lanes import LANES
+from vecdb_index.kernels.lanes import COLUMNS, LANES, dots
 from vecdb_index.kernels.limits import (
     FULL,
     LACKING,
@@ -262,18 +262,24 @@ def _meet(
     own: Any,
     units: Any,
     given: Any,
-    base: Any,
-    power: Any,
     held: Any,
     seen: Any,
     bound: Any,
 ) -> None:
     """Compare all candidates with the first pick, in the order in which they lie; nearly all would be anyway."""
-    for at in range(held.shape[0]):
-        if seen[at] == 0:
-            _penalise(MAX, at, 0, 1, picks, units, given, base, power, 0.0, held)
-            seen[at] = 1
-            bound[at] = (relevance[at] - own * held[at]) * scale[at]
+    count, at = held.shape[0], 0
+    if given.shape[0] == 0:
+        # Several at once: the same sums as those of `similarity`, in a fraction of the time.
+        while at + COLUMNS <= count:
+            similar = dots(units, picks[0], units, at)
+            for place in range(COLUMNS):
+                held[at + place] = max(held[at + place], np.float64(similar[place]))
+            at += COLUMNS
+    for last in range(at, count):
+        held[last] = max(held[last], similarity(units, given, last, picks[0]))
+    for one in range(count):
+        seen[one] = 1
+        bound[one] = (relevance[one] - own * held[one]) * scale[one]
     for start in range(size // 2 - 1, -1, -1):
         _sink(heap, size, start, bound)
 
@@ -409,7 +415,7 @@ def lazy_greedy(  # noqa: C901 - one loop, whose parts share all of its state
             _cover(rule, line[at], matrix, cover)
         count += 1
         if rule == MAX and count == 1:
-            _meet(heap, size, picks, relevance, scale, own, units, given, base, power, held, seen, bound)
+            _meet(heap, size, picks, relevance, scale, own, units, given, held, seen, bound)
     state[0] = count
     if unmet(low, counts):
         state[3] = LACKING

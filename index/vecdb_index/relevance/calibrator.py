@@ -26,6 +26,8 @@ FOLDS = 5
 DIRECTIONS = 0, 8, 16
 """Directions of the queries' vectors that are tried."""
 DECIMALS = 5
+OF_QUERIES = 10.0
+"""The ridge on what all hits of a query share, in units of that on their scores: there are fewer queries than hits."""
 BETTER = 0.995
 """More directions are used only where they lower the loss of left-out queries to this share, or less."""
 RECALLS = tuple(round(0.5 + 0.01 * at, 2) for at in range(50))
@@ -149,7 +151,9 @@ def _inputs(scores: Floats, context: Floats, vector: Floats, directions: Floats)
 def _fit(pairs: Sequence[Judged], directions: Floats) -> Logistic:
     inputs = np.concatenate([_inputs(one.scores, one.context, one.vector, directions) for one in pairs])
     labels = np.concatenate([one.relevant for one in pairs])
-    return logistic.fit(inputs, labels, rising=pairs[0].scores.shape[1])
+    rising = pairs[0].scores.shape[1]
+    ridge = np.where(np.arange(inputs.shape[1]) < rising, logistic.RIDGE, OF_QUERIES * logistic.RIDGE)
+    return logistic.fit(inputs, labels, rising, ridge)
 
 
 def _directions(vectors: Floats, count: int) -> Floats:

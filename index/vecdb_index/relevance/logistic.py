@@ -26,17 +26,17 @@ class Logistic(NamedTuple):
         return inputs @ self.weights + self.intercept
 
 
-def fit(inputs: Floats, labels: NDArray[np.bool_], rising: int = 0, ridge: float = RIDGE) -> Logistic:
+def fit(inputs: Floats, labels: NDArray[np.bool_], rising: int = 0, ridge: float | Floats = RIDGE) -> Logistic:
     """Fit rows (n, f) and labels (n,), of which both kinds occur; the first `rising` weights come out 0 or positive.
 
-    Inputs are scaled inside, so the ridge means the same for all of them.
+    Inputs are scaled inside, so the ridge, one number or (f,), means the same for all of them.
     """
     mean, spread = inputs.mean(axis=0), inputs.std(axis=0)
     spread = np.where(spread > 1e-12, spread, 1.0)
     scaled = (inputs - mean) / spread
-    free = np.ones(inputs.shape[1], bool)
+    free, ridges = np.ones(inputs.shape[1], bool), np.broadcast_to(ridge, inputs.shape[1])
     while True:
-        weights, intercept = _newton(scaled[:, free], labels, ridge)
+        weights, intercept = _newton(scaled[:, free], labels, ridges[free])
         spread_out = np.zeros(len(free))
         spread_out[free] = weights
         falling = np.flatnonzero(spread_out[:rising] < 0)
@@ -47,10 +47,9 @@ def fit(inputs: Floats, labels: NDArray[np.bool_], rising: int = 0, ridge: float
     return Logistic(found, float(intercept - found @ mean))
 
 
-def _newton(inputs: Floats, labels: NDArray[np.bool_], ridge: float) -> tuple[Floats, float]:
+def _newton(inputs: Floats, labels: NDArray[np.bool_], ridges: Floats) -> tuple[Floats, float]:
     design = np.column_stack([inputs, np.ones(len(inputs))])
-    penalty = np.full(design.shape[1], ridge)
-    penalty[-1] = 1e-6
+    penalty = np.append(ridges, 1e-6)
     weights = np.zeros(design.shape[1])
     weights[-1] = np.log(max(labels.mean(), 1e-6) / max(1 - labels.mean(), 1e-6))
     loss = _loss(design, labels, weights, penalty)

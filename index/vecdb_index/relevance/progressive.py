@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+CLUSTERS = 3
+"""Clusters that scores fall into, whether or not they lie apart."""
 SPREAD = 10
 """Candidates that the dear scorer is asked about only to learn how far the cheap one is off."""
 
@@ -63,6 +65,46 @@ def verdict(cheap: Floats, dear: Floats, keep: int, margin: float) -> Verdict:
     bar = float(np.partition(dear[known], len(known) - keep)[len(known) - keep])
     predicted = np.where(np.isnan(dear), slope * cheap + intercept + margin * error, dear)
     return Verdict(predicted >= bar, error, bar)
+
+
+def far_below(scores: Floats, keep: int, separation: float) -> NDArray[np.bool_]:
+    """Tell which candidates lie in clusters of scores clearly below the one that holds the keep-th best (PRISM).
+
+    Args:
+        scores: (n,) of all candidates.
+        keep: how many of the best are wanted, at least 1.
+        separation: how many standard deviations, inside clusters, lie between the means of that one and the next.
+
+    """
+    below, count = np.zeros(len(scores), bool), len(scores)
+    if count <= max(keep, CLUSTERS):
+        return below
+    order = np.argsort(-scores, kind="stable")
+    ends, within = _clusters(scores[order])
+    own = int(np.searchsorted(ends, keep - 1, side="right"))
+    if own == CLUSTERS - 1:
+        return below
+    begin = 0 if own == 0 else int(ends[own - 1])
+    kept, next_ = scores[order[begin : ends[own]]], scores[order[ends[own] : ends[own + 1]]]
+    if kept.mean() - next_.mean() > separation * within:
+        below[order[ends[own] :]] = True
+    return below
+
+
+def _clusters(ordered: Floats) -> tuple[NDArray[np.int64], float]:
+    """Return where the three clusters of descending scores end that differ least inside, and how much they do."""
+    count, centred = len(ordered), ordered - ordered.mean()
+    sums, squares = np.concatenate([[0.0], centred.cumsum()]), np.concatenate([[0.0], (centred**2).cumsum()])
+
+    def spread(first: NDArray[np.int64], last: NDArray[np.int64]) -> Floats:
+        size = np.maximum(last - first, 1)
+        return squares[last] - squares[first] - (sums[last] - sums[first]) ** 2 / size
+
+    one, two = np.triu_indices(count, 1)
+    one, two = one[one > 0], two[one > 0]
+    total = spread(np.zeros_like(one), one) + spread(one, two) + spread(two, np.full_like(two, count))
+    best = int(total.argmin())
+    return np.array([one[best], two[best], count]), float(np.sqrt(max(total[best], 0.0) / count))
 
 
 def line(x: Floats, y: Floats) -> tuple[float, float]:

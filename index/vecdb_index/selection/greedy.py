@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecdb_index.selection.limits import Limits, State, state_of
-from vecdb_index.selection.pool import Pool, base_of, to_universe
+from vecdb_index.selection.pool import Pool, base_of, close, to_universe
 from vecdb_index.selection.quotas import completable
 
 Name = Literal["mmr", "cut", "facility", "saturated", "dpp", "dispersion"]
@@ -104,7 +104,7 @@ def select(
     found = selection.run(np.ones(pool.size))
     if found.ended == "bounds" and len(limits.attributes) > 1:
         completed = completable(limits, found.picks, k)
-        if completed is not None and not _close(pool, completed, limits.closest):
+        if completed is not None and not close(pool, completed, limits.closest):
             fixed = completed
             selection = _Selection(pool, rule, k, limits, fixed, exact)
             found = selection.run(np.ones(pool.size))
@@ -118,13 +118,6 @@ def select(
         if (other.ended != "bounds", other.gains.sum()) > (found.ended != "bounds", found.gains.sum()):
             found = other
     return found
-
-
-def _close(pool: Pool, chosen: Sequence[int], closest: float) -> bool:
-    """Tell whether two of some candidates are as similar as `closest`."""
-    units = pool.units[chosen]
-    among = units @ units.T if pool.given is None else pool.given[np.ix_(chosen, chosen)]
-    return bool((np.triu(among, 1) >= closest).any())
 
 
 class _Selection:
@@ -209,6 +202,7 @@ class _Selection:
         """Set up the universe: the weight of each, what is covered, and all similarities unless they are sampled."""
         pool, rule = self._pool, self._rule
         size = pool.size if pool.universe is None else len(pool.universe)
+        size = size if pool.reach is None else pool.reach.shape[1]
         width = -(-size // LANES) * LANES
         weights = np.zeros(width)
         if pool.weights is not None:

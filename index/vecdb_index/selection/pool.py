@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ class Pool(NamedTuple):
         weights: (u,) float64, how much each of the universe counts, at least 0; None: its relevance.
         given: (n, n) float32 similarities up to 1, symmetric, in place of the cosines; None: cosines.
         middle: the median similarity, where it is known.
+        reach: (n, u) float32 from 0 to 1, in place of `universe`: how well each candidate represents each of what is to
+            be represented; needs weights.
 
     """
 
@@ -34,6 +37,7 @@ class Pool(NamedTuple):
     weights: Reals | None = None
     given: Units | None = None
     middle: float | None = None
+    reach: Units | None = None
 
     @property
     def size(self) -> int:
@@ -42,11 +46,13 @@ class Pool(NamedTuple):
 
 
 def unit(vectors: np.ndarray) -> Units:
-    """Return vectors of length 1, float32; those of length 0 stay."""
-    units = np.ascontiguousarray(vectors, np.float32)
-    lengths = np.sqrt(np.einsum("ij,ij->i", units, units))
-    lengths[lengths == 0] = 1
-    return units * (1 / lengths)[:, None]
+    """Return vectors (n, d) of length 1, float32; those of length 0 stay."""
+    from vecdb_index.kernels.units import to_units
+
+    rows = np.ascontiguousarray(vectors, np.float32)
+    units = np.empty_like(rows)
+    to_units(rows, units)
+    return units
 
 
 def scaled(scores: np.ndarray, among: np.ndarray | None = None) -> Reals:
@@ -77,6 +83,14 @@ def median(pool: Pool) -> float:
     return float(np.partition(pairs, len(pairs) // 2)[len(pairs) // 2])
 
 
+def close(pool: Pool, places: Sequence[int] | NDArray[np.int64], closest: float) -> bool:
+    """Tell whether two of some candidates are as similar as `closest`."""
+    some = np.asarray(places, np.int64)
+    units = pool.units[some]
+    among = units @ units.T if pool.given is None else pool.given[np.ix_(some, some)]
+    return bool((np.triu(among, 1) >= closest).any())
+
+
 def base_of(pool: Pool, baseline: float | str) -> float:
     """Return the similarity that counts as none, below 1."""
     if baseline == "median":
@@ -105,7 +119,9 @@ def to_universe(pool: Pool, rows: NDArray[np.int64] | slice, width: int, base: f
         power: at least 1.
 
     """
-    if pool.given is not None and pool.universe is None:
+    if pool.reach is not None:
+        similar = pool.reach[rows]
+    elif pool.given is not None and pool.universe is None:
         similar = pool.given[rows]
     else:
         universe = pool.units if pool.universe is None else pool.universe

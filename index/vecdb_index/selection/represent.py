@@ -40,11 +40,13 @@ def represented(pool: Pool, picks: NDArray[np.int64]) -> Represented:
     above = np.clip((similar - np.float32(base)) / np.float32(1 - base), 0, 1)
     weights = pool.relevance if pool.weights is None or pool.universe is not None else pool.weights
     best = above.max(axis=0)
+    if pool.reach is not None:
+        best = pool.reach[picks].max(axis=0)
     if pool.universe is not None:
         weights = np.ones(len(pool.universe)) if pool.weights is None else pool.weights
         best = np.clip((pool.units[picks] @ pool.universe.T - base) / (1 - base), 0, 1).max(axis=0)
     total = float(weights.sum())
-    coverage = float(weights @ best) / total if total > 0 else float(best.mean())
+    coverage = float(weights @ best) / total if total > 0 else float(best.mean()) if len(best) else 0.0
     owner = above.argmax(axis=0)
     owned = above.max(axis=0) >= ALIKE
     owned[picks] = False

@@ -151,7 +151,7 @@ class Coverage(_message.Message):
     BASELINE_FIELD_NUMBER: _builtins.int
     balance: _builtins.float
     form: _builtins.str
-    """"graph_cut", "facility_location" or "saturated"."""
+    """"graph_cut", "facility_location", "saturated" or "words"."""
     sharpness: _builtins.int
     baseline: _builtins.float
     def __init__(

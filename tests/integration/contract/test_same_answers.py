@@ -111,7 +111,11 @@ CALLS: dict[str, Callable[[Any], Any]] = {
         fetch=12,
         where=col("flag") == False,  # noqa: E712
     ),
+    "search for a set that covers words": lambda reads: reads.search(
+        embedding=ASKED, body="brave chess engine", k=4, select=vecdb.Coverage(0.3, "words")
+    ),
     "search for a set": lambda reads: reads.search(embedding=ASKED, k=4, select="coverage"),
+    "search that ends where relevance ends": lambda reads: reads.search(embedding=ASKED, k=40, cut="zscore"),
     "search with stages": lambda reads: reads.search(
         embedding=ASKED, k=3, min_score=0.0, group_by="section", per_group=2, fetch=30
     ),

@@ -56,6 +56,7 @@ READS: dict[str, Callable[[Any], Any]] = {
     "fields: a string": lambda reads: reads.search(embedding=ASKED, fields="body"),
     "fields: unknown": lambda reads: reads.search(embedding=ASKED, fields=["bodi"]),
     "fields: a number": lambda reads: reads.get("r01", fields=3),
+    "cut: no such method": lambda reads: reads.search(embedding=ASKED, cut="best"),
     "select: no such way": lambda reads: reads.search(embedding=ASKED, select="best"),
     "select: quotas nobody can meet": lambda reads: reads.run(
         Query(k=5).near("embedding", ASKED).select(quotas={"section": {"nowhere": (2, 3)}})

@@ -8,7 +8,7 @@ from scipy import optimize, stats
 
 from vecdb_index.relevance import cuts, logistic
 from vecdb_index.relevance.calibrator import RECALLS, Judged, RelevanceCalibrator, auc
-from vecdb_index.relevance.progressive import line, probes, verdict
+from vecdb_index.relevance.progressive import far_below, line, probes, verdict
 from vecdb_index.relevance.tails import Normal, Tail, mean_excess
 
 
@@ -268,6 +268,27 @@ def test_nothing_is_dropped_that_is_among_the_best_with_a_wide_margin() -> None:
         assert found.bar == np.sort(dear[asked])[-10]
     assert missed <= 2
     assert np.mean(kept) < 0.5
+
+
+def test_clusters_below_the_last_place_are_far_below_only_where_they_lie_apart() -> None:
+    apart = np.concatenate([np.linspace(9, 10, 8), np.linspace(5, 6, 20), np.linspace(0, 1, 30)])
+    order = np.random.default_rng(6).permutation(len(apart))
+
+    assert apart[order][far_below(apart[order], 5, 4.0)].max() == 6
+    assert apart[order][far_below(apart[order], 10, 4.0)].max() == 1
+    assert not far_below(apart, 30, 4.0).any()
+    assert not far_below(np.linspace(0, 1, 60), 5, 4.0).any()
+    assert not far_below(apart[:5], 5, 4.0).any()
+
+
+@given(seed=st.integers(0, 2**16), keep=st.integers(1, 20))
+def test_the_best_are_never_far_below(seed: int, keep: int) -> None:
+    scores = np.random.default_rng(seed).standard_normal(30).round(1)
+
+    dropped = far_below(scores, keep, 0.5)
+
+    assert dropped.sum() <= 30 - keep
+    assert scores[dropped].max(initial=-np.inf) <= scores[~dropped].min()
 
 
 def test_a_row_whose_dear_score_is_known_is_judged_by_it() -> None:

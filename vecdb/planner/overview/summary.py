@@ -8,7 +8,6 @@ rows. What is told of the choice, its coverage and how many rows each stands for
 
 from __future__ import annotations
 
-import heapq
 from typing import NamedTuple
 
 import numpy as np
@@ -16,12 +15,14 @@ import numpy as np
 from vecdb.errors import InvalidInputError
 from vecdb.planner.overview.rows import OVERVIEW, Middles, Rows
 from vecdb_index.cluster.kmeans import nearest
+from vecdb_index.selection.greedy import Rule, select
+from vecdb_index.selection.pool import Pool
 
 CELLS = 1024
 """Cells at most, but two for each row that is chosen."""
 EXACT_ROWS = 4096
 """Rows that are compared each with each at most."""
-PAIR_BYTES = 12
+PAIR_BYTES = 8
 """What each such pair takes."""
 
 
@@ -67,36 +68,17 @@ def summary(rows: Rows, k: int, exact: bool, seed: int) -> Chosen:
         units, method = rows.units(candidates), "cells"
     held = PAIR_BYTES * len(universe) * len(units)
     rows.state.hold(OVERVIEW, held)
-    similar = np.maximum(universe @ units.T, 0)
-    chosen, gains = greedy(similar, weights / weights.sum(), min(k, len(candidates)))
+    chosen, gains = covering(Pool(units, np.zeros(len(units)), universe, weights), k)
     rows.state.release(held)
     places = candidates[chosen]
     sizes, coverage = _counted(rows, rows.units(places))
     return Chosen(places, sizes, gains, coverage, method)
 
 
-def greedy(similar: np.ndarray, weights: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return which k columns of (universe, candidates) similarities cover most, greedily, and what each adds.
-
-    Gains only shrink while columns are taken, so a gain that is worked out anew and still the greatest is the greatest
-    (the lazy greedy algorithm: Minoux 1978). Of equal gains the first column is taken.
-    """
-    columns = np.ascontiguousarray(similar.T)
-    covered = np.zeros(columns.shape[1], columns.dtype)
-    queue = [(-gain, at) for at, gain in enumerate((columns @ weights).tolist())]
-    heapq.heapify(queue)
-    chosen: list[int] = []
-    gains: list[float] = []
-    while len(chosen) < k:
-        _, at = heapq.heappop(queue)
-        gain = float(np.maximum(columns[at] - covered, 0) @ weights)
-        if queue and (-gain, at) > queue[0]:
-            heapq.heappush(queue, (-gain, at))
-            continue
-        chosen.append(at)
-        gains.append(gain)
-        np.maximum(covered, columns[at], out=covered)
-    return np.array(chosen, np.int64), np.array(gains)
+def covering(pool: Pool, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return which candidates cover the universe of a pool most, greedily, and what each adds to the coverage."""
+    picked = select(pool, Rule("facility", 1.0), k, exact=True)
+    return picked.picks, picked.gains / max(1, min(k, pool.size))
 
 
 def _cells(rows: Rows, cells: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -15,26 +15,29 @@ import numpy as np
 
 from vecdb.errors import InvalidInputError, NotFoundError, ScorerError, VecdbError
 from vecdb.planner import dense
+from vecdb.planner.aspects import aspects
 from vecdb.planner.bound import BoundStage
 from vecdb.planner.candidates import ArmColumn, Candidates
 from vecdb.planner.chosen import Chosen, Members
 from vecdb.planner.gather import Context
 from vecdb.planner.limits import Told
-from vecdb.planner.selecting import Selecting, pool_of, rule_of
+from vecdb.planner.selecting import MOST, Selecting, pool_of, rule_of
 from vecdb.planner.units import units_of
-from vecdb.query.selection import Coverage, Mmr, Select
+from vecdb.query.selection import Coverage, Dpp, Mmr, Select
 from vecdb.query.value import shown
 from vecdb.results import Selected
 from vecdb.row_values import value_of
 from vecdb_index.selection.greedy import Picked
 from vecdb_index.selection.greedy import select as greedy
-from vecdb_index.selection.pool import Pool, median, scaled
+from vecdb_index.selection.pool import Pool, close, median, scaled
 from vecdb_index.selection.represent import represented
 
 GROWTH = 4
 """How many times as large the next pool is."""
 SPARE = 8
 """Candidates beyond the pool for each row that a quota asks for, beside the row itself."""
+WITHOUT_COPIES = 1 / 3
+"""From this balance on copies of chosen rows come after all others."""
 
 
 class _Chosen(NamedTuple):
@@ -61,10 +64,20 @@ def select(context: Context, bound: BoundStage, candidates: Candidates) -> Candi
     while True:
         found = _choose(context, bound, candidates, told, fixed, size)
         short = len(found.picked.picks) < about.k and found.picked.ended == "candidates"
-        if not (short or found.picked.ended == "bounds") or size >= len(candidates):
+        repeats = stage.pool is None and size < MOST and _repeats(stage, found)
+        if not (short or repeats or found.picked.ended == "bounds") or size >= len(candidates):
             break
-        size *= GROWTH
-    return _answer(stage, candidates, found, short)
+        size = min(GROWTH * size, MOST) if repeats else GROWTH * size
+    return _answer(stage, candidates, found, short or repeats)
+
+
+def _repeats(stage: Select, found: _Chosen) -> bool:
+    """Tell whether a way that keeps copies out chose some, because the pool has too little else."""
+    from vecdb_index.kernels.selection import SAME
+
+    method = stage.method
+    avoids = isinstance(method, Dpp) or (isinstance(method, Coverage) and method.form == "graph_cut")
+    return avoids and method.balance >= WITHOUT_COPIES and close(found.pool, found.picked.picks, SAME)
 
 
 def _choose(
@@ -104,9 +117,13 @@ def _pool(
     # Rows that are only there because somebody asks for them do not stretch the scale.
     usual = places < min(size, len(candidates) - added)
     relevance = some.score.astype(np.float64) if raw else scaled(some.score, usual)
+    reach, weights = (None, None) if about.words is None else aspects(context, about.words, some)
     if about.column is None:
-        return Pool(np.zeros((len(some), 1), np.float32), relevance, given=_given(context, bound, some))
+        none = np.zeros((len(some), 1), np.float32)
+        return Pool(none, relevance, weights=weights, given=_given(context, bound, some), reach=reach)
     units = units_of(some, about.column)
+    if reach is not None:
+        return Pool(units, relevance, weights=weights, reach=reach)
     if stage.universe is None:
         return Pool(units, relevance)
     if isinstance(stage.universe, int):
@@ -120,7 +137,7 @@ def _pool(
 def _bytes(stage: Select, about: Selecting, count: int) -> int:
     """Return about what a selection takes: the vectors twice, and similarities where a set represents others."""
     vectors = 0 if about.column is None else 8 * count * about.column.field.dimension
-    whole = about.column is None or (isinstance(stage.method, Coverage) and stage.method.form != "graph_cut")
+    whole = about.column is None or (isinstance(stage.method, Coverage) and stage.method.represents)
     return vectors + (4 * count * count if whole else 0)
 
 
