@@ -13,6 +13,7 @@ import typer
 
 from vecdb_client.cli import (
     admin,
+    evaluation,
     facets,
     graph,
     index,
@@ -66,6 +67,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     index.index,
     measure.recall,
     measure.tune,
+    evaluation.eval_,
     overviews.calibrate,
     safety.check,
     safety.repair,
@@ -94,7 +96,9 @@ WRITING = frozenset(
 
 def _register(command: Callable[..., None]) -> None:
     examples = [f"  {line}" for line in command.__dict__["examples"]]
-    app.command(epilog="\n".join(["\b", "Example:", *examples]))(guarded(command, command in WRITING))
+    # A command whose name Python keeps for itself is a function with an underscore behind it.
+    name = command.__name__.rstrip("_").replace("_", "-")
+    app.command(name, epilog="\n".join(["\b", "Example:", *examples]))(guarded(command, command in WRITING))
 
 
 for command in COMMANDS:
