@@ -77,4 +77,4 @@ def completion(
 
     if shell not in SHELLS:
         raise CommandError(f"no completion for {shell!r}; shells are {', '.join(SHELLS)}")
-    print(get_completion_script(prog_name="vecdb", complete_var="_VECDB_COMPLETE", shell=shell))
+    print(get_completion_script(prog_name="vecdb", complete_var="_VECDB_COMPLETE", shell=shell))  # nosec B604

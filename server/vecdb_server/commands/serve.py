@@ -71,7 +71,7 @@ def run(config: Config) -> None:
 
 def connect_lines(config: Config, address: "Address", is_open: bool) -> list[str]:
     """Return how to reach the server from Python and from the shell."""
-    everywhere = config.server.host in ("0.0.0.0", "::", "[::]") and not config.server.socket
+    everywhere = config.server.host in ("0.0.0.0", "::", "[::]") and not config.server.socket  # nosec B104
     target = written(gethostname(), address.port) if everywhere else address.target
     url = f"grpcs://{target}" if address.secure else f"grpc://{target}"
     key = "" if is_open else ', api_key="vdb_..."'
