@@ -178,9 +178,8 @@ class Server:
         if self._pollers is not None:
             self._pollers.start(self._server)
         if secure and port:
-            tls.refuse_older(
-                "localhost" if config.server.host in ("0.0.0.0", "[::]", "::") else config.server.host, port
-            )
+            everywhere = config.server.host in ("0.0.0.0", "[::]", "::")  # nosec B104
+            tls.refuse_older("localhost" if everywhere else config.server.host, port)
         self._health.ready()
         told = {} if metrics is None else {"metrics": metrics}
         logger.info("serving", extra={"address": target, "pid": os.getpid(), **told})

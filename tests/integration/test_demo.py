@@ -4,8 +4,10 @@ import io
 import json
 import os
 import shlex
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +16,9 @@ from rich.console import Console
 
 import vecdb
 from vecdb import demo
+from vecdb.demo import ways
 from vecdb.demo.searches import LIKE, RECALL_PYTHON, K, get_command, recall_command, vector_folder
-from vecdb.errors import ConflictError, InvalidInputError
+from vecdb.errors import ConflictError, InvalidInputError, UnavailableError
 from vecdb_client.cli.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -164,6 +167,43 @@ def test_the_tour_tells_how_near_to_exact_the_index_is_and_how_to_measure_it(
     assert f"\n{RECALL_PYTHON}\n" in printed
     assert told["recall"] == report.recall
     assert f"RecallReport(recall={report.recall}, " in pasted_report
+
+
+def test_one_question_is_answered_four_ways_and_the_set_repeats_itself_least(
+    made: tuple[Path, str], words: "vecdb.Collection", tmp_path: Path
+) -> None:
+    nearest, diverse, linked, filtered = (ways.answer(way, words) for way in ways.ways())
+    printed = made[1]
+
+    assert all(len(one.ids) == ways.K for one in (nearest, diverse, linked, filtered))
+    assert diverse.alike < nearest.alike - 0.05
+    assert set(linked.ids) - set(nearest.ids)
+    assert all(row is not None and row["senses"] > 1 for row in map(words.get, filtered.ids))
+    for one in (nearest, diverse, linked, filtered):
+        assert f"  {', '.join(one.ids)}\n" in printed
+    python = printed.partition("from vecdb.demo import data as demo")[2].partition("\n\n")[0]
+    first = demo.searches(made[0])[0].python
+    lines = pasted(f"{first}\nfrom vecdb.demo import data as demo{python}", tmp_path).splitlines()[-4:]
+    assert lines == [str(one.ids) for one in (nearest, diverse, linked, filtered)]
+
+
+def test_the_demo_serves_what_it_made(made: tuple[Path, str]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "vecdb_client.cli", "demo", str(made[0]), "--serve", "--port", str(port)]
+    with subprocess.Popen(command, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            while True:
+                assert server.poll() is None
+                try:
+                    with vecdb.connect(f"grpc://127.0.0.1:{port}") as database:
+                        assert len(database.collection(demo.COLLECTION)) == ROWS
+                    break
+                except UnavailableError:
+                    time.sleep(0.2)
+        finally:
+            server.terminate()
 
 
 def test_a_tour_without_the_index_says_so(tmp_path: Path) -> None:

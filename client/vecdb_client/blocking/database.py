@@ -67,7 +67,7 @@ class Database:
     def collections(self) -> list[str]:
         """Return the names of all collections that the caller may see, sorted."""
         names: list[str] = []
-        token = ""
+        token = ""  # nosec B105
         while True:
             request = collections.ListCollectionsRequest(page_token=token)
             page = self._connection.call(methods.LIST_COLLECTIONS, request)

@@ -108,7 +108,7 @@ def load(
         with open_source(missing):
             pass
     entries, embeds = mapping or [], parse_embed(embed)
-    schema = _existing_schema(path, collection)
+    schema = existing_schema(path, collection)
     if schema is None and not files:
         raise CommandError(f"there is no collection {collection!r} to link", NOT_FOUND)
     if schema is None:
@@ -156,7 +156,8 @@ class _Request:
         self.commit_rows = commit_rows
 
 
-def _existing_schema(path: Target, name: str) -> "Schema | None":
+def existing_schema(path: Target, name: str) -> "Schema | None":
+    """Return the schema of a collection; None: there is no such collection."""
     from vecdb.errors import NotFoundError
     from vecdb_client.cli.session import opened_collection
 

@@ -13,8 +13,10 @@ import typer
 
 from vecdb_client.cli import (
     admin,
+    evaluation,
     facets,
     graph,
+    imports,
     index,
     links,
     load,
@@ -44,6 +46,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     start.demo,
     admin.create,
     load.load,
+    imports.import_,
     query.query,
     facets.facets,
     overviews.summarise,
@@ -66,6 +69,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     index.index,
     measure.recall,
     measure.tune,
+    evaluation.eval_,
     overviews.calibrate,
     safety.check,
     safety.repair,
@@ -81,6 +85,7 @@ WRITING = frozenset(
         start.demo,
         admin.create,
         load.load,
+        imports.import_,
         records.delete,
         admin.tag,
         admin.compact,
@@ -94,7 +99,9 @@ WRITING = frozenset(
 
 def _register(command: Callable[..., None]) -> None:
     examples = [f"  {line}" for line in command.__dict__["examples"]]
-    app.command(epilog="\n".join(["\b", "Example:", *examples]))(guarded(command, command in WRITING))
+    # A command whose name Python keeps for itself is a function with an underscore behind it.
+    name = command.__name__.rstrip("_").replace("_", "-")
+    app.command(name, epilog="\n".join(["\b", "Example:", *examples]))(guarded(command, command in WRITING))
 
 
 for command in COMMANDS:

@@ -7,10 +7,12 @@ decides. Anything worse (a torn Parquet footer) is an InvalidInputError that nam
 """
 
 import contextlib
+import errno
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, Protocol
 from zipfile import BadZipFile
 
@@ -197,9 +199,24 @@ def reading(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, EOFError, zlib.error, BadZipFile, UnicodeDecodeError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InvalidInputError(f"cannot read {path}: {first:.300}") from error
+    except _DAMAGE as error:
+        raise InvalidInputError(f"cannot read {path}: {_first_line(error)}") from error
+    except pa.ArrowException as error:
+        raise InvalidInputError(f"cannot read {path}: {_first_line(error)}") from error
+    except OSError as error:
+        # Arrow raises one without a number for a damaged file, and a wrong offset in a zip ends in EINVAL: what the
+        # system itself refuses stays what it is.
+        if error.errno not in (None, errno.EINVAL):
+            raise
+        raise InvalidInputError(f"cannot read {path}: {_first_line(error)}") from error
+
+
+_DAMAGE = (EOFError, NotImplementedError, OverflowError, TokenError, UnicodeDecodeError, zlib.error, BadZipFile)
+"""What the libraries of the formats raise for damaged files: NumPy reads the head of an array as Python source."""
+
+
+def _first_line(error: Exception) -> str:
+    return f"{(str(error).splitlines() or [type(error).__name__])[0]:.300}"
 
 
 def rows_per_piece(row_bytes: float) -> int:

@@ -15,6 +15,7 @@ SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
 @example(
     "vecdb demo ./demo",
     'vecdb demo ./demo --ask "what do young horses eat"',
+    "vecdb demo ./demo --serve --port 7700",
 )
 def demo(
     path: Annotated[
@@ -28,6 +29,8 @@ def demo(
         str | None,
         typer.Option("--model", metavar="MODEL", help="With --ask: where all-MiniLM-L6-v2 is, a folder or a name."),
     ] = None,
+    serve: Annotated[bool, typer.Option("--serve", help="Then serve it on 127.0.0.1, until Ctrl-C.")] = False,
+    port: Annotated[int, typer.Option("--port", "-p", metavar="N", help="With --serve: the port.")] = 7700,
 ) -> None:
     """Make an example database and search it."""
     if importlib.util.find_spec("vecdb.demo") is None:
@@ -41,6 +44,10 @@ def demo(
         shipped.run(folder, Console())
     else:
         shipped.ask(ask, folder, model, Console())
+    if serve:
+        from vecdb_client.cli.serve import serve as become_server
+
+        become_server(folder, port, None, None)
 
 
 @example(
@@ -77,4 +84,4 @@ def completion(
 
     if shell not in SHELLS:
         raise CommandError(f"no completion for {shell!r}; shells are {', '.join(SHELLS)}")
-    print(get_completion_script(prog_name="vecdb", complete_var="_VECDB_COMPLETE", shell=shell))
+    print(get_completion_script(prog_name="vecdb", complete_var="_VECDB_COMPLETE", shell=shell))  # nosec B604

@@ -85,7 +85,7 @@ def certificate_name(file: Path) -> str | None:
 
 def connect_lines(config: Config, address: "Address", is_open: bool) -> list[str]:
     """Return how to reach the server from Python and from the shell."""
-    everywhere = config.server.host in ("0.0.0.0", "::", "[::]") and not config.server.socket
+    everywhere = config.server.host in ("0.0.0.0", "::", "[::]") and not config.server.socket  # nosec B104
     target = address.target
     if everywhere:
         named = certificate_name(Path(config.tls.certificate)) if address.secure else None
