@@ -1,4 +1,4 @@
-"""What the site makes of links that lead out of docs/: the name of the file, because the site has only the documents."""
+"""What the site makes of links that lead out of docs/: names of files, because it has only the documents."""
 
 import posixpath
 import re

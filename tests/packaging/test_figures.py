@@ -2,8 +2,8 @@
 
 A part between `<!-- measured: begin` and `<!-- measured: end -->` names its records in backticks or as files. In its
 tables the head and the first column say what was measured; every number in another cell must be a value of one of
-these records, or its inverse, in some unit, rounded as it is printed. That a number stands in the right row is not
-checked here.
+the record that its line, its column or the part names, in the unit of the cell, rounded as it is printed. That it
+stands beside the right words is not checked.
 """
 
 import json
@@ -17,38 +17,55 @@ _PART = re.compile(r"<!-- measured: begin(.*?)<!-- measured: end -->", re.DOTALL
 _NUMBER = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?<![\w.,])\d*\.?\d+")
 # Not figures: units over one (1 / 2.2), dates, names of sizes, codes and levels.
 _NOT_A_FIGURE = re.compile(r"`[^`]*`|\d{4}-\d\d-\d\d|\b1 / |@\d+|recall(?:@10)? \.\d+|\b\d+ threads?")
-_UNITS = (1.0, 100.0, 1e3, 1e6, 1e-3, 1e-6)
+_RECORD = re.compile(r"`([\w-]+)`|results/([\w-]+)\.json")
 
 
 def values(record: dict[str, Any]) -> set[float]:
-    """Return all that a record reports: medians and ends of ranges, ratios, parameters, set-up figures."""
-    told = [*record["ratios"].values(), *(row for one in record["systems"].values() for row in one["summary"].values())]
-    found = {float(row[key]) for row in told for key in ("median", "min", "max")}
-    return found | {float(value) for value in record["parameters"].values() if isinstance(value, int | float)}
+    """Return what a record reports: medians, the ends of ratios, both ways round, vecdb's share of others' medians.
+
+    Points of sweeps ("at ...") are left out: there are so many that every number would be near one.
+    """
+    found = {float(row[key]) for row in record["ratios"].values() for key in ("median", "min", "max")}
+    found |= {1 / value for value in found if value}
+    medians = {
+        name: {metric: float(row["median"]) for metric, row in told["summary"].items() if not metric.startswith("at ")}
+        for name, told in record["systems"].items()
+    }
+    ours = medians.get("vecdb", {})
+    for told in medians.values():
+        found |= set(told.values())
+        found |= {ours[metric] / value for metric, value in told.items() if value and metric in ours}
+    return found
 
 
-def has_source(number: str, known: set[float]) -> bool:
-    """Return whether some value, in some unit or over one, rounds to the number as it is printed."""
+def has_source(number: str, known: set[float], cell: str) -> bool:
+    """Return whether some value, in a unit that the cell has, rounds to the number as it is printed."""
     digits = number.replace(",", "")
-    places = len(digits.partition(".")[2])
-    # 226,000 is a figure of three digits.
-    spare = 0 if "." in digits else len(digits) - len(digits.rstrip("0"))
-    half = 0.5000001 * 10.0 ** (spare - places)
-    candidates = [value for one in known for value in ((one, 1 / one) if one else (one,))]
-    return any(abs(abs(value) * unit - float(digits)) <= half for value in candidates for unit in _UNITS)
+    spare = 0 if "." in digits else len(digits) - len(digits.rstrip("0"))  # 226,000 is a figure of three digits
+    half = 0.5000001 * 10.0 ** (spare - len(digits.partition(".")[2]))
+    units = [1.0] + [100.0] * ("%" in cell) + [1e-6] * ("MB" in cell) + [1e-3] * bool(re.search(r"\bs\b", cell))
+    return any(abs(abs(one) * unit - float(digits)) <= half for one in known for unit in units)
 
 
 def without_source(part: str, results: Path) -> list[str]:
-    """Return the numbers of a part's tables that no record named in it has."""
-    names = set(re.findall(r"`([\w-]+)`", part)) | set(re.findall(r"results/([\w-]+)\.json", part))
-    records = [path for name in sorted(names) if (path := results / f"{name}.json").exists()]
-    known = set().union(*(values(json.loads(path.read_text("utf-8"))) for path in records))
+    """Return the numbers of a part's tables that have no source.
+
+    The record is the one that the line names, else the head of the column, else any that the part names.
+    """
+
+    def known(text: str) -> set[float]:
+        names = [name for found in _RECORD.findall(text) for name in found if (results / f"{name}.json").exists()]
+        return set().union(*(values(json.loads((results / f"{name}.json").read_text("utf-8"))) for name in names))
+
     lost = []
     for table in re.findall(r"(?:^\|.*\n)+", part, re.MULTILINE):
-        for line in table.splitlines()[2:]:
-            for cell in line.strip("|").split("|")[1:]:
-                lost += [f"{found} in {line}" for found in _NUMBER.findall(_NOT_A_FIGURE.sub("", cell))
-                         if not has_source(found, known)]  # fmt: skip
+        head, _, *lines = table.splitlines()
+        columns = [known(cell) for cell in head.strip("|").split("|")]
+        for line in lines:
+            for column, cell in zip(columns[1:], line.strip("|").split("|")[1:], strict=False):
+                for number in _NUMBER.findall(_NOT_A_FIGURE.sub("", cell)):
+                    if not has_source(number, known(line) or column or known(part), cell):
+                        lost.append(f"{number} in {line}")
     return lost
 
 
