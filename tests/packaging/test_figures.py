@@ -13,6 +13,10 @@ from typing import Any
 
 import pytest
 
+from bench import workloads
+from bench.context import parse_settings
+from bench.suites import SUITES
+
 _PART = re.compile(r"<!-- measured: begin(.*?)<!-- measured: end -->", re.DOTALL)
 _NUMBER = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?<![\w.,])\d*\.?\d+")
 # Not figures: units over one (1 / 2.2), dates, names of sizes, codes and levels.
@@ -81,3 +85,26 @@ def test_a_number_without_a_source_is_found(root: Path) -> None:
     part = " `growth` -->\n| What | Figure |\n|---|---|\n| codes at 10,000 rows | 577 |\n| made up | 123.457 |\n"
 
     assert without_source(part, root / "bench" / "results") == ["123.457 in | made up | 123.457 |"]
+
+
+def test_one_command_makes_every_record_that_a_measured_part_names(root: Path) -> None:
+    made = {f"{run.workload}-{run.label}".rstrip("-") for run in SUITES["readme"]}
+    results = root / "bench" / "results"
+    named = set()
+    for path in (root / "README.md", *(root / "docs").glob("*.md")):
+        for part in _PART.findall(path.read_text("utf-8")):
+            named |= {name for found in _RECORD.findall(part) for name in found if (results / f"{name}.json").exists()}
+
+    assert named
+    assert named - made == set()
+
+
+def test_the_suite_asks_for_what_the_records_were_made_with(root: Path) -> None:
+    for run in SUITES["readme"]:
+        record = json.loads(
+            (root / "bench" / "results" / f"{run.workload}-{run.label}.json".replace("-.", ".")).read_text("utf-8")
+        )
+        workload = workloads.load(run.workload)
+        asked = {**workload.FULL, **parse_settings(run.settings, workload.FULL)}
+
+        assert {name: record["parameters"].get(name, value) for name, value in asked.items()} == asked, run
