@@ -25,6 +25,7 @@ from bench.checkout import RESULTS, commit, import_from_checkout
 from bench.context import Context, Parameter, parse_settings
 from bench.interpreters import Interpreters
 from bench.process import JobFailedError, JobSkippedError, run_job
+from bench.suites import SUITES, Run
 
 QUICK_REPEATS = 2
 
@@ -34,7 +35,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     import_from_checkout()
-    names = list(workloads.NAMES) if options.workload == "all" else options.workload.split(",")
+    if options.peers:
+        options.suite = "peers"
+    if bool(options.suite) == bool(options.workload):
+        parser.error("name either --workload, or --suite (--peers is the suite peers)")
+    if options.suite:
+        runs = SUITES[options.suite]
+    else:
+        names = list(workloads.NAMES) if options.workload == "all" else options.workload.split(",")
+        runs = tuple(Run(name, options.label) for name in names)
+    names = [run.workload for run in runs]
     settable = {parameter for name in names for parameter in workloads.load(name).FULL}
     for setting in options.set:
         if setting.partition("=")[0] not in settable:
@@ -44,8 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FileNotFoundError as error:
         parser.error(str(error))
     failed = False
-    for name in names:
-        record = run_workload(name, options, interpreters)
+    for run in runs:
+        # What the command line says comes last, and so wins.
+        chosen = argparse.Namespace(**{**vars(options), "label": run.label, "set": [*run.settings, *options.set]})
+        record = run_workload(run.workload, chosen, interpreters)
         failed = failed or bool(record["failures"])
         print(report.tables(record))
     return 1 if failed else 0
@@ -164,7 +176,9 @@ def _header(
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench.run", description="Measure vecdb beside other systems.")
-    parser.add_argument("--workload", required=True, help=f"all, or some of {', '.join(workloads.NAMES)} with commas")
+    parser.add_argument("--suite", choices=sorted(SUITES), help="the runs behind the documents' figures")
+    parser.add_argument("--peers", action="store_true", help="the same as --suite peers")
+    parser.add_argument("--workload", default="", help=f"all, or some of {', '.join(workloads.NAMES)} with commas")
     parser.add_argument("--systems", default="", help="with commas; default: the workload's own")
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; no data folder needed")
     parser.add_argument("--repeats", type=int, default=0, help="rounds; default: the workload's own")

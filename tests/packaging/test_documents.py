@@ -222,6 +222,21 @@ def test_the_limits_that_the_filters_document_names_are_those_of_the_code(root: 
     assert limits in " ".join(text.split())
 
 
+@pytest.mark.parametrize("name", ["quickstart", "sets", "relevance", "multivector", "sparse"])
+def test_the_examples_of_a_document_run_one_after_the_other(
+    name: str, root: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    examples = blocks((root / "docs" / f"{name}.md").read_text("utf-8"), "python")
+
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "\n".join(examples)],
+        cwd=tmp_path, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert examples
+    assert run.returncode == 0, run.stderr
+
+
 def test_the_constants_that_the_indexes_document_names_have_the_values_that_it_says(root: Path) -> None:
     text = (root / "docs" / "indexes.md").read_text("utf-8")
     rows = re.findall(r"^\| `([\w.]+)\.([A-Z_]+)` \| ([\d.]+) \|", text, re.MULTILINE)
