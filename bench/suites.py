@@ -37,7 +37,7 @@ _WRITES = (
 )
 _LARGE = (
     Run("ann", "500k", ("dataset=debian60k~500000",)),
-    Run("growth", "", ("sizes=10000,30000,100000,300000",)),
+    Run("growth", "", ("sizes=10000,100000,1000000",)),
 )
 
 SUITES = {"peers": _PEERS, "readme": (*_PEERS, *_ALONE, *_WRITES, *_MULTIVECTOR, *_LARGE)}
