@@ -128,7 +128,7 @@ def ratios(parameters: Mapping[str, Parameter]) -> list[Ratio]:
 def _dense(asked: Question) -> Any:
     import vecdb
 
-    return vecdb.Query(k=10).near("embedding", asked.vector).exactly().returning()
+    return vecdb.Query(k=10).near("embedding", asked.vector).returning()
 
 
 def _hybrid(asked: Question) -> Any:

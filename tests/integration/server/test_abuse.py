@@ -204,12 +204,19 @@ def test_connections_that_say_nothing_or_nonsense_do_no_harm(program: Program) -
 
 
 def test_a_client_that_does_not_read_holds_no_thread(program: Program) -> None:
+    rng = np.random.default_rng(0)
     with dialled(program.target, TOKENS["abuser"], options=[("grpc.http2.lookahead_bytes", 4096)]) as stubs:
         made: Any = stubs
-        scans = [made.records.Scan(records.ScanRequest(collection="docs", batch_rows=500)) for _ in range(10)]
+        made.collections.CreateCollection(CreateCollectionRequest(name="long", schema=schemas.to_message(schema())))
+        for start in range(0, 2_000, 500):  # 32 MB that nothing compresses by much: buffers hold a few MB of a stream
+            batch = [row | {"text": rng.bytes(8_000).hex()} for row in rows(500, start)]
+            message = wire_rows.to_message(validated_batch(batch, schema()))
+            made.records.Upsert(records.UpsertRequest(collection="long", rows=message))
+        before = program.log.read_text().count("the client stalled")
+        scans = [made.records.Scan(records.ScanRequest(collection="long", batch_rows=50)) for _ in range(10)]
         for scan in scans:
             next(scan)
-        while program.log.read_text().count("the client stalled") < 1:
+        while program.log.read_text().count("the client stalled") < before + len(scans):
             time.sleep(0.1)
         codes = set()
         for scan in scans:
