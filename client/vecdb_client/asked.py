@@ -33,10 +33,10 @@ from vecdb.query.stages import MaxSim, Rescore
 from vecdb.query.sugar import one_arm_each, query_of
 from vecdb.text_search import text_column
 from vecdb.wire import filters, queries
-from vecdb.wire.values import ids_to_message, matrix_to_message, vector_to_message, writable
-from vecdb_proto.v1 import query_pb2, view_pb2
+from vecdb.wire.values import matrix_to_message, vector_to_message, writable
 from vecdb_proto.v1 import search_service_pb2 as searches
 from vecdb_proto.v1 import values_pb2 as values
+from vecdb_proto.v1 import view_pb2
 
 if TYPE_CHECKING:
     from vecdb.encoders.attached import Attached
@@ -446,22 +446,6 @@ def explain(place: Place, asked: Query, analyze: bool) -> searches.ExplainReques
     """Return the request to tell how a query is carried out."""
     message = queries.to_message(encoded(place, asked))
     return searches.ExplainRequest(collection=place.name, view=place.view, query=message, analyze=bool(analyze))
-
-
-def matches_words(asked: query_pb2.Query) -> bool:
-    """Return whether a query looks for words, so that there may be highlights."""
-    return any(one.HasField("match") or (one.HasField("nested") and matches_words(one.nested)) for one in asked.arms)
-
-
-def highlight(place: Place, asked: query_pb2.Query, ids: Sequence[Any], length: int) -> searches.HighlightRequest:
-    """Return the request for the words that a query finds in some rows."""
-    return searches.HighlightRequest(
-        collection=place.name,
-        view=place.view,
-        query=asked,
-        ids=ids_to_message(ids, place.schema.id.field.type),
-        length=whole_number("length", length),
-    )
 
 
 def recall(

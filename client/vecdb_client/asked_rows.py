@@ -12,6 +12,7 @@ from vecdb.query.stages import OrderBy
 from vecdb.wire import queries, reports, results, rows, stages
 from vecdb.wire.values import fields_to_message, ids_to_message
 from vecdb_client.asked import Place, columns_of, encoded, filter_of
+from vecdb_proto.v1 import query_pb2
 from vecdb_proto.v1 import record_service_pb2 as records
 from vecdb_proto.v1 import search_service_pb2 as searches
 from vecdb_proto.v1 import values_pb2 as values
@@ -119,3 +120,19 @@ def records_of(response: records.GetResponse, count: int) -> list[dict[str, Any]
     names = [name for name, _ in columns]
     made = (dict(zip(names, one, strict=True)) for one in zip(*(column for _, column in columns), strict=True))
     return [next(made) if one else None for one in found]
+
+
+def matches_words(asked: query_pb2.Query) -> bool:
+    """Return whether a query looks for words, so that there may be highlights."""
+    return any(one.HasField("match") or (one.HasField("nested") and matches_words(one.nested)) for one in asked.arms)
+
+
+def highlight(place: Place, asked: query_pb2.Query, ids: Sequence[Any], length: int) -> searches.HighlightRequest:
+    """Return the request for the words that a query finds in some rows."""
+    return searches.HighlightRequest(
+        collection=place.name,
+        view=place.view,
+        query=asked,
+        ids=ids_to_message(ids, place.schema.id.field.type),
+        length=whole_number("length", length),
+    )

@@ -27,7 +27,7 @@ _OTHERS = {
     "rabitq codes": ("rotation", "rabitq", "rabitq_encode", "ivf_rabitq"),
     "funnels": ("funnel",),
     "fusions": ("fuse", "worth"),
-    "selections": ("selection", "dispersion"),
+    "selections": ("selection", "dispersion", "units"),
     "late interaction": ("maxsim", "tokens"),
     "walks over links": ("push", "steps"),
     "texts": ("inverted", "postings", "phrase", "terms", "sparse"),

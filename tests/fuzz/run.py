@@ -6,12 +6,12 @@ Prints a line of JSON: inputs tried, how many were read, findings with the input
 import argparse
 import json
 import random
-import resource
 import sys
 import time
 import traceback
 import warnings
 
+from bench.machine import peak_resident_bytes
 from fuzz.targets import TARGETS
 
 NUMBERS = [0, 1, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 1 << 62]
@@ -72,8 +72,8 @@ def main() -> int:
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             findings.setdefault(f"{type(error).__name__} at {place.name}:{place.lineno}: {error}"[:200], data.hex())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    sys.stdout.write(json.dumps({"tried": tried, "read": read, "findings": findings, "peak_bytes": peak}))
+    told = {"tried": tried, "read": read, "findings": findings, "peak_bytes": peak_resident_bytes()}
+    sys.stdout.write(json.dumps(told))
     return int(bool(findings))
 
 

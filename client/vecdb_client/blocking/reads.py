@@ -129,9 +129,9 @@ class Reads(LinkReads):
         """Return what finds the highlights of a query's hits."""
 
         def highlights(ids: list[Any], length: int) -> list[dict[str, Highlight]]:
-            if not ids or not asked.matches_words(query):
+            if not ids or not asked_rows.matches_words(query):
                 return [{} for _ in ids]
-            request = asked.highlight(self._place(), query, ids, length)
+            request = asked_rows.highlight(self._place(), query, ids, length)
             response = self._connection.call(methods.HIGHLIGHT, request, self._timeout)
             return [
                 {name: reports.highlight_from_message(one) for name, one in row.fields.items()} for row in response.rows
