@@ -8,6 +8,8 @@ decides. Anything worse (a torn Parquet footer) is an InvalidInputError that nam
 
 import contextlib
 import errno
+import lzma
+import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -211,8 +213,12 @@ def reading(path: Path) -> Iterator[None]:
         raise InvalidInputError(f"cannot read {path}: {_first_line(error)}") from error
 
 
-_DAMAGE = (EOFError, NotImplementedError, OverflowError, TokenError, UnicodeDecodeError, zlib.error, BadZipFile)
-"""What the libraries of the formats raise for damaged files: NumPy reads the head of an array as Python source."""
+_DAMAGE = (
+    EOFError, OverflowError, RuntimeError, SyntaxError, TokenError, UnicodeDecodeError,
+    BadZipFile, lzma.LZMAError, struct.error, zlib.error,
+)  # fmt: skip
+"""What the libraries of the formats raise for damaged files: NumPy reads the head of an array as Python source, and a
+member of a zip may seem to be encrypted (RuntimeError)."""
 
 
 def _first_line(error: Exception) -> str:
