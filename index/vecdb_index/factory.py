@@ -171,18 +171,30 @@ def build(
         progress: called with (work done, all work) now and then; it may raise to stop.
 
     """
-    from vecdb_index.dense.calibrate import measured
+    from vecdb_index.dense.calibrate import Exam, as_good
+    from vecdb_index.dense.hnsw.graph import Graph
 
     index = _built(what, matrix, metric, norms, parts, pool, progress)
-    asked = searcher(index, matrix, metric, norms)
+    usual = searcher(index, matrix, metric, norms)
+    exam = Exam.of(matrix, metric, norms, usual.other, pool)
+    if exam is None:
+        return index
 
-    def ask(questions: Matrix, width: int) -> Any:
-        if progress is not None:  # where all rows are looked at, this takes about as long as the rest
-            progress(len(matrix), len(matrix))
-        return asked.answers(questions, 10, asked.plan(None, 10, width), pool=pool).top(10)
+    def curve_of(asked: Searcher) -> NDArray[Any]:
+        def ask(questions: Matrix, width: int) -> Any:
+            if progress is not None:  # where all rows are looked at, this takes about as long as the rest
+                progress(len(matrix), len(matrix))
+            return asked.answers(questions, 10, asked.plan(None, 10, width), pool=pool).top(10)
 
-    curve = measured(ask, asked.widths, matrix, metric, norms, asked.other, asked.misses, pool)
-    return index if curve is None else replace(index, curve=curve)
+        return exam.curve(ask, asked.widths, asked.misses)
+
+    curve = curve_of(usual)
+    packed = index.packed(pool) if isinstance(index, Graph) else None
+    if packed is not None:
+        other = curve_of(searcher(packed, matrix, metric, norms))
+        if as_good(other, curve):
+            return replace(packed, curve=other)
+    return replace(index, curve=curve)
 
 
 def _built(

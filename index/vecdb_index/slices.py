@@ -51,6 +51,11 @@ def slices(count: int, row_bytes: int, queries: int = 1) -> list[Slice]:
     return [(first, min(first + step, count)) for first in range(0, count, step)]
 
 
+def slices_of(first: int, last: int, step: int) -> list[Slice]:
+    """Cut first to last into slices of step."""
+    return [(start, min(start + step, last)) for start in range(first, last, step)]
+
+
 def shared(
     work: Callable[[Iterator[Slice]], Done], todo: list[Slice], size: int, pool: ThreadPoolExecutor | None
 ) -> list[Done]:

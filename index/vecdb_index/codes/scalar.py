@@ -78,6 +78,11 @@ class ScalarCoder:
         return bool(clipped <= CLIPPED_MOST) and self.fit(matrix, self.metric, norms).scale <= COARSEST * self.scale
 
     @property
+    def noise(self) -> float:
+        """Mean squared error of a number of a row, in code units: that of rounding."""
+        return 1 / 12
+
+    @property
     def normed(self) -> bool:
         """Whether rows end with their squared length."""
         return self.metric == "l2"

@@ -9,6 +9,7 @@ than the real ones.
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ OTHER = 0.5
 """The share of another row in a question, before both are weighed to one."""
 ENOUGH = 0.999
 """Wider searches than the first that finds so much are not tried."""
+FASTER, LOST = 1.25, 0.01
+"""How much wider a walk over codes of half the length may be, to take no longer (1.3 to 1.5 over texts and images); and
+the recall that it may miss by chance. Among rows far closer together than to all others it misses nearly all."""
 WIDEST = 1 << 20
 """No curve leads so far."""
 
@@ -71,37 +75,48 @@ def mixed(rows: Matrix, others: Matrix, other: float = OTHER) -> Matrix:
     return np.rint(sums).astype(np.int8) if rows.dtype == np.int8 else sums
 
 
-def measured(
-    ask: Ask,
-    widths: Sequence[int],
-    matrix: Matrix,
-    metric: Metric,
-    norms: Scores,
-    other: float = OTHER,
-    misses: float = 1.0,
-    pool: ThreadPoolExecutor | None = None,
-) -> Curve | None:
-    """Return the curve of an index; None where no question can be asked.
+@dataclass(frozen=True)
+class Exam:
+    """Questions, (q, d), and the K best rows for each."""
 
-    other is the share of another row in the questions, misses how many rows real questions miss for one that they do.
-    """
-    asked = questions(matrix, norms, other)
-    if len(asked) == 0:
-        return None
-    exact = flat.search_batch(matrix, asked, K, metric, norms=norms, pool=pool)
-    points: list[tuple[float, float]] = []
-    for width in widths:
-        found = ask(asked, width)
-        # Of rows that are equally good any will do.
-        shares = [
-            np.count_nonzero(one.scores >= best.scores[-1]) / len(best.rows)
-            for one, best in zip(found, exact, strict=True)
-        ]
-        share = float(np.mean(shares))
-        points.append((width, max(1 - misses * (1 - share), points[-1][1] if points else 0.0)))
-        if points[-1][1] >= ENOUGH:
-            break
-    return np.array(points, np.float32)
+    asked: Matrix
+    exact: Sequence[TopK]
+
+    @classmethod
+    def of(
+        cls,
+        matrix: Matrix,
+        metric: Metric,
+        norms: Scores,
+        other: float = OTHER,
+        pool: ThreadPoolExecutor | None = None,
+    ) -> "Exam | None":
+        """Return one whose questions have such a share of another row; None where no question can be asked."""
+        asked = questions(matrix, norms, other)
+        if len(asked) == 0:
+            return None
+        return cls(asked, flat.search_batch(matrix, asked, K, metric, norms=norms, pool=pool))
+
+    def curve(self, ask: Ask, widths: Sequence[int], misses: float = 1.0) -> Curve:
+        """Return the curve of an index. misses is how many rows real questions miss for one that these do."""
+        points: list[tuple[float, float]] = []
+        for width in widths:
+            found = ask(self.asked, width)
+            # Of rows that are equally good any will do.
+            shares = [
+                np.count_nonzero(one.scores >= best.scores[-1]) / len(best.rows)
+                for one, best in zip(found, self.exact, strict=True)
+            ]
+            share = float(np.mean(shares))
+            points.append((width, max(1 - misses * (1 - share), points[-1][1] if points else 0.0)))
+            if points[-1][1] >= ENOUGH:
+                break
+        return np.array(points, np.float32)
+
+
+def as_good(curve: Curve, other: Curve) -> bool:
+    """Whether searches FASTER with this curve find, in the same time, all but LOST of what those with the other do."""
+    return bool((np.interp(FASTER * other[:, 0], curve[:, 0], curve[:, 1]) >= other[:, 1] - LOST).all())
 
 
 def width_for(curve: Curve, recall: float) -> int:

@@ -24,7 +24,7 @@ from vecdb_index.dense.plan import USUAL, Costs
 from vecdb_index.kernels.names import user_cache
 from vecdb_index.types import METRIC_CODES, Answers
 
-VERSION = 1
+VERSION = 2
 LEAST_STEP, MOST_STEP = 1.5, 6.0
 """Between these lies what a step is believed to cost; what is measured beyond is a machine that was busy."""
 SWITCH, OFF = "VECDB_COSTS", "usual"
@@ -94,7 +94,7 @@ def measured_step() -> float:
 
     def per_code(at: int, entries: NDArray[Any], listed: NDArray[Any], room: int) -> float:
         walk = codes, links, entries, no_mask, listed, False
-        coding = False, centre, np.float32(0.02), no_norms, METRIC_CODES["dot"], False
+        coding = False, centre, np.float32(0.02), np.float32(1 / 12), no_norms, METRIC_CODES["dot"], False
         sizes = _EF, 0, room, 0, 0, 10
         begun = time.perf_counter()
         kernel(matrix, *walk, *coding, *sizes, queries, queries, ones, at, at + 1, visited, *out)

@@ -1,4 +1,4 @@
-"""One call from a query to its best rows: encode it, gather candidates by 8-bit codes, score the best of them exactly.
+"""One call from a query to its best rows: encode it, gather candidates by codes, score the best of them exactly.
 
 Compiled when an index first needs it, for each type of element that a search meets.
 """
@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from vecdb_index.kernels.codes import encode_query, prefetch, reach_of, similarity
-from vecdb_index.kernels.graph import beam, count_of, insert, key_of, row_of
+from vecdb_index.kernels.codes import encode_query, prefetch, reach_of
+from vecdb_index.kernels.graph import BEAM_ROOM, beam, count_of, insert, key_of, row_of
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
+from vecdb_index.kernels.packed import MIDDLE, are_packed, similarity
 from vecdb_index.kernels.query import direction
-from vecdb_index.kernels.rescoring import AHEAD, SIGMAS, rescore, squares, unit_of, variance
+from vecdb_index.kernels.rescoring import AHEAD, SIGMAS, finer, rescore, squares, unit_of, variance
 from vecdb_index.kernels.topk import row_of as row_of_score
 from vecdb_index.kernels.topk import score_of
 
@@ -22,7 +23,18 @@ _SIZE, _FLAG, _MASK, _ROW, _SCORE = types.intp, types.boolean, types.uint8, type
 
 
 @helper
-def _scan(codes: Any, listed: Any, ready: Any, shift: Any, normed: Any, own: Any, least: Any, keys: Any) -> Any:
+def _scan(
+    codes: Any,
+    listed: Any,
+    ready: Any,
+    shift: Any,
+    normed: Any,
+    own: Any,
+    noise: Any,
+    packed: Any,
+    least: Any,
+    keys: Any,
+) -> Any:
     """Fill keys with those of the listed rows that may be among the `least` best; return how many.
 
     A row whose code says less than that of the last of these so far, by as much as both may be wrong, is left out:
@@ -41,7 +53,7 @@ def _scan(codes: Any, listed: Any, ready: Any, shift: Any, normed: Any, own: Any
             size = min(size + 1, room)
             if place < least and size >= least:
                 last = keys[least - 1]
-                band = 2 * SIGMAS * np.sqrt(variance(codes, last, own, normed))
+                band = 2 * SIGMAS * np.sqrt(variance(codes, last, own, noise, packed, normed))
                 floor = np.float64(last >> np.int64(32)) - band
     return size
 
@@ -69,10 +81,11 @@ def _leads_away(
     visited: Any,
     keys: Any,
     fewest: Any,
+    beam_room: Any,
 ) -> Any:
     """Walk a little; return how many codes were read, and whether fewer than `fewest` of the rows met are allowed."""
     every = allowed[:0]
-    size, read = beam(codes, links, code, 0, shift, normed, entries, every, visited, keys, every, 0)
+    size, read = beam(codes, links, code, 0, shift, normed, entries, every, visited, keys, every, 0, beam_room)
     return read, count_of(keys, size, allowed) < fewest
 
 
@@ -87,6 +100,7 @@ def answer(
     normed: Any,
     centre: Any,
     scale: Any,
+    noise: Any,
     norms: Any,
     metric: Any,
     prepare: Any,
@@ -112,7 +126,7 @@ def answer(
 
     Args:
         matrix: (n, d), the rows themselves.
-        codes: (n, width) uint8.
+        codes: (n, width) uint8, 8-bit or packed ones.
         links: (n, m) int32 of the graph.
         entries: (e,) int32 rows where a walk starts; empty: the listed rows are scanned instead.
         allowed: (n,) uint8, or empty when all rows are.
@@ -121,6 +135,7 @@ def answer(
         normed: whether codes end with a squared length.
         centre: (d,) of the codes.
         scale: of the codes.
+        noise: of the codes, see rescoring.py.
         norms: (n,) float32, read for cosine.
         metric: one of METRIC_CODES.
         prepare: write each query's direction to ready; else ready holds what the exact scores need.
@@ -143,31 +158,53 @@ def answer(
         scored: (q,) int32: how many rows were scored exactly.
 
     """
-    keys, code = np.empty(max(ef, room, probe), np.int64), np.empty((1, codes.shape[1]), np.int8)
+    packed = are_packed(codes, queries.shape[1], normed)
+    half = (queries.shape[1] + 1) >> 1 if packed else queries.shape[1]
+    code = np.empty((1, codes.shape[1] * (2 if packed else 1)), np.int8)
+    measure = np.float32(scale * np.float32(finer(packed, normed)))
+    keys = np.empty(max(ef, room, probe), np.int64)
+    beam_room = np.empty((BEAM_ROOM, links.shape[1]), np.int32)
     best, everything = np.empty(rows.shape[1], np.uint64), allowed[:0]
     for query in range(first, last):
         if prepare:
             direction(queries, query, ready, query)
         reach = reach_of(queries, query)
-        shift = encode_query(queries, query, reach, centre, scale, normed, code, 0)
+        total = encode_query(queries, query, reach, centre, measure, normed, half, code, 0)
+        shift = np.int32(np.int32(MIDDLE if packed else 128) * total)
         own = squares(code[0])
         read, scans = np.int64(0), entries.shape[0] == 0
         if fewest > 0:
             read, scans = _leads_away(
-                codes, links, code, shift, normed, entries, allowed, visited, keys[:probe], fewest
+                codes, links, code, shift, normed, entries, allowed, visited, keys[:probe], fewest, beam_room
             )
         if scans:
-            size = _scan(codes, listed, code, shift, normed, own, least, keys[:room])
+            size = _scan(codes, listed, code, shift, normed, own, noise, packed, least, keys[:room])
             met[query], reads[query] = listed.shape[0], read + listed.shape[0]
         else:
             over, wanted = (allowed, everything) if two_hops else (everything, allowed)
-            size, more = beam(codes, links, code, 0, shift, normed, entries, over, visited, keys[:ef], wanted, enough)
+            size, more = beam(
+                codes, links, code, 0, shift, normed, entries, over, visited, keys[:ef], wanted, enough, beam_room
+            )
             if allowed.shape[0] > 0 and not two_hops:
                 size = _keep(keys, size, allowed)
             met[query], reads[query] = size, read + more
-        unit = unit_of(queries, query, reach, scale, normed, metric)
+        unit = unit_of(queries, query, reach, scale, packed, normed, metric)
         count, scored[query] = rescore(
-            matrix, codes, keys, size, least, own, unit, normed, ready[query], metric, scales[query], norms, best
+            matrix,
+            codes,
+            keys,
+            size,
+            least,
+            own,
+            unit,
+            noise,
+            packed,
+            normed,
+            ready[query],
+            metric,
+            scales[query],
+            norms,
+            best,
         )
         for at in range(count):
             rows[query, at] = np.uint32(row_of_score(best[at]))
@@ -192,6 +229,7 @@ def answer_of(element: str) -> Any:
         _FLAG,
         _FLAG,
         frozen(_SCORE, 1),
+        _SCORE,
         _SCORE,
         frozen(_SCORE, 1),
         _SIZE,

@@ -41,7 +41,7 @@ def inlined(typing: Callable[..., Any]) -> Any:
     return intrinsic(typing)
 
 
-def _address(context: Any, builder: Any, kind: Any, array: Value, row: Value) -> tuple[Value, Value]:
+def address_of(context: Any, builder: Any, kind: Any, array: Value, row: Value) -> tuple[Value, Value]:
     """Return the address of a row's first byte, and its length, of a C-contiguous matrix of bytes."""
     data = context.make_array(kind)(context, builder, array)
     length = cgutils.unpack_tuple(builder, data.shape, kind.ndim)[-1]
@@ -49,21 +49,23 @@ def _address(context: Any, builder: Any, kind: Any, array: Value, row: Value) ->
     return builder.gep(start, [builder.mul(row, length)]), length
 
 
-def _call(builder: Any, name: str, result: ir.Type, *arguments: Value) -> Value:
+def call(builder: Any, name: str, result: ir.Type, *arguments: Value) -> Value:
+    """Call one of LLVM's intrinsics."""
     kind = ir.FunctionType(result, [argument.type for argument in arguments])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}"), arguments)
 
 
-def _load(builder: Any, address: Value, part: int, kind: ir.Type) -> Value:
+def load(builder: Any, address: Value, part: int, kind: ir.Type) -> Value:
+    """Load a vector of this type that begins `part` bytes behind an address."""
     place = builder.gep(address, [ir.Constant(_I64, part)])
     return builder.load(builder.bitcast(place, kind.as_pointer()), align=1)
 
 
 def _vnni(builder: Any, totals: list[Value], codes: Value, queries: list[Value]) -> list[Value]:
     """Add the products of a line of codes with a line of each query to its total."""
-    x = _load(builder, codes, 0, _WIDE)
+    x = load(builder, codes, 0, _WIDE)
     return [
-        _call(builder, "x86.avx512.vpdpbusd.512", _WIDE, total, x, _load(builder, query, 0, _WIDE))
+        call(builder, "x86.avx512.vpdpbusd.512", _WIDE, total, x, load(builder, query, 0, _WIDE))
         for total, query in zip(totals, queries, strict=True)
     ]
 
@@ -71,15 +73,15 @@ def _vnni(builder: Any, totals: list[Value], codes: Value, queries: list[Value])
 def _magnitudes(builder: Any, totals: list[Value], codes: Value, queries: list[Value]) -> list[Value]:
     """Multiply |code - 128| with the query under the code's sign: sums of two fit in 16 bits, 2 * 128 * 127."""
     narrow, short, half = ir.VectorType(_I8, 32), ir.VectorType(_I16, 16), ir.VectorType(_I32, 8)
-    signed = [builder.xor(_load(builder, codes, at, narrow), ir.Constant(narrow, [128] * 32)) for at in (0, 32)]
-    magnitudes = [_call(builder, "abs.v32i8", narrow, x, ir.Constant(ir.IntType(1), 0)) for x in signed]
+    signed = [builder.xor(load(builder, codes, at, narrow), ir.Constant(narrow, [128] * 32)) for at in (0, 32)]
+    magnitudes = [call(builder, "abs.v32i8", narrow, x, ir.Constant(ir.IntType(1), 0)) for x in signed]
     found = []
     for total, query in zip(totals, queries, strict=True):
         sums = []
         for at, x, magnitude in zip((0, 32), signed, magnitudes, strict=True):
-            y = _call(builder, "x86.avx2.psign.b", narrow, _load(builder, query, at, narrow), x)
-            pairs = _call(builder, "x86.avx2.pmadd.ub.sw", short, magnitude, y)
-            sums.append(_call(builder, "x86.avx2.pmadd.wd", half, pairs, ir.Constant(short, [1] * 16)))
+            y = call(builder, "x86.avx2.psign.b", narrow, load(builder, query, at, narrow), x)
+            pairs = call(builder, "x86.avx2.pmadd.ub.sw", short, magnitude, y)
+            sums.append(call(builder, "x86.avx2.pmadd.wd", half, pairs, ir.Constant(short, [1] * 16)))
         found.append(builder.add(total, builder.shuffle_vector(*sums, ir.Constant(_WIDE, list(range(16))))))
     return found
 
@@ -87,8 +89,8 @@ def _magnitudes(builder: Any, totals: list[Value], codes: Value, queries: list[V
 def _portable(builder: Any, totals: list[Value], codes: Value, queries: list[Value]) -> list[Value]:
     narrow = ir.VectorType(_I8, 16)
     for at in range(0, LINE, 16):
-        x = builder.zext(_load(builder, codes, at, narrow), _WIDE)
-        ys = [builder.sext(_load(builder, query, at, narrow), _WIDE) for query in queries]
+        x = builder.zext(load(builder, codes, at, narrow), _WIDE)
+        ys = [builder.sext(load(builder, query, at, narrow), _WIDE) for query in queries]
         totals = [builder.add(total, builder.mul(x, y)) for total, y in zip(totals, ys, strict=True)]
     return totals
 
@@ -103,7 +105,7 @@ def _dots(builder: Any, row: Value, length: Value, queries: list[Value], shifts:
         places = [builder.gep(query, [at]) for query in queries]
         for cell, total in zip(cells, step(builder, totals, builder.gep(row, [at]), places), strict=True):
             builder.store(total, cell)
-    sums = [_call(builder, "vector.reduce.add.v16i32", _I32, builder.load(cell)) for cell in cells]
+    sums = [call(builder, "vector.reduce.add.v16i32", _I32, builder.load(cell)) for cell in cells]
     return sums if signed else [builder.sub(total, shift) for total, shift in zip(sums, shifts, strict=True)]
 
 
@@ -112,8 +114,8 @@ def dot_codes(typingctx: Any, codes: Any, row: Any, queries: Any, query: Any, sh
     """Sum of (codes[row, i] - 128) * queries[query, i]: int32. Rows are whole lines; shift is that of the query."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
-        row, length = _address(context, builder, signature.args[0], arguments[0], arguments[1])
-        query, _ = _address(context, builder, signature.args[2], arguments[2], arguments[3])
+        row, length = address_of(context, builder, signature.args[0], arguments[0], arguments[1])
+        query, _ = address_of(context, builder, signature.args[2], arguments[2], arguments[3])
         return _dots(builder, row, length, [query], [arguments[4]])[0]
 
     return types.int32(codes, types.intp, queries, types.intp, types.int32), codegen
@@ -127,14 +129,14 @@ def dots_of_codes(typingctx: Any, codes: Any, row: Any, queries: Any, members: A
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
-        row, length = _address(context, builder, signature.args[0], arguments[0], arguments[1])
+        row, length = address_of(context, builder, signature.args[0], arguments[0], arguments[1])
         chosen = context.make_array(signature.args[3])(context, builder, arguments[3])
         given = context.make_array(signature.args[5])(context, builder, arguments[5])
         queries, shifts = [], []
         for i in range(COLUMNS):
             place = builder.add(arguments[4], ir.Constant(_I64, i))
             query = builder.zext(builder.load(builder.gep(chosen.data, [place])), _I64)
-            queries.append(_address(context, builder, signature.args[2], arguments[2], query)[0])
+            queries.append(address_of(context, builder, signature.args[2], arguments[2], query)[0])
             shifts.append(builder.load(builder.gep(given.data, [query])))
         totals = _dots(builder, row, length, queries, shifts)
         return context.make_tuple(builder, signature.return_type, totals)
@@ -148,7 +150,7 @@ def norm_at_end(typingctx: Any, codes: Any, row: Any) -> Any:
     """Return the int32 in the last four bytes of codes[row]."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
-        row, length = _address(context, builder, signature.args[0], arguments[0], arguments[1])
+        row, length = address_of(context, builder, signature.args[0], arguments[0], arguments[1])
         place = builder.gep(row, [builder.sub(length, ir.Constant(_I64, NORM_BYTES))])
         return builder.load(builder.bitcast(place, _I32.as_pointer()), align=1)
 
@@ -193,26 +195,53 @@ def reach_of(queries: Any, query: Any) -> np.float32:
 
 
 @helper
-def encode_query(
-    queries: Any, query: Any, reach: Any, centre: Any, scale: Any, normed: Any, out: Any, place: Any
-) -> np.int32:
-    """Write queries[query], which reaches so far, as int8 to out[place], zeros behind it; return its shift.
-
-    With norms, a query is measured as rows are: (query - centre) * scale. Without, only the order of the rows matters,
-    so it uses the whole range.
-    """
+def _encode_part(
+    queries: Any,
+    query: Any,
+    first: Any,
+    last: Any,
+    reach: Any,
+    centre: Any,
+    scale: Any,
+    normed: Any,
+    out: Any,
+    place: Any,
+    at: Any,
+) -> Any:
+    """Write queries[query, first:last] to out[place, at:]; return the sum."""
     total = np.int32(0)
-    for j in range(queries.shape[1]):
+    for j in range(last - first):
         if normed:
-            number = (queries[query, j] - centre[j]) * scale
+            number = (queries[query, first + j] - centre[first + j]) * scale
         else:
-            number = queries[query, j] / reach * np.float32(127) if reach > 0 else np.float32(0)
+            number = queries[query, first + j] / reach * np.float32(127) if reach > 0 else np.float32(0)
         code = np.int8(np.rint(min(max(number, np.float32(-127)), np.float32(127))))
-        out[place, j] = code
+        out[place, at + j] = code
         total = np.int32(total + np.int32(code))
-    for j in range(queries.shape[1], out.shape[1]):
+    return total
+
+
+@helper
+def encode_query(
+    queries: Any, query: Any, reach: Any, centre: Any, scale: Any, normed: Any, half: Any, out: Any, place: Any
+) -> np.int32:
+    """Write queries[query], which reaches so far, as int8 to out[place], zeros behind it; return the sum.
+
+    The numbers from `half` on are written to the second half of the line; d writes them all in order. With norms, a
+    query is measured as rows are: (query - centre) * scale. Without, only the order of the rows matters, so it uses the
+    whole range.
+    """
+    d, middle = queries.shape[1], out.shape[1] >> 1
+    total = _encode_part(queries, query, 0, half, reach, centre, scale, normed, out, place, 0)
+    end = half
+    if half < d:
+        for j in range(half, middle):
+            out[place, j] = np.int8(0)
+        more = _encode_part(queries, query, half, d, reach, centre, scale, normed, out, place, middle)
+        total, end = np.int32(total + more), middle + d - half
+    for j in range(end, out.shape[1]):
         out[place, j] = np.int8(0)
-    return np.int32(np.int32(128) * total)
+    return total
 
 
 @kernel(
@@ -227,4 +256,5 @@ def encode_queries(queries: Any, centre: Any, scale: Any, normed: Any, out: Any,
     """Write (q, d) queries as int8 (q, width), and each one's shift."""
     for query in range(queries.shape[0]):
         reach = reach_of(queries, query)
-        shifts[query] = encode_query(queries, query, reach, centre, scale, normed, out, query)
+        total = encode_query(queries, query, reach, centre, scale, normed, queries.shape[1], out, query)
+        shifts[query] = np.int32(np.int32(128) * total)

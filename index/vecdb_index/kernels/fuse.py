@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from vecdb_index.kernels.jit import filled, frozen, helper, kernel
+from vecdb_index.kernels.jit import filled, frozen, helper, kernel, owner
 from vecdb_index.kernels.topk import keep, key_of, score_of
 
 _EMPTY = np.int32(-1)
@@ -77,7 +77,7 @@ def _before(order: Any, keys: Any, one: Any, other: Any) -> Any:
     return order[one] > order[other] or (order[one] == order[other] and keys[one] < keys[other])
 
 
-@helper
+@owner
 def _chosen(order: Any, wanted: Any, rows: Any) -> Any:
     """Write the numbers of the rows that may be among so many of the highest order; return how many they are."""
     least = np.uint64(0)
@@ -94,7 +94,7 @@ def _chosen(order: Any, wanted: Any, rows: Any) -> Any:
     return count
 
 
-@helper
+@owner
 def _sorted(order: Any, keys: Any, rows: Any, spare: Any) -> Any:
     """Return the rows by falling order, then key: merged runs, in one of the two arrays."""
     count, width = rows.shape[0], 1
@@ -125,7 +125,7 @@ def _moved(tables: Any, order: Any, rows: Any, count: Any, out: Any) -> None:
             out[2][at, arm], out[3][at, arm] = ranks[row, arm], arm_scores[row, arm]
 
 
-@helper
+@owner
 def _drafted(starts: Any, weights: Any, rows: Any, order: Any) -> None:
     """Give every row its place: the list whose next turn comes first takes its best row that is not taken.
 

@@ -1,4 +1,4 @@
-"""Walking and making the links of a graph over 8-bit codes.
+"""Walking a graph over 8-bit or packed codes, and making its links over 8-bit ones.
 
 A candidate is one int64 key: similarity << 32 | row << 1 | expanded. Larger keys are nearer, so one sorted array is the
 beam, the result and the list of what is still to be expanded. `links` is (n, m) int32; a list that is shorter ends with
@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from vecdb_index.kernels.codes import NORM_BYTES, norm_at_end, prefetch, similarity
+from vecdb_index.kernels.codes import NORM_BYTES, norm_at_end, prefetch
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
 from vecdb_index.kernels.memory import make_room
+from vecdb_index.kernels.packed import similarity
 
 _CODE, _LINK, _WORD = types.uint8, types.int32, types.uint32
 _SIZE, _FLAG = types.intp, types.boolean
 LOW = np.int64(0xFFFFFFFF)
+BEAM_ROOM = 4
 LOOK = 8
 """A walk for rows that a filter wants counts them anew after so many steps."""
 
@@ -157,18 +159,19 @@ def beam(
     keys: Any,
     wanted: Any,
     enough: Any,
+    room: Any,
 ) -> Any:
     """Fill keys, best first; return how many, and how many codes were read.
 
     Empty `allowed` allows all rows; else every entry must be allowed. Where `wanted` (n,) is not empty, the walk ends
-    once the neighbours of `enough` of the wanted rows were looked at, those nearer than any row left to expand.
+    once the neighbours of `enough` of the wanted rows were looked at, those nearer than any row left to expand. room is
+    (BEAM_ROOM, m) int32.
 
     Codes of all new neighbours of a node are asked for together, so that their misses overlap, and compared when those
     of the next node are on their way too: which that is, is decided before, so it may not be the best by then.
     """
-    width, ef = links.shape[1], keys.shape[0]
-    fresh, asked, failing = np.empty(width, np.int32), np.empty(width, np.int32), np.empty(width, np.int32)
-    sims = np.empty(width, np.int32)
+    ef = keys.shape[0]
+    fresh, asked, failing, sims = room[0], room[1], room[2], room[3]
     size = _start(codes, queries, query, shift, normed, entries, visited, keys)
     at = waiting = 0
     reads = np.int64(entries.shape[0])
@@ -286,9 +289,10 @@ def find_links(
     """
     keys, room = np.empty(ef, np.int64), np.empty((2, codes.shape[1]), np.int8)
     start, every = order[: min(entries, base)], np.empty(0, np.uint8)
+    beam_room = np.empty((BEAM_ROOM, links.shape[1]), np.int32)
     for at in range(first, last):
         shift = _lift(codes, order[at], normed, room, 0)
-        size, _ = beam(codes, links, room, 0, shift, normed, start, every, visited, keys, every, 0)
+        size, _ = beam(codes, links, room, 0, shift, normed, start, every, visited, keys, every, 0, beam_room)
         counts[at - base] = _choose(codes, normed, order[at], keys, size, room, chosen[at - base])
 
 

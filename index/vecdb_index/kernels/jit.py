@@ -49,5 +49,16 @@ def kernel(*arguments: Any) -> Callable[[Callable[..., None]], Any]:
 
 
 def helper(function: Callable[..., Any]) -> Any:
-    """Compile a function as part of the kernels that call it."""
+    """Compile a function as part of the kernels that call it; one that neither makes arrays nor returns any.
+
+    Numba counts who holds an array, by instructions that lock memory, at each use in a loop that it cannot see through:
+    more than half of the time of a walk through a graph. Such a function only borrows its arrays, so nothing is counted
+    (`_nrt`, an option that numba has for its own tests). It cannot make any; and to return one would free it too early.
+    """
+    borrowing: dict[str, Any] = {"_nrt": False}
+    return numba.njit(nogil=True, error_model="numpy", **borrowing)(function)
+
+
+def owner(function: Callable[..., Any]) -> Any:
+    """Compile a function as part of the kernels that call it; one that makes arrays or returns some."""
     return numba.njit(nogil=True, error_model="numpy")(function)

@@ -1,10 +1,13 @@
-"""Exact scores for the candidates that 8-bit codes found, as far down their order as one of the best may still come.
+"""Exact scores for the candidates that codes found, as far down their order as one of the best may still come.
 
-A code and the number that it stands for differ by up to half a unit either way, all differences alike likely: their
-variance is 1/12. So what a similarity (codes.py) lacks to the exact score is a sum of many small errors:
+A whole number and what it was rounded from differ by up to half a unit either way, all differences alike likely: their
+variance is 1/12. That of a row's number, `noise`, is as much for 8-bit codes, and was measured for packed ones. So what
+a similarity (codes.py, packed.py) lacks to the exact score is a sum of many small errors:
 
-    without norms   variance (|query|^2 + |row|^2) / 12, both lengths in code units
-    with norms      variance 2/3 of the squared distance, and d / 24 for the squares of the errors
+    without norms   variance |query|^2 noise + |row|^2 / 12, both lengths in code units; a packed row's is so short
+                    beside the query's that it is left out
+    with norms      variance 4 f noise + 1 / (3 f) of the squared distance, where the query's unit is f times finer than
+                    the rows', and 3 d / 2 (f noise + 1 / (12 f))^2 for the squares of the errors
 
 Candidates come best first. Once the next one would have to be SIGMAS standard deviations better than its code says,
 no other is looked at. Near the query ten rows stand out after twenty; of rows that are all far from it the scores lie
@@ -26,6 +29,7 @@ from vecdb_index.kernels.loops import COSINE, score_row
 from vecdb_index.kernels.topk import key_of as key_of_score
 from vecdb_index.kernels.topk import score_of
 
+FINER = 4  # as in codes/packed.py
 SIGMAS = 3.0
 """Of a million candidates that are beaten by so much, 1,350 are better than their codes say."""
 AHEAD = 8
@@ -51,19 +55,29 @@ def _squares_of_row(codes: Any, row: Any) -> Any:
 
 
 @helper
-def variance(codes: Any, key: Any, own: Any, normed: Any) -> Any:
-    """Return the variance of a candidate's similarity: float64. own is the squared length of the query's code."""
-    if normed:
-        distance = np.float64(own) - np.float64(key >> np.int64(32))
-        return distance * (2.0 / 3.0) + (codes.shape[1] - NORM_BYTES) / 24.0
-    return (np.float64(own) + np.float64(_squares_of_row(codes, row_of(key)))) / 12.0
+def finer(packed: Any, normed: Any) -> Any:
+    """Return how many times finer than rows a query is measured."""
+    return FINER if packed and normed else 1
 
 
 @helper
-def unit_of(queries: Any, query: Any, reach: Any, scale: Any, normed: Any, metric: Any) -> Any:
+def variance(codes: Any, key: Any, own: Any, noise: Any, packed: Any, normed: Any) -> Any:
+    """Return the variance of a candidate's similarity: float64. own is the squared length of the query's code."""
+    if normed:
+        f = np.float64(finer(packed, normed))
+        distance = np.float64(own) / f - np.float64(key >> np.int64(32))
+        numbers = (codes.shape[1] - NORM_BYTES) * (2.0 if packed else 1.0)
+        return distance * (4.0 * f * noise + 1.0 / (3.0 * f)) + 1.5 * numbers * (f * noise + 1.0 / (12.0 * f)) ** 2
+    if packed:
+        return np.float64(own) * noise
+    return np.float64(own) * noise + np.float64(_squares_of_row(codes, row_of(key))) / 12.0
+
+
+@helper
+def unit_of(queries: Any, query: Any, reach: Any, scale: Any, packed: Any, normed: Any, metric: Any) -> Any:
     """Return how much a similarity grows as the exact score grows by one: float64."""
     if normed:
-        return np.float64(scale) * np.float64(scale)
+        return np.float64(scale) * np.float64(scale) * np.float64(finer(packed, normed))
     unit = np.float64(scale) * 127.0 / np.float64(reach) if reach > 0 else 0.0
     return unit * np.sqrt(np.float64(square(queries, query))) if metric == COSINE else unit
 
@@ -77,6 +91,8 @@ def rescore(
     least: Any,
     own: Any,
     unit: Any,
+    noise: Any,
+    packed: Any,
     normed: Any,
     query: Any,
     metric: Any,
@@ -96,6 +112,8 @@ def rescore(
         least: so many are scored whatever their codes say.
         own: squared length of the query's code.
         unit: from unit_of.
+        noise: mean squared error of a row's number.
+        packed: whether codes are 4-bit ones.
         normed: whether codes end with a squared length.
         query: (d,) as the exact scan has it.
         metric: one of METRIC_CODES.
@@ -104,12 +122,13 @@ def rescore(
         best: uint64 room.
 
     """
-    count, scored, worst, base = 0, 0, 0.0, np.float64(own) if normed else 0.0
+    base = np.float64(own) / finer(packed, normed) if normed else 0.0
+    count, scored, worst = 0, 0, 0.0
     for at in range(min(size, AHEAD)):
         prefetch(matrix, row_of(keys[at]))
     for at in range(size):
         if at >= least and count == best.shape[0]:
-            worst = max(worst, variance(codes, keys[at], own, normed))
+            worst = max(worst, variance(codes, keys[at], own, noise, packed, normed))
             bound = np.float64(keys[at] >> np.int64(32)) - base + SIGMAS * np.sqrt(worst)
             if bound < unit * np.float64(score_of(best[count - 1])):
                 break

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from vecdb_index.kernels.jit import filled, frozen, kernel
-from vecdb_index.kernels.jit import helper as part
+from vecdb_index.kernels.jit import filled, frozen, helper, kernel, owner
 from vecdb_index.kernels.links import EMPTY, LINKS, NODE, SHARE, TABLE, WEIGHT, is_open, place_of, row_of
 
 _FLAG = types.uint8
@@ -23,7 +22,7 @@ _MET = types.Tuple([filled(NODE, 1), filled(SHARE, 1), filled(SHARE, 1), filled(
 _NODE, _VALUE, _GREATEST, _PARENT, _VIA = range(5)
 
 
-@part
+@owner
 def _walkable(links: Any, weights: Any, open_: Any, node: Any) -> Any:
     """Return the row's targets, its link weights by type, and which type each has; a weight of 0: not to be walked."""
     patched, begin, end = row_of(links, node)
@@ -39,7 +38,7 @@ def _walkable(links: Any, weights: Any, open_: Any, node: Any) -> Any:
     return targets, values, kinds
 
 
-@part
+@owner
 def _heaviest(values: Any, most: Any) -> None:
     """Put out all but the heaviest links of a row; of equal ones the first stay."""
     if values.shape[0] <= most:
@@ -55,7 +54,7 @@ def _heaviest(values: Any, most: Any) -> None:
             values[at] = 0.0
 
 
-@part
+@helper
 def _balance(values: Any, kinds: Any, weights: Any, sums: Any) -> None:
     """Make the links of each type weigh as much together as the type does."""
     for at in range(values.shape[0]):
@@ -67,7 +66,7 @@ def _balance(values: Any, kinds: Any, weights: Any, sums: Any) -> None:
         sums[kinds[at]] = 0.0
 
 
-@part
+@helper
 def _reach(
     targets: Any, values: Any, kinds: Any, against: Any, entry: Any, factor: Any, best: Any, begin: Any,
     table: Any, met: Any, count: Any,

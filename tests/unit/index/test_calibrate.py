@@ -42,7 +42,7 @@ def test_any_of_the_rows_that_are_equally_good_is_as_good_as_found() -> None:
         best = [np.flatnonzero(one.scores == one.scores[0])[-calibrate.K :] for one in every]
         return [TopK(one.rows[at], one.scores[at], True) for one, at in zip(every, best, strict=True)]
 
-    curve = calibrate.measured(ask, (16,), rows, "cosine", norms)
+    exam = calibrate.Exam.of(rows, "cosine", norms)
 
-    assert curve is not None
-    assert curve.tolist() == [[16, 1]]
+    assert exam is not None
+    assert exam.curve(ask, (16,)).tolist() == [[16, 1]]

@@ -17,6 +17,8 @@ rng = np.random.default_rng(5)
 def all_similarities(codes: np.ndarray, queries: np.ndarray, shifts: np.ndarray, normed: bool) -> np.ndarray:
     """Compile and run `similarity` for every pair, with the arithmetic that `features` allows now."""
 
+    similarity = numba.njit(kernels.similarity.py_func)  # compiled anew, or another path's would do
+
     @numba.njit(
         types.void(
             jit.frozen(types.uint8, 2),
@@ -30,7 +32,7 @@ def all_similarities(codes: np.ndarray, queries: np.ndarray, shifts: np.ndarray,
         for row in range(codes.shape[0]):
             kernels.prefetch(codes, row)
             for query in range(queries.shape[0]):
-                out[row, query] = kernels.similarity(codes, row, queries, query, shifts[query], normed)
+                out[row, query] = similarity(codes, row, queries, query, shifts[query], normed)
 
     out = np.empty((len(codes), len(queries)), np.int32)
     run(codes, queries, shifts, normed, out)

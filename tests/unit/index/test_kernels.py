@@ -1,5 +1,6 @@
 """Kernels: float16 without the instruction, other processors, the cache, and what a first search costs."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -123,6 +124,22 @@ def test_warming_up_leaves_no_kernels_out() -> None:
 
     # No field stores bfloat16.
     assert {name for name in compiling if f"vecdb_index.kernels.{name}" not in loaded} == {"brain"}
+
+
+def test_a_function_that_borrows_arrays_returns_none() -> None:
+    def holds_arrays(kind: types.Type) -> bool:
+        return isinstance(kind, types.Array) or (isinstance(kind, types.BaseTuple) and any(map(holds_arrays, kind)))
+
+    borrowing = 0
+    for path in names.HERE.glob("*.py"):
+        module = importlib.import_module(f"vecdb_index.kernels.{path.stem}")
+        for name, part in vars(module).items():
+            if getattr(part, "targetoptions", {}).get("_nrt", True):
+                continue
+            for overload in part.overloads.values():
+                borrowing += 1
+                assert not holds_arrays(overload.signature.return_type), f"{path.stem}.{name}"
+    assert borrowing > 100
 
 
 def test_a_cache_with_some_kernels_is_not_taken_for_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,9 +44,11 @@ def test_the_error_of_codes_is_as_large_as_it_is_said_to_be(metric: Metric) -> N
             "cosine": real @ query / norms / np.linalg.norm(query),
             "l2": -((real - query) ** 2).sum(axis=1),
         }[metric]
-        unit = unit_of(query[None], 0, np.abs(query).max(), coder.scale, coder.normed, METRIC_CODES[metric])
+        unit = unit_of(query[None], 0, np.abs(query).max(), coder.scale, False, coder.normed, METRIC_CODES[metric])
         errors = sims - unit * exact - (own if metric == "l2" else 0)
-        told = [variance(codes, key_of(sim, row), own, coder.normed) for row, sim in enumerate(sims)]
+        told = [
+            variance(codes, key_of(sim, row), own, coder.noise, False, coder.normed) for row, sim in enumerate(sims)
+        ]
         ratios.append(np.quantile(np.abs(errors) / np.sqrt(told), 0.683))
 
     # A standard deviation; of the mean, as the roundings of one query are the same for all rows. Few rows are clipped.

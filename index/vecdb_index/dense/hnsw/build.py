@@ -16,7 +16,7 @@ from vecdb_index.codes.scalar import Codes, ScalarCoder
 from vecdb_index.dense import flat
 from vecdb_index.dense.hnsw.graph import EF_CONSTRUCTION, ENTRIES, MOST_ROWS, Graph, M, unmarked
 from vecdb_index.dense.hnsw.reach import connect
-from vecdb_index.slices import HELPER_BYTES, Slice, shared
+from vecdb_index.slices import HELPER_BYTES, Slice, shared, slices_of
 from vecdb_index.types import Matrix, Metric, Scores
 
 BATCH = 2048
@@ -178,8 +178,3 @@ class Builder:
     def share(self, work: Callable[[Iterator[Slice]], None], todo: list[Slice]) -> None:
         """Let all threads take slices of this work."""
         shared(work, todo, len(todo) * HELPER_BYTES, self.pool)
-
-
-def slices_of(first: int, last: int, step: int) -> list[Slice]:
-    """Cut first to last into slices of step."""
-    return [(start, min(start + step, last)) for start in range(first, last, step)]

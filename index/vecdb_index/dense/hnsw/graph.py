@@ -1,12 +1,14 @@
 """The graph: named arrays and how to read them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb_index.codes.packed import PackedCoder
 from vecdb_index.codes.scalar import Codes, ScalarCoder
 from vecdb_index.dense.calibrate import unmeasured
 
@@ -40,7 +42,7 @@ class Graph:
 
     """
 
-    coder: ScalarCoder
+    coder: ScalarCoder | PackedCoder
     codes: Codes
     links: NDArray[np.int32]
     entries: NDArray[np.int32]
@@ -62,13 +64,25 @@ class Graph:
 
     def settings(self) -> dict[str, str | int | float]:
         """Return the rest."""
-        return {"metric": self.coder.metric, "dimension": self.coder.dimension, "scale": self.coder.scale}
+        coder = self.coder
+        own = {"noise": coder.noise} if isinstance(coder, PackedCoder) else {}
+        return {"metric": coder.metric, "dimension": coder.dimension, "scale": coder.scale, **own}
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[Any]], settings: Mapping[str, Any]) -> "Graph":
         """Return the graph that had these arrays and settings. What it holds is checked by `problems`."""
-        coder = ScalarCoder(settings["metric"], settings["dimension"], float(settings["scale"]), arrays["centre"])
+        given = settings["metric"], settings["dimension"], float(settings["scale"]), arrays["centre"]
+        coder = PackedCoder(*given, float(settings["noise"])) if "noise" in settings else ScalarCoder(*given)
         return cls(coder, arrays["codes"], arrays["links"], arrays["entries"], arrays["curve"])
+
+    def packed(self, pool: ThreadPoolExecutor | None = None) -> "Graph | None":
+        """Return this graph over 4-bit codes; None where it has them, or they would not be shorter."""
+        if isinstance(self.coder, PackedCoder):
+            return None
+        coder = PackedCoder.fit(self.coder, self.codes)
+        if coder is None:
+            return None
+        return replace(self, coder=coder, codes=coder.packed(self.coder, self.codes, pool))
 
     @property
     def bytes(self) -> int:

@@ -12,10 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb_index.codes.packed import PackedCoder
 from vecdb_index.codes.scalar import Codes, ScalarCoder
-from vecdb_index.dense.hnsw.build import Builder, Progress, build, encode, slices_of
+from vecdb_index.dense.hnsw.build import Builder, Progress, build, encode
 from vecdb_index.dense.hnsw.graph import EF_CONSTRUCTION, Graph, M
-from vecdb_index.slices import Slice
+from vecdb_index.slices import Slice, slices_of
 from vecdb_index.types import Mask, Matrix, Metric, Scores
 
 KEPT_LEAST = 0.1
@@ -89,9 +90,11 @@ def consolidated(
 ) -> Graph:
     """Return the graph of its live rows, renumbered from 0 in their order, with the coder that it has.
 
-    live is (n,), with at least one row that is not zero. merged with one part does the same, and also looks whether the
-    coder still fits.
+    live is (n,), with at least one row that is not zero. merged with one part does the same, also for packed codes, and
+    looks whether the coder still fits.
     """
+    if isinstance(graph.coder, PackedCoder):
+        raise ValueError("the links of new rows are chosen by 8-bit codes, and this graph has packed ones")
     rows = np.flatnonzero(live).astype(np.int32)
     if len(rows) == 0:
         raise ValueError("a graph has at least one row, none is live")
@@ -127,14 +130,14 @@ def _codes(
     norms: Scores,
     pool: ThreadPoolExecutor | None,
 ) -> tuple[ScalarCoder, Codes]:
-    """Return the codes of all rows: those that the graph has where its coder still fits, else all made anew."""
+    """Return 8-bit codes of all rows: those that the graph has where its coder still fits, else all made anew."""
     count = len(matrix)
-    codes = np.empty((count, graph.coder.width), np.uint8)
-    if not graph.coder.fits(matrix, norms):
+    if isinstance(graph.coder, PackedCoder) or not graph.coder.fits(matrix, norms):
         coder = ScalarCoder.fit(matrix, graph.coder.metric, norms)
+        codes = np.empty((count, coder.width), np.uint8)
         encode(coder, matrix, norms, 0, codes, pool)
         return coder, codes
-    last = first + len(rows)
+    codes, last = np.empty((count, graph.coder.width), np.uint8), first + len(rows)
     np.take(graph.codes, rows, axis=0, out=codes[first:last])
     for start, part in ((0, codes[:first]), (last, codes[last:])):
         encode(graph.coder, matrix, norms, start, part, pool)

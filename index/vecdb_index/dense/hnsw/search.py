@@ -82,7 +82,8 @@ class Searcher:
         self._whole = matrix.dtype == np.int8
         self._prepare = metric == "cosine" and not self._whole
         coder = graph.coder
-        self._constants = coder.normed, coder.centre, coder.scale, norms, METRIC_CODES[metric], self._prepare
+        coding = coder.normed, coder.centre, coder.scale, coder.noise
+        self._constants = *coding, norms, METRIC_CODES[metric], self._prepare
         # What the last search was told: threads replace it as a whole, and mostly ask for the same again.
         self._known: tuple[Any, ...] = 0, None, None
 
