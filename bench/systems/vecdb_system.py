@@ -96,9 +96,8 @@ class VecdbSystem(System):
     def cost(self, query: np.ndarray, k: int) -> dict[str, float]:
         """Return what a search says that it cost: distances computed and bytes read; empty where it does not say."""
         result = self.collection.search(embedding=query, k=k, fields=[], **self._width())
-        compared = result.explain["codes_compared"]
-        width = -(-len(query) // 64) * 64  # a code is padded to whole cache lines
-        return {"distances": compared, "bytes": compared * width}
+        read = sum(part["compared"] * part["code_bytes"] for part in result.explain["parts"])
+        return {"distances": result.explain["codes_compared"], "bytes": read}
 
     def _width(self) -> dict[str, int]:
         return {} if self.ef is None else {"ef": self.ef}
