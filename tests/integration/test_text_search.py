@@ -213,9 +213,10 @@ def test_how_another_version_made_terms_is_refused() -> None:
     said = Analyzer().to_json()
 
     assert Analyzer.of(said) == Analyzer()
-    for change in ({"analyzer": "words-0"}, {"longest": 4}):
+    for change in ({"analyzer": "words-0"}, {"longest": 4}, {"stems": "0.1"}):
         with pytest.raises(ValueError, match="not known to this version"):
             Analyzer.of(said | change)
+    assert Analyzer.of(Analyzer(None).to_json()) == Analyzer(None)
 
 
 def test_what_was_read_in_memory_is_not_read_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,10 +82,13 @@ class Analyzer:
             raise ValueError(f"no stems are known for {self.language!r}, only for {', '.join(languages())}")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the analyser as what JSON can say."""
+        """Return the analyser as what JSON can say: what it was told, and the version of the stemmer.
+
+        An index says it as its origin; one that another version made is not asked, but made anew.
+        """
         given = None if self.stop_words is None else sorted(self.stop_words)
         said = {"language": self.language, "stop_words": given, "shortest": self.shortest, "longest": LONGEST}
-        return {"analyzer": "words", **said}
+        return {"analyzer": "words", **said, "stems": None if self.language is None else stemmer_version()}
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> "Analyzer":
@@ -97,6 +100,8 @@ class Analyzer:
         """
         if said["analyzer"] != "words" or said["longest"] != LONGEST:
             raise ValueError(f"the analyser {said['analyzer']!r} is not known to this version")
+        if said["language"] is not None and said["stems"] != stemmer_version():
+            raise ValueError(f"stems of version {said['stems']!r} are not known to this version")
         given = said["stop_words"]
         return cls(said["language"], None if given is None else frozenset(given), said["shortest"])
 
@@ -192,6 +197,14 @@ class _Known(dict[str, int]):
                 self.terms.append(term)
         self[word] = number
         return number
+
+
+@functools.cache
+def stemmer_version() -> str:
+    """Return the version of the stemmer: another one may make other stems of the same words."""
+    import Stemmer
+
+    return Stemmer.version()
 
 
 def languages() -> list[str]:
