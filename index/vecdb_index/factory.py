@@ -114,7 +114,8 @@ TOKENS: dict[str, Any] = {
     "directions": "orthogonal",
     "final": None,
     "centred": True,
-    "codes": "rabitq",
+    "renormalise": True,
+    "codes": None,
     "lists": None,
     "seed": 0,
 }

@@ -292,7 +292,8 @@ muveras = st.builds(
     directions=st.sampled_from(["orthogonal", "dense", "sparse"]),
     final=st.none() | st.integers(64, 1000),
     centred=st.booleans(),
-    codes=st.sampled_from(["8bit", "4bit", "product", "rabitq"]),
+    renormalise=st.booleans(),
+    codes=st.none() | st.sampled_from(["8bit", "4bit", "product", "rabitq"]),
     lists=st.none() | st.integers(1, 1000),
     seed=st.integers(0, (1 << 63) - 1),
 )

@@ -153,8 +153,9 @@ class Binary(IndexSpec):
 class Muvera(IndexSpec):
     """For multi-vectors: each row's become one vector, by whose codes the rows to be compared exactly are chosen.
 
-    MUVERA (Dhulipala, Hadian, Jayaram, Lee, Mirrokni, arXiv 2405.19504). Left as it is, how long these vectors are is
-    chosen from a sample of the rows, so that .95 of the ten best are among the first hundred.
+    MUVERA (Dhulipala, Hadian, Jayaram, Lee, Mirrokni, arXiv 2405.19504). Left as it is, how long these vectors are, and
+    their codes, are chosen from a sample of the rows: those of the fewest bytes by which .95 of the ten best are among
+    the first hundred.
 
     Attributes:
         repetitions: independent encodings, put one behind the other; None: chosen, and so are bits and projection.
@@ -163,7 +164,9 @@ class Muvera(IndexSpec):
         directions: what by: "orthogonal" signs, which err least; "dense" ones, as in the paper; or "sparse" ones.
         final: numbers to which the whole is hashed by a count sketch; None: it is not.
         centred: part the vectors around their mean, not around the origin.
-        codes: what is kept of each, as of `Ivf`.
+        renormalise: make the mean of a cell's vectors as long as they are on average, which the paper does not: more of
+            the best rows are found.
+        codes: what is kept of each, as of `Ivf`; None: chosen, "rabitq" or "4bit".
         lists: how many they lie in; None: one up to 20,000 rows, then as of `Ivf`.
         seed: of all that is drawn.
 
@@ -176,7 +179,8 @@ class Muvera(IndexSpec):
     directions: str = "orthogonal"
     final: int | None = None
     centred: bool = True
-    codes: str = "rabitq"
+    renormalise: bool = True
+    codes: str | None = None
     lists: int | None = None
     seed: int = 0
 
@@ -189,7 +193,9 @@ class Muvera(IndexSpec):
         whole("index", self, "seed", 0, (1 << 63) - 1)
         choice("directions", self.directions, DIRECTIONS)
         choice("centred", self.centred, (False, True))
-        choice("codes", self.codes, CODES)
+        choice("renormalise", self.renormalise, (False, True))
+        if self.codes is not None:
+            choice("codes", self.codes, CODES)
         if None not in (self.repetitions, self.bits, self.projection):
             width = cast("int", self.repetitions) * cast("int", self.projection) << cast("int", self.bits)
             if not ENCODING[0] <= width <= ENCODING[1]:

@@ -284,7 +284,7 @@ _INDEXES: dict[str | None, Callable[[pb.Index], IndexSpec]] = {
 
 
 def _muvera(message: pb.MuveraIndex) -> Muvera:
-    chosen = {"repetitions", "bits", "projection", "final", "lists"}
+    chosen = {"repetitions", "bits", "projection", "final", "codes", "lists"}
     names = [part.name for part in fields(Muvera)]
     return Muvera(**{n: getattr(message, n) for n in names if n not in chosen or message.HasField(cast("Any", n))})
 

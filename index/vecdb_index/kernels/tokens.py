@@ -9,7 +9,7 @@ import numpy as np
 from numba import types
 
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
-from vecdb_index.kernels.lanes import COLUMNS, dot, dots_of_two, l2_squared
+from vecdb_index.kernels.lanes import COLUMNS, dot, dots_of_two, l2_squared, square
 
 
 @kernel(frozen(types.float32, 2), frozen(types.float32, 2), types.intp, types.intp, filled(types.float32, 2))
@@ -170,23 +170,57 @@ def _nearest_cell(cells: Any, begin: Any, end: Any, repetition: Any, cell: Any) 
     return nearest
 
 
+@helper
+def _spread(tokens: Any, cells: Any, begin: Any, end: Any, repetition: Any, sums: Any, lengths: Any) -> None:
+    """Write of each cell the sum of its tokens, and the sum of their lengths."""
+    sums[:], lengths[:] = np.float32(0), np.float32(0)
+    for token in range(begin, end):
+        cell = np.int64(cells[token, repetition])
+        lengths[cell] += np.sqrt(square(tokens, token))
+        for j in range(tokens.shape[1]):
+            sums[cell, j] += tokens[token, j]
+
+
+@helper
+def _share(count: Any, sums: Any, lengths: Any, cell: Any) -> Any:
+    """Return what the sum of a cell's tokens is to be multiplied with: for their mean, or one of their usual length."""
+    share = np.float32(1) / np.float32(count)
+    if lengths.shape[0] == 0:
+        return share
+    length = np.sqrt(square(sums, cell))
+    # Tokens that cancel each other out have no direction.
+    return share * (lengths[cell] / length) if length > np.float32(1e-3) * lengths[cell] else share
+
+
 @kernel(
     frozen(types.float32, 2),
     frozen(types.uint32, 2),
     frozen(types.int64, 1),
+    frozen(types.float32, 2),
     types.intp,
     types.intp,
     types.intp,
     types.boolean,
     filled(types.float32, 2),
 )
-def fde(projected: Any, cells: Any, offsets: Any, first: int, last: int, bits: int, question: bool, out: Any) -> None:
+def fde(
+    projected: Any,
+    cells: Any,
+    offsets: Any,
+    tokens: Any,
+    first: int,
+    last: int,
+    bits: int,
+    question: bool,
+    out: Any,
+) -> None:
     """Write fixed dimensional encodings (MUVERA: Dhulipala et al., NeurIPS 2024, section 2).
 
     Args:
         projected: (n, R p) float32, the tokens' projections of each of R repetitions.
         cells: (n, R) uint32, in which of 2^bits cells of a repetition a token lies.
         offsets: (r + 1,) int64.
+        tokens: (n, d) float32 where the mean of a cell is to be made as long as its tokens are on average; else (0, d).
         first: first document.
         last: last document + 1.
         bits: of a cell's number.
@@ -197,7 +231,9 @@ def fde(projected: Any, cells: Any, offsets: Any, first: int, last: int, bits: i
     """
     repetitions = cells.shape[1]
     width = projected.shape[1] // repetitions
-    count = np.empty(1 << bits, np.int64)
+    count, stretched = np.empty(1 << bits, np.int64), tokens.shape[0] > 0 and not question
+    room = (1 << bits) if stretched else 0
+    sums, lengths = np.empty((room, tokens.shape[1]), np.float32), np.empty(room, np.float32)
     for document in range(first, last):
         begin, end = offsets[document], offsets[document + 1]
         line = out[document - first]
@@ -214,10 +250,12 @@ def fde(projected: Any, cells: Any, offsets: Any, first: int, last: int, bits: i
                 line[start : start + width] += projected[token, repetition * width : (repetition + 1) * width]
             if question:
                 continue
+            if stretched:
+                _spread(tokens, cells, begin, end, repetition, sums, lengths)
             for cell in range(1 << bits):
                 start = (base + cell) * width
                 if count[cell] == 0:
                     nearest = _nearest_cell(cells, begin, end, repetition, cell)
                     line[start : start + width] = projected[nearest, repetition * width : (repetition + 1) * width]
                 elif count[cell] > 1:
-                    line[start : start + width] *= np.float32(1) / np.float32(count[cell])
+                    line[start : start + width] *= _share(count[cell], sums, lengths, cell)

@@ -46,6 +46,10 @@ class FdeEncoder:
         directions: how the projection is drawn: see DIRECTIONS.
         centre: (dimension,) float32, subtracted before tokens are parted, not from what is encoded; None: zeros.
             Where tokens lie around a mean far from zero, most of them share few cells without it.
+        renormalise: make the mean of a cell's tokens as long as they are on average, before it is projected. Tokens
+            that differ have a short mean, which is too little for each of them (not in the paper). Of the true ten best
+            of scifact's abstracts .945 were among the first 100 where plain means had .905 (40 repetitions, 2 bits, 8
+            numbers).
 
     """
 
@@ -57,6 +61,7 @@ class FdeEncoder:
     seed: int = 0
     directions: Directions = "orthogonal"
     centre: NDArray[np.float32] | None = None
+    renormalise: bool = False
 
     @property
     def width(self) -> int:
@@ -85,11 +90,12 @@ class FdeEncoder:
             cells, projected = self._cells(tokens), self._projected(tokens)
             if weights is not None:  # of a question, which is one row
                 projected *= weights[:, None]
+            stretched = tokens if self.renormalise else tokens[:0]
             if self.final is None:
-                fde(projected, cells, offsets, 0, last - first, self.bits, question, out[first:last])
+                fde(projected, cells, offsets, stretched, 0, last - first, self.bits, question, out[first:last])
             else:
                 whole = np.empty((last - first, self._whole), np.float32)
-                fde(projected, cells, offsets, 0, last - first, self.bits, question, whole)
+                fde(projected, cells, offsets, stretched, 0, last - first, self.bits, question, whole)
                 self._sketch(whole, out[first:last])
             first = last
         return out

@@ -2,8 +2,8 @@
 
 The same rows give the same index, with any number of threads.
 
-Unless it is told, how long encodings are is chosen from a sample of the rows: the shortest ones of LADDER by which as
-many of the true best rows are among the first candidates as TARGET says.
+Unless it is told, how long encodings are, and their codes, are chosen from a sample of the rows: those of the fewest
+bytes by which as many of the true best rows are among the first candidates as TARGET says.
 """
 
 from __future__ import annotations
@@ -22,15 +22,20 @@ from vecdb_index.dense.ivf.build import build as lists_of
 from vecdb_index.dense.ivf.build import default_lists
 from vecdb_index.dense.ivf.index import Ivf
 from vecdb_index.multivector.fde import Directions, FdeEncoder
+from vecdb_index.multivector.maxsim import Question
 from vecdb_index.multivector.stored import Tokens
 from vecdb_index.muvera import questions as made
 from vecdb_index.muvera.index import CANDIDATES, Muvera
 from vecdb_index.muvera.search import ranked
 from vecdb_index.slices import Slice, shared
 
-LADDER = (40, 3, 8), (80, 3, 8), (40, 4, 16), (80, 4, 16), (160, 4, 16)
+LADDER = (40, 2, 8), (40, 3, 8), (80, 3, 8), (160, 3, 8)
 """Repetitions, bits and projection of ever longer encodings."""
-USUAL = 40, 4, 16
+CODES = {"rabitq": 1, "4bit": 4}
+"""Codes that are tried for each, and the bits of a number."""
+CODES_LOSE = 0.02
+"""Of the share of the best rows among the first candidates, what codes may lose against the encodings themselves."""
+USUAL = 40, 3, 8
 """What stands for each of these that was not given where another one was."""
 TARGET = 0.95
 """The share of the true ten best rows that the first CANDIDATES ought to hold."""
@@ -63,7 +68,8 @@ class Options(NamedTuple):
     directions: Directions = "orthogonal"
     final: int | None = None
     centred: bool = True
-    codes: str = "rabitq"
+    renormalise: bool = True
+    codes: str | None = None
     lists: int | None = None
     seed: int = 0
 
@@ -91,10 +97,10 @@ def build(
     """
     rows = len(tokens)
     centre = _centre(tokens) if options.centred else None
-    encoder = _chosen(tokens, options, centre, pool, progress)
+    encoder, codes = _chosen(tokens, options, centre, pool, progress)
     encodings = _encoded(encoder, tokens, pool, progress)
     lists = options.lists or (1 if rows <= ONE_LIST else default_lists(rows))
-    index = Muvera(encoder, _listed(encodings, lists, options.codes, pool, progress))
+    index = Muvera(encoder, _listed(encodings, lists, codes, pool, progress))
     asked = made.made(tokens)
     if not asked:
         return index
@@ -118,36 +124,49 @@ def _chosen(
     centre: NDArray[np.float32] | None,
     pool: ThreadPoolExecutor | None,
     progress: Progress | None,
-) -> FdeEncoder:
-    """Return the encoder that was asked for, or the one of the shortest encodings that do."""
+) -> tuple[FdeEncoder, str]:
+    """Return the encoder and the kind of codes that were asked for, or those of the fewest bytes that do."""
     given = options.repetitions, options.bits, options.projection
     ladder = LADDER
     if given != (None, None, None):
         filled = (usual if one is None else one for one, usual in zip(given, USUAL, strict=True))
         ladder = (tuple(filled),)
-    encoders = [
-        FdeEncoder(
-            tokens.dimension,
-            *sizes,
-            final=options.final,
-            seed=options.seed,
-            directions=options.directions,
-            centre=centre,
-        )
+    kinds = CODES if options.codes is None else {options.codes: 1}
+    same: dict[str, Any] = {"final": options.final, "seed": options.seed, "directions": options.directions}
+    pairs = [
+        (FdeEncoder(tokens.dimension, *sizes, **same, centre=centre, renormalise=options.renormalise), kind)
         for sizes in ladder
+        for kind in kinds
     ]
+    pairs.sort(key=lambda pair: pair[0].width * kinds[pair[1]])
     sample = tokens.some(np.linspace(0, len(tokens) - 1, min(len(tokens), SAMPLE_ROWS)).astype(np.int64))
     size = max(LEAST_CANDIDATES, round(CANDIDATES * len(sample) / len(tokens)))
     asked = made.made(sample)
-    if len(encoders) == 1 or len(sample) <= size or not asked:
-        return encoders[0]
+    if len(pairs) == 1 or len(sample) <= size or not asked:
+        return pairs[0]
     true = made.truth(sample, asked, pool)
-    for encoder in encoders[:-1]:
-        encodings = _encoded(encoder, sample, pool, progress and (lambda done, rows: progress(0, len(tokens))))
-        trial = Muvera(encoder, _listed(encodings, 1, options.codes, pool, None))
-        if made.share(_places(trial, asked, true, size, pool), size) >= TARGET:
-            return encoder
-    return encoders[-1]
+    told = progress and (lambda done, rows: progress(0, len(tokens)))
+    for encoder, kind in pairs[:-1]:
+        encodings = _encoded(encoder, sample, pool, told)
+        trial = Muvera(encoder, _listed(encodings, 1, kind, pool, None))
+        found = made.share(_places(trial, asked, true, size, pool), size)
+        if found < TARGET:
+            continue
+        if options.codes is not None or found >= made.share(_floats(trial, encodings, asked, true), size) - CODES_LOSE:
+            return encoder, kind
+    return pairs[-1]
+
+
+def _floats(
+    index: Muvera, encodings: NDArray[np.float16], asked: list[Question], true: list[NDArray[np.int64]]
+) -> NDArray[np.int64]:
+    """Return what `_places` does, by the encodings instead of their codes."""
+    whole = encodings.astype(np.float32)
+
+    def by_product(one: Question) -> NDArray[np.intp]:
+        return np.argsort(-(whole @ index.encoder.query(one.tokens, one.weights)), kind="stable")
+
+    return made.places(asked, true, by_product, len(index))
 
 
 def _encoded(

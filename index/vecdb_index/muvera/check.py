@@ -22,6 +22,8 @@ def problems(index: Muvera) -> list[str]:
         return [f"its tokens are parted by {encoder.bits} bits"]
     if encoder.directions not in DIRECTIONS or not isinstance(encoder.seed, int) or not 0 <= encoder.seed < 1 << 64:
         return [f"its directions are {encoder.directions!r}, its seed {encoder.seed!r}"]
+    if not isinstance(encoder.renormalise, bool):
+        return [f"its means are renormalised: {encoder.renormalise!r}"]
     found = check.problems(index.inner)
     if found:
         return found

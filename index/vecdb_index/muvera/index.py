@@ -66,6 +66,7 @@ class Muvera:
             "projection": encoder.projection,
             "directions": encoder.directions,
             "final": encoder.final,
+            "renormalise": encoder.renormalise,
             "probes": self.probes,
         }
         return own | {_INNER + name: value for name, value in self.inner.settings().items()}
@@ -84,7 +85,11 @@ class Muvera:
             raise ValueError(f"its numbers were drawn by {settings['generator']!r}, which this version cannot repeat")
         names = "dimension", "repetitions", "bits", "projection", "final", "seed", "directions"
         centre = arrays["centre"]
-        encoder = FdeEncoder(**{name: settings[name] for name in names}, centre=centre if len(centre) else None)
+        encoder = FdeEncoder(
+            **{name: settings[name] for name in names},
+            centre=centre if len(centre) else None,
+            renormalise=settings.get("renormalise", False),  # indexes of before have plain means
+        )
         inner = Ivf.of(_inner(arrays), _inner(settings))
         return cls(encoder, inner, int(settings["probes"]), arrays["curve"])
 

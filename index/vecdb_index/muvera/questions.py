@@ -56,7 +56,10 @@ def truth(tokens: Tokens, questions: list[Question], pool: ThreadPoolExecutor | 
 
 
 def places(
-    questions: list[Question], true: list[NDArray[np.int64]], first: Callable[[Question], NDArray[np.uint32]], rows: int
+    questions: list[Question],
+    true: list[NDArray[np.int64]],
+    first: Callable[[Question], NDArray[np.integer]],
+    rows: int,
 ) -> NDArray[np.int64]:
     """Return at which place of a question's candidates each of its true best rows stands; `rows` where at none."""
     found = []

@@ -752,6 +752,7 @@ class MuveraIndex(_message.Message):
     CODES_FIELD_NUMBER: _builtins.int
     LISTS_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
+    RENORMALISE_FIELD_NUMBER: _builtins.int
     repetitions: _builtins.int
     """Without these three, chosen from a sample of the rows."""
     bits: _builtins.int
@@ -762,9 +763,11 @@ class MuveraIndex(_message.Message):
     """Numbers of a count sketch; none without it."""
     centred: _builtins.bool
     codes: _builtins.str
-    """As of IvfIndex."""
+    """As of IvfIndex; chosen without it."""
     lists: _builtins.int
     seed: _builtins.int
+    renormalise: _builtins.bool
+    """Make the mean of a cell's vectors as long as they are on average."""
     def __init__(
         self,
         *,
@@ -774,16 +777,19 @@ class MuveraIndex(_message.Message):
         directions: _builtins.str = ...,
         final: _builtins.int | None = ...,
         centred: _builtins.bool = ...,
-        codes: _builtins.str = ...,
+        codes: _builtins.str | None = ...,
         lists: _builtins.int | None = ...,
         seed: _builtins.int = ...,
+        renormalise: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_bits", b"_bits", "_final", b"_final", "_lists", b"_lists", "_projection", b"_projection", "_repetitions", b"_repetitions", "bits", b"bits", "final", b"final", "lists", b"lists", "projection", b"projection", "repetitions", b"repetitions"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_bits", b"_bits", "_codes", b"_codes", "_final", b"_final", "_lists", b"_lists", "_projection", b"_projection", "_repetitions", b"_repetitions", "bits", b"bits", "codes", b"codes", "final", b"final", "lists", b"lists", "projection", b"projection", "repetitions", b"repetitions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bits", b"_bits", "_final", b"_final", "_lists", b"_lists", "_projection", b"_projection", "_repetitions", b"_repetitions", "bits", b"bits", "centred", b"centred", "codes", b"codes", "directions", b"directions", "final", b"final", "lists", b"lists", "projection", b"projection", "repetitions", b"repetitions", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bits", b"_bits", "_codes", b"_codes", "_final", b"_final", "_lists", b"_lists", "_projection", b"_projection", "_repetitions", b"_repetitions", "bits", b"bits", "centred", b"centred", "codes", b"codes", "directions", b"directions", "final", b"final", "lists", b"lists", "projection", b"projection", "renormalise", b"renormalise", "repetitions", b"repetitions", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__bits: _TypeAlias = _typing.Literal["bits"]  # noqa: Y015
     _WhichOneofArgType__bits: _TypeAlias = _typing.Literal["_bits", b"_bits"]  # noqa: Y015
+    _WhichOneofReturnType__codes: _TypeAlias = _typing.Literal["codes"]  # noqa: Y015
+    _WhichOneofArgType__codes: _TypeAlias = _typing.Literal["_codes", b"_codes"]  # noqa: Y015
     _WhichOneofReturnType__final: _TypeAlias = _typing.Literal["final"]  # noqa: Y015
     _WhichOneofArgType__final: _TypeAlias = _typing.Literal["_final", b"_final"]  # noqa: Y015
     _WhichOneofReturnType__lists: _TypeAlias = _typing.Literal["lists"]  # noqa: Y015
@@ -794,6 +800,8 @@ class MuveraIndex(_message.Message):
     _WhichOneofArgType__repetitions: _TypeAlias = _typing.Literal["_repetitions", b"_repetitions"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__bits) -> _WhichOneofReturnType__bits | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__codes) -> _WhichOneofReturnType__codes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__final) -> _WhichOneofReturnType__final | None: ...
     @_typing.overload

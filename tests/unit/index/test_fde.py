@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,19 +31,26 @@ def step_by_step(encoder: FdeEncoder, tokens: np.ndarray, question: bool) -> np.
         for cell in range(1 << encoder.bits):
             wanted = np.array([cell >> bit & 1 for bit in range(encoder.bits)], bool)
             different = (sides != wanted).sum(axis=1)
-            inside = projected[different == 0]
+            inside, own = projected[different == 0], tokens[different == 0].astype(np.float64)
             if question:
                 blocks.append(inside.sum(axis=0))
+            elif len(inside) == 0:
+                blocks.append(projected[different.argmin()])
             else:
-                blocks.append(inside.mean(axis=0) if len(inside) else projected[different.argmin()])
+                longer = 1.0
+                if encoder.renormalise:
+                    longer = np.linalg.norm(own, axis=1).mean() / np.linalg.norm(own.mean(axis=0))
+                blocks.append(longer * inside.mean(axis=0))
     return np.concatenate(blocks)
 
 
 @pytest.mark.parametrize("directions", DIRECTIONS)
 @pytest.mark.parametrize("projection", [None, 5])
-def test_an_encoding_is_what_the_paper_defines(projection: int | None, directions: Directions):
-    centre = np.full(12, 0.1, np.float32)
-    encoder = FdeEncoder(12, repetitions=3, bits=3, projection=projection, directions=directions, centre=centre, seed=4)
+@pytest.mark.parametrize("renormalise", [False, True])
+def test_an_encoding_is_what_is_defined(projection: int | None, directions: Directions, renormalise: bool):
+    """By the paper, and with means as long as their tokens."""
+    given: dict[str, Any] = {"projection": projection, "directions": directions, "renormalise": renormalise}
+    encoder = FdeEncoder(12, repetitions=3, bits=3, centre=np.full(12, 0.1, np.float32), seed=4, **given)
     rows = [unit(1, 9, 12), unit(2, 1, 12), np.empty((0, 12), np.float32), unit(3, 40, 12)]
 
     found = encoder.documents(Ragged.of(rows, 12))
@@ -52,6 +60,16 @@ def test_an_encoding_is_what_the_paper_defines(projection: int | None, direction
     for at in (0, 1, 3):
         np.testing.assert_allclose(found[at], step_by_step(encoder, rows[at], False), rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(encoder.query(rows[at]), step_by_step(encoder, rows[at], True), rtol=1e-4, atol=1e-5)
+
+
+def test_tokens_that_cancel_each_other_out_have_the_mean_that_they_have():
+    token = unit(1, 1, 16)
+    encoder = FdeEncoder(16, repetitions=2, bits=0, projection=4, renormalise=True)
+
+    found = encoder.documents(Ragged.of([np.vstack([token, -token]), np.vstack([token, token])], 16))
+
+    assert np.abs(found[0]).max() < 1e-6
+    np.testing.assert_allclose(found[1], encoder.query(token), rtol=1e-5)
 
 
 def test_where_each_cell_holds_one_token_the_product_is_maxsim():
