@@ -23,13 +23,10 @@ _PEERS = (
 _ALONE = tuple(
     Run(name) for name in ("memory", "open", "startup", "planner", "churn", "arms", "quality", "relevance", "serve")
 )
+_ENCODINGS = "indexes=40x2x8 4bit,40x3x8 4bit,80x3x8 4bit,40x4x16 4bit,auto"
 _MULTIVECTOR = (
-    Run("multivector", "scifact", ("sets=scifact-test", "indexes=40x3x8 rabitq,40x4x16 rabitq,auto", "passes=1")),
-    Run(
-        "multivector",
-        "hotpot",
-        ("sets=hotpot", "indexes=auto,10x3x8 rabitq,40x3x8 rabitq,40x4x16 rabitq,40x3x8 8bit", "passes=1"),
-    ),
+    Run("multivector", "scifact", ("sets=scifact-test", _ENCODINGS, "passes=1")),
+    Run("multivector", "hotpot", ("sets=hotpot", _ENCODINGS, "passes=1")),
 )
 _WRITES = (
     Run("ingest", "", ("datasets=debian60k@300000",)),
