@@ -1,15 +1,15 @@
 """The process that is killed: opens the database, works on it, tells the supervisor through its standard output.
 
-Run as `python -m support.child JSON` where the JSON is a `Job`. A line goes out by one write() below PIPE_BUF after the
+`run` is what it does from the fork on. A line goes out by one write() below PIPE_BUF after the
 call it tells of has returned: what the supervisor has read had been acknowledged, whenever the kill came.
 """
 
 import faulthandler
 import json
 import os
-import sys
 import threading
 from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,7 @@ class Job:
     trace: str = ""
 
     def to_json(self) -> str:
-        """Return the command line argument."""
+        """Return what `run` takes."""
         return json.dumps(asdict(self))
 
 
@@ -60,15 +60,20 @@ def emit(line: str) -> None:
     os.write(1, f"{line}\n".encode()[:4000])
 
 
-def main() -> None:
-    """Do the job given on the command line."""
+def run(job_json: str, says: Connection, errors: str) -> None:
+    """Do the job; lines go to the pipe, which is standard output from here on, and errors to a file."""
+    os.dup2(says.fileno(), 1)
+    says.close()
+    with open(errors, "wb") as sink:
+        os.dup2(sink.fileno(), 2)
+    os.chdir(Path(errors).parent)
     faulthandler.enable()
     faulthandler.dump_traceback_later(PATIENCE, exit=True)
     # Loaded before the first line: a kill "while opening" shall not always hit the imports.
     from support import controls, faults, graphs
     from vecdb.storage.directory import LocalDirectory
 
-    job = Job(**json.loads(sys.argv[1]))
+    job = Job(**json.loads(job_json))
     if job.script is None or "upkeep:index" in job.script:
         graphs.allow_small()
     if job.directory == "faulty":
@@ -182,7 +187,3 @@ def kinds_of(script: list[str]) -> dict[str, list[str]]:
         if colon:
             kinds.setdefault(actor, []).append(kind)
     return kinds
-
-
-if __name__ == "__main__":
-    main()
