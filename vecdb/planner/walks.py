@@ -57,15 +57,11 @@ def _aged(state: State, wanted: Wanted, name: str, half_life: float) -> LinkGrap
     Only their relation matters to walkers, so it need not be known what time it is. A link without a moment counts as
     the oldest.
     """
-    parts = [part for part, numbers in zip(state.links.parts, chosen(state, wanted), strict=True) if len(numbers)]
-    kept = [numbers for numbers in chosen(state, wanted) if len(numbers)]
-    if not parts:
+    kept = [piece for piece in zip(state.links.parts, chosen(state, wanted), strict=True) if len(piece[1])]
+    if not kept:
         return graph_of(state, wanted)
-    links = coded.of_parts(list(zip(parts, kept, strict=True)))
-    moments = [
-        part.take_links(state.links.schema, numbers, (name,)).column(name)
-        for part, numbers in zip(parts, kept, strict=True)
-    ]
+    links = coded.of_parts(kept)
+    moments = [part.take_links(state.links.schema, numbers, (name,)).column(name) for part, numbers in kept]
     column: Any = pa.chunked_array(moments).combine_chunks().cast(pa.int64())
     null = np.asarray(column.is_null())
     seconds = np.asarray(column.fill_null(0)).astype(np.float64) / MICROS
