@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -136,15 +136,15 @@ def keys_of_rows(candidates: Candidates, part: np.ndarray, row: np.ndarray) -> n
     return row if len(candidates.parts) == 1 else (part << ROW_BITS) | row
 
 
-def paths_of(graph: LinkGraph, reached: Reached) -> Callable[[int], tuple[Step, ...]]:
-    """Return what gives the path of an entry."""
+def paths_of(graph: LinkGraph, reached: Reached) -> Callable[[Sequence[int]], list[tuple[Step, ...]]]:
+    """Return what gives the paths of some entries. Their ids are looked up at once: a look-up costs more than an id."""
 
-    def path(place: int) -> tuple[Step, ...]:
-        steps = reached.path(place)
-        ids = graph.ids(np.array([step.node for step in steps], np.int32))
-        return tuple(
-            (value, graph.types[step.type] if step.type >= 0 else None, step.ahead)
-            for value, step in zip(ids, steps, strict=True)
-        )
+    def paths(places: Sequence[int]) -> list[tuple[Step, ...]]:
+        walked = [reached.path(place) for place in places]
+        ids = iter(graph.ids(np.array([step.node for steps in walked for step in steps], np.int32)))
+        return [
+            tuple((next(ids), graph.types[step.type] if step.type >= 0 else None, step.ahead) for step in steps)
+            for steps in walked
+        ]
 
-    return path
+    return paths
