@@ -31,6 +31,10 @@ _MULTIVECTOR = (
         ("sets=hotpot", "indexes=auto,10x3x8 rabitq,40x3x8 rabitq,40x4x16 rabitq,40x3x8 8bit", "passes=1"),
     ),
 )
+_LINKED = (
+    Run("linked", "", ("edges=",)),
+    Run("linked", "speed", ("sets=", "packages=", "metaqa=0", "edges=200000,1000000,3000000")),
+)
 _WRITES = (
     Run("ingest", "", ("datasets=debian60k@300000",)),
     Run("upsert", "", ("seconds=3",)),
@@ -40,4 +44,4 @@ _LARGE = (
     Run("growth", "", ("sizes=10000,100000,1000000",)),
 )
 
-SUITES = {"peers": _PEERS, "readme": (*_PEERS, *_ALONE, *_WRITES, *_MULTIVECTOR, *_LARGE)}
+SUITES = {"peers": _PEERS, "readme": (*_PEERS, *_ALONE, *_WRITES, *_MULTIVECTOR, *_LINKED, *_LARGE)}
