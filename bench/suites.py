@@ -28,6 +28,10 @@ _MULTIVECTOR = (
     Run("multivector", "scifact", ("sets=scifact-test", _ENCODINGS, "passes=1")),
     Run("multivector", "hotpot", ("sets=hotpot", _ENCODINGS, "passes=1")),
 )
+_LINKED = (
+    Run("linked", "", ("edges=",)),
+    Run("linked", "speed", ("sets=", "packages=", "metaqa=0", "edges=200000,1000000,3000000")),
+)
 _WRITES = (
     Run("ingest", "", ("datasets=debian60k@300000",)),
     Run("upsert", "", ("seconds=3",)),
@@ -37,4 +41,4 @@ _LARGE = (
     Run("growth", "", ("sizes=10000,100000,1000000",)),
 )
 
-SUITES = {"peers": _PEERS, "readme": (*_PEERS, *_ALONE, *_WRITES, *_MULTIVECTOR, *_LARGE)}
+SUITES = {"peers": _PEERS, "readme": (*_PEERS, *_ALONE, *_WRITES, *_MULTIVECTOR, *_LINKED, *_LARGE)}

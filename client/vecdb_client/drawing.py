@@ -68,11 +68,13 @@ def write_picture(path: Path, seen: Surroundings, labels: Mapping[Any, str]) -> 
             xs += [x, to_x, None]
             ys += [y, to_y, None]
             for column, value in zip(
-                middle, ((x + to_x) / 2, (y + to_y) / 2, f"{one} → {two} ({weight:g})"), strict=True
+                middle, ((x + to_x) / 2, (y + to_y) / 2, _plain(f"{one} → {two} ({weight:g})")), strict=True
             ):
                 column.append(value)
         lines.append(
-            plotly.Scatter(x=xs, y=ys, mode="lines", line={"width": 1}, name=kind, legendgroup=kind, hoverinfo="skip")
+            plotly.Scatter(
+                x=xs, y=ys, mode="lines", line={"width": 1}, name=_plain(kind), legendgroup=kind, hoverinfo="skip"
+            )
         )
         # Lines have no hover text of their own: an invisible point in the middle of each has.
         lines.append(

@@ -80,6 +80,17 @@ def test_rows_that_links_lead_to_come_before_rows_that_are_merely_near(docs, vec
     assert step["links"] == len(CHAIN)
 
 
+def test_links_that_were_written_or_deleted_since_are_counted_once(docs, vectors):
+    docs.compact()
+    query = Query(k=6).near("v", vectors[0], fetch=3).expand("next", seeds=1, hops=3)
+    assert docs.run(query).explain["steps"][-1]["links"] == len(CHAIN)
+
+    docs.link(_edges([(CHAIN[0][0], CHAIN[-1][1]), (CHAIN[7][0], CHAIN[0][0])]))
+    docs.unlink(src=CHAIN[9][0])
+
+    assert docs.run(query).explain["steps"][-1]["links"] == len(CHAIN) + 1
+
+
 def test_a_path_says_when_a_link_was_followed_against_its_direction(docs, vectors):
     found = docs.run(Query(k=5).near("v", vectors[3], fetch=1).expand("<next", seeds=1, hops=1))
     assert {hit.id: [(step.id, step.ahead) for step in hit.path] for hit in found}["a0.2"] == [

@@ -21,6 +21,8 @@ def test_the_examples_on_links_run_and_say_how_links_led_to_hits(
     root: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     told = _run(root / "docs" / "graph.md", tmp_path, environment)
+    assert "'neighbour': 'b'" in told
+    assert "1 end without a row" in told
     assert "-cites->" in told
     assert "'walked': True" in told
     assert "['b2']" in told

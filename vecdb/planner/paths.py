@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,18 +13,19 @@ points."""
 
 
 class PathColumn(NamedTuple):
-    """Of each candidate (n,) the place of its path, -1 for none, and what gives the path of a place."""
+    """Of each candidate (n,) the place of its path, -1 for none, and what gives the paths of some places at once."""
 
     places: np.ndarray
-    path: Callable[[int], tuple[Step, ...]]
+    paths: Callable[[Sequence[int]], list[tuple[Step, ...]]]
 
     def some(self, at: Any) -> PathColumn:
         """Return those of the candidates at these places."""
-        return PathColumn(self.places[at], self.path)
+        return PathColumn(self.places[at], self.paths)
 
     def all(self) -> list[tuple[Step, ...]]:
         """Return the path of each candidate, () for none."""
-        return [self.path(place) if place >= 0 else () for place in self.places.tolist()]
+        held = iter(self.paths(self.places[self.places >= 0].tolist()))
+        return [next(held) if place >= 0 else () for place in self.places.tolist()]
 
 
 def carried(paths: PathColumn, keys: np.ndarray, wanted: np.ndarray) -> PathColumn:
@@ -35,4 +36,4 @@ def carried(paths: PathColumn, keys: np.ndarray, wanted: np.ndarray) -> PathColu
         spot = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)]
         same = keys[spot] == wanted
         places[same] = paths.places[spot[same]]
-    return PathColumn(places, paths.path)
+    return PathColumn(places, paths.paths)

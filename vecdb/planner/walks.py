@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -57,15 +57,11 @@ def _aged(state: State, wanted: Wanted, name: str, half_life: float) -> LinkGrap
     Only their relation matters to walkers, so it need not be known what time it is. A link without a moment counts as
     the oldest.
     """
-    parts = [part for part, numbers in zip(state.links.parts, chosen(state, wanted), strict=True) if len(numbers)]
-    kept = [numbers for numbers in chosen(state, wanted) if len(numbers)]
-    if not parts:
+    kept = [piece for piece in zip(state.links.parts, chosen(state, wanted), strict=True) if len(piece[1])]
+    if not kept:
         return graph_of(state, wanted)
-    links = coded.of_parts(list(zip(parts, kept, strict=True)))
-    moments = [
-        part.take_links(state.links.schema, numbers, (name,)).column(name)
-        for part, numbers in zip(parts, kept, strict=True)
-    ]
+    links = coded.of_parts(kept)
+    moments = [part.take_links(state.links.schema, numbers, (name,)).column(name) for part, numbers in kept]
     column: Any = pa.chunked_array(moments).combine_chunks().cast(pa.int64())
     null = np.asarray(column.is_null())
     seconds = np.asarray(column.fill_null(0)).astype(np.float64) / MICROS
@@ -140,15 +136,15 @@ def keys_of_rows(candidates: Candidates, part: np.ndarray, row: np.ndarray) -> n
     return row if len(candidates.parts) == 1 else (part << ROW_BITS) | row
 
 
-def paths_of(graph: LinkGraph, reached: Reached) -> Callable[[int], tuple[Step, ...]]:
-    """Return what gives the path of an entry."""
+def paths_of(graph: LinkGraph, reached: Reached) -> Callable[[Sequence[int]], list[tuple[Step, ...]]]:
+    """Return what gives the paths of some entries. Their ids are looked up at once: a look-up costs more than an id."""
 
-    def path(place: int) -> tuple[Step, ...]:
-        steps = reached.path(place)
-        ids = graph.ids(np.array([step.node for step in steps], np.int32))
-        return tuple(
-            (value, graph.types[step.type] if step.type >= 0 else None, step.ahead)
-            for value, step in zip(ids, steps, strict=True)
-        )
+    def paths(places: Sequence[int]) -> list[tuple[Step, ...]]:
+        walked = [reached.path(place) for place in places]
+        ids = iter(graph.ids(np.array([step.node for steps in walked for step in steps], np.int32)))
+        return [
+            tuple((next(ids), graph.types[step.type] if step.type >= 0 else None, step.ahead) for step in steps)
+            for steps in walked
+        ]
 
-    return path
+    return paths

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from vecdb.collection import Collection
 
 VERSION = 1
+ROWS, LINKS = "rows", "links"
+"""What a file was loaded as."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Record:
         report_bytes: the length of the report of bad rows when this was written.
         lsn: the collection's last write when this was written. last_id: the last row that was stored.
         done: the whole file is stored.
+        what: whether the file is one of rows or of links; of links, `next_row` and `stored` count these.
+        last_link: source, destination and type of the last link that was stored.
 
     """
 
@@ -49,6 +53,8 @@ class Record:
     lsn: int = 0
     last_id: str | int | None = None
     done: bool = False
+    what: str = ROWS
+    last_link: list[Any] | None = None
 
     @classmethod
     def of(cls, file: Path, collection: str, options: dict[str, Any]) -> "Record":
@@ -58,8 +64,9 @@ class Record:
 
     @property
     def key(self) -> str:
-        """The name of the record's file: the same for the same file content and collection name."""
-        identity = json.dumps([self.file, self.size, self.mtime_ns, self.collection])
+        """The name of the record's file: the same for the same content of a file, use of it, and collection name."""
+        loaded_as = [] if self.what == ROWS else [self.what]
+        identity = json.dumps([self.file, self.size, self.mtime_ns, self.collection, *loaded_as])
         return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
@@ -86,10 +93,13 @@ class Checkpoints:
         if found is None:
             return None, None
         gone = found.last_id is not None and collection.get(found.last_id, fields=[]) is None
+        if found.last_link is not None:
+            src, dst, kind = found.last_link
+            gone = not any(batch.num_rows for batch in collection.links(src=src, dst=dst, type=kind))
         with collection.snapshot() as snapshot:
             gone = gone or found.lsn > snapshot.lsn
         if gone:
-            return None, "rows that were loaded are no longer there"
+            return None, f"{found.what} that were loaded are no longer there"
         if found.options != fresh.options:
             return None, "the file was loaded with another mapping or schema"
         return found, None

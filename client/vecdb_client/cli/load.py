@@ -56,7 +56,9 @@ def load(
     ] = True,
     commit_rows: Annotated[
         int | None,
-        typer.Option("--commit-rows", metavar="N", min=1, help="Commit every N rows or so; else by size and time."),
+        typer.Option(
+            "--commit-rows", metavar="N", min=1, help="Commit every N rows or links or so; else by size and time."
+        ),
     ] = None,
     embed: Annotated[
         list[str] | None,
@@ -96,7 +98,7 @@ def load(
     from vecdb_client.cli.checkpoint import Checkpoints
     from vecdb_client.cli.embedding import attach, parse_embed, with_encoders
     from vecdb_client.cli.interrupts import Interrupts
-    from vecdb_client.cli.links import load_links, parse_map
+    from vecdb_client.cli.link_loading import LinkLoader, parse_map
     from vecdb_client.cli.readers import open_source
     from vecdb_client.cli.session import opened_database
 
@@ -126,8 +128,8 @@ def load(
                 _load_file(request, target, file, checkpoints, interrupts, reported, append=bool(report and number))
                 if interrupts.requested and number + 1 < len(files):
                     raise Stopped(f"stopped before {files[number + 1]}; the same command goes on with it")
-            for file in linked:
-                load_links(target, file, format, named, not undirected, interrupts)
+            loader = LinkLoader(target, checkpoints, interrupts, named, not undirected, format, commit_rows, resume)
+            loader.load_all(linked)
         if path.remote:
             return  # the server builds what is missing
         if no_index or interrupts.requested:

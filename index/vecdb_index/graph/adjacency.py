@@ -49,6 +49,13 @@ class Adjacency(NamedTuple):
         """Bytes of all arrays, mapped ones too."""
         return sum(array.nbytes for array in self)
 
+    @property
+    def links(self) -> int:
+        """How many links there are: of a row that the patch holds, those of the base are no more."""
+        within = self.patched[self.patched < len(self.offsets) - 1]
+        stale = int((self.offsets[within + 1] - self.offsets[within]).sum())
+        return len(self.targets) - stale + len(self.patch_targets)
+
     def row(self, node: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return targets, weights and types of the links of one node: what a kernel reads, for tests and small jobs."""
         at = int(np.searchsorted(self.patched, node))

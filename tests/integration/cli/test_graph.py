@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,26 @@ def test_a_picture_holds_the_rows_around_one_and_needs_no_network(vecdb: Run, tm
     assert b"2 rows and 1 links in out.html: there are more rows" in fewer.stderr
     typed = vecdb("graph", "db", "docs", "--around", "a", "--out", "typed.html", "--links", "suggests")
     assert b"2 rows and 1 links" in typed.stderr
+
+
+def test_a_picture_shows_odd_ids_and_types_as_they_are_and_not_as_html(tmp_path: Path) -> None:
+    pytest.importorskip("plotly")
+    from vecdb_client.drawing import Surroundings, write_picture
+
+    write_picture(tmp_path / "x.html", Surroundings({"a": 0, ODD: 1}, [("a", ODD, ODD, 1.0)], False), {ODD: ODD})
+
+    drawn = _traces((tmp_path / "x.html").read_text())
+    texts = [text for trace in drawn for key in ("text", "customdata") for text in trace.get(key, [])]
+    texts += [trace["name"] for trace in drawn if "name" in trace]
+    assert "a → &lt;/script&gt;&lt;b&gt; (1)" in texts
+    assert texts.count("&lt;/script&gt;&lt;b&gt;") == 3, "the row's id, its label, and the type of the link"
+    assert not any("<" in text for text in texts)
+
+
+def _traces(page: str) -> list[dict[str, Any]]:
+    """Return what a page draws: the list of JSON that plotly is given."""
+    call = page[page.rindex("Plotly.newPlot(") :]
+    return json.JSONDecoder().raw_decode(call[call.index("[{") :])[0]
 
 
 def test_a_picture_without_plotly_says_what_brings_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -31,6 +31,19 @@ def _both(nodes, source, target, kind, weight):
     return pack(source, target), pack(target, source)
 
 
+def test_a_row_of_the_patch_counts_instead_of_that_of_the_base() -> None:
+    links, _ = _both(4, *(np.array(column) for column in ([0, 0, 1, 2], [1, 2, 2, 3], [0] * 4, [1.0] * 4)))
+    patched = links._replace(
+        patched=np.array([0, 5], np.int32),
+        patch_offsets=np.array([0, 1, 3]),
+        patch_targets=np.array([3, 1, 2], np.int32),
+        patch_weights=np.ones(3, np.float32),
+        patch_types=np.zeros(3, np.uint16),
+    )
+    assert links.links == 4
+    assert patched.links == 5 == patched.degrees(6).sum()
+
+
 def _transition(nodes, links, ahead, behind, hub=0.0, balanced=False):
     """Return P, (nodes, nodes): the share that each node gives to each, straight from the definition."""
     source, target, kind, weight = links

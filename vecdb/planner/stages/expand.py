@@ -31,7 +31,7 @@ def expand(context: Context, bound: BoundStage, candidates: Candidates) -> Candi
     graph = graph_for(state, stage.links_where, stage.aged_by, stage.half_life)
     assert isinstance(stage.links, Mapping)
     ways, unknown = ways_of(state, graph, stage.links, stage.direction, stage.through)
-    told: dict[str, Any] = {"links": len(graph.out.targets) + len(graph.out.patch_targets)}
+    told: dict[str, Any] = {"links": graph.out.links}
     if unknown:
         told["unknown_types"] = unknown
     if stage.gate and bound.columns and len(candidates):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -27,10 +27,9 @@ def path_pooling(_: Context, bound: BoundStage, candidates: Candidates) -> Candi
     tails = [object() if value is None else value for value in tails]
     pooled = pool_paths(heads, tails, chosen.score, stage.entities, stage.bonus)
 
-    def path(place: int) -> tuple[Step, ...]:
-        steps: list[Any] = [(ids[fact], None, True) for fact in pooled.paths[place]]
-        return tuple(steps)
+    def paths(places: Sequence[int]) -> list[tuple[Step, ...]]:
+        return [tuple((ids[fact], None, True) for fact in pooled.paths[place]) for place in places]
 
-    column = PathColumn(np.arange(len(chosen)), path)
+    column = PathColumn(np.arange(len(chosen)), paths)
     told = {"on_paths": sum(len(one) > 1 for one in pooled.paths)}
     return replace(replace(chosen, paths=column).scored(pooled.scores), told=told)
