@@ -21,7 +21,8 @@ _PEERS = (
     Run("exact", "", ("dataset=debian60k@300000", "rounds=5")),
 )
 _ALONE = tuple(
-    Run(name) for name in ("memory", "open", "startup", "planner", "churn", "arms", "batch", "quality", "relevance", "serve")
+    Run(name)
+    for name in ("memory", "open", "startup", "planner", "churn", "arms", "batch", "quality", "relevance", "serve")
 )
 _ENCODINGS = "indexes=40x2x8 4bit,40x3x8 4bit,80x3x8 4bit,40x4x16 4bit,auto"
 _MULTIVECTOR = (
