@@ -107,6 +107,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     FUNNEL: {"dimensions": None, "rotate": False},
     BINARY: {},
 }
+CHOICES = {HNSW: ("codes", "slack")}
+"""Parameters that are named only where they are given: indexes of before have none."""
 TOKENS: dict[str, Any] = {
     "repetitions": None,
     "bits": None,
@@ -138,7 +140,8 @@ def wanted(spec: Mapping[str, Any], rows: int, dimension: int) -> Wanted | None:
         kind = HNSW if rows * (dimension + 128) <= GRAPH_BYTES else IVF
     if kind not in PARAMETERS or rows < LEAST_ROWS:
         return None
-    return Wanted(kind, {name: spec.get(name, usual) for name, usual in PARAMETERS[kind].items()})
+    chosen = {name: spec[name] for name in CHOICES.get(kind, ()) if spec.get(name) is not None}
+    return Wanted(kind, {name: spec.get(name, usual) for name, usual in PARAMETERS[kind].items()} | chosen)
 
 
 def wanted_of_tokens(spec: Mapping[str, Any], rows: int) -> Wanted | None:
@@ -172,30 +175,31 @@ def build(
         progress: called with (work done, all work) now and then; it may raise to stop.
 
     """
-    from vecdb_index.dense.calibrate import Exam, as_good
+    from vecdb_index.dense.calibrate import Exam, Measured
     from vecdb_index.dense.hnsw.graph import Graph
+    from vecdb_index.dense.hnsw.tuned import tuned
 
     index = _built(what, matrix, metric, norms, parts, pool, progress)
     usual = searcher(index, matrix, metric, norms)
     exam = Exam.of(matrix, metric, norms, usual.other, pool)
-    if exam is None:
-        return index
 
-    def curve_of(asked: Searcher) -> NDArray[Any]:
+    def measured(trial: Index) -> Measured:
+        assert exam is not None
+        asked = searcher(trial, matrix, metric, norms)
+        reads: list[float] = []
+
         def ask(questions: Matrix, width: int) -> Any:
             if progress is not None:  # where all rows are looked at, this takes about as long as the rest
                 progress(len(matrix), len(matrix))
-            return asked.answers(questions, 10, asked.plan(None, 10, width), pool=pool).top(10)
+            found = asked.answers(questions, 10, asked.plan(None, 10, width), pool=pool)
+            reads.append(float(found.reads.mean()))
+            return found.top(10)
 
-        return exam.curve(ask, asked.widths, asked.misses)
+        return Measured(exam.curve(ask, asked.widths, asked.misses), reads)
 
-    curve = curve_of(usual)
-    packed = index.packed(pool) if isinstance(index, Graph) else None
-    if packed is not None:
-        other = curve_of(searcher(packed, matrix, metric, norms))
-        if as_good(other, curve):
-            return replace(packed, curve=other)
-    return replace(index, curve=curve)
+    if not isinstance(index, Graph):
+        return index if exam is None else replace(index, curve=measured(index).curve)
+    return tuned(index, what.parameters, None if exam is None else measured, pool)
 
 
 def _built(
@@ -207,7 +211,7 @@ def _built(
     pool: ThreadPoolExecutor | None,
     progress: Progress | None,
 ) -> Index:
-    given = what.parameters
+    given = {name: value for name, value in what.parameters.items() if name not in CHOICES.get(what.kind, ())}
     if what.kind == IVF:
         from vecdb_index.dense.ivf.build import build as lists_of
 

@@ -280,7 +280,7 @@ indexes = st.one_of(
     st.just(vecdb.Auto()),
     st.just(vecdb.Flat()),
     st.just(vecdb.Binary()),
-    st.builds(vecdb.Hnsw, st.integers(4, 128), st.integers(8, 10_000)),
+    st.builds(vecdb.Hnsw, st.integers(4, 128), st.integers(8, 10_000), st.none() | st.sampled_from(["8bit", "4bit"])),
     st.builds(vecdb.Ivf, st.none() | st.integers(1, 1_000_000), st.sampled_from(["8bit", "4bit", "product", "rabitq"])),
     st.builds(vecdb.Funnel, st.none() | st.integers(1, 8), st.booleans()),
 )

@@ -302,7 +302,7 @@ class Vector(Field):
             )
         object.__setattr__(self, "dimension", dimension)
         object.__setattr__(self, "index", index_from(self.index))
-        self.spec.check(dimension)
+        self.spec.check(dimension, cast("str", self.metric))
         self._check_bits()
         self._settle_space()
 

@@ -253,7 +253,7 @@ def index_to_message(index: IndexSpec) -> pb.Index:
     """Return a kind of index as a message."""
     message = pb.Index()
     if isinstance(index, Hnsw):
-        message.hnsw.CopyFrom(pb.HnswIndex(m=index.m, ef_construction=index.ef_construction))
+        message.hnsw.CopyFrom(pb.HnswIndex(**{part.name: getattr(index, part.name) for part in fields(index)}))
     elif isinstance(index, Ivf):
         message.ivf.CopyFrom(pb.IvfIndex(lists=index.lists, codes=index.codes))
     elif isinstance(index, Funnel):
@@ -271,7 +271,12 @@ _INDEXES: dict[str | None, Callable[[pb.Index], IndexSpec]] = {
     "auto": lambda _: Auto(),
     "flat": lambda _: Flat(),
     "binary": lambda _: Binary(),
-    "hnsw": lambda message: Hnsw(message.hnsw.m, message.hnsw.ef_construction),
+    "hnsw": lambda message: Hnsw(
+        message.hnsw.m,
+        message.hnsw.ef_construction,
+        message.hnsw.codes if message.hnsw.HasField("codes") else None,
+        message.hnsw.slack if message.hnsw.HasField("slack") else None,
+    ),
     "ivf": lambda message: Ivf(
         message.ivf.lists if message.ivf.HasField("lists") else None,
         message.ivf.codes,

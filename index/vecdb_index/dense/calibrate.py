@@ -10,6 +10,7 @@ than the real ones.
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,18 @@ def mixed(rows: Matrix, others: Matrix, other: float = OTHER) -> Matrix:
     own, share = np.float32(1 / (1 + other)), np.float32(other / (1 + other))
     sums = own * rows.astype(np.float32) + share * others.astype(np.float32)
     return np.rint(sums).astype(np.int8) if rows.dtype == np.int8 else sums
+
+
+class Measured(NamedTuple):
+    """A curve, and how many codes a search read on average at each of its points."""
+
+    curve: Curve
+    reads: Sequence[float]
+
+
+def reads_for(measured: Measured, recall: float) -> float:
+    """Return how many codes a search reads for a recall that the curve reaches."""
+    return float(np.interp(recall, measured.curve[:, 1], measured.reads))
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def measured_step() -> float:
     def per_code(at: int, entries: NDArray[Any], listed: NDArray[Any], room: int) -> float:
         walk = codes, links, entries, no_mask, listed, False
         coding = False, centre, np.float32(0.02), np.float32(1 / 12), no_norms, METRIC_CODES["dot"], False
-        sizes = _EF, 0, room, 0, 0, 10
+        sizes = _EF, 0, room, 0, 0, 10, np.float32(0)
         begun = time.perf_counter()
         kernel(matrix, *walk, *coding, *sizes, queries, queries, ones, at, at + 1, visited, *out)
         return (time.perf_counter() - begun) / int(out.reads[at])

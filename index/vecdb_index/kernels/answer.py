@@ -14,7 +14,7 @@ from vecdb_index.kernels.graph import BEAM_ROOM, beam, count_of, insert, key_of,
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
 from vecdb_index.kernels.packed import MIDDLE, are_packed, similarity
 from vecdb_index.kernels.query import direction
-from vecdb_index.kernels.rescoring import AHEAD, SIGMAS, finer, rescore, squares, unit_of, variance
+from vecdb_index.kernels.rescoring import AHEAD, SIGMAS, finer, rescore, squares, unit_of, variance, variance_of_near
 from vecdb_index.kernels.topk import row_of as row_of_score
 from vecdb_index.kernels.topk import score_of
 
@@ -85,7 +85,9 @@ def _leads_away(
 ) -> Any:
     """Walk a little; return how many codes were read, and whether fewer than `fewest` of the rows met are allowed."""
     every = allowed[:0]
-    size, read = beam(codes, links, code, 0, shift, normed, entries, every, visited, keys, every, 0, beam_room)
+    size, read = beam(
+        codes, links, code, 0, shift, normed, entries, every, visited, keys, every, 0, beam_room, 0.0, 0, 0.0, 0.0
+    )
     return read, count_of(keys, size, allowed) < fewest
 
 
@@ -110,6 +112,7 @@ def answer(
     probe: Any,
     fewest: Any,
     least: Any,
+    stretch: Any,
     queries: Any,
     ready: Any,
     scales: Any,
@@ -145,6 +148,8 @@ def answer(
         probe: width of a first, short walk, where fewest is not 0.
         fewest: when it meets fewer rows that are allowed, the listed ones are scanned.
         least: candidates that are scored exactly however poor their codes are; at least the r below.
+        stretch: where it is not 0 and all rows are allowed, a walk keeps no row whose squared distance is more than so
+            many times that of the last of the `least` best.
         queries: (q, d) float32.
         ready: (q, d) of the type that is multiplied with the rows.
         scales: (q,) factor of every score.
@@ -181,9 +186,27 @@ def answer(
             size = _scan(codes, listed, code, shift, normed, own, noise, packed, least, keys[:room])
             met[query], reads[query] = listed.shape[0], read + listed.shape[0]
         else:
+            # Of unit vectors, twice this less the product is the squared distance.
+            base = own / finer(packed, normed) if normed else np.sqrt(np.float64(own)) * scale
             over, wanted = (allowed, everything) if two_hops else (everything, allowed)
             size, more = beam(
-                codes, links, code, 0, shift, normed, entries, over, visited, keys[:ef], wanted, enough, beam_room
+                codes,
+                links,
+                code,
+                0,
+                shift,
+                normed,
+                entries,
+                over,
+                visited,
+                keys[:ef],
+                wanted,
+                enough,
+                beam_room,
+                0.0 if allowed.shape[0] > 0 else np.float64(stretch),
+                least - 1,
+                base,
+                np.sqrt(variance_of_near(codes, own, noise, packed, normed)),
             )
             if allowed.shape[0] > 0 and not two_hops:
                 size = _keep(keys, size, allowed)
@@ -235,6 +258,7 @@ def answer_of(element: str) -> Any:
         _SIZE,
         _FLAG,
         *(_SIZE,) * 6,
+        _SCORE,
         frozen(_SCORE, 2),
         filled(multiplied, 2),
         frozen(_SCORE, 1),

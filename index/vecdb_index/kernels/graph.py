@@ -146,6 +146,15 @@ def _next(keys: Any, size: Any, at: Any) -> Any:
 
 
 @helper
+def _is_beyond(keys: Any, size: Any, key: Any, stretch: Any, nearest: Any, base: Any, blur: Any) -> Any:
+    """Whether a key is farther than `stretch` times the distance of the row in the place `nearest` of keys[:size]."""
+    if size <= nearest or key >= keys[nearest]:
+        return False
+    least = base - np.float64(keys[nearest] >> np.int64(32))
+    return base - np.float64(key >> np.int64(32)) > stretch * max(least, 0.0) + blur
+
+
+@helper
 def beam(
     codes: Any,
     links: Any,
@@ -160,6 +169,10 @@ def beam(
     wanted: Any,
     enough: Any,
     room: Any,
+    stretch: Any,
+    nearest: Any,
+    base: Any,
+    blur: Any,
 ) -> Any:
     """Fill keys, best first; return how many, and how many codes were read.
 
@@ -167,8 +180,9 @@ def beam(
     once the neighbours of `enough` of the wanted rows were looked at, those nearer than any row left to expand. room is
     (BEAM_ROOM, m) int32.
 
-    Codes of all new neighbours of a node are asked for together, so that their misses overlap, and compared when those
-    of the next node are on their way too: which that is, is decided before, so it may not be the best by then.
+    Where stretch is not 0, rows farther than that many times the squared distance of the row in the place `nearest`,
+    and by more than blur, are neither kept nor expanded (Al-Jazzazi et al. 2025, arXiv 2505.15636, with a bound on how
+    many are kept): base less a similarity is such a distance.
     """
     ef = keys.shape[0]
     fresh, asked, failing, sims = room[0], room[1], room[2], room[3]
@@ -178,7 +192,7 @@ def beam(
     while True:
         at = _next(keys, size, at)
         found = 0
-        if at < size:
+        if at < size and not (stretch > 0 and _is_beyond(keys, size, keys[at], stretch, nearest, base, blur)):
             keys[at] |= np.int64(1)
             found = _neighbours(codes, links, row_of(keys[at]), allowed, visited, fresh, failing)
             after = _next(keys, size, at)
@@ -192,6 +206,8 @@ def beam(
         for t in range(waiting):
             key = key_of(sims[t], asked[t])
             if size < ef or key > keys[ef - 1]:
+                if stretch > 0 and _is_beyond(keys, size, key, stretch, nearest, base, blur):
+                    continue
                 at = min(at, insert(keys, size, key))
                 size = min(size + 1, ef)
         fresh, asked, waiting = asked, fresh, found
@@ -292,7 +308,9 @@ def find_links(
     beam_room = np.empty((BEAM_ROOM, links.shape[1]), np.int32)
     for at in range(first, last):
         shift = _lift(codes, order[at], normed, room, 0)
-        size, _ = beam(codes, links, room, 0, shift, normed, start, every, visited, keys, every, 0, beam_room)
+        size, _ = beam(
+            codes, links, room, 0, shift, normed, start, every, visited, keys, every, 0, beam_room, 0.0, 0, 0.0, 0.0
+        )
         counts[at - base] = _choose(codes, normed, order[at], keys, size, room, chosen[at - base])
 
 

@@ -66,11 +66,19 @@ def variance(codes: Any, key: Any, own: Any, noise: Any, packed: Any, normed: An
     if normed:
         f = np.float64(finer(packed, normed))
         distance = np.float64(own) / f - np.float64(key >> np.int64(32))
-        numbers = (codes.shape[1] - NORM_BYTES) * (2.0 if packed else 1.0)
-        return distance * (4.0 * f * noise + 1.0 / (3.0 * f)) + 1.5 * numbers * (f * noise + 1.0 / (12.0 * f)) ** 2
+        return distance * (4.0 * f * noise + 1.0 / (3.0 * f)) + variance_of_near(codes, own, noise, packed, normed)
     if packed:
         return np.float64(own) * noise
     return np.float64(own) * noise + np.float64(_squares_of_row(codes, row_of(key))) / 12.0
+
+
+@helper
+def variance_of_near(codes: Any, own: Any, noise: Any, packed: Any, normed: Any) -> Any:
+    """Return the variance of the similarity of a row that is as near as can be: float64."""
+    if not normed:
+        return np.float64(own) * noise
+    f = np.float64(finer(packed, normed))
+    return 1.5 * (codes.shape[1] - NORM_BYTES) * (2.0 if packed else 1.0) * (f * noise + 1.0 / (12.0 * f)) ** 2
 
 
 @helper

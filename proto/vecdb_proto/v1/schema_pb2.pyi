@@ -651,19 +651,34 @@ class HnswIndex(_message.Message):
 
     M_FIELD_NUMBER: _builtins.int
     EF_CONSTRUCTION_FIELD_NUMBER: _builtins.int
+    CODES_FIELD_NUMBER: _builtins.int
+    SLACK_FIELD_NUMBER: _builtins.int
     m: _builtins.int
     ef_construction: _builtins.int
+    codes: _builtins.str
+    """"8bit" or "4bit"; chosen without it."""
+    slack: _builtins.float
+    """A walk for n candidates keeps none farther than 1 + slack n / 100 times the best; chosen without it."""
     def __init__(
         self,
         *,
         m: _builtins.int = ...,
         ef_construction: _builtins.int = ...,
+        codes: _builtins.str | None = ...,
+        slack: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_codes", b"_codes", "_slack", b"_slack", "codes", b"codes", "slack", b"slack"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ef_construction", b"ef_construction", "m", b"m"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_codes", b"_codes", "_slack", b"_slack", "codes", b"codes", "ef_construction", b"ef_construction", "m", b"m", "slack", b"slack"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__codes: _TypeAlias = _typing.Literal["codes"]  # noqa: Y015
+    _WhichOneofArgType__codes: _TypeAlias = _typing.Literal["_codes", b"_codes"]  # noqa: Y015
+    _WhichOneofReturnType__slack: _TypeAlias = _typing.Literal["slack"]  # noqa: Y015
+    _WhichOneofArgType__slack: _TypeAlias = _typing.Literal["_slack", b"_slack"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__codes) -> _WhichOneofReturnType__codes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__slack) -> _WhichOneofReturnType__slack | None: ...
 
 Global___HnswIndex: _TypeAlias = HnswIndex  # noqa: Y015
 

@@ -20,6 +20,8 @@ def problems(graph: Graph) -> list[str]:
         return [f"its codes are of metric {coder.metric!r}, dimension {coder.dimension}, scale {coder.scale}"]
     if not 0 <= coder.noise < np.inf:
         return [f"the noise of its codes is {coder.noise}"]
+    if not 0 <= graph.slack < np.inf or (graph.slack and coder.metric == "dot"):
+        return [f"its slack is {graph.slack}, with metric {coder.metric!r}"]
     if coder.centre.dtype != np.float32 or coder.centre.shape != (coder.dimension,):
         return [f"the centre is {coder.centre.dtype} {coder.centre.shape}, not float32 ({coder.dimension},)"]
     if codes.dtype != np.uint8 or codes.shape != (count, graph.coder.width):

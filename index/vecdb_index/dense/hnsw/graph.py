@@ -39,6 +39,8 @@ class Graph:
         links: (n, 2 m) int32 rows; a shorter list ends with n.
         entries: (e,) int32 rows, a random sample, where a search starts.
         curve: (points, 2) float32: a width of the search, and the recall that it was measured to reach; ascending.
+        slack: a walk of width w keeps up to 2 w candidates, but none farther than 1 + slack w / 100 times the last of
+            those that are scored exactly; 0: it keeps the w best. Not for dot, which knows no distance.
 
     """
 
@@ -47,6 +49,7 @@ class Graph:
     links: NDArray[np.int32]
     entries: NDArray[np.int32]
     curve: NDArray[np.float32] = field(default_factory=lambda: unmeasured(EF))
+    slack: float = 0.0
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -66,6 +69,7 @@ class Graph:
         """Return the rest."""
         coder = self.coder
         own = {"noise": coder.noise} if isinstance(coder, PackedCoder) else {}
+        own |= {"slack": self.slack} if self.slack else {}
         return {"metric": coder.metric, "dimension": coder.dimension, "scale": coder.scale, **own}
 
     @classmethod
@@ -73,7 +77,9 @@ class Graph:
         """Return the graph that had these arrays and settings. What it holds is checked by `problems`."""
         given = settings["metric"], settings["dimension"], float(settings["scale"]), arrays["centre"]
         coder = PackedCoder(*given, float(settings["noise"])) if "noise" in settings else ScalarCoder(*given)
-        return cls(coder, arrays["codes"], arrays["links"], arrays["entries"], arrays["curve"])
+        return cls(
+            coder, arrays["codes"], arrays["links"], arrays["entries"], arrays["curve"], settings.get("slack", 0.0)
+        )
 
     def packed(self, pool: ThreadPoolExecutor | None = None) -> "Graph | None":
         """Return this graph over 4-bit codes; None where it has them, or they would not be shorter."""

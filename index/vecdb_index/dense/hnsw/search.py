@@ -196,7 +196,11 @@ class Searcher:
             mask = allowed.mask
             if plan.kind == "two_hops":
                 entries = allowed.entries(ENTRIES)
-        sizes = ef, max(plan.enough, least), room, plans.PROBE, plan.fewest, least
+        stretch = 0.0
+        if plan.kind == "graph" and allowed is None and graph.slack:
+            own = plan.ef - self.wider(0, k)
+            ef, stretch = min(ef + own, rows), (1 + graph.slack * own / 100) ** 2
+        sizes = ef, max(plan.enough, least), room, plans.PROBE, plan.fewest, least, np.float32(stretch)
         walk = graph.codes, graph.links, entries, mask, listed, plan.kind == "two_hops"
         # One row more than asked for tells whether others are as good as the last.
         return (self._stored, *walk, *self._constants, *sizes), min(k + 1, least, ef)
