@@ -85,7 +85,7 @@ def test_where_questions_are_unevenly_hard_early_ends_find_as_much_by_fewer_code
 
     def reads(index: Graph) -> float:
         points = [recall_and_reads(index, matrix, queries, metric, width) for width in (16, 24, 32, 48, 64, 96, 128)]
-        return float(np.interp(0.98, *zip(*points, strict=True)))
+        return float(np.interp(0.98, [recall for recall, _ in points], [codes for _, codes in points]))
 
     assert (early.slack, whole.slack) == (tuned.SLACK, 0)
     assert reads(early) < 0.9 * reads(whole)
