@@ -6,12 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-import numpy as np
-
 from vecdb.errors import InvalidInputError
 from vecdb.query.arms import Like, Match, Near
 from vecdb.query.selection import Axis, Budget, Coverage, Mmr, Quota, Select
 from vecdb.schema.fields import Vector
+from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import Column, Schema
 from vecdb_index.selection.greedy import Rule
 
@@ -33,18 +32,24 @@ class Selecting(NamedTuple):
 
     Attributes:
         k: rows that it chooses.
-        column: the vector field; None where similarities come from a function.
+        column: the vector field, or one of multi-vectors; None where similarities come from a function.
         cosine: whether scores are cosines of that field.
-        query: the vector that scores are taken with, where that is all there is; what a fixed row is scored by.
+        near: the arm that looks for a vector, where scores are its scores; what a fixed row is scored by.
         words: the arm whose words a set covers, where it is judged by that.
 
     """
 
     k: int
-    column: Column[Vector] | None
+    column: Column[Vector] | Column[MultiVector] | None
     cosine: bool
-    query: np.ndarray | None
+    near: BoundArm | None
     words: BoundArm | None = None
+
+    @property
+    def tokens(self) -> Column[MultiVector] | None:
+        """The field of multi-vectors, where these tell how similar rows are."""
+        held = self.column is not None and isinstance(self.column.field, MultiVector)
+        return cast("Column[MultiVector]", self.column) if held else None
 
 
 def selecting(stage: Select, k: int, arms: Sequence[BoundArm], scored: bool, schema: Schema) -> Selecting:
@@ -58,10 +63,10 @@ def selecting(stage: Select, k: int, arms: Sequence[BoundArm], scored: bool, sch
     _check(stage, k, schema)
     near = arms[0] if len(arms) == 1 and isinstance(arms[0].arm, Near) and not scored else None
     if stage.similarity is not None:
-        return Selecting(k, None, False, None if near is None else near.vectors, _words(stage, arms))
+        return Selecting(k, None, False, near, _words(stage, arms))
     column = _vectors(stage, arms, schema)
-    cosine = near is not None and near.columns[0] is column and column.field.metric == "cosine"
-    return Selecting(k, column, cosine, None if near is None else near.vectors, _words(stage, arms))
+    cosine = near is not None and near.columns[0] is column and near.columns[0].field.metric == "cosine"
+    return Selecting(k, column, cosine, near, _words(stage, arms))
 
 
 def columns_of(stage: Select, schema: Schema) -> tuple[Column, ...]:
@@ -104,18 +109,22 @@ def needed(stage: Select, k: int) -> int:
     return max(pool_of(stage, k), universe) + len(stage.forbidden)
 
 
-def _vectors(stage: Select, arms: Sequence[BoundArm], schema: Schema) -> Column[Vector]:
+def _vectors(stage: Select, arms: Sequence[BoundArm], schema: Schema) -> Column[Vector] | Column[MultiVector]:
     if stage.field is not None:
         from vecdb.planner.columns import vector_column
 
+        column = schema[stage.field]
+        if isinstance(column.field, MultiVector):
+            return cast("Column[MultiVector]", column)
         return vector_column(schema, stage.field)
     for arm in arms:
         if isinstance(arm.arm, Near | Like):
             return cast("Column[Vector]", arm.columns[0])
-    if len(schema.vectors) != 1:
-        known = ", ".join(repr(each.name) for each in schema.vectors) or "none"
+    fields = schema.vectors or schema.multivectors
+    if len(fields) != 1:
+        known = ", ".join(repr(each.name) for each in fields) or "none"
         raise InvalidInputError(f"select needs the vector field to compare rows by (there are: {known})", field="field")
-    return cast("Column[Vector]", schema.vectors[0])
+    return cast("Column[Vector]", fields[0])
 
 
 def _words(stage: Select, arms: Sequence[BoundArm]) -> BoundArm | None:

@@ -1,4 +1,4 @@
-"""The vectors of candidates, as directions: what their cosines come from."""
+"""The vectors of candidates, as directions, and their tokens: what their similarities come from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import numpy as np
 
 from vecdb.planner.candidates import Candidates
 from vecdb.schema.fields import Vector
+from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import Column
+from vecdb_index.multivector.ragged import Ragged
 from vecdb_index.selection.pool import unit
 
 
@@ -27,3 +29,14 @@ def units_of(candidates: Candidates, column: Column[Vector]) -> np.ndarray:
         chosen = held[0][rows]
         vectors[at] = 2.0 * np.unpackbits(chosen, axis=1) - 1 if bits else chosen
     return unit(vectors)
+
+
+def tokens_of(candidates: Candidates, column: Column[MultiVector]) -> Ragged:
+    """Return the stored tokens of candidates, in their order, as float32; of a row without a value none."""
+    none = np.empty((0, column.field.dimension), np.float32)
+    tokens = [none] * len(candidates)
+    for part, at, rows in candidates.by_part():
+        held = part.tokens(column).some(rows).floats()
+        for place, number in enumerate(at.tolist()):
+            tokens[number] = held[place]
+    return Ragged.of(tokens, column.field.dimension)

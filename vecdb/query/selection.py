@@ -255,7 +255,9 @@ class Select(Stage):
     Attributes:
         method: how a set is judged: a `Coverage`, `Mmr`, `Dpp` or `Dispersion`, or the name of one.
         field: the vector field whose cosines tell how similar rows are; None: that of the query's first arm that has
-            one, or the only one. Rows without a vector are like no other.
+            one, or the only one. Or a field of multi-vectors, whose rows are compared by MaxSim in both directions: the
+            mean over the tokens of either of the cosine with the nearest token of the other, averaged, which is 1 for
+            equal rows. Rows without a vector are like no other.
         quotas: how many rows may have a value, and have to: `{"section": (0, 3)}` for each value, or for named ones
             `{"section": {"games": (1, 3), "math": (0, 2)}}`; or `Quota`s.
         grid: at most one row of each cell: `{"year": 10, "section": None}`; or `Axis` values.

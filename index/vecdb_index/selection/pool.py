@@ -25,6 +25,8 @@ class Pool(NamedTuple):
         universe: (u, d) float32 of the same kind: what is to be represented; None: the candidates.
         weights: (u,) float64, how much each of the universe counts, at least 0; None: its relevance.
         given: (n, n) float32 similarities up to 1, symmetric, in place of the cosines; None: cosines.
+        given_universe: (n, u) float32 similarities to `universe` in place of the cosines, of which then only the number
+            counts; None: cosines.
         middle: the median similarity, where it is known.
         reach: (n, u) float32 from 0 to 1, in place of `universe`: how well each candidate represents each of what is to
             be represented; needs weights.
@@ -36,6 +38,7 @@ class Pool(NamedTuple):
     universe: Units | None = None
     weights: Reals | None = None
     given: Units | None = None
+    given_universe: Units | None = None
     middle: float | None = None
     reach: Units | None = None
 
@@ -121,6 +124,8 @@ def to_universe(pool: Pool, rows: NDArray[np.int64] | slice, width: int, base: f
     """
     if pool.reach is not None:
         similar = pool.reach[rows]
+    elif pool.given_universe is not None:
+        similar = pool.given_universe[rows]
     elif pool.given is not None and pool.universe is None:
         similar = pool.given[rows]
     else:

@@ -44,7 +44,9 @@ def represented(pool: Pool, picks: NDArray[np.int64]) -> Represented:
         best = pool.reach[picks].max(axis=0)
     if pool.universe is not None:
         weights = np.ones(len(pool.universe)) if pool.weights is None else pool.weights
-        best = np.clip((pool.units[picks] @ pool.universe.T - base) / (1 - base), 0, 1).max(axis=0)
+        given = pool.given_universe
+        close = pool.units[picks] @ pool.universe.T if given is None else given[picks]
+        best = np.clip((close - base) / (1 - base), 0, 1).max(axis=0)
     total = float(weights.sum())
     coverage = float(weights @ best) / total if total > 0 else float(best.mean()) if len(best) else 0.0
     owner = above.argmax(axis=0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -22,11 +22,15 @@ from vecdb.planner.chosen import Chosen, Members
 from vecdb.planner.gather import Context
 from vecdb.planner.limits import Told
 from vecdb.planner.selecting import MOST, Selecting, pool_of, rule_of
-from vecdb.planner.units import units_of
+from vecdb.planner.units import tokens_of, units_of
 from vecdb.query.selection import Coverage, Dpp, Mmr, Select
 from vecdb.query.value import shown
 from vecdb.results import Selected
 from vecdb.row_values import value_of
+from vecdb.schema.fields import Vector
+from vecdb.schema.multivector import MultiVector
+from vecdb.schema.schema import Column
+from vecdb_index.multivector.alike import alike
 from vecdb_index.selection.greedy import Picked
 from vecdb_index.selection.greedy import select as greedy
 from vecdb_index.selection.pool import Pool, close, median, scaled
@@ -121,23 +125,43 @@ def _pool(
     if about.column is None:
         none = np.zeros((len(some), 1), np.float32)
         return Pool(none, relevance, weights=weights, given=_given(context, bound, some), reach=reach)
-    units = units_of(some, about.column)
-    if reach is not None:
-        return Pool(units, relevance, weights=weights, reach=reach)
-    if stage.universe is None:
-        return Pool(units, relevance)
+    outside: Candidates | None = None
     if isinstance(stage.universe, int):
-        wider = candidates.some(slice(stage.universe))
-        return Pool(units, relevance, units_of(wider, about.column), scaled(wider.score))
-    parts, rows = _located(context, stage.universe)
-    listed = Candidates(context.state.parts, parts, rows, np.zeros(len(rows), np.float32))
-    return Pool(units, relevance, units_of(listed, about.column), np.ones(len(rows)))
+        outside = candidates.some(slice(stage.universe))
+        weights = scaled(outside.score)
+    elif stage.universe is not None:
+        parts, rows = _located(context, stage.universe)
+        outside = Candidates(context.state.parts, parts, rows, np.zeros(len(rows), np.float32))
+        weights = np.ones(len(rows))
+    if about.tokens is not None:
+        pool = _by_tokens(context, about.tokens, some, outside)
+        return pool._replace(relevance=relevance, weights=weights, reach=reach)
+    column = cast("Column[Vector]", about.column)
+    universe = None if outside is None else units_of(outside, column)
+    return Pool(units_of(some, column), relevance, universe, weights, reach=reach)
+
+
+def _by_tokens(context: Context, column: Column[MultiVector], some: Candidates, outside: Candidates | None) -> Pool:
+    """Return a pool whose similarities are those of its rows' tokens."""
+
+    def check() -> None:
+        context.state.check(Select.kind)
+
+    tokens = tokens_of(some, column)
+    context.state.hold(Select.kind, 8 * tokens.tokens.size)
+    none = np.zeros((len(some), 1), np.float32)
+    pool = Pool(none, np.zeros(len(some)), given=alike(tokens, check=check))
+    if outside is None:
+        return pool
+    others = np.zeros((len(outside), 1), np.float32)
+    return pool._replace(universe=others, given_universe=alike(tokens, tokens_of(outside, column), check))
 
 
 def _bytes(stage: Select, about: Selecting, count: int) -> int:
     """Return about what a selection takes: the vectors twice, and similarities where a set represents others."""
-    vectors = 0 if about.column is None else 8 * count * about.column.field.dimension
-    whole = about.column is None or (isinstance(stage.method, Coverage) and stage.method.represents)
+    column = about.column if about.tokens is None else None
+    vectors = 0 if column is None else 8 * count * column.field.dimension
+    whole = column is None or (isinstance(stage.method, Coverage) and stage.method.represents)
     return vectors + (4 * count * count if whole else 0)
 
 
@@ -199,15 +223,16 @@ def _with_fixed(
     missing = np.flatnonzero(~np.isin(wanted, keys))
     if len(missing):
         added = lone.some(missing)
-        if about.query is not None and about.column is not None:
+        if about.near is not None and about.near.vectors is not None:
+            column = cast("Column[Vector]", about.near.columns[0])
             for part, at, there in added.by_part():
-                held = part.vectors(about.column)
+                held = part.vectors(column)
                 if held is None:
                     continue
                 if held[1] is not None:
                     at, there = at[held[1][there]], there[held[1][there]]
-                metric = about.column.field.metric
-                added.score[at] = dense.score_rows(held[0], about.query[0], there, metric, held[2])
+                metric = column.field.metric
+                added.score[at] = dense.score_rows(held[0], about.near.vectors[0], there, metric, held[2])
         candidates = _appended(candidates, added)
         keys = candidates.keys
     order = np.argsort(keys, kind="stable")
