@@ -33,7 +33,7 @@ class Selecting(NamedTuple):
 
     Attributes:
         k: rows that it chooses.
-        column: the vector field; None where similarities come from a function.
+        column: the vector field; None where similarities come from links or a function.
         cosine: whether scores are cosines of that field.
         query: the vector that scores are taken with, where that is all there is; what a fixed row is scored by.
         words: the arm whose words a set covers, where it is judged by that.
@@ -79,7 +79,7 @@ def rule_of(stage: Select) -> Rule:
             usual = "two_thirds" if method.baseline is None else method.baseline
             return Rule("cut", method.balance, method.sharpness or 6, usual)
         usual = "median" if method.baseline is None else method.baseline
-        if method.form == "words":
+        if method.form in ("words", "communities"):
             return Rule("facility", method.balance)
         name = "facility" if method.form == "facility_location" else "saturated"
         return Rule(name, method.balance, method.sharpness or 2, usual)

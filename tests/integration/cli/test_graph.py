@@ -9,6 +9,7 @@ import pytest
 import vecdb as api
 from integration.cli.program import Run
 
+QUERY = "query", "db", "docs", "--vector", "[1, 0]"
 ODD = "</script><b>"
 
 
@@ -87,3 +88,11 @@ def test_a_picture_without_plotly_says_what_brings_it(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
     with pytest.raises(MissingExtraError, match=r"\[picture\]"):
         write_picture(tmp_path / "x.html", Surroundings({"a": 0}, [], False), {})
+
+
+def test_a_set_covers_communities_or_keeps_linked_rows_apart(vecdb: Run) -> None:
+    one = _asked(vecdb, "--select", "coverage", "--form", "communities", "--balance", "0.9", "--k", "1")
+    assert one[0]["id"] == "a"
+    apart = _asked(vecdb, "--select", "coverage", "--by-links", "--distinct", "0.25")
+    assert [hit["id"] for hit in apart] == ["a"], "all others are linked to it, or have a common neighbour"
+    assert b"--by-links needs --select" in vecdb(*QUERY, "--by-links", code=2).stderr

@@ -19,11 +19,12 @@ from vecdb.planner.aspects import aspects
 from vecdb.planner.bound import BoundStage
 from vecdb.planner.candidates import ArmColumn, Candidates
 from vecdb.planner.chosen import Chosen, Members
+from vecdb.planner.communities import communities_reached, link_similarities
 from vecdb.planner.gather import Context
 from vecdb.planner.limits import Told
 from vecdb.planner.selecting import MOST, Selecting, pool_of, rule_of
 from vecdb.planner.units import units_of
-from vecdb.query.selection import Coverage, Dpp, Mmr, Select
+from vecdb.query.selection import LINKS, Coverage, Dpp, Mmr, Select
 from vecdb.query.value import shown
 from vecdb.results import Selected
 from vecdb.row_values import value_of
@@ -118,6 +119,8 @@ def _pool(
     usual = places < min(size, len(candidates) - added)
     relevance = some.score.astype(np.float64) if raw else scaled(some.score, usual)
     reach, weights = (None, None) if about.words is None else aspects(context, about.words, some)
+    if isinstance(stage.method, Coverage) and stage.method.form == "communities":
+        reach, weights = communities_reached(context, some, relevance)
     if about.column is None:
         none = np.zeros((len(some), 1), np.float32)
         return Pool(none, relevance, weights=weights, given=_given(context, bound, some), reach=reach)
@@ -137,7 +140,9 @@ def _pool(
 def _bytes(stage: Select, about: Selecting, count: int) -> int:
     """Return about what a selection takes: the vectors twice, and similarities where a set represents others."""
     vectors = 0 if about.column is None else 8 * count * about.column.field.dimension
-    whole = about.column is None or (isinstance(stage.method, Coverage) and stage.method.represents)
+    method = stage.method
+    pairs = isinstance(method, Coverage) and (method.represents or method.form == "communities")
+    whole = about.column is None or pairs
     return vectors + (4 * count * count if whole else 0)
 
 
@@ -235,7 +240,7 @@ def _appended(candidates: Candidates, added: Candidates) -> Candidates:
 
 
 def _given(context: Context, bound: BoundStage, some: Candidates) -> np.ndarray:
-    """Return the similarities that a user's function gives.
+    """Return the similarities that links or a user's function give.
 
     Raises:
         InvalidInputError: it returns something else.
@@ -244,6 +249,8 @@ def _given(context: Context, bound: BoundStage, some: Candidates) -> np.ndarray:
     """
     stage = bound.stage
     assert isinstance(stage, Select)
+    if stage.similarity == LINKS:
+        return link_similarities(context, some)
     assert stage.similarity is not None
     name, found = context.state.schema.id.name, some.found()
     columns = [column for column in bound.columns if column.name in stage.fields]
