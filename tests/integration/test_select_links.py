@@ -1,10 +1,10 @@
-"""Selecting by links: communities that are covered, link distance as similarity; with restrictions, JSON and the wire."""
+"""Selecting by links: communities that are covered, link distance as similarity; restrictions, JSON and the wire."""
 
 import numpy as np
 import pytest
 
 import vecdb
-from vecdb import Coverage, Query
+from vecdb import Coverage, Mmr, Query
 from vecdb.errors import InvalidInputError
 from vecdb.query.selection import Select
 from vecdb.wire import queries
@@ -86,13 +86,13 @@ def test_whoever_sees_only_some_rows_learns_nothing_of_links_through_others(docs
 
 
 def test_it_is_written_as_json_and_as_a_message_and_other_words_are_refused():
-    for stage in (Select(Coverage(0.4, "communities")), Select("mmr", similarity="links")):
+    for stage in (Select(Coverage(0.4, "communities")), Select(Mmr(), similarity="links")):
         asked = NEAR.then(stage)
         assert Query.from_json(asked.to_json()) == asked
         assert queries.from_message(queries.to_message(asked)) == asked
     with pytest.raises(InvalidInputError, match='expected a function or "links"'):
-        Select("mmr", similarity="edges")  # pyright: ignore[reportArgumentType]
+        Select(Mmr(), similarity="edges")  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidInputError, match="field says nothing then"):
-        Select("mmr", field="v", similarity="links")
+        Select(Mmr(), field="v", similarity="links")
     with pytest.raises(InvalidInputError, match="there is none"):
-        Select("mmr", similarity="links", fields=("odd",))
+        Select(Mmr(), similarity="links", fields=("odd",))
