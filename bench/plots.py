@@ -11,6 +11,7 @@ from typing import Any
 
 _POINT = re.compile(r"at (\S+) (recall|single_qps|batch_qps)")
 _SIZE = re.compile(r"rows (\d+) (us|distances|bytes)_at_95")
+_LINKS = re.compile(r"(\d+) (ppr|two_hops)_ms")
 _CELL = re.compile(r"at rows (\d+) k (\d+) (\w+) (\S+) (\w+)_ms")
 _BALANCE = re.compile(r"curve (\S+) (\S+) (relevance|coverage)")
 _FIRST = re.compile(r"(\S+) (.+) first100")
@@ -36,6 +37,7 @@ def draw(record: Mapping[str, Any], stem: Path) -> list[Path]:
         ("", _headlines),
         ("-curves", _curves),
         ("-growth", _growth),
+        ("-links", _links),
         ("-plans", _plans),
         ("-sets", _sets),
         ("-sizes", _sizes),
@@ -140,6 +142,27 @@ def _growth(record: Mapping[str, Any]) -> Any:
         axis.legend(fontsize=8)
         _round_numbers(axis.yaxis)
         _plain(axis)
+    return figure
+
+
+def _links(record: Mapping[str, Any]) -> Any:
+    """Draw what walks take over how many links there are."""
+    from matplotlib import pyplot
+
+    lines: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    for told in record["systems"].values():
+        for metric, summary in told["summary"].items():
+            if found := _LINKS.fullmatch(metric):
+                lines[found[2]].append((int(found[1]), summary["median"]))
+    if not any(len(points) > 1 for points in lines.values()):
+        return None
+    figure, axis = pyplot.subplots(figsize=(4.6, 3.8))
+    for walk, points in lines.items():
+        sizes, took = zip(*sorted(points), strict=True)
+        axis.plot(sizes, took, marker="o", label={"ppr": "PageRank", "two_hops": "best paths of two links"}[walk])
+    axis.set(xscale="log", xlabel="links", ylabel="milliseconds of the step, p50", ylim=(0, None))
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
     return figure
 
 

@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vecdb.errors import InvalidInputError
+from vecdb.schema.arrow import pc
 from vecdb.schema.given import whole_number
+from vecdb.storage.keys import keys_of
+from vecdb_index.graph.adjacency import packed
+from vecdb_index.graph.communities import ROUNDS
+from vecdb_index.graph.communities import communities as grouped
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -126,13 +131,12 @@ def _vectors(
             yield [row[name] for row in there], np.stack([np.asarray(row[field]) for row in there])
 
 
-def communities(docs: Collection, *, type: str | Sequence[str] | None = None, rounds: int = 30) -> pa.Table:
+def communities(docs: Collection, *, type: str | Sequence[str] | None = None, rounds: int = ROUNDS) -> pa.Table:
     """Return groups of ids that links join more with each other than with the rest, by label propagation.
 
-    Every id takes the label that weighs most among those that it is linked to, either way, again and again, until none
-    changes (Raghavan, Albert and Kumara, 2007). Half of the ids, drawn by a fixed seed, change in each round, so that
-    two that are linked do not swap labels for ever. The answer is the same for the same links. Write the labels into a
-    keyword to group, to filter, or to select by them.
+    Every id takes the label that weighs most among those that it is linked to, either way, one after the other, again
+    and again until none changes (Raghavan, Albert and Kumara, 2007). The answer is the same for the same links. Write
+    the labels into a keyword to group, to filter, or to select by them; `Coverage(form="communities")` needs no labels.
 
     Args:
         docs: a collection, a view or a snapshot of one.
@@ -151,41 +155,20 @@ def communities(docs: Collection, *, type: str | Sequence[str] | None = None, ro
     if not batches:
         return pa.table([pa.array([], end), pa.array([], end)], names=["id", "community"])
     table = pa.Table.from_batches(batches)
+    # Of several types between the same two ids each counts.
+    table = table.group_by(["src", "dst"], use_threads=False).aggregate([("weight", "sum")])
+    table = table.rename_columns(["src", "dst", "weight"])
     ends: Any = pa.chunked_array([*table.column("src").chunks, *table.column("dst").chunks]).combine_chunks()
-    coded = ends.dictionary_encode()
-    names = coded.dictionary
-    rank: Any = np.argsort(np.argsort(np.array(names.to_pylist(), object), kind="stable"), kind="stable")
-    number = rank[np.asarray(coded.indices)]
-    one, two = number[: table.num_rows], number[table.num_rows :]
-    weight = np.asarray(table.column("weight"))
-    apart = one != two
-    source, target = np.concatenate([one, two])[np.r_[apart, apart]], np.concatenate([two, one])[np.r_[apart, apart]]
-    label, rng = np.arange(len(names)), np.random.default_rng(0)
-    for _ in range(rounds):
-        wanted = _heaviest(source, label[target], np.r_[weight[apart], weight[apart]], label)
-        changing = wanted != label
-        if not changing.any():
-            break
-        label = np.where(changing & (rng.random(len(label)) < 0.5), wanted, label)
+    names = ends.unique().sort()
+    number = np.asarray(pc.index_in(ends, names))
+    source, target = number[: table.num_rows], number[table.num_rows :]
+    edge = source.astype(np.int32), target.astype(np.int32), np.asarray(table.column("weight"), np.float32)
+    one_type = np.zeros(table.num_rows, np.uint16)
+    forward = packed(len(names), *edge, one_type)
+    backward = packed(len(names), edge[1], edge[0], edge[2], one_type)
+    rank = np.empty(len(names), np.int32)
+    rank[np.argsort(keys_of(names.to_pylist(), names.type), kind="stable")] = np.arange(len(names), dtype=np.int32)
+    label = grouped(forward, backward, np.ones(1, np.float32), rank, rounds)
     least = np.full(len(names), len(names))
     np.minimum.at(least, label, np.arange(len(names)))
-    ordered = names.take(pa.array(np.argsort(rank, kind="stable")))
-    return pa.table([ordered, ordered.take(pa.array(least[label]))], names=["id", "community"])
-
-
-def _heaviest(source: np.ndarray, label: np.ndarray, weight: np.ndarray, held: np.ndarray) -> np.ndarray:
-    """Return, for each node, the label that weighs most among its neighbours; its own where that weighs as much."""
-    order = np.lexsort((label, source))
-    source, label, weight = source[order], label[order], weight[order]
-    first = np.flatnonzero(np.r_[True, (source[1:] != source[:-1]) | (label[1:] != label[:-1])]) if len(source) else []
-    if not len(first):
-        return held
-    total, source, label = np.add.reduceat(weight, first), source[first], label[first]
-    best = np.full(len(held), -np.inf)
-    np.maximum.at(best, source, total)
-    wanted = np.full(len(held), len(held))
-    winning = total >= best[source] * (1 - 1e-12)
-    np.minimum.at(wanted, source[winning], label[winning])
-    own = np.zeros(len(held), bool)
-    own[source[winning & (label == held[source])]] = True
-    return np.where(own | (wanted == len(held)), held, wanted)
+    return pa.table([names, names.take(pa.array(least[label]))], names=["id", "community"])

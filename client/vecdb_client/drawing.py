@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
 EXTRA = "pip install -e '.[picture]' from a checkout brings it"
 COLOURS = "#2f4b7c", "#d45087", "#f95d6a", "#ff7c43", "#ffa600", "#a05195", "#665191", "#003f5c"
 """One for each distance from the row in the middle; the last ones share."""
+LINES = "#8a97a6", "#4f9d69", "#b8923a", "#5b8ed6", "#a678ab", "#4fb0ab"
+"""One for each type of links, again from the first when there are more: none that a row has."""
+NAMED = 60
+"""So many rows have their names beside them; of more only those that are linked to the one in the middle."""
+LINE, MOST_LINES = 80, 6
+"""What is shown of a label under the mouse: characters a line, and lines; plotly breaks none."""
 
 
 class Surroundings(NamedTuple):
@@ -59,9 +66,11 @@ def write_picture(path: Path, seen: Surroundings, labels: Mapping[Any, str]) -> 
     graph = nx.Graph()
     graph.add_nodes_from(seen.away)
     graph.add_edges_from((one, two) for one, two, *_ in seen.links)
-    place = nx.spring_layout(graph, seed=0)
+    # Twice the usual distance keeps a row and its hub apart, whose names would lie on each other.
+    place = nx.spring_layout(graph, seed=0, k=2 / max(len(graph), 1) ** 0.5, iterations=100)
     lines: list[Any] = []
-    for kind in dict.fromkeys(link[2] for link in seen.links):
+    for number, kind in enumerate(dict.fromkeys(link[2] for link in seen.links)):
+        line = {"width": 1, "color": LINES[number % len(LINES)]}
         xs, ys, middle = [], [], ([], [], [])
         for one, two, _, weight in (link for link in seen.links if link[2] == kind):
             (x, y), (to_x, to_y) = place[one], place[two]
@@ -72,9 +81,7 @@ def write_picture(path: Path, seen: Surroundings, labels: Mapping[Any, str]) -> 
             ):
                 column.append(value)
         lines.append(
-            plotly.Scatter(
-                x=xs, y=ys, mode="lines", line={"width": 1}, name=_plain(kind), legendgroup=kind, hoverinfo="skip"
-            )
+            plotly.Scatter(x=xs, y=ys, mode="lines", line=line, name=_plain(kind), legendgroup=kind, hoverinfo="skip")
         )
         # Lines have no hover text of their own: an invisible point in the middle of each has.
         lines.append(
@@ -87,11 +94,11 @@ def write_picture(path: Path, seen: Surroundings, labels: Mapping[Any, str]) -> 
     dots = plotly.Scatter(
         x=[place[node][0] for node in nodes],
         y=[place[node][1] for node in nodes],
-        mode="markers+text" if len(nodes) <= 60 else "markers",
-        text=[_plain(str(node)) for node in nodes],
+        mode="markers+text",
+        text=[_plain(str(node)) if _is_named(seen, node) else "" for node in nodes],
         textposition="top center",
-        customdata=[_plain(labels.get(node, "")) for node in nodes],
-        hovertemplate="<b>%{text}</b><br>%{customdata}<extra></extra>",
+        customdata=[[_plain(str(node)), _lines(labels.get(node, ""))] for node in nodes],
+        hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
         marker={
             "size": [18 if not seen.away[node] else 11 for node in nodes],
             "color": [COLOURS[min(seen.away[node], len(COLOURS) - 1)] for node in nodes],
@@ -101,6 +108,17 @@ def write_picture(path: Path, seen: Surroundings, labels: Mapping[Any, str]) -> 
     axis = {"visible": False}
     layout = plotly.Layout(xaxis=axis, yaxis=axis, template="plotly_white", hovermode="closest")
     plotly.Figure([*lines, dots], layout).write_html(str(path), include_plotlyjs=True)
+
+
+def _is_named(seen: Surroundings, node: Any) -> bool:
+    """Tell whether a row's name stands beside it."""
+    near = sum(1 for away in seen.away.values() if away <= 1)
+    return len(seen.away) <= NAMED or seen.away[node] == 0 or (seen.away[node] == 1 and near <= NAMED)
+
+
+def _lines(label: str) -> str:
+    """Return a label in lines, cut off where it is long."""
+    return "<br>".join(map(_plain, textwrap.wrap(label, LINE, max_lines=MOST_LINES, placeholder=" …")))
 
 
 def _plain(text: str) -> str:

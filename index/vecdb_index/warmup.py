@@ -29,7 +29,7 @@ _OTHERS = {
     "fusions": ("fuse", "worth"),
     "selections": ("selection", "dispersion", "units"),
     "late interaction": ("maxsim", "tokens"),
-    "walks over links": ("push", "steps"),
+    "walks over links": ("push", "steps", "labels"),
     "texts": ("inverted", "postings", "phrase", "terms", "sparse"),
 }
 

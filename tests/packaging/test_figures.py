@@ -73,7 +73,9 @@ def without_source(part: str, results: Path) -> list[str]:
     return lost
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/muvera.md", "docs/planning.md", "docs/relevance.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/graph.md", "docs/muvera.md", "docs/planning.md", "docs/relevance.md"]
+)
 def test_every_number_of_a_measured_table_has_a_source(name: str, root: Path) -> None:
     parts = _PART.findall((root / name).read_text("utf-8"))
 

@@ -32,7 +32,7 @@ class Selecting(NamedTuple):
 
     Attributes:
         k: rows that it chooses.
-        column: the vector field, or one of multi-vectors; None where similarities come from a function.
+        column: the vector field, or one of multi-vectors; None where similarities come from links or a function.
         cosine: whether scores are cosines of that field.
         near: the arm that looks for a vector, where scores are its scores; what a fixed row is scored by.
         words: the arm whose words a set covers, where it is judged by that.
@@ -84,7 +84,7 @@ def rule_of(stage: Select) -> Rule:
             usual = "two_thirds" if method.baseline is None else method.baseline
             return Rule("cut", method.balance, method.sharpness or 6, usual)
         usual = "median" if method.baseline is None else method.baseline
-        if method.form == "words":
+        if method.form in ("words", "communities"):
             return Rule("facility", method.balance)
         name = "facility" if method.form == "facility_location" else "saturated"
         return Rule(name, method.balance, method.sharpness or 2, usual)

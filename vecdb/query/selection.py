@@ -23,15 +23,17 @@ from vecdb.query.stages import STAGES, Stage
 from vecdb.query.value import QueryPart, shown
 from vecdb.schema.given import choice, finite, listed, whole_number
 
-Form = Literal["graph_cut", "facility_location", "saturated", "words"]
+Form = Literal["graph_cut", "facility_location", "saturated", "words", "communities"]
 Unit = Literal["tokens", "bytes", "value"]
-FORMS = "graph_cut", "facility_location", "saturated", "words"
+FORMS = "graph_cut", "facility_location", "saturated", "words", "communities"
 UNITS = "tokens", "bytes", "value"
 
 SHARPEST = 16
 """The greatest power of similarities."""
 MOST = 1_000_000
 """The most rows that there may be to choose from, and the most that a quota may ask for."""
+LINKS = "links"
+"""What `similarity` is called where links tell it."""
 BOUNDS = 1024
 """The most quotas, cells of an axis, and ids."""
 
@@ -72,7 +74,8 @@ class Coverage(Method):
             summary of what was found. "saturated": the same, but a candidate is well represented by several rows that
             are somewhat like it. "words": the set counts by how many words of the question one of its rows has, rare
             ones more: for questions that need several rows. The query has to look for words; vectors tell only whom
-            each row represents.
+            each row represents. "communities": the set counts by how many communities of links one of its rows is of,
+            those of more relevant candidates more: for answers from all sides.
         sharpness: the power that similarities are raised to, from 1 to 16: the greater, the more alike two rows have
             to be to count as the same. None: 6 for "graph_cut", 2 for the others.
         baseline: the similarity, from 0 and below 1, that counts as none. None: the pool's median; for "graph_cut" 0,
@@ -270,8 +273,9 @@ class Select(Stage):
         pool: how many of the best candidates to choose from; None: by k and balance, 15 k with a balance of 0.5.
         universe: what a set of "facility_location" or "saturated" represents: None, the pool; a number, so many of the
             best candidates; or a list of ids.
-        similarity: in place of a vector field a function of a list of records, each a dict of the id and `fields`, that
-            returns their (n, n) similarities, symmetric, up to 1.
+        similarity: in place of a vector field "links": rows that are linked are similar by a half, those with a common
+            neighbour by a quarter, others not at all. Or a function of a list of records, each a dict of the id and
+            `fields`, that returns their (n, n) similarities, symmetric, up to 1.
         fields: those that the records have.
 
     """
@@ -288,7 +292,7 @@ class Select(Stage):
     min_gain: float = 0.0
     pool: int | None = None
     universe: int | tuple[str | int, ...] | None = None
-    similarity: Callable[[list[dict[str, Any]]], Any] | None = None
+    similarity: Callable[[list[dict[str, Any]]], Any] | Literal["links"] | None = None
     fields: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -321,12 +325,13 @@ class Select(Stage):
         self._check_company()
 
     def _check_company(self) -> None:
-        if self.similarity is not None and not callable(self.similarity):
-            raise InvalidInputError(f"{shown(self.similarity)} is no function", field="similarity")
+        if self.similarity not in (None, LINKS) and not callable(self.similarity):
+            told = f'similarity is {shown(self.similarity)}, expected a function or "{LINKS}"'
+            raise InvalidInputError(told, field="similarity", value=self.similarity)
         if self.similarity is not None and (self.field is not None or isinstance(self.universe, tuple)):
             other = "field" if self.field is not None else "universe"
-            raise InvalidInputError(f"similarity is a function: {other} says nothing then", field=other)
-        if self.fields and self.similarity is None:
+            raise InvalidInputError(f"similarity is given: {other} says nothing then", field=other)
+        if self.fields and not callable(self.similarity):
             raise InvalidInputError("fields are what a similarity function reads: there is none", field="fields")
         represents = isinstance(self.method, Coverage) and self.method.represents
         if self.universe is not None and not represents:
@@ -343,7 +348,7 @@ class Select(Stage):
     @property
     def portable(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether it can be written as JSON."""
-        return self.similarity is None
+        return not callable(self.similarity)
 
     @property
     def limited(self) -> bool:
@@ -357,7 +362,7 @@ class Select(Stage):
             InvalidInputError: similarities come from a Python function.
 
         """
-        if self.similarity is not None:
+        if callable(self.similarity):
             raise InvalidInputError("a query with a Python function cannot be written as JSON", field="similarity")
         return super().to_json()
 

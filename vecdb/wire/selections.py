@@ -45,7 +45,7 @@ def to_message(stage: Select) -> pb.Select:
         InvalidInputError: similarities come from a Python function.
 
     """
-    if stage.similarity is not None:
+    if not stage.portable:
         stage.to_json()  # it says so itself
     message = pb.Select(
         field=stage.field,
@@ -56,6 +56,7 @@ def to_message(stage: Select) -> pb.Select:
         distinct=stage.distinct,
         min_gain=stage.min_gain,
         pool=stage.pool,
+        similarity=cast("str | None", stage.similarity),
     )
     method = stage.method
     if isinstance(method, Coverage):
@@ -103,6 +104,7 @@ def from_message(message: pb.Select) -> Select:
         message.min_gain,
         message.pool if message.HasField("pool") else None,
         universe,
+        cast("Any", message.similarity) if message.HasField("similarity") else None,
     )
 
 

@@ -78,6 +78,7 @@ class Options:
     forbidden: tuple[str, ...]
     min_gain: float | None
     pool: int | None
+    by_links: bool | None
     allow_partial: bool
     after: str | None
     json: str | None

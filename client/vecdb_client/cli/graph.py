@@ -46,6 +46,10 @@ def graph(
         labels: dict[object, str] = {}
         if label is not None:
             rows = target.get(list(seen.away), fields=[label])
-            labels = {row[target.schema.id.name]: str(row[label]) for row in rows if row is not None}
+            labels = {
+                row[target.schema.id.name]: str(row[label])
+                for row in rows
+                if row is not None and row[label] is not None
+            }
     write_picture(out, seen, labels)
     note(f"{len(seen.away)} rows and {len(seen.links)} links in {out}" + (": there are more rows" if seen.cut else ""))

@@ -179,6 +179,7 @@ def query(
     forbidden: selecting.Forbidden = None,
     min_gain: selecting.MinGain = None,
     pool: selecting.PoolOption = None,
+    by_links: selecting.ByLinks = None,
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Answer although a damaged segment cannot be read.")
     ] = False,
@@ -224,7 +225,7 @@ def query(
         rank=rank, min_score=min_score, cut=cut, collapse=collapse, order_by=tuple(order_by or ()), group_by=group_by,
         per_group=per_group, select=select, balance=balance, form=form, quota=tuple(quota or ()),
         grid=tuple(grid or ()), budget_tokens=budget_tokens, budget_field=budget_field, distinct=distinct,
-        fixed=tuple(fixed or ()), forbidden=tuple(forbidden or ()), min_gain=min_gain, pool=pool,
+        fixed=tuple(fixed or ()), forbidden=tuple(forbidden or ()), min_gain=min_gain, pool=pool, by_links=by_links,
         allow_partial=allow_partial, after=after, json=json,
     )  # fmt: skip
     asked.check()

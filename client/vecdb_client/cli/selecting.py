@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from vecdb_client.cli.asked import Options
 
 METHODS = "coverage", "mmr", "dpp", "dispersion"
-FORMS = "graph_cut", "facility_location", "saturated", "words"
+FORMS = "graph_cut", "facility_location", "saturated", "words", "communities"
 NEED_SELECT = (
     "balance", "form", "quota", "grid", "budget_tokens", "budget_field", "distinct", "fixed", "forbidden", "min_gain",
-    "pool",
+    "pool", "by_links",
 )  # fmt: skip
 """Options that say nothing without --select."""
 
@@ -47,7 +47,7 @@ Form = Annotated[
     typer.Option(
         "--form",
         metavar="NAME",
-        help="With --select coverage: graph_cut, facility_location, saturated or words [graph_cut].",
+        help="With --select coverage: graph_cut, facility_location, saturated, words or communities [graph_cut].",
         autocompletion=_forms,
     ),
 ]
@@ -98,6 +98,9 @@ MinGain = Annotated[
         "--min-gain", metavar="SHARE", help="With --select: stop at rows that add less than this share of the first."
     ),
 ]
+ByLinks = Annotated[
+    bool | None, typer.Option("--by-links", help="With --select: links tell how similar rows are, not vectors.")
+]
 PoolOption = Annotated[
     int | None, typer.Option("--pool", metavar="N", min=1, help="With --select: candidates to choose from.")
 ]
@@ -145,6 +148,7 @@ def selection_of(target: "Collection", asked: "Options") -> "Select":
         budget=_budget(target, asked),
         min_gain=asked.min_gain or 0.0,
         pool=asked.pool,
+        similarity="links" if asked.by_links else None,
     )
 
 

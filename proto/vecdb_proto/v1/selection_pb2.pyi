@@ -60,6 +60,7 @@ class Select(_message.Message):
     POOL_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
     ROWS_FIELD_NUMBER: _builtins.int
+    SIMILARITY_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """The vector field that tells how similar rows are; without it, that of the query."""
     distinct: _builtins.float
@@ -69,6 +70,8 @@ class Select(_message.Message):
     pool: _builtins.int
     """How many candidates are chosen from."""
     candidates: _builtins.int
+    similarity: _builtins.str
+    """"links": links tell how similar rows are, in place of a vector field."""
     @_builtins.property
     def coverage(self) -> Global___Coverage: ...
     @_builtins.property
@@ -111,10 +114,11 @@ class Select(_message.Message):
         pool: _builtins.int | None = ...,
         candidates: _builtins.int = ...,
         rows: Global___Select.Rows | None = ...,
+        similarity: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_distinct", b"_distinct", "_field", b"_field", "_pool", b"_pool", "budget", b"budget", "candidates", b"candidates", "coverage", b"coverage", "dispersion", b"dispersion", "distinct", b"distinct", "dpp", b"dpp", "field", b"field", "method", b"method", "mmr", b"mmr", "pool", b"pool", "rows", b"rows", "universe", b"universe"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_distinct", b"_distinct", "_field", b"_field", "_pool", b"_pool", "_similarity", b"_similarity", "budget", b"budget", "candidates", b"candidates", "coverage", b"coverage", "dispersion", b"dispersion", "distinct", b"distinct", "dpp", b"dpp", "field", b"field", "method", b"method", "mmr", b"mmr", "pool", b"pool", "rows", b"rows", "similarity", b"similarity", "universe", b"universe"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_distinct", b"_distinct", "_field", b"_field", "_pool", b"_pool", "budget", b"budget", "candidates", b"candidates", "coverage", b"coverage", "dispersion", b"dispersion", "distinct", b"distinct", "dpp", b"dpp", "field", b"field", "fixed", b"fixed", "forbidden", b"forbidden", "grid", b"grid", "method", b"method", "min_gain", b"min_gain", "mmr", b"mmr", "pool", b"pool", "quotas", b"quotas", "rows", b"rows", "universe", b"universe"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_distinct", b"_distinct", "_field", b"_field", "_pool", b"_pool", "_similarity", b"_similarity", "budget", b"budget", "candidates", b"candidates", "coverage", b"coverage", "dispersion", b"dispersion", "distinct", b"distinct", "dpp", b"dpp", "field", b"field", "fixed", b"fixed", "forbidden", b"forbidden", "grid", b"grid", "method", b"method", "min_gain", b"min_gain", "mmr", b"mmr", "pool", b"pool", "quotas", b"quotas", "rows", b"rows", "similarity", b"similarity", "universe", b"universe"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__distinct: _TypeAlias = _typing.Literal["distinct"]  # noqa: Y015
     _WhichOneofArgType__distinct: _TypeAlias = _typing.Literal["_distinct", b"_distinct"]  # noqa: Y015
@@ -122,6 +126,8 @@ class Select(_message.Message):
     _WhichOneofArgType__field: _TypeAlias = _typing.Literal["_field", b"_field"]  # noqa: Y015
     _WhichOneofReturnType__pool: _TypeAlias = _typing.Literal["pool"]  # noqa: Y015
     _WhichOneofArgType__pool: _TypeAlias = _typing.Literal["_pool", b"_pool"]  # noqa: Y015
+    _WhichOneofReturnType__similarity: _TypeAlias = _typing.Literal["similarity"]  # noqa: Y015
+    _WhichOneofArgType__similarity: _TypeAlias = _typing.Literal["_similarity", b"_similarity"]  # noqa: Y015
     _WhichOneofReturnType_method: _TypeAlias = _typing.Literal["coverage", "mmr", "dpp", "dispersion"]  # noqa: Y015
     _WhichOneofArgType_method: _TypeAlias = _typing.Literal["method", b"method"]  # noqa: Y015
     _WhichOneofReturnType_universe: _TypeAlias = _typing.Literal["candidates", "rows"]  # noqa: Y015
@@ -132,6 +138,8 @@ class Select(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__field) -> _WhichOneofReturnType__field | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pool) -> _WhichOneofReturnType__pool | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__similarity) -> _WhichOneofReturnType__similarity | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_method) -> _WhichOneofReturnType_method | None: ...
     @_typing.overload
@@ -151,7 +159,7 @@ class Coverage(_message.Message):
     BASELINE_FIELD_NUMBER: _builtins.int
     balance: _builtins.float
     form: _builtins.str
-    """"graph_cut", "facility_location", "saturated" or "words"."""
+    """"graph_cut", "facility_location", "saturated", "words" or "communities"."""
     sharpness: _builtins.int
     baseline: _builtins.float
     def __init__(

@@ -9,6 +9,7 @@ import pytest
 import vecdb as api
 from integration.cli.program import Run
 
+QUERY = "query", "db", "docs", "--vector", "[1, 0]"
 ODD = "</script><b>"
 
 
@@ -65,11 +66,31 @@ def test_a_picture_shows_odd_ids_and_types_as_they_are_and_not_as_html(tmp_path:
     write_picture(tmp_path / "x.html", Surroundings({"a": 0, ODD: 1}, [("a", ODD, ODD, 1.0)], False), {ODD: ODD})
 
     drawn = _traces((tmp_path / "x.html").read_text())
-    texts = [text for trace in drawn for key in ("text", "customdata") for text in trace.get(key, [])]
+    texts = [text for trace in drawn for text in trace.get("text", [])]
+    texts += [text for trace in drawn for both in trace.get("customdata", []) for text in both]
     texts += [trace["name"] for trace in drawn if "name" in trace]
     assert "a → &lt;/script&gt;&lt;b&gt; (1)" in texts
-    assert texts.count("&lt;/script&gt;&lt;b&gt;") == 3, "the row's id, its label, and the type of the link"
+    assert texts.count("&lt;/script&gt;&lt;b&gt;") == 4, "the row's name, its id, its label, and the type of the link"
     assert not any("<" in text for text in texts)
+
+
+def test_a_crowded_picture_names_the_middle_and_its_neighbours_and_breaks_long_labels(tmp_path: Path) -> None:
+    pytest.importorskip("plotly")
+    from vecdb_client.drawing import LINE, MOST_LINES, NAMED, Surroundings, write_picture
+
+    away = {"hub": 0, "near": 1} | {f"far{at}": 2 for at in range(NAMED)}
+    links = [("hub", "near", "link", 1.0), *(("near", f"far{at}", "link", 1.0) for at in range(NAMED))]
+
+    write_picture(tmp_path / "x.html", Surroundings(away, links, False), {"far0": "long words " * 200})
+
+    rows = _traces((tmp_path / "x.html").read_text())[-1]
+    assert [name for name in rows["text"] if name] == ["hub", "near"]
+    shown = dict(rows["customdata"])
+    assert list(shown) == list(away), "the mouse shows every name"
+    lines = shown["far0"].split("<br>")
+    assert len(lines) == MOST_LINES
+    assert max(map(len, lines)) <= LINE
+    assert shown["far1"] == ""
 
 
 def _traces(page: str) -> list[dict[str, Any]]:
@@ -87,3 +108,11 @@ def test_a_picture_without_plotly_says_what_brings_it(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
     with pytest.raises(MissingExtraError, match=r"\[picture\]"):
         write_picture(tmp_path / "x.html", Surroundings({"a": 0}, [], False), {})
+
+
+def test_a_set_covers_communities_or_keeps_linked_rows_apart(vecdb: Run) -> None:
+    one = _asked(vecdb, "--select", "coverage", "--form", "communities", "--balance", "0.9", "--k", "1")
+    assert one[0]["id"] == "a"
+    apart = _asked(vecdb, "--select", "coverage", "--by-links", "--distinct", "0.25")
+    assert [hit["id"] for hit in apart] == ["a"], "all others are linked to it, or have a common neighbour"
+    assert b"--by-links needs --select" in vecdb(*QUERY, "--by-links", code=2).stderr

@@ -19,11 +19,12 @@ from vecdb.planner.aspects import aspects
 from vecdb.planner.bound import BoundStage
 from vecdb.planner.candidates import ArmColumn, Candidates
 from vecdb.planner.chosen import Chosen, Members
+from vecdb.planner.communities import communities_reached, link_similarities
 from vecdb.planner.gather import Context
 from vecdb.planner.limits import Told
 from vecdb.planner.selecting import MOST, Selecting, pool_of, rule_of
 from vecdb.planner.units import tokens_of, units_of
-from vecdb.query.selection import Coverage, Dpp, Mmr, Select
+from vecdb.query.selection import LINKS, Coverage, Dpp, Mmr, Select
 from vecdb.query.value import shown
 from vecdb.results import Selected
 from vecdb.row_values import value_of
@@ -122,6 +123,8 @@ def _pool(
     usual = places < min(size, len(candidates) - added)
     relevance = some.score.astype(np.float64) if raw else scaled(some.score, usual)
     reach, weights = (None, None) if about.words is None else aspects(context, about.words, some)
+    if isinstance(stage.method, Coverage) and stage.method.form == "communities":
+        reach, weights = communities_reached(context, some, relevance)
     if about.column is None:
         none = np.zeros((len(some), 1), np.float32)
         return Pool(none, relevance, weights=weights, given=_given(context, bound, some), reach=reach)
@@ -161,7 +164,9 @@ def _bytes(stage: Select, about: Selecting, count: int) -> int:
     """Return about what a selection takes: the vectors twice, and similarities where a set represents others."""
     column = about.column if about.tokens is None else None
     vectors = 0 if column is None else 8 * count * column.field.dimension
-    whole = column is None or (isinstance(stage.method, Coverage) and stage.method.represents)
+    method = stage.method
+    pairs = isinstance(method, Coverage) and (method.represents or method.form == "communities")
+    whole = column is None or pairs
     return vectors + (4 * count * count if whole else 0)
 
 
@@ -260,7 +265,7 @@ def _appended(candidates: Candidates, added: Candidates) -> Candidates:
 
 
 def _given(context: Context, bound: BoundStage, some: Candidates) -> np.ndarray:
-    """Return the similarities that a user's function gives.
+    """Return the similarities that links or a user's function give.
 
     Raises:
         InvalidInputError: it returns something else.
@@ -269,6 +274,8 @@ def _given(context: Context, bound: BoundStage, some: Candidates) -> np.ndarray:
     """
     stage = bound.stage
     assert isinstance(stage, Select)
+    if stage.similarity == LINKS:
+        return link_similarities(context, some)
     assert stage.similarity is not None
     name, found = context.state.schema.id.name, some.found()
     columns = [column for column in bound.columns if column.name in stage.fields]

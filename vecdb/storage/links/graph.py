@@ -92,6 +92,11 @@ class LinkGraph:
             found[at] = value
         return found
 
+    @property
+    def keys(self) -> np.ndarray:
+        """The keys of the ids of all nodes: hashes, the same wherever an id is stored."""
+        return self._keys[1]
+
     @cached_property
     def _keys(self) -> tuple[pa.Array, np.ndarray]:
         """The ids of all nodes and their keys."""
