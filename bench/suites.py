@@ -21,7 +21,8 @@ _PEERS = (
     Run("exact", "", ("dataset=debian60k@300000", "rounds=5")),
 )
 _ALONE = tuple(
-    Run(name) for name in ("memory", "open", "startup", "planner", "churn", "arms", "quality", "relevance", "serve")
+    Run(name)
+    for name in ("memory", "open", "startup", "planner", "churn", "arms", "quality", "relevance", "selection", "serve")
 )
 _MULTIVECTOR = (
     Run("multivector", "scifact", ("sets=scifact-test", "indexes=40x3x8 rabitq,40x4x16 rabitq,auto", "passes=1")),
