@@ -22,7 +22,7 @@ _PEERS = (
 )
 _ALONE = tuple(
     Run(name)
-    for name in ("memory", "open", "startup", "planner", "churn", "arms", "batch", "quality", "relevance", "serve")
+    for name in "memory open startup planner churn arms batch quality relevance selection serve".split()
 )
 _ENCODINGS = "indexes=40x2x8 4bit,40x3x8 4bit,80x3x8 4bit,40x4x16 4bit,auto"
 _MULTIVECTOR = (

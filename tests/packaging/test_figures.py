@@ -3,7 +3,7 @@
 A part between `<!-- measured: begin` and `<!-- measured: end -->` names its records in backticks or as files. In its
 tables the head and the first column say what was measured; every number in another cell must be a value of one of
 the record that its line, its column or the part names, in the unit of the cell, rounded as it is printed. That it
-stands beside the right words is not checked.
+stands beside the right words is checked for those with names: test_named_figures.py.
 """
 
 import json
@@ -15,12 +15,9 @@ import pytest
 
 from bench import workloads
 from bench.context import parse_settings
+from bench.figures import NOT_A_FIGURE, NUMBER, PART
 from bench.suites import SUITES
 
-_PART = re.compile(r"<!-- measured: begin(.*?)<!-- measured: end -->", re.DOTALL)
-_NUMBER = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?<![\w.,])\d*\.?\d+")
-# Not figures: units over one (1 / 2.2), dates, names of sizes, codes and levels.
-_NOT_A_FIGURE = re.compile(r"`[^`]*`|\d{4}-\d\d-\d\d|\b1 / |@\d+|recall(?:@10)? \.\d+|\b\d+ threads?")
 _RECORD = re.compile(r"`([\w-]+)`|results/([\w-]+)\.json")
 
 
@@ -67,7 +64,7 @@ def without_source(part: str, results: Path) -> list[str]:
         columns = [known(cell) for cell in head.strip("|").split("|")]
         for line in lines:
             for column, cell in zip(columns[1:], line.strip("|").split("|")[1:], strict=False):
-                for number in _NUMBER.findall(_NOT_A_FIGURE.sub("", cell)):
+                for number in NUMBER.findall(NOT_A_FIGURE.sub("", cell)):
                     if not has_source(number, known(line) or column or known(part), cell):
                         lost.append(f"{number} in {line}")
     return lost
@@ -77,7 +74,7 @@ def without_source(part: str, results: Path) -> list[str]:
     "name", ["README.md", "docs/graph.md", "docs/muvera.md", "docs/planning.md", "docs/relevance.md"]
 )
 def test_every_number_of_a_measured_table_has_a_source(name: str, root: Path) -> None:
-    parts = _PART.findall((root / name).read_text("utf-8"))
+    parts = PART.findall((root / name).read_text("utf-8"))
 
     assert parts
     assert [lost for part in parts for lost in without_source(part, root / "bench" / "results")] == []
@@ -94,7 +91,7 @@ def test_one_command_makes_every_record_that_a_measured_part_names(root: Path) -
     results = root / "bench" / "results"
     named = set()
     for path in (root / "README.md", *(root / "docs").glob("*.md")):
-        for part in _PART.findall(path.read_text("utf-8")):
+        for part in PART.findall(path.read_text("utf-8")):
             named |= {name for found in _RECORD.findall(part) for name in found if (results / f"{name}.json").exists()}
 
     assert named
