@@ -20,9 +20,9 @@ _PEERS = (
     Run("text"),
     Run("exact", "", ("dataset=debian60k@300000", "rounds=5")),
 )
-_ALONE = tuple(
-    Run(name)
-    for name in "memory open startup planner churn arms batch quality relevance selection serve".split()
+_ALONE = (
+    *(Run(name) for name in ("memory", "open", "startup", "planner", "churn", "arms", "batch")),
+    *(Run(name) for name in ("quality", "relevance", "selection", "serve")),
 )
 _ENCODINGS = "indexes=40x2x8 4bit,40x3x8 4bit,80x3x8 4bit,40x4x16 4bit,auto"
 _MULTIVECTOR = (

@@ -37,10 +37,15 @@ class IndexSpec:
     """Base of all kinds. `kind` is the stable name under which manifests remember it."""
 
     kind: ClassVar[str]
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Parameters that databases of before do not name: left out of JSON where they are as usual, because the number of
+    a schema, by which its writes are known in the log, comes from its JSON."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the kind and its parameters, in a form that `index_from` reads back."""
-        return {"kind": self.kind, **{part.name: getattr(self, part.name) for part in fields(self)}}
+        told = {part.name: (getattr(self, part.name), part.default) for part in fields(self)}
+        given = {name: value for name, (value, usual) in told.items() if name not in self.later or value != usual}
+        return {"kind": self.kind, **given}
 
     def check(self, dimension: int, metric: str) -> None:
         """Raise InvalidInputError where the parameters do not go with vectors of so many numbers, or with a metric."""
@@ -77,6 +82,7 @@ class Hnsw(IndexSpec):
     """
 
     kind: ClassVar[str] = "hnsw"
+    later: ClassVar[frozenset[str]] = frozenset({"codes", "slack"})
     m: int = 16
     ef_construction: int = 200
     codes: str | None = None
@@ -197,6 +203,7 @@ class Muvera(IndexSpec):
     """
 
     kind: ClassVar[str] = "muvera"
+    later: ClassVar[frozenset[str]] = frozenset({"renormalise"})
     repetitions: int | None = None
     bits: int | None = None
     projection: int | None = None

@@ -144,7 +144,9 @@ def _chosen(
     asked = made.made(sample)
     if len(pairs) == 1 or len(sample) <= size or not asked:
         return pairs[0]
-    true = made.truth(sample, asked, pool)
+    # In a sample fewer rows are as near as the ten best of all.
+    best = max(1, round(made.K * len(sample) / len(tokens)))
+    true = [rows[:best] for rows in made.truth(sample, asked, pool)]
     told = progress and (lambda done, rows: progress(0, len(tokens)))
     for encoder, kind in pairs[:-1]:
         encodings = _encoded(encoder, sample, pool, told)
