@@ -78,6 +78,8 @@ class Options:
     forbidden: tuple[str, ...]
     min_gain: float | None
     pool: int | None
+    select_field: str | None
+    universe: str | None
     allow_partial: bool
     after: str | None
     json: str | None

@@ -179,6 +179,8 @@ def query(
     forbidden: selecting.Forbidden = None,
     min_gain: selecting.MinGain = None,
     pool: selecting.PoolOption = None,
+    select_field: selecting.SelectField = None,
+    universe: selecting.UniverseOption = None,
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Answer although a damaged segment cannot be read.")
     ] = False,
@@ -225,6 +227,7 @@ def query(
         per_group=per_group, select=select, balance=balance, form=form, quota=tuple(quota or ()),
         grid=tuple(grid or ()), budget_tokens=budget_tokens, budget_field=budget_field, distinct=distinct,
         fixed=tuple(fixed or ()), forbidden=tuple(forbidden or ()), min_gain=min_gain, pool=pool,
+        select_field=select_field, universe=universe,
         allow_partial=allow_partial, after=after, json=json,
     )  # fmt: skip
     asked.check()
