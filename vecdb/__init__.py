@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from vecdb.query.query import Query
     from vecdb.query.relevance import Relevance
     from vecdb.query.scorer import Scorer
-    from vecdb.query.selection import Axis, Budget, Coverage, Dispersion, Dpp, Mmr, Quota, Select
+    from vecdb.query.selection import Axis, Budget, Cells, Coverage, Dispersion, Dpp, Mmr, Quota, Select
     from vecdb.query.stages import Collapse, GroupBy, MaxSim, MinScore, OrderBy, Rank, Rescore
     from vecdb.reads import Snapshot
     from vecdb.relevance import CalibrationReport, RelevanceCalibrator
@@ -62,6 +62,7 @@ _LAZY = {
     "Mmr": "vecdb.query.selection",
     "Dpp": "vecdb.query.selection",
     "Dispersion": "vecdb.query.selection",
+    "Cells": "vecdb.query.selection",
     "Coverage": "vecdb.query.selection",
     "Budget": "vecdb.query.selection",
     "Axis": "vecdb.query.selection",
@@ -129,6 +130,7 @@ __all__ = [
     "Budget",
     "CalibrationReport",
     "Cascade",
+    "Cells",
     "Collapse",
     "Collection",
     "Coverage",

@@ -9,6 +9,10 @@ rows to the closest of its rows, over the redundant questions of `curve`.
 `10 of 1000 METHOD ms` is the least CPU time of some calls, on one thread, of a choice from the nearest rows of real
 queries, the median over the queries; each system makes unit vectors of them itself. `value` is the mean similarity of
 the pool to the closest chosen one. `picks` is how much of vecdb's choice a peer shares.
+`late SET` are of the 1,000 nearest passages by vectors, scored by MaxSim over tokens in float32: by all of it (`full
+ms`, the median of a call), or by a cascade that begins with 8-bit tokens (`ms`); `same` is the share of questions with
+the same ten in the same order, `scored` the share of passages that were scored in float32.
+
 `query METHOD p50_ms` is one call of `Collection.run` for ten rows with ids, the median of `calls` calls.
 """
 
@@ -29,6 +33,8 @@ FULL: Mapping[str, Parameter] = {
     "sets": "debian12k,wordnet24k",
     "fused": "hotpot,2wiki",
     "curve": "debian12k",
+    "late": "hotpot,scifact-test",
+    "late_queries": 100,
     "rows": "debian60k",
     "pools": 8,
     "calls": 300,
@@ -37,6 +43,8 @@ QUICK: Mapping[str, Parameter] = {
     "sets": "known:300x16",
     "fused": "known:300x16",
     "curve": "known:300x16",
+    "late": "known:300x16",
+    "late_queries": 5,
     "rows": "known:2000x16",
     "pools": 2,
     "calls": 10,
@@ -71,10 +79,10 @@ def setup(context: Context) -> None:
     if context.system != "vecdb":
         return
     import vecdb
-    from bench import labelled, sets
+    from bench import labelled, late, sets
 
     context.home.mkdir(parents=True)
-    for name in dict.fromkeys([*context.words("sets"), *context.words("fused"), context.text("curve")]):
+    for name in dict.fromkeys([*context.words("sets"), *context.words("fused"), *context.words("curve")]):
         found = labelled.load(name, context.data)
         schema = vecdb.Schema(id=vecdb.Id(), text=vecdb.Text(search=True), embedding=vecdb.Vector(found.dimension))
         rows = found.rows.select(["id", "text", "embedding"])
@@ -85,6 +93,8 @@ def setup(context: Context) -> None:
                     made = database.create_collection(title, schema)
                     made.upsert(table)
                     made.flush()
+    for name in context.words("late"):
+        late.store(context, name)
     vectors, _ = _rows(context, labelled)
     with vecdb.connect(context.home / "timed") as database:
         schema = vecdb.Schema(id=vecdb.Id("int64"), embedding=vecdb.Vector(vectors.shape[1]))
@@ -95,8 +105,12 @@ def setup(context: Context) -> None:
 
 
 def run(context: Context) -> Metrics:
+    from bench import late as bench_late
+
     if context.system == "vecdb":
-        return {**_quality(context), **_curves(context), **_choices(context), **_queries(context)}
+        late = bench_late.measured(context, context.words("late"))
+        curves = _curves(context) if context.words("curve") else {}
+        return {**_quality(context), **curves, **late, **_choices(context), **_queries(context)}
     if context.system == "pyversity":
         return _peer(context)
     return _plain(context)
@@ -122,6 +136,11 @@ def ratios(parameters: Mapping[str, Parameter]) -> list[Ratio]:
     ]
     return [
         *told,
+        *(
+            Ratio(f"late {name}: cascade / full", ("vecdb", f"late {name} ms"), ("vecdb", f"late {name} full ms"))
+            for name in str(parameters["late"]).split(",")
+            if name
+        ),
         Ratio("query: coverage / plain", ("vecdb", "query coverage p50_ms"), ("vecdb", "query plain p50_ms")),
     ]
 

@@ -114,7 +114,9 @@ def _cut(stage: Relevance, around: Around) -> BoundStage:
 
 
 def _cascade(stage: Cascade, around: Around) -> BoundStage:
-    return BoundStage(stage, steps=tuple(_bound(step, around) for step in stage.all_of_them))
+    *cheap, last = (_bound(step, around) for step in stage.all_of_them)
+    # How far cheap steps are off is measured for every query, whatever the reason.
+    return BoundStage(stage, steps=(*(step._replace(rough=True) for step in cheap), last))
 
 
 def _counted(formula: Formula, schema: Schema) -> Iterator[Column]:

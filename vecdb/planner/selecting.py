@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from vecdb.errors import InvalidInputError
 from vecdb.query.arms import Like, Match, Near
-from vecdb.query.selection import Axis, Budget, Coverage, Mmr, Quota, Select
+from vecdb.query.selection import Axis, Budget, Cells, Coverage, Mmr, Quota, Select
 from vecdb.schema.fields import Vector
 from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import Column, Schema
@@ -36,6 +36,7 @@ class Selecting(NamedTuple):
         cosine: whether scores are cosines of that field.
         near: the arm that looks for a vector, where scores are its scores; what a fixed row is scored by.
         words: the arm whose words a set covers, where it is judged by that.
+        region: the arm around whose vector the cells of a universe lie.
 
     """
 
@@ -44,6 +45,7 @@ class Selecting(NamedTuple):
     cosine: bool
     near: BoundArm | None
     words: BoundArm | None = None
+    region: BoundArm | None = None
 
     @property
     def tokens(self) -> Column[MultiVector] | None:
@@ -66,7 +68,7 @@ def selecting(stage: Select, k: int, arms: Sequence[BoundArm], scored: bool, sch
         return Selecting(k, None, False, near, _words(stage, arms))
     column = _vectors(stage, arms, schema)
     cosine = near is not None and near.columns[0] is column and near.columns[0].field.metric == "cosine"
-    return Selecting(k, column, cosine, near, _words(stage, arms))
+    return Selecting(k, column, cosine, near, _words(stage, arms), _region(stage, arms))
 
 
 def columns_of(stage: Select, schema: Schema) -> tuple[Column, ...]:
@@ -125,6 +127,16 @@ def _vectors(stage: Select, arms: Sequence[BoundArm], schema: Schema) -> Column[
         known = ", ".join(repr(each.name) for each in fields) or "none"
         raise InvalidInputError(f"select needs the vector field to compare rows by (there are: {known})", field="field")
     return cast("Column[Vector]", fields[0])
+
+
+def _region(stage: Select, arms: Sequence[BoundArm]) -> BoundArm | None:
+    if not isinstance(stage.universe, Cells):
+        return None
+    for arm in arms:
+        if isinstance(arm.arm, Near):
+            return arm
+    told = "a universe of cells lies around a vector, and the query looks for none: it needs an arm that does"
+    raise InvalidInputError(told, field="universe", value=stage.universe)
 
 
 def _words(stage: Select, arms: Sequence[BoundArm]) -> BoundArm | None:

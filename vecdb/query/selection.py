@@ -34,6 +34,8 @@ MOST = 1_000_000
 """The most rows that there may be to choose from, and the most that a quota may ask for."""
 LINKS = "links"
 """What `similarity` is called where links tell it."""
+PROBES = 65_536
+"""The most cells of a universe."""
 BOUNDS = 1024
 """The most quotas, cells of an axis, and ids."""
 
@@ -252,6 +254,23 @@ class Budget(QueryPart):
 
 
 @dataclass(frozen=True, repr=False)
+class Cells(QueryPart):
+    """A region of an index: all rows in the cells of inverted lists that are nearest to the query.
+
+    Attributes:
+        probes: how many cells, of each segment.
+
+    """
+
+    kind: ClassVar[str] = "cells"
+    probes: int = 4
+
+    def __post_init__(self) -> None:
+        """Check the number."""
+        object.__setattr__(self, "probes", whole_number("probes", self.probes, most=PROBES))
+
+
+@dataclass(frozen=True, repr=False)
 class Select(Stage):
     """Chooses the answer as a set. Hits come in the order in which they were chosen, and tell what each added.
 
@@ -272,7 +291,7 @@ class Select(Stage):
             quotas are met: the answer may be shorter. Not with `Dpp`.
         pool: how many of the best candidates to choose from; None: by k and balance, 15 k with a balance of 0.5.
         universe: what a set of "facility_location" or "saturated" represents: None, the pool; a number, so many of the
-            best candidates; or a list of ids.
+            best candidates; a list of ids; or `Cells`, all rows in the nearest cells of an index of inverted lists.
         similarity: in place of a vector field "links": rows that are linked are similar by a half, those with a common
             neighbour by a quarter, others not at all. Or a function of a list of records, each a dict of the id and
             `fields`, that returns their (n, n) similarities, symmetric, up to 1.
@@ -291,7 +310,7 @@ class Select(Stage):
     budget: Budget | None = None
     min_gain: float = 0.0
     pool: int | None = None
-    universe: int | tuple[str | int, ...] | None = None
+    universe: int | tuple[str | int, ...] | Cells | None = None
     similarity: Callable[[list[dict[str, Any]]], Any] | Literal["links"] | None = None
     fields: tuple[str, ...] = ()
 
@@ -315,9 +334,7 @@ class Select(Stage):
         if self.pool is not None:
             set_(self, "pool", whole_number("pool", self.pool, most=MOST))
         if self.universe is not None:
-            whole = isinstance(self.universe, int) and not isinstance(self.universe, bool)
-            universe = whole_number("universe", self.universe, most=MOST) if whole else _ids("universe", self.universe)
-            set_(self, "universe", universe)
+            set_(self, "universe", _universe(self.universe))
         named = (self.fields,) if isinstance(self.fields, str) else listed("fields", self.fields, "names")
         for name in named:
             _name(name)
@@ -328,7 +345,7 @@ class Select(Stage):
         if self.similarity not in (None, LINKS) and not callable(self.similarity):
             told = f'similarity is {shown(self.similarity)}, expected a function or "{LINKS}"'
             raise InvalidInputError(told, field="similarity", value=self.similarity)
-        if self.similarity is not None and (self.field is not None or isinstance(self.universe, tuple)):
+        if self.similarity is not None and (self.field is not None or isinstance(self.universe, tuple | Cells)):
             other = "field" if self.field is not None else "universe"
             raise InvalidInputError(f"similarity is given: {other} says nothing then", field=other)
         if self.fields and not callable(self.similarity):
@@ -430,6 +447,16 @@ def _part(kind: type[Any], given: Any, name: str) -> Any:
     if not isinstance(given, kind):
         raise InvalidInputError(f"{name} holds {shown(given)}, which is no vecdb.{kind.__name__}", field=name)
     return given
+
+
+def _universe(given: Any) -> int | tuple[str | int, ...] | Cells:
+    if isinstance(given, Cells):
+        return given
+    if isinstance(given, Mapping):
+        return _part(Cells, given, "universe")
+    if isinstance(given, int) and not isinstance(given, bool):
+        return whole_number("universe", given, most=MOST)
+    return _ids("universe", given)
 
 
 def _ids(name: str, given: Any) -> tuple[str | int, ...]:

@@ -13,6 +13,7 @@ from vecdb.query.selection import (
     BOUNDS,
     Axis,
     Budget,
+    Cells,
     Coverage,
     Dispersion,
     Dpp,
@@ -72,6 +73,8 @@ def to_message(stage: Select) -> pb.Select:
         message.budget.CopyFrom(pb.Budget(limit=budget.limit, field=budget.field, unit=budget.unit))
     if isinstance(stage.universe, int):
         message.candidates = stage.universe
+    elif isinstance(stage.universe, Cells):
+        message.probes = stage.universe.probes
     elif stage.universe is not None:
         message.rows.CopyFrom(pb.Select.Rows(ids=map(id_to_message, stage.universe)))
     return message
@@ -87,9 +90,11 @@ def from_message(message: pb.Select) -> Select:
     for name, most in (("quotas", BOUNDS), ("grid", BOUNDS), ("fixed", EXAMPLES), ("forbidden", EXAMPLES)):
         if len(getattr(message, name)) > most:
             raise InvalidInputError(f"{name} has {len(getattr(message, name))} entries, at most {most}", field=name)
-    universe: int | tuple[str | int, ...] | None = None
+    universe: int | tuple[str | int, ...] | Cells | None = None
     if message.WhichOneof("universe") == "candidates":
         universe = message.candidates
+    elif message.WhichOneof("universe") == "probes":
+        universe = Cells(message.probes)
     elif message.WhichOneof("universe") == "rows":
         universe = tuple(map(id_from_message, message.rows.ids[: EXAMPLES + 1]))
     return Select(

@@ -79,6 +79,8 @@ class Options:
     min_gain: float | None
     pool: int | None
     by_links: bool | None
+    select_field: str | None
+    universe: str | None
     allow_partial: bool
     after: str | None
     json: str | None

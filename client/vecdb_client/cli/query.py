@@ -180,6 +180,8 @@ def query(
     min_gain: selecting.MinGain = None,
     pool: selecting.PoolOption = None,
     by_links: selecting.ByLinks = None,
+    select_field: selecting.SelectField = None,
+    universe: selecting.UniverseOption = None,
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Answer although a damaged segment cannot be read.")
     ] = False,
@@ -226,6 +228,7 @@ def query(
         per_group=per_group, select=select, balance=balance, form=form, quota=tuple(quota or ()),
         grid=tuple(grid or ()), budget_tokens=budget_tokens, budget_field=budget_field, distinct=distinct,
         fixed=tuple(fixed or ()), forbidden=tuple(forbidden or ()), min_gain=min_gain, pool=pool, by_links=by_links,
+        select_field=select_field, universe=universe,
         allow_partial=allow_partial, after=after, json=json,
     )  # fmt: skip
     asked.check()

@@ -9,14 +9,14 @@ from vecdb_client.cli.errors import CommandError
 
 if TYPE_CHECKING:
     from vecdb.collection import Collection
-    from vecdb.query.selection import Budget, Select
+    from vecdb.query.selection import Budget, Cells, Select
     from vecdb_client.cli.asked import Options
 
 METHODS = "coverage", "mmr", "dpp", "dispersion"
 FORMS = "graph_cut", "facility_location", "saturated", "words", "communities"
 NEED_SELECT = (
     "balance", "form", "quota", "grid", "budget_tokens", "budget_field", "distinct", "fixed", "forbidden", "min_gain",
-    "pool", "by_links",
+    "pool", "by_links", "select_field", "universe",
 )  # fmt: skip
 """Options that say nothing without --select."""
 
@@ -104,6 +104,24 @@ ByLinks = Annotated[
 PoolOption = Annotated[
     int | None, typer.Option("--pool", metavar="N", min=1, help="With --select: candidates to choose from.")
 ]
+SelectField = Annotated[
+    str | None,
+    typer.Option(
+        "--select-field",
+        metavar="FIELD",
+        help="With --select: the vectors or multi-vectors that tell how similar rows are [those of the query].",
+        autocompletion=complete.fields,
+    ),
+]
+UniverseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--universe",
+        metavar="N|cells:N|ID,ID",
+        help="With --form facility_location or saturated: what is represented: so many of the nearest rows, those in so"
+        " many cells of inverted lists, or these.",
+    ),
+]
 
 
 def needs(asked: "Options") -> list[tuple[bool, str, str]]:
@@ -140,6 +158,7 @@ def selection_of(target: "Collection", asked: "Options") -> "Select":
     told |= {name: value for name, value in (("balance", asked.balance), ("form", asked.form)) if value is not None}
     return Select(
         method_of(told),
+        asked.select_field,
         quotas=tuple(Quota(*_quota(target, entry)) for entries in asked.quota for entry in entries.split(",")),
         grid=_grid(asked.grid),  # pyright: ignore[reportArgumentType]
         fixed=tuple(parse_ids(target, asked.fixed)),
@@ -149,7 +168,23 @@ def selection_of(target: "Collection", asked: "Options") -> "Select":
         min_gain=asked.min_gain or 0.0,
         pool=asked.pool,
         similarity="links" if asked.by_links else None,
+        universe=None if asked.universe is None else _universe(target, asked.universe),
     )
+
+
+def _universe(target: "Collection", text: str) -> "int | Cells | tuple[str | int, ...]":
+    """Return what a set represents, of `500`, `cells:4` or `d1,d2`."""
+    from vecdb.query.selection import Cells
+    from vecdb_client.cli.session import parse_ids
+
+    if text.isdecimal():
+        return int(text)
+    name, colon, probes = text.partition(":")
+    if name == "cells":
+        if colon and not probes.isdecimal():
+            raise CommandError(f"--universe {text!r}: {probes!r} is no number of cells")
+        return Cells(int(probes)) if colon else Cells()
+    return tuple(parse_ids(target, tuple(text.split(","))))
 
 
 def _quota(target: "Collection", entry: str) -> tuple[str, int, int | None, Any]:

@@ -123,6 +123,18 @@ def score_rows(
     return out
 
 
+def estimated_rows(
+    tokens: Tokens, question: Question, rows: NDArray[Any], pool: ThreadPoolExecutor | None = None
+) -> NDArray[np.float32]:
+    """Return about the scores of some rows, in their order, as `score_rows` does; of codes several times as fast."""
+    if tokens.bits is None:
+        return score_rows(tokens, question, rows, pool)
+    out = np.full(len(rows), -np.inf, np.float32)
+    filled = np.flatnonzero(tokens.lengths_of(rows))
+    out[filled] = _about(tokens, question, np.asarray(rows, np.int64)[filled], len(filled), pool)
+    return out
+
+
 def best(
     tokens: Tokens,
     question: Question,

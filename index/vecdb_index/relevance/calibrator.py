@@ -98,7 +98,7 @@ class RelevanceCalibrator:
         directions = _directions(vectors, best[1])
         model = _fit(pairs, directions)
         found = np.concatenate(best[2])
-        bars = np.quantile(found[relevant], 1 - np.array(RECALLS), method="lower")
+        bars = _bars(found[relevant])
         return cls(model, directions, bars, _report(pairs, best[2], relevant) | {"directions": best[1]})
 
     def logits(self, scores: Floats, context: Floats, vector: Floats) -> Floats:
@@ -141,6 +141,18 @@ def auc(better: Floats, worse: Floats) -> float:
     below = np.searchsorted(ordered, better, side="left")
     upto = np.searchsorted(ordered, better, side="right")
     return float((below + upto).mean() / (2 * len(worse)))
+
+
+def _bars(found: Floats) -> Floats:
+    """Return for each of `RECALLS` the bar that keeps so much of relevant hits to come.
+
+    The l-th lowest of n log-odds has a hit to come below it with a chance of l / (n + 1) (split conformal prediction,
+    Vovk et al. 2005), so l is the most that this allows; the plain quantile of few hits keeps less than is asked for.
+    Too few hits for a share have their lowest as the bar.
+    """
+    ordered = np.sort(found)
+    lost = np.floor((1 - np.array(RECALLS)) * (len(ordered) + 1) + 1e-9).astype(np.int64)
+    return ordered[np.maximum(lost, 1) - 1]
 
 
 def _inputs(scores: Floats, context: Floats, vector: Floats, directions: Floats) -> Floats:

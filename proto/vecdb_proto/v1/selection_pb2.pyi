@@ -60,9 +60,10 @@ class Select(_message.Message):
     POOL_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
     ROWS_FIELD_NUMBER: _builtins.int
+    PROBES_FIELD_NUMBER: _builtins.int
     SIMILARITY_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """The vector field that tells how similar rows are; without it, that of the query."""
+    """The field of vectors or multi-vectors that tells how similar rows are; without it, that of the query."""
     distinct: _builtins.float
     """Rows as similar as this count as the same."""
     min_gain: _builtins.float
@@ -70,6 +71,7 @@ class Select(_message.Message):
     pool: _builtins.int
     """How many candidates are chosen from."""
     candidates: _builtins.int
+    probes: _builtins.int
     similarity: _builtins.str
     """"links": links tell how similar rows are, in place of a vector field."""
     @_builtins.property
@@ -114,11 +116,12 @@ class Select(_message.Message):
         pool: _builtins.int | None = ...,
         candidates: _builtins.int = ...,
         rows: Global___Select.Rows | None = ...,
+        probes: _builtins.int = ...,
         similarity: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_distinct", b"_distinct", "_field", b"_field", "_pool", b"_pool", "_similarity", b"_similarity", "budget", b"budget", "candidates", b"candidates", "coverage", b"coverage", "dispersion", b"dispersion", "distinct", b"distinct", "dpp", b"dpp", "field", b"field", "method", b"method", "mmr", b"mmr", "pool", b"pool", "rows", b"rows", "similarity", b"similarity", "universe", b"universe"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_distinct", b"_distinct", "_field", b"_field", "_pool", b"_pool", "_similarity", b"_similarity", "budget", b"budget", "candidates", b"candidates", "coverage", b"coverage", "dispersion", b"dispersion", "distinct", b"distinct", "dpp", b"dpp", "field", b"field", "method", b"method", "mmr", b"mmr", "pool", b"pool", "probes", b"probes", "rows", b"rows", "similarity", b"similarity", "universe", b"universe"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_distinct", b"_distinct", "_field", b"_field", "_pool", b"_pool", "_similarity", b"_similarity", "budget", b"budget", "candidates", b"candidates", "coverage", b"coverage", "dispersion", b"dispersion", "distinct", b"distinct", "dpp", b"dpp", "field", b"field", "fixed", b"fixed", "forbidden", b"forbidden", "grid", b"grid", "method", b"method", "min_gain", b"min_gain", "mmr", b"mmr", "pool", b"pool", "quotas", b"quotas", "rows", b"rows", "similarity", b"similarity", "universe", b"universe"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_distinct", b"_distinct", "_field", b"_field", "_pool", b"_pool", "_similarity", b"_similarity", "budget", b"budget", "candidates", b"candidates", "coverage", b"coverage", "dispersion", b"dispersion", "distinct", b"distinct", "dpp", b"dpp", "field", b"field", "fixed", b"fixed", "forbidden", b"forbidden", "grid", b"grid", "method", b"method", "min_gain", b"min_gain", "mmr", b"mmr", "pool", b"pool", "probes", b"probes", "quotas", b"quotas", "rows", b"rows", "similarity", b"similarity", "universe", b"universe"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__distinct: _TypeAlias = _typing.Literal["distinct"]  # noqa: Y015
     _WhichOneofArgType__distinct: _TypeAlias = _typing.Literal["_distinct", b"_distinct"]  # noqa: Y015
@@ -130,7 +133,7 @@ class Select(_message.Message):
     _WhichOneofArgType__similarity: _TypeAlias = _typing.Literal["_similarity", b"_similarity"]  # noqa: Y015
     _WhichOneofReturnType_method: _TypeAlias = _typing.Literal["coverage", "mmr", "dpp", "dispersion"]  # noqa: Y015
     _WhichOneofArgType_method: _TypeAlias = _typing.Literal["method", b"method"]  # noqa: Y015
-    _WhichOneofReturnType_universe: _TypeAlias = _typing.Literal["candidates", "rows"]  # noqa: Y015
+    _WhichOneofReturnType_universe: _TypeAlias = _typing.Literal["candidates", "rows", "probes"]  # noqa: Y015
     _WhichOneofArgType_universe: _TypeAlias = _typing.Literal["universe", b"universe"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__distinct) -> _WhichOneofReturnType__distinct | None: ...

@@ -60,6 +60,17 @@ def test_a_budget_counts_the_only_text(vecdb: Run) -> None:
     assert 0 < sum(-(-len(hit["text"]) // 4) for hit in found) <= 30
 
 
+@pytest.mark.parametrize(("typed", "universe"), [("50", 50), ("d3,d4", ["d3", "d4"])])
+def test_a_universe_is_that_of_the_library(vecdb: Run, tmp_path: Path, typed: str, universe: Any) -> None:
+    form = "--form", "facility_location", "--select-field", "embedding"
+    found = hits(vecdb, "--select", "coverage", *form, "--universe", typed, "--k", 4)
+
+    with api.connect(tmp_path / "db", read_only=True) as database:
+        select = api.Coverage(form="facility_location")
+        query = api.Query(k=4).near("embedding", MATRIX[0]).select(select, universe=universe)
+        assert [hit["id"] for hit in found] == database.collection("docs").run(query).ids
+
+
 def test_a_grid_has_one_row_a_cell(vecdb: Run) -> None:
     found = hits(vecdb, "--select", "dpp", "--grid", "section,year:2", "--k", 20)
 
@@ -84,6 +95,11 @@ def test_a_table_counts_whom_a_row_stands_for(vecdb: Run) -> None:
         (["--select", "coverage", "--grid", "year:many"], "is no number of bins"),
         (["--select", "coverage", "--budget-field", "text"], "--budget-field needs --budget-tokens"),
         (["--select", "best"], "no way to select"),
+        (["--universe", "50"], "--universe needs --select"),
+        (["--select", "coverage", "--universe", "50"], "represents a universe"),
+        (["--select", "coverage", "--form", "saturated", "--universe", "cells:x"], "'x' is no number of cells"),
+        (["--select", "coverage", "--form", "saturated", "--universe", "cells:4"], "nothing is in inverted lists"),
+        (["--select", "coverage", "--select-field", "section"], "'section'"),
         (["--select", "coverage", "--quota", "section:tv=1..2"], "at least 1 rows with section = 'tv'"),
     ],
 )

@@ -87,6 +87,7 @@ QUERIES: dict[str, Query] = {
     "selected, for some rows": Q.near("embedding", ASKED).select(
         vecdb.Coverage(form="saturated"), universe=["r01", "r02"], budget=vecdb.Budget(400, "size")
     ),
+    "selected, by tokens": Q.near("embedding", ASKED).select(vecdb.Coverage(0.6), field="tokens"),
     "selected by mmr": Q.near("embedding", ASKED).select(vecdb.Mmr(0.6)),
     "selected by dpp": Q.match("body", "honey hive").select("dpp", field="half"),
     "selected by dispersion": Q.near("bits", [0, 1] * 8).select(vecdb.Dispersion(0.2)),

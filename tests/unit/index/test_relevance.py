@@ -8,6 +8,7 @@ from scipy import optimize, stats
 
 from vecdb_index.relevance import cuts, logistic
 from vecdb_index.relevance.calibrator import RECALLS, Judged, RelevanceCalibrator, auc
+from vecdb_index.relevance.calibrator import _bars as bars_of  # pyright: ignore[reportPrivateUsage]
 from vecdb_index.relevance.progressive import far_below, line, probes, verdict
 from vecdb_index.relevance.tails import Normal, Tail, mean_excess
 
@@ -305,3 +306,21 @@ def test_too_few_probes_leave_everything_open() -> None:
     known[:3] = dear[:3]
 
     assert verdict(cheap, known, 2, 3.0).open.all()
+
+
+@pytest.mark.parametrize("count", [19, 48, 99, 250])
+def test_bars_of_few_hits_keep_as_much_of_hits_to_come_as_they_say(count: int) -> None:
+    rng = np.random.default_rng(count)
+    at = RECALLS.index(0.95)
+    learned, to_come = rng.standard_normal((4000, count)), rng.standard_normal(4000)
+
+    kept = np.array([bars_of(some)[at] for some in learned]) <= to_come
+    naive = np.array([np.quantile(some, 0.05, method="lower") for some in learned]) <= to_come
+
+    assert kept.mean() >= 0.95 - 0.01  # three standard deviations of a share of 4,000
+    if count == 48:
+        assert naive.mean() < kept.mean()
+
+
+def test_too_few_hits_for_a_share_have_their_lowest_as_the_bar() -> None:
+    assert bars_of(np.array([3.0, 1.0, 2.0]))[RECALLS.index(0.95)] == 1.0

@@ -12,7 +12,7 @@ from vecdb.planner.gather import Context
 from vecdb.query.stages import MaxSim
 from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import Column
-from vecdb_index.multivector.maxsim import score_rows
+from vecdb_index.multivector.maxsim import estimated_rows, score_rows
 from vecdb_index.multivector.rerank import pruned, until_no_better
 
 
@@ -25,16 +25,17 @@ def max_sim(context: Context, bound: BoundStage, candidates: Candidates) -> Cand
     if stage.prune is not None and not bound.exact:
         chosen = chosen.some(slice(pruned(chosen.score, bound.k, stage.prune)))
 
+    scored = estimated_rows if bound.rough else score_rows
     only = chosen.parts[int(chosen.part[0])] if len(chosen) and (chosen.part == chosen.part[0]).all() else None
 
     def score(first: int, last: int) -> np.ndarray:
         context.state.check(stage.kind)
         if only is not None:
-            return score_rows(only.tokens(column), question, chosen.row[first:last], context.pool)
+            return scored(only.tokens(column), question, chosen.row[first:last], context.pool)
         out = np.full(last - first, -np.inf, np.float32)
         for part, at, rows in chosen.some(slice(first, last)).by_part():
             context.state.check(stage.kind)
-            out[at] = score_rows(part.tokens(column), question, rows, context.pool)
+            out[at] = scored(part.tokens(column), question, rows, context.pool)
         return out
 
     if stage.patience is None or bound.exact:

@@ -22,9 +22,10 @@ from vecdb.planner.chosen import Chosen, Members
 from vecdb.planner.communities import communities_reached, link_similarities
 from vecdb.planner.gather import Context
 from vecdb.planner.limits import Told
+from vecdb.planner.region import region
 from vecdb.planner.selecting import MOST, Selecting, pool_of, rule_of
 from vecdb.planner.units import tokens_of, units_of
-from vecdb.query.selection import LINKS, Coverage, Dpp, Mmr, Select
+from vecdb.query.selection import LINKS, Cells, Coverage, Dpp, Mmr, Select
 from vecdb.query.value import shown
 from vecdb.results import Selected
 from vecdb.row_values import value_of
@@ -131,6 +132,10 @@ def _pool(
     outside: Candidates | None = None
     if isinstance(stage.universe, int):
         outside = candidates.some(slice(stage.universe))
+        weights = scaled(outside.score)
+    elif isinstance(stage.universe, Cells):
+        assert about.region is not None
+        outside = region(context, about.region, stage.universe.probes)
         weights = scaled(outside.score)
     elif stage.universe is not None:
         parts, rows = _located(context, stage.universe)

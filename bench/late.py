@@ -1,0 +1,75 @@
+"""MaxSim as the last step of a cascade, against MaxSim of all candidates: part of the workload `selection`."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.context import Context
+from bench.workloads import Metrics
+
+CANDIDATES = 1000
+_ROUNDS = 3
+
+
+def store(context: Context, name: str) -> None:
+    """Load a set with its tokens as float32 and as codes of 8 bits."""
+    import vecdb
+    from bench import tokens
+
+    found = tokens.load(name, context.data)
+    dimension = found.tokens.shape[1]
+    schema = vecdb.Schema(
+        id=vecdb.Id(),
+        embedding=vecdb.Vector(found.held.dimension),
+        tokens=vecdb.MultiVector(dimension, dtype="float32", index="flat"),
+        codes=vecdb.MultiVector(dimension, dtype="int8", index="flat"),
+    )
+    rows = found.rows.select(["id", "embedding", "tokens"])
+    rows = rows.append_column("codes", rows["tokens"])
+    with vecdb.connect(_home(context, name), settings=vecdb.Settings(background=False)) as database:
+        documents = database.create_collection("documents", schema)
+        for first in range(0, len(rows), 1000):
+            documents.upsert(rows.slice(first, 1000))
+        documents.flush()
+
+
+def measured(context: Context, names: Sequence[str]) -> Metrics:
+    """Return how long either way takes, and how often the answers are the same."""
+    import vecdb
+    from bench import tokens
+
+    metrics: Metrics = {}
+    for name in names:
+        found = tokens.load(name, context.data)
+        most = context.integer("late_queries")
+        full, cascade, same, scored = [], [], [], []
+        with vecdb.connect(_home(context, name), read_only=True) as database:
+            documents = database.collection("documents")
+            for question, asked in zip(found.held.questions[:most], found.questions[:most], strict=True):
+                near = vecdb.Query(k=10, fields=()).near("embedding", question.vector, fetch=CANDIDATES).exactly()
+                steps = vecdb.MaxSim("codes", asked), vecdb.MaxSim("tokens", asked)
+                took: tuple[list[float], list[float]] = ([], [])
+                for _ in range(_ROUNDS):
+                    for query, times in zip((near.rescore(steps[1]), near.cascade(*steps)), took, strict=True):
+                        begun = time.perf_counter()
+                        answer = documents.run(query)
+                        answer.ids  # noqa: B018 - asking for them is part of what is timed
+                        times.append(1e3 * (time.perf_counter() - begun))
+                full.append(min(took[0]))
+                cascade.append(min(took[1]))
+                by_cascade = documents.run(near.cascade(*steps))
+                same.append(by_cascade.ids == documents.run(near.rescore(steps[1])).ids)
+                told = by_cascade.explain["steps"][-1]
+                scored.append(told["asked"][-1]["scored"] / told["rows_in"])
+        metrics |= {
+            f"late {name} full ms": float(np.median(full)),
+            f"late {name} ms": float(np.median(cascade)),
+            f"late {name} same": float(np.mean(same)),
+            f"late {name} scored": float(np.mean(scored)),
+        }
+    return metrics
+
+
+def _home(context: Context, name: str) -> str:
+    return str(context.home / f"late-{name.replace(':', '-')}")
