@@ -133,9 +133,10 @@ def _chosen(
         ladder = (tuple(filled),)
     kinds = CODES if options.codes is None else {options.codes: 1}
     same: dict[str, Any] = {"final": options.final, "seed": options.seed, "directions": options.directions}
+    same |= {"centre": centre, "renormalise": options.renormalise}
     pairs = [
-        (FdeEncoder(tokens.dimension, *sizes, **same, centre=centre, renormalise=options.renormalise), kind)
-        for sizes in ladder
+        (FdeEncoder(tokens.dimension, repetitions, bits, projection, **same), kind)
+        for repetitions, bits, projection in ladder
         for kind in kinds
     ]
     pairs.sort(key=lambda pair: pair[0].width * kinds[pair[1]])

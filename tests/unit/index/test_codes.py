@@ -1,5 +1,7 @@
 """8-bit codes: exact sums on every path, and codes that stand for their vectors."""
 
+from typing import Any
+
 import numba
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ rng = np.random.default_rng(5)
 def all_similarities(codes: np.ndarray, queries: np.ndarray, shifts: np.ndarray, normed: bool) -> np.ndarray:
     """Compile and run `similarity` for every pair, with the arithmetic that `features` allows now."""
 
-    similarity = numba.njit(kernels.similarity.py_func)  # compiled anew, or another path's would do
+    similarity: Any = numba.njit(kernels.similarity.py_func)  # compiled anew, or another path's would do
 
     @numba.njit(
         types.void(

@@ -130,6 +130,7 @@ def test_a_merge_is_as_good_as_a_new_graph(metric: Metric) -> None:
     assert kept is not None
     assert (graph.codes[first:last] == kept.codes[live[1]]).all()
     expected = np.empty_like(graph.codes)
+    assert isinstance(graph.coder, ScalarCoder)
     graph.coder.encode(matrix, flat.norms(matrix), np.arange(len(matrix)), expected)
     assert (graph.codes == expected).all()
 
