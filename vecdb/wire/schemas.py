@@ -289,9 +289,10 @@ _INDEXES: dict[str | None, Callable[[pb.Index], IndexSpec]] = {
 
 
 def _muvera(message: pb.MuveraIndex) -> Muvera:
-    chosen = {"repetitions", "bits", "projection", "final", "codes", "lists"}
+    chosen = {"repetitions", "bits", "projection", "final", "lists"}
     names = [part.name for part in fields(Muvera)]
-    return Muvera(**{n: getattr(message, n) for n in names if n not in chosen or message.HasField(cast("Any", n))})
+    given = {n: getattr(message, n) for n in names if n not in chosen or message.HasField(cast("Any", n))}
+    return Muvera(**given | {"codes": message.codes or None})
 
 
 def index_from_message(message: pb.Index) -> IndexSpec:

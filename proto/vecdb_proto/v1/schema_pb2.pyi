@@ -778,7 +778,7 @@ class MuveraIndex(_message.Message):
     """Numbers of a count sketch; none without it."""
     centred: _builtins.bool
     codes: _builtins.str
-    """As of IvfIndex; chosen without it."""
+    """As of IvfIndex; chosen where empty."""
     lists: _builtins.int
     seed: _builtins.int
     renormalise: _builtins.bool
@@ -792,19 +792,17 @@ class MuveraIndex(_message.Message):
         directions: _builtins.str = ...,
         final: _builtins.int | None = ...,
         centred: _builtins.bool = ...,
-        codes: _builtins.str | None = ...,
+        codes: _builtins.str = ...,
         lists: _builtins.int | None = ...,
         seed: _builtins.int = ...,
         renormalise: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_bits", b"_bits", "_codes", b"_codes", "_final", b"_final", "_lists", b"_lists", "_projection", b"_projection", "_repetitions", b"_repetitions", "bits", b"bits", "codes", b"codes", "final", b"final", "lists", b"lists", "projection", b"projection", "repetitions", b"repetitions"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_bits", b"_bits", "_final", b"_final", "_lists", b"_lists", "_projection", b"_projection", "_repetitions", b"_repetitions", "bits", b"bits", "final", b"final", "lists", b"lists", "projection", b"projection", "repetitions", b"repetitions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bits", b"_bits", "_codes", b"_codes", "_final", b"_final", "_lists", b"_lists", "_projection", b"_projection", "_repetitions", b"_repetitions", "bits", b"bits", "centred", b"centred", "codes", b"codes", "directions", b"directions", "final", b"final", "lists", b"lists", "projection", b"projection", "renormalise", b"renormalise", "repetitions", b"repetitions", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bits", b"_bits", "_final", b"_final", "_lists", b"_lists", "_projection", b"_projection", "_repetitions", b"_repetitions", "bits", b"bits", "centred", b"centred", "codes", b"codes", "directions", b"directions", "final", b"final", "lists", b"lists", "projection", b"projection", "renormalise", b"renormalise", "repetitions", b"repetitions", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__bits: _TypeAlias = _typing.Literal["bits"]  # noqa: Y015
     _WhichOneofArgType__bits: _TypeAlias = _typing.Literal["_bits", b"_bits"]  # noqa: Y015
-    _WhichOneofReturnType__codes: _TypeAlias = _typing.Literal["codes"]  # noqa: Y015
-    _WhichOneofArgType__codes: _TypeAlias = _typing.Literal["_codes", b"_codes"]  # noqa: Y015
     _WhichOneofReturnType__final: _TypeAlias = _typing.Literal["final"]  # noqa: Y015
     _WhichOneofArgType__final: _TypeAlias = _typing.Literal["_final", b"_final"]  # noqa: Y015
     _WhichOneofReturnType__lists: _TypeAlias = _typing.Literal["lists"]  # noqa: Y015
@@ -815,8 +813,6 @@ class MuveraIndex(_message.Message):
     _WhichOneofArgType__repetitions: _TypeAlias = _typing.Literal["_repetitions", b"_repetitions"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__bits) -> _WhichOneofReturnType__bits | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__codes) -> _WhichOneofReturnType__codes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__final) -> _WhichOneofReturnType__final | None: ...
     @_typing.overload
