@@ -291,8 +291,11 @@ _INDEXES: dict[str | None, Callable[[pb.Index], IndexSpec]] = {
 def _muvera(message: pb.MuveraIndex) -> Muvera:
     chosen = {"repetitions", "bits", "projection", "final", "lists"}
     names = [part.name for part in fields(Muvera)]
-    given = {n: getattr(message, n) for n in names if n not in chosen or message.HasField(cast("Any", n))}
-    return Muvera(**given | {"codes": message.codes or None})
+    given: dict[str, Any] = {
+        n: getattr(message, n) for n in names if n not in chosen or message.HasField(cast("Any", n))
+    }
+    given["codes"] = message.codes or None
+    return Muvera(**given)
 
 
 def index_from_message(message: pb.Index) -> IndexSpec:
