@@ -43,21 +43,21 @@ def measured(context: Context, names: Sequence[str]) -> Metrics:
     for name in names:
         found = tokens.load(name, context.data)
         most = context.integer("late_queries")
-        full, cascade, same, scored = [], [], [], []
+        gather, full, cascade, same, scored = [], [], [], [], []
         with vecdb.connect(_home(context, name), read_only=True) as database:
             documents = database.collection("documents")
             for question, asked in zip(found.held.questions[:most], found.questions[:most], strict=True):
                 near = vecdb.Query(k=10, fields=()).near("embedding", question.vector, fetch=CANDIDATES).exactly()
                 steps = vecdb.MaxSim("codes", asked), vecdb.MaxSim("tokens", asked)
-                took: tuple[list[float], list[float]] = ([], [])
+                took: tuple[list[float], ...] = ([], [], [])
                 for _ in range(_ROUNDS):
-                    for query, times in zip((near.rescore(steps[1]), near.cascade(*steps)), took, strict=True):
+                    for query, times in zip((near, near.rescore(steps[1]), near.cascade(*steps)), took, strict=True):
                         begun = time.perf_counter()
                         answer = documents.run(query)
                         answer.ids  # noqa: B018 - asking for them is part of what is timed
                         times.append(1e3 * (time.perf_counter() - begun))
-                full.append(min(took[0]))
-                cascade.append(min(took[1]))
+                for each, times in zip((gather, full, cascade), took, strict=True):
+                    each.append(min(times))
                 by_cascade = documents.run(near.cascade(*steps))
                 same.append(by_cascade.ids == documents.run(near.rescore(steps[1])).ids)
                 told = by_cascade.explain["steps"][-1]
@@ -65,6 +65,10 @@ def measured(context: Context, names: Sequence[str]) -> Metrics:
         metrics |= {
             f"late {name} full ms": float(np.median(full)),
             f"late {name} ms": float(np.median(cascade)),
+            f"late {name} gather ms": float(np.median(gather)),
+            f"late {name} share of scoring": float(
+                np.median((np.array(cascade) - gather) / np.maximum(np.array(full) - gather, 1e-6))
+            ),
             f"late {name} same": float(np.mean(same)),
             f"late {name} scored": float(np.mean(scored)),
         }

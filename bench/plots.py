@@ -275,13 +275,12 @@ def _sets(record: Mapping[str, Any]) -> Any:
         (drawn,) = axes.plot(relevance, coverage, marker="o", markersize=3, label=method)
         if "0.5" in balances:
             axes.plot(balances["0.5"]["relevance"], balances["0.5"]["coverage"], "o", color=drawn.get_color())
-        axes.annotate(
-            ordered[-1], (relevance[-1], coverage[-1]), (4, 4), textcoords="offset points", fontsize=8,
-            color=drawn.get_color(),
-        )  # fmt: skip
+        axes.plot(relevance[-1], coverage[-1], "s", markersize=5, color=drawn.get_color())
     axes.set_xlabel("mean score of the answer (relevance)")
     axes.set_ylabel("mean cosine of the best 100 to the answer (coverage)")
     axes.grid(alpha=0.3)
-    told = "balance rises from 0.1 (right)\nlarge points: 0.5"
-    axes.legend(title=told, fontsize=8, title_fontsize=8)
+    ends = {balance for balances in points.values() for balance in balances}
+    told = f"balance from {min(ends, key=float)} (right) to {max(ends, key=float)} (square);\nthe larger dot is 0.5"
+    axes.legend(title=told, fontsize=8, title_fontsize=8, alignment="left", frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -356,3 +356,36 @@ def test_no_known_word_leaves_the_order_as_it_is(talks: Collection) -> None:
 def test_words_are_covered_only_where_they_are_looked_for(talks: Collection) -> None:
     with pytest.raises(errors.InvalidInputError, match="the query looks for none"):
         talks.search(a=[1.0, 0.0], select=vecdb.Coverage(0.6, "words"))
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        (
+            {"quotas": {"size": {"x": (0, 1)}}},
+            "'size' names 'x', which no row can have: the field is int64",
+        ),
+        ({"quotas": {"section": {3: (0, 1)}}}, "names 3, which no row can have: the field is keyword"),
+        ({"quotas": {"size": {True: (0, 1)}}}, "names True, which no row can have"),
+        ({"method": METHODS[1], "universe": {"kind": "x"}}, "expected cells"),
+        ({"method": METHODS[1], "universe": []}, "universe is an empty list"),
+        ({"similarity": lambda records: np.full((len(records),) * 2, np.nan)}, "some of which are no numbers"),
+    ],
+)
+def test_what_could_only_be_a_mistake_is_refused(one: Collection, option: dict[str, Any], told: str) -> None:
+    with pytest.raises(errors.InvalidInputError, match=told):
+        one.run(NEAR.select(**option))
+
+
+@pytest.mark.parametrize("option", [{"fixed": ["nope"]}, {"method": METHODS[1], "universe": ["nope"]}])
+def test_an_id_that_is_not_there_is_told_with_the_option_that_names_it(one: Collection, option: dict[str, Any]) -> None:
+    name = "fixed" if "fixed" in option else "universe"
+
+    with pytest.raises(errors.NotFoundError, match=f"{name} names 'nope', and there is no such row"):
+        one.run(NEAR.select(**option))
+
+
+def test_an_id_that_is_fixed_twice_is_chosen_once(one: Collection) -> None:
+    found = one.run(NEAR.select(fixed=[next(iter(RECORDS))] * 2))
+
+    assert len(set(found.ids)) == len(found) == 8

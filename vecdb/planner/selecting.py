@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from vecdb.errors import InvalidInputError
 from vecdb.query.arms import Like, Match, Near
@@ -173,8 +173,22 @@ def _check_group(one: Quota | Axis, schema: Schema) -> None:
     if kind not in _GROUPS or getattr(schema[one.field].field, "many", False):
         told = "a list" if getattr(schema[one.field].field, "many", False) else kind
         raise InvalidInputError(f"{what} cannot use field {one.field!r}, which is {told}", field=one.field)
+    if isinstance(one, Quota) and not _may_be(one.value, kind):
+        told = f"the quota of {one.field!r} names {one.value!r}, which no row can have: the field is {kind}"
+        raise InvalidInputError(told, field="quotas", value=one.value)
     if isinstance(one, Axis) and (one.bins is not None or one.edges) and kind not in (*_NUMBERS, "timestamp"):
         raise InvalidInputError(f"only numbers fall into bins: field {one.field!r} is {kind}", field=one.field)
+
+
+def _may_be(value: Any, kind: str) -> bool:
+    """Tell whether a field of a kind may have a value; a timestamp is given as a text or as microseconds."""
+    if value is None:
+        return True
+    if isinstance(value, bool) or kind == "bool":
+        return isinstance(value, bool) and kind == "bool"
+    if isinstance(value, str):
+        return kind in ("text", "keyword", "timestamp")
+    return kind in (*_NUMBERS, "timestamp")
 
 
 def _check_budget(budget: Budget, schema: Schema) -> None:

@@ -453,10 +453,15 @@ def _universe(given: Any) -> int | tuple[str | int, ...] | Cells:
     if isinstance(given, Cells):
         return given
     if isinstance(given, Mapping):
-        return _part(Cells, given, "universe")
+        if given.get("kind") != Cells.kind:
+            raise InvalidInputError(f"universe is {shown(given)}, expected cells", field="universe", value=given)
+        return Cells.from_json(given)
     if isinstance(given, int) and not isinstance(given, bool):
         return whole_number("universe", given, most=MOST)
-    return _ids("universe", given)
+    ids = _ids("universe", given)
+    if not ids:
+        raise InvalidInputError("universe is an empty list: there is nothing to represent", field="universe")
+    return ids
 
 
 def _ids(name: str, given: Any) -> tuple[str | int, ...]:
@@ -467,7 +472,7 @@ def _ids(name: str, given: Any) -> tuple[str | int, ...]:
             raise InvalidInputError(f"{name} holds {shown(each)}, which is no id", field=name, value=each)
     if len(ids) > EXAMPLES:
         raise InvalidInputError(f"{name} has {len(ids)} ids, at most {EXAMPLES}", field=name)
-    return ids
+    return tuple(dict.fromkeys(ids))
 
 
 STAGES[Select.kind] = Select

@@ -146,8 +146,9 @@ def auc(better: Floats, worse: Floats) -> float:
 def _bars(found: Floats) -> Floats:
     """Return for each of `RECALLS` the bar that keeps so much of relevant hits to come.
 
-    The l-th lowest of n log-odds has a hit to come below it with a chance of l / (n + 1) (split conformal prediction,
-    Vovk et al. 2005), so l is the most that this allows; the plain quantile of few hits keeps less than is asked for.
+    The l-th lowest of n log-odds has a hit to come below it with a chance of l / (n + 1) (conformal prediction, Vovk
+    et al. 2005), so l is the most that this allows; the plain quantile of few hits keeps less than is asked for. Here
+    it is no proof: the log-odds come from models of the folds, and hits of one query depend on each other.
     Too few hits for a share have their lowest as the bar.
     """
     ordered = np.sort(found)

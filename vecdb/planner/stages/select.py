@@ -138,7 +138,7 @@ def _pool(
         outside = region(context, about.region, stage.universe.probes)
         weights = scaled(outside.score)
     elif stage.universe is not None:
-        parts, rows = _located(context, stage.universe)
+        parts, rows = _located(context, "universe", stage.universe)
         outside = Candidates(context.state.parts, parts, rows, np.zeros(len(rows), np.float32))
         weights = np.ones(len(rows))
     if about.tokens is not None:
@@ -193,7 +193,7 @@ def _answer(stage: Select, candidates: Candidates, found: _Chosen, short: bool) 
     )
 
 
-def _located(context: Context, ids: Sequence[str | int]) -> tuple[np.ndarray, np.ndarray]:
+def _located(context: Context, name: str, ids: Sequence[str | int]) -> tuple[np.ndarray, np.ndarray]:
     """Return the part's number and the row of each id.
 
     Raises:
@@ -206,7 +206,7 @@ def _located(context: Context, ids: Sequence[str | int]) -> tuple[np.ndarray, np
     for one in ids:
         place = state.find(one)
         if place is None:
-            raise NotFoundError(f"there is no row {shown(one)} to be selected or represented")
+            raise NotFoundError(f"{name} names {shown(one)}, and there is no such row")
         places.append((numbers[id(place[0])], place[1]))
     found = np.array(places, np.int64).reshape(-1, 2)
     return found[:, 0], found[:, 1]
@@ -216,7 +216,7 @@ def _without(context: Context, ids: tuple[str | int, ...], candidates: Candidate
     if not ids:
         return candidates
     present = [one for one in ids if context.state.find(one) is not None]
-    parts, rows = _located(context, present)
+    parts, rows = _located(context, "forbidden", present)
     gone = replace(candidates, part=parts, row=rows, score=np.zeros(len(rows), np.float32), arms=()).keys
     return candidates.some(np.flatnonzero(~np.isin(candidates.keys, gone)))
 
@@ -227,7 +227,7 @@ def _with_fixed(
     """Return the candidates with all fixed rows among them, and the places of these."""
     if not stage.fixed:
         return candidates, np.empty(0, np.int64)
-    parts, rows = _located(context, stage.fixed)
+    parts, rows = _located(context, "fixed", stage.fixed)
     lone = Candidates(candidates.parts, parts, rows, np.full(len(rows), candidates.score.min(initial=0), np.float32))
     keys, wanted = candidates.keys, lone.keys
     missing = np.flatnonzero(~np.isin(wanted, keys))
@@ -301,7 +301,9 @@ def _given(context: Context, bound: BoundStage, some: Candidates) -> np.ndarray:
         given = np.empty(0, np.float32)
     count = len(some)
     if given.shape != (count, count) or not np.isfinite(given).all():
-        told = f"select: similarity returned {shown(answer)}, not {count} x {count} finite numbers"
+        fits = given.shape == (count, count)
+        what = f"{count} x {count} values, some of which are no numbers" if fits else shown(answer)
+        told = f"select: similarity returned {what}, not {count} x {count} finite numbers"
         raise InvalidInputError(told, field="similarity")
     if not np.allclose(given, given.T, atol=1e-4) or given.max(initial=0) > 1 + 1e-4:
         raise InvalidInputError("select: similarities have to be symmetric, and up to 1", field="similarity")
