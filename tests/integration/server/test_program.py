@@ -15,6 +15,7 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2
 
 import vecdb
 from integration.server.running import rows, schema
@@ -233,6 +234,37 @@ def test_a_server_that_is_asked_to_end_lets_a_running_upload_end(tmp_path: Path)
 
     with vecdb.connect(tmp_path / "db") as database:
         assert database["docs"].count() == 100
+
+
+def test_whoever_watches_the_health_of_a_draining_server_is_told_that_it_serves_no_more(tmp_path: Path) -> None:
+    go_on = threading.Event()
+    with Program(tmp_path / "db", ["--set", "server.drain_seconds=60"]) as program:
+        make(program.target)
+
+        def messages() -> Any:
+            yield Request(open=Request.Open(collection="docs", mode=records.UPSERT_MODE_CHUNKS))
+            go_on.wait()
+            yield Request(finish=Request.Finish())
+
+        with (
+            dialled(program.target) as stubs,
+            grpc.insecure_channel(program.target, OWN_CHANNEL) as channel,
+        ):
+            made: Any = stubs
+            answers = made.records.UpsertStream(messages())
+            next(answers)  # the server has to wait for this upload
+            watching = channel.unary_stream(
+                "/grpc.health.v1.Health/Watch",
+                health_pb2.HealthCheckRequest.SerializeToString,
+                health_pb2.HealthCheckResponse.FromString,
+            )(health_pb2.HealthCheckRequest())
+            assert next(watching).status == health_pb2.HealthCheckResponse.SERVING
+            program.process.terminate()
+            assert next(watching).status == health_pb2.HealthCheckResponse.NOT_SERVING
+            go_on.set()
+            assert [one.WhichOneof("message") for one in answers] == ["finished"]
+            watching.cancel()
+        assert program.process.wait() == 0
 
 
 def test_requests_that_outlast_the_drain_are_cancelled(tmp_path: Path) -> None:
