@@ -7,6 +7,7 @@ most of what they do.
 import multiprocessing
 import os
 import threading
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import vecdb
@@ -20,7 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 _FOLDERS = (".", "index", "proto", "server", "client", "tests")
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["vecdb.database", "vecdb.storage.writer", "vecdb.planner.run", "vecdb_index.factory"])
-
+_STATUS = threading.Lock()
+"""Held by who may read a child's exit status: starting one reads that of all that have ended, and a status is there to
+be read once, so that of two threads one would get 255."""
 
 # Small enough that flushes, merges and retention happen all the time.
 SETTINGS = {
@@ -51,7 +54,8 @@ class Child:
         self._ended = False
         self._said, says = _FORKS.Pipe(duplex=False)
         self.process = _FORKS.Process(target=run, args=(job.to_json(), says, str(errors)))
-        self.process.start()
+        with _STATUS:
+            self.process.start()
         says.close()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -84,7 +88,9 @@ class Child:
 
     def wait(self) -> int:
         """Wait for the end and return the exit status, negative for a signal."""
-        self.process.join()
+        wait([self.process.sentinel])
+        with _STATUS:
+            self.process.join()
         self._reader.join()
         assert self.process.exitcode is not None
         return self.process.exitcode
