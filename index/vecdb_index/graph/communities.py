@@ -7,7 +7,7 @@ import numpy as np
 from vecdb_index.graph.adjacency import Adjacency
 
 ROUNDS = 30
-"""The most rounds, unless it is told otherwise; five do for most graphs."""
+"""The most rounds, unless it is told otherwise."""
 
 
 def communities(
