@@ -161,6 +161,9 @@ def _links(record: Mapping[str, Any]) -> Any:
         sizes, took = zip(*sorted(points), strict=True)
         axis.plot(sizes, took, marker="o", label={"ppr": "PageRank", "two_hops": "best paths of two links"}[walk])
     axis.set(xscale="log", xlabel="links", ylabel="milliseconds of the step, p50", ylim=(0, None))
+    measured = sorted({size for points in lines.values() for size, _ in points})
+    axis.set_xticks(measured, [f"{size:,}" for size in measured])
+    axis.minorticks_off()
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8)
     return figure
