@@ -10,7 +10,7 @@ import pyarrow as pa
 from bench import labelled
 from bench.labelled import Labelled
 
-FILES = {"scifact": "tokens_pool4.npz", "hotpot": "tokens.npz"}
+FILES = {"scifact": "tokens_pool4.npz", "hotpot": "tokens.npz", "limit_small": "tokens.npz"}
 _TOPIC = 1.5
 
 
