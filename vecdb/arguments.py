@@ -14,7 +14,7 @@ from vecdb.query.effort import RECALL, USUAL, Effort
 from vecdb.schema.blame import shown
 from vecdb.schema.fields import Id, Sparse, Vector
 from vecdb.schema.given import choice, flag, listed, names, whole_number
-from vecdb.schema.schema import RESERVED, Column, Schema
+from vecdb.schema.schema import ARGUMENTS, Column, Schema
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,7 @@ def sought(schema: Schema, name: str) -> Column:
     """
     if name in schema:
         return schema[name]
-    raise schema.unknown(name, others=RESERVED)
+    raise schema.unknown(name, others=ARGUMENTS)
 
 
 def _usual(query: Any, field: Vector) -> bool:

@@ -11,6 +11,7 @@ import vecdb
 from support.unsynced import unsynced
 from vecdb import col
 from vecdb.errors import FilterSyntaxError, InvalidInputError, UnknownFieldError, VecdbError
+from vecdb.schema.schema import ARGUMENTS
 
 Query: Any = vecdb.Query  # no type checker should keep us from what is tested here
 f: Any = vecdb.formula
@@ -290,6 +291,7 @@ def test_an_error_about_an_option_names_it_and_has_the_value(docs: vecdb.Collect
         (lambda docs: docs.search(bodi="chess", v=[1, 2, 3]), "'body'"),
         (lambda docs: docs.search(v=[1, 2, 3], wher="n > 1"), "'where'"),
         (lambda docs: docs.search(body="chess", min_scor=1), "'min_score'"),
+        (lambda docs: docs.search(v=[1, 2, 3], nprobe=1), "'probes'"),
         (lambda docs: docs.search_batch(v=[[1, 2, 3]], exakt=True), "'exact'"),
         (lambda docs: docs.search_iter(v=[1, 2, 3], field=["n"]), "'fields'"),
         (lambda docs: docs.run(Query().match("bodi", "chess")), "'body'"),
@@ -330,3 +332,8 @@ def test_a_filter_that_cannot_be_read_has_a_place(docs: vecdb.Collection) -> Non
         docs.search(body="chess", where="n >")
 
     assert told.value.position == 3
+
+
+def test_the_arguments_that_are_proposed_are_those_of_search() -> None:
+    parameters = inspect.signature(vecdb.Snapshot.search).parameters.values()
+    assert {one.name for one in parameters if one.kind != one.VAR_KEYWORD} - {"self"} == ARGUMENTS

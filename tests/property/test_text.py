@@ -14,8 +14,7 @@ from support.graphs import small_graphs
 from support.splits import WAYS
 from support.unsynced import unsynced
 from support.words import VOCABULARY, Texts, agree, sentence
-from vecdb.fulltext import parse_text
-from vecdb.planner import text
+from vecdb import Query
 
 SETTINGS = vecdb.Settings(background=False, free_bytes=0)
 QUESTIONS = (
@@ -58,15 +57,9 @@ def made(path: Path, spec: vecdb.FullText | bool = True) -> tuple[vecdb.Database
 
 
 def of_fields(docs: Any, boosts: dict[str, float], question: str, k: int, exact: bool = False) -> Any:
-    """Search several fields, as no method of a collection does yet."""
-    state = docs.snapshot()._state
-    fields = [(state.schema[name], boost) for name, boost in boosts.items()]
-    found = text.search(state, fields, parse_text(question), k, exact=exact)
-
-    class Result:
-        ids, scores = found.ids(), found.score
-
-    return Result
+    """Search several fields."""
+    query = Query(k=k).match(boosts, question)
+    return docs.run(query.exactly() if exact else query)
 
 
 def told(docs: Any, k: int) -> list[Any]:

@@ -32,8 +32,8 @@ EXAMPLES = 1024
 """The most ids that an arm may be likened to."""
 TEXT = 65_536
 """The most characters of a text that is searched for."""
-BOOST = 1e6
-"""The largest boost of a field."""
+LEAST_BOOST, MOST_BOOST = 1e-6, 1e6
+"""What a field's score may be multiplied by; float32 would lose a score beside one that is so many times larger."""
 
 Strategy = Literal["average", "best", "sum"]
 
@@ -285,8 +285,8 @@ def _field_name(name: Any) -> str:
 
 def _boost(name: str, boost: Any) -> float:
     number = finite(f"the boost of {name!r}", boost, field=name)
-    if not 0 < number <= BOOST:
-        told = f"the boost of {name!r} is {number!r}, expected a number above 0 and up to {BOOST:g}"
+    if not LEAST_BOOST <= number <= MOST_BOOST:
+        told = f"the boost of {name!r} is {number!r}, expected a number from {LEAST_BOOST:g} to {MOST_BOOST:g}"
         raise InvalidInputError(told, field=name, value=boost)
     return number
 

@@ -36,48 +36,51 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 COLUMNS = 1_024
 """The most columns of one schema."""
 
-RESERVED = frozenset(
+ARGUMENTS = frozenset(
     (
         "after",
         "allow_partial",
-        "arms",
-        "batch",
-        "batch_rows",
         "cut",
-        "deadline",
-        "distance",
         "ef",
-        "ef_search",
-        "effort",
         "exact",
-        "explain",
         "fetch",
         "fields",
-        "filter",
         "fusion",
         "group_by",
         "k",
-        "limit",
         "min_score",
-        "nprobe",
-        "offset",
         "order_by",
         "per_group",
         "plan",
         "probes",
-        "queries",
-        "query",
         "recall",
-        "rerank",
-        "score",
-        "scores",
         "select",
-        "self",
-        "text_query",
-        "timeout",
         "where",
     )
 )
+"""Keyword arguments of `search` beside fields."""
+RESERVED = ARGUMENTS | {
+    "arms",
+    "batch",
+    "batch_rows",
+    "deadline",
+    "distance",
+    "ef_search",
+    "effort",
+    "explain",
+    "filter",
+    "limit",
+    "nprobe",
+    "offset",
+    "queries",
+    "query",
+    "rerank",
+    "score",
+    "scores",
+    "self",
+    "text_query",
+    "timeout",
+}
 """Names that no field may have: keyword arguments of search, now or probably later, and parts of its results."""
 
 

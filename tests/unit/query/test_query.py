@@ -132,6 +132,7 @@ WRONG: list[tuple[Any, str]] = [
     (lambda: Query().terms("", {1: 1}), "name is a text"),
     (lambda: Query().match({}, "x"), "no field"),
     (lambda: Query().match({"a": -1}, "x"), "boost of 'a' is -1"),
+    (lambda: Query().match({"a": 1e-305}, "x"), "boost of 'a' is 1e-305, expected a number from 1e-06 to 1e+06"),
     (lambda: Query().match("a", 3), "not a text"),  # pyright: ignore[reportArgumentType]
     (lambda: Query().like("v", []), "no id"),
     (lambda: Query().like("v", ["a"], strategy="worst"), "'worst'"),  # pyright: ignore[reportArgumentType]
