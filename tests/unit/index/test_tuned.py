@@ -5,6 +5,7 @@ import pytest
 
 import vecdb
 from vecdb.errors import InvalidInputError
+from vecdb.schema.indexes import index_from
 from vecdb_index import factory
 from vecdb_index.codes.packed import PackedCoder
 from vecdb_index.codes.scalar import ScalarCoder
@@ -130,6 +131,14 @@ def test_wrong_choices_are_refused(given: dict[str, object], field: str, told: s
     with pytest.raises(InvalidInputError, match=told) as refused:
         vecdb.Hnsw(**given)  # type: ignore[arg-type]
     assert refused.value.field == field
+
+
+def test_what_is_left_as_it_is_does_not_change_the_number_of_a_schema_of_before() -> None:
+    """The log of a database names the schema of each write by a number that comes from this JSON."""
+    assert vecdb.Hnsw().to_json() == {"kind": "hnsw", "m": 16, "ef_construction": 200}
+    assert "renormalise" not in vecdb.Muvera(codes="rabitq").to_json()
+    for one in (vecdb.Hnsw(codes="8bit", slack=0.0), vecdb.Muvera(renormalise=False)):
+        assert index_from(one.to_json()) == one
 
 
 def test_slack_needs_a_distance() -> None:
