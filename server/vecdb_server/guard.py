@@ -79,12 +79,6 @@ class Guard(grpc.ServerInterceptor):
         return grpc.unary_unary_rpc_method_handler(one.answer)
 
 
-def is_quick(behavior: Any) -> bool:
-    """Tell of what answers a method whether it is one of the quick ones."""
-    one = getattr(behavior, "__self__", None)
-    return isinstance(one, _Method) and one.name in QUICK
-
-
 class _Method:
     """One method: its rule, and what serves it."""
 

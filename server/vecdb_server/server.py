@@ -28,15 +28,15 @@ from vecdb_server import addresses, services, tls
 from vecdb_server.admission import Admission
 from vecdb_server.auth.identity import Identities
 from vecdb_server.config import Config, EncoderSection
-from vecdb_server.guard import Guard, is_quick
+from vecdb_server.guard import QUICK, Guard
 from vecdb_server.health import Health
 from vecdb_server.housekeeping import Housekeeping
+from vecdb_server.lanes import Lanes, usable
 from vecdb_server.leases import Leases
 from vecdb_server.log import logger
 from vecdb_server.memory import Memory
 from vecdb_server.metrics import Metrics
 from vecdb_server.options import channel_options
-from vecdb_server.pollers import Pollers, usable
 from vecdb_server.served import Served
 from vecdb_server.services.shared import Shared
 from vecdb_server.stalls import Stalls
@@ -100,11 +100,6 @@ class Server:
         threads = config.server.threads or _settings(config).thread_count
         self._workers = Workers(threads, limits.concurrent_requests)
         self._ends.callback(self._workers.shutdown)
-        self._pollers = Pollers(self._workers, threads, limits.concurrent_requests + 1, is_quick) if usable() else None
-        if self._pollers is not None:
-            self._ends.callback(self._pollers.shutdown)
-        both = [self._workers] if self._pollers is None else [self._workers, self._pollers]
-        self.metrics.threads.set_function(lambda: sum(one.threads for one in both))
         stalls, leases = Stalls(), Leases(limits.snapshots)
         self.metrics.snapshots.set_function(lambda: len(leases))
         self._ends.callback(Housekeeping(stalls.look, leases.expire).close)
@@ -113,12 +108,17 @@ class Server:
         admission = Admission(self.identities, limits, memory, self.served.names)
         guard = Guard(admission, limits, self.metrics, stalls, config.log.requests, span)
         self._server = grpc.server(
-            cast("ThreadPoolExecutor", self._pollers or self._workers),  # any executor will do
+            cast("ThreadPoolExecutor", self._workers),  # any executor will do
             interceptors=[guard],
             options=channel_options(config),
             maximum_concurrent_rpcs=limits.concurrent_requests,
         )
         services.add_all(self._server, Shared(self.served, config, leases, self.metrics))
+        self._lanes = Lanes(self._server, QUICK, guard.guarded, threads) if usable() else None
+        if self._lanes is not None:
+            self._ends.callback(self._lanes.shutdown)
+        both = [self._workers] if self._lanes is None else [self._workers, self._lanes]
+        self.metrics.threads.set_function(lambda: sum(one.threads for one in both))
         self._health = Health(services.NAMES)
         self._health.add_to(self._server)
         # Who may see it is in `access.RULES`.
@@ -175,8 +175,8 @@ class Server:
         secure = bool(config.tls.certificate)
         target, port = self._bound(tls.credentials(config.tls) if secure else None)
         self._server.start()
-        if self._pollers is not None:
-            self._pollers.start(self._server)
+        if self._lanes is not None:
+            self._lanes.start()
         if secure and port:
             everywhere = config.server.host in ("0.0.0.0", "[::]", "::")  # nosec B104
             tls.refuse_older("localhost" if everywhere else config.server.host, port)

@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from vecdb.errors import UnavailableError
 from vecdb_client import channels, retries
 from vecdb_client.address import Address
+from vecdb_client.blocking import unary
 from vecdb_client.blocking.keeper import Keeper
 from vecdb_client.methods import Method
 from vecdb_client.settings import Settings, Tls
@@ -153,9 +154,11 @@ class Connection:
     def _callable(self, slot: Slot, method: Method[Any]) -> Any:
         found = slot.methods.get(method)
         if found is None:
-            found = slot.methods[method] = slot.channel.unary_unary(
-                method.path, method.serialize, method.answer.FromString
-            )
+            parse = method.answer.FromString
+            found = slot.channel.unary_unary(method.path, method.serialize, parse)
+            if unary.usable(found):
+                found = unary.Unary(found, method.serialize, parse)
+            slot.methods[method] = found
         return found
 
     def _streaming(self, slot: Slot, method: Method[Any]) -> Any:
