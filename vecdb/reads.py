@@ -343,9 +343,21 @@ class Snapshot(WiderReads, LinkReads, Overviews):
         asked: Callable[[], Query] | None = None,
     ) -> list[SearchResult]:
         k, allow_partial = whole_number("k", k), flag("allow_partial", allow_partial)
-        bound = self._bind(where)
-        columns = self._columns(fields)
-        found = _planner().search(self._state, column, queries, k, bound, self._pool, effort, allow_partial)
+        return self._nearest(column, queries, k, self._bind(where), self._columns(fields), effort, allow_partial, asked)
+
+    def _nearest(
+        self,
+        column: Column[Vector],
+        queries: np.ndarray,
+        k: int,
+        where: BoundFilter | None,
+        columns: Sequence[Column],
+        effort: Effort,
+        allow_partial: bool,
+        asked: Callable[[], Query] | None = None,
+    ) -> list[SearchResult]:
+        """Return what `search` answers to queries whose arguments were checked."""
+        found = _planner().search(self._state, column, queries, k, where, self._pool, effort, allow_partial)
         if found and any(plan.problem for plan in found[0].plans):
             self._damaged()
         schema, metric = self.schema, column.field.metric

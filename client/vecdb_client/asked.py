@@ -26,14 +26,14 @@ from vecdb.arguments import (
 from vecdb.config import Limits
 from vecdb.errors import InvalidInputError
 from vecdb.fulltext import text_query
-from vecdb.query.arms import FETCH, Like, Near, Nested, Tokens
-from vecdb.query.effort import USUAL
+from vecdb.query.arms import Like, Near, Nested, Tokens
 from vecdb.query.query import Query
 from vecdb.query.stages import MaxSim, Rescore
 from vecdb.query.sugar import one_arm_each, query_of
 from vecdb.text_search import text_column
 from vecdb.wire import filters, queries
-from vecdb.wire.values import matrix_to_message, vector_to_message, writable
+from vecdb.wire.values import matrix_to_message, writable
+from vecdb_client.asked_nearest import Templates, Written, nearest, write_effort
 from vecdb_proto.v1 import search_service_pb2 as searches
 from vecdb_proto.v1 import values_pb2 as values
 from vecdb_proto.v1 import view_pb2
@@ -52,16 +52,18 @@ class Place:
         schema: its fields.
         view: the state; None: the latest.
         encoders: the client's own.
+        templates: requests that were made before.
 
     """
 
-    __slots__ = ("encoders", "name", "schema", "view")
+    __slots__ = ("encoders", "name", "schema", "templates", "view")
 
-    def __init__(self, name: str, schema: Schema, view: view_pb2.View | None, encoders: Attached) -> None:
+    def __init__(self, name: str, templates: Templates, view: view_pb2.View | None, encoders: Attached) -> None:
         self.name = name
-        self.schema = schema
+        self.schema = templates.schema
         self.view = view
         self.encoders = encoders
+        self.templates = templates
 
 
 def seconds_of(limits: Limits) -> float | None:
@@ -140,7 +142,7 @@ _FURTHER = "fetch", "fusion", "min_score", "cut", "group_by", "order_by", "selec
 """Arguments of `search` that make a query of it that has more than one arm and no stage."""
 
 
-def search(place: Place, arms: dict[str, Any], explain: bool, **options: Any) -> searches.SearchRequest:
+def search(place: Place, arms: dict[str, Any], explain: bool, **options: Any) -> searches.SearchRequest | Written:
     """Return the request that the arguments of `search` mean.
 
     A search by one vector, which most are, is written down at once; all others become a `vecdb.Query` before.
@@ -149,56 +151,14 @@ def search(place: Place, arms: dict[str, Any], explain: bool, **options: Any) ->
         InvalidInputError: an argument is wrong.
 
     """
-    if len(arms) == 1 and all(options[name] is None for name in _FURTHER):
+    per_group = options["per_group"]
+    plain = all(options[name] is None for name in _FURTHER) and type(per_group) is int and per_group == 1
+    if len(arms) == 1 and plain:
         ((name, sought),) = arms.items()
         column = cast("Column[Any]", place.schema[name])
         if column.field.kind == "vector" and not isinstance(sought, str):
-            return _nearest(place, column, sought, explain, **options)
+            return nearest(place, column, sought, explain, **options)
     return run(place, query_of(place.schema, arms, **options), explain)
-
-
-def _nearest(
-    place: Place,
-    column: Column[Any],
-    sought: Any,
-    explain: bool,
-    *,
-    k: int,
-    where: Any,
-    fields: Any,
-    exact: bool,
-    recall: float | None,
-    ef: int | None,
-    probes: int | None,
-    plan: str | None,
-    allow_partial: bool,
-    **_: Any,
-) -> searches.SearchRequest:
-    effort = effort_of(exact, recall, ef, plan, probes)
-    vector = query_matrix(column, sought, 1)[0]
-    request = searches.SearchRequest(collection=place.name, view=place.view, explain=explain, without_cursor=True)
-    message = request.query
-    message.k, message.exact, message.allow_partial = _k(k), bool(exact), bool(allow_partial)
-    near = message.arms.add().near
-    near.field = column.name
-    near.vector.CopyFrom(vector_to_message(vector))
-    if effort is not USUAL:
-        _write_effort(near, recall, ef, probes, plan)
-    if where is not None:
-        passing = filter_of(where)
-        if passing is not None:
-            message.filter.CopyFrom(passing)
-    if fields is not None:
-        message.fields.SetInParent()
-        message.fields.names.extend(columns_of(place, fields) or ())
-    return request
-
-
-def _k(k: Any) -> int:
-    number = whole_number("k", k)
-    if number > FETCH:
-        raise InvalidInputError(f"k is {k}, at most {FETCH}", field="k", value=k)
-    return number
 
 
 def checked(given: Any) -> Query:
@@ -351,7 +311,7 @@ def alike(
             given = as_vectors(column, given, place.encoders)
         message = searches.AlikeQueries(field=column.name)
         count = _sought(column, given, message)
-        _write_effort(message, recall, ef, probes, plan)
+        write_effort(message, recall, ef, probes, plan)
     message.k = whole_number("k", k)
     message.exact, message.allow_partial = bool(exact), bool(allow_partial)
     _write_filters(message, filters_for(where, count))
@@ -376,12 +336,6 @@ def _sought(column: Column[Any], given: Any, message: Any) -> int:
     matrix = query_matrix(column, given, 2)
     message.vectors.CopyFrom(matrix_to_message(matrix))
     return len(matrix)
-
-
-def _write_effort(message: Any, recall: float | None, ef: int | None, probes: int | None, plan: str | None) -> None:
-    for name, value in (("recall", recall), ("ef", ef), ("probes", probes), ("plan", plan)):
-        if value is not None:
-            setattr(message, name, value)
 
 
 def _write_filters(message: searches.AlikeQueries, asked: Sequence[Any]) -> None:
@@ -478,7 +432,7 @@ def recall(
     questions(place, column, asked, request)
     request.k = whole_number("k", k)
     effort_of(False, recall, ef, plan, probes)
-    _write_effort(request, recall, ef, probes, plan)
+    write_effort(request, recall, ef, probes, plan)
     return request
 
 

@@ -25,6 +25,7 @@ from vecdb.wire.values import (
     optional_to_message,
     packed,
     value_from_message,
+    write_ids,
 )
 from vecdb_proto.v1 import result_pb2 as pb
 
@@ -59,16 +60,9 @@ def to_message(
         cursor: whether it says where the next page begins.
 
     """
+    message = pb.SearchResult()
+    write_hits(message, result, schema, fields=fields)
     rows = result._rows
-    message = pb.SearchResult(
-        id_name=schema.id.name,
-        ids=ids_to_message(result.ids, schema.id.field.type),
-        scores=_packed_scores(result.scores),
-        metric=result._metric or "",
-        missing=result.missing,
-    )
-    if fields:
-        _write_fields(message, [rows.field_table()], schema)
     for name, ranks, scores in rows.arms():
         packed_ranks, packed_scores = np.array(ranks, "<i4").tobytes(), np.array(scores, "<f8").tobytes()
         message.arms.append(pb.ArmScores(name=name, ranks=packed_ranks, scores=packed_scores))
@@ -90,6 +84,18 @@ def to_message(
     if explain:
         message.explain = as_json(result.explain)
     return message
+
+
+def write_hits(message: pb.SearchResult, result: SearchResult, schema: Schema, *, fields: bool) -> None:
+    """Write the ids, scores and fields of a result into an empty message: all there is of a search by one vector."""
+    message.id_name = schema.id.name
+    write_ids(message.ids, result.ids, schema.id.field.type)
+    message.scores = _packed_scores(result.scores)
+    if result._metric is not None:
+        message.metric = result._metric
+    message.missing.extend(result.missing)
+    if fields:
+        _write_fields(message, [result._rows.field_table()], schema)
 
 
 def from_message(

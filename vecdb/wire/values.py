@@ -138,9 +138,19 @@ def packed(data: bytes, dtype: str, what: str) -> NDArray[Any]:
 
 def ids_to_message(ids: Sequence[Any], type: str) -> pb.Ids:
     """Return ids of one collection as a message; type is that of its id field, which they were checked against."""
+    message = pb.Ids()
+    write_ids(message, ids, type)
+    return message
+
+
+def write_ids(message: pb.Ids, ids: Sequence[Any], type: str) -> None:
+    """Write ids into an empty message, as `ids_to_message` does."""
     if type == "string":
-        return pb.Ids(type=pb.ID_TYPE_STRING, strings=ids)
-    return pb.Ids(type=pb.ID_TYPE_INT64, int64s=np.array(ids, "<i8").tobytes())
+        message.type = pb.ID_TYPE_STRING
+        message.strings.extend(ids)
+    else:
+        message.type = pb.ID_TYPE_INT64
+        message.int64s = np.array(ids, "<i8").tobytes()
 
 
 def ids_from_message(message: pb.Ids) -> list[str] | list[int]:

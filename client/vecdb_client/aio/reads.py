@@ -26,6 +26,7 @@ from vecdb_client.aio.links import LinkReads
 from vecdb_client.aio.scan import Scan
 from vecdb_client.aio.transport import Connection
 from vecdb_client.asked import Place
+from vecdb_client.asked_nearest import Templates, Written, as_message
 from vecdb_client.methods import Method
 from vecdb_proto.v1.search_service_pb2 import SearchBatchRequest, SearchRequest
 
@@ -52,6 +53,7 @@ class Reads(LinkReads):
     encoders: Attached
     _connection: Connection
     _timeout: float | None
+    _templates: Templates | None = None
 
     @property
     @abstractmethod
@@ -93,7 +95,7 @@ class Reads(LinkReads):
         """Return the k best rows for a vector, for words, or for several of them; see `vecdb.Snapshot.search`."""
         explain = self._connection.settings.explain
 
-        def make(place: Place) -> SearchRequest:
+        def make(place: Place) -> SearchRequest | Written:
             return asked.search(
                 place, arms, explain, k=k, where=where, fields=fields, exact=exact, recall=recall, ef=ef,
                 probes=probes, plan=plan, fetch=fetch, fusion=fusion, min_score=min_score, cut=cut,
@@ -111,7 +113,7 @@ class Reads(LinkReads):
         explain = self._connection.settings.explain
         return await self._searched(lambda place: asked.run(place, asked.checked(query), explain))
 
-    async def _searched(self, make: Callable[[Place], SearchRequest]) -> SearchResult:
+    async def _searched(self, make: Callable[[Place], SearchRequest | Written]) -> SearchResult:
         schema = self.schema
         try:
             request = make(self._place())
@@ -148,11 +150,11 @@ class Reads(LinkReads):
 
         return explain
 
-    def _result(self, request: SearchRequest, message: result_pb2.SearchResult) -> SearchResult:
-        told = message.explain
-        message.ClearField("explain")  # `_explaining` has it, so that asyncio results are awaited in either case
-        query = (lambda: queries.from_message(request.query)) if request.without_cursor else None
-        return results.from_message(message, self._highlighting(request.query), self._explaining(request, told), query)
+    def _result(self, request: SearchRequest | Written, message: result_pb2.SearchResult) -> SearchResult:
+        asking = _Asked(self, request, message.explain)
+        message.ClearField("explain")  # `asking` has it, so that asyncio results are awaited in either case
+        query = asking.query if request.without_cursor else None
+        return results.from_message(message, asking.highlights, asking.explain, query)
 
     async def explain(self, query: Query, analyze: bool = False) -> Explanation:
         """Tell how a query is carried out, with `analyze` by running it; see `vecdb.Snapshot.explain`."""
@@ -402,7 +404,10 @@ class Reads(LinkReads):
     # -- what they share -------------------------------------------------------------------------------------------
 
     def _place(self) -> Place:
-        return Place(self.name, self.schema, self._view, self.encoders)
+        schema, templates = self.schema, self._templates
+        if templates is None or templates.schema is not schema:
+            templates = self._templates = Templates(schema)
+        return Place(self.name, templates, self._view, self.encoders)
 
     async def _call(self, method: Method[R], make: Callable[[Place], Message]) -> R:
         """Return the answer to a request, made again where it failed and the fields have changed meanwhile."""
@@ -415,16 +420,15 @@ class Reads(LinkReads):
         return await self._connection.call(method, make(self._place()), self._timeout)
 
 
-class _Later:
-    """What of one answer of a batch is asked for when somebody looks."""
+class _Asked:
+    """What of an answer is asked for when somebody looks."""
 
-    __slots__ = ("_at", "_reads", "_request", "told")
+    __slots__ = ("_reads", "_request", "told")
 
-    def __init__(self, reads: Reads, request: SearchBatchRequest, at: int) -> None:
-        self.told = b""
+    def __init__(self, reads: Reads, request: SearchRequest | Written, told: bytes) -> None:
+        self.told = told
         self._reads = reads
         self._request = request
-        self._at = at
 
     def highlights(self, ids: list[Any], length: int) -> Any:
         return self._reads._highlighting(self._single().query)(ids, length)
@@ -432,5 +436,22 @@ class _Later:
     def explain(self) -> Any:
         return self._reads._explaining(self._single(), self.told)()
 
+    def query(self) -> Query:
+        return queries.from_message(self._single().query)
+
     def _single(self) -> SearchRequest:
-        return asked.one_of(self._reads._place(), self._request, self._at)
+        return as_message(self._request)
+
+
+class _Later(_Asked):
+    """What of one answer of a batch is asked for when somebody looks."""
+
+    __slots__ = ("_at", "_batch")
+
+    def __init__(self, reads: Reads, batch: SearchBatchRequest, at: int) -> None:
+        super().__init__(reads, SearchRequest(), b"")
+        self._batch = batch
+        self._at = at
+
+    def _single(self) -> SearchRequest:
+        return asked.one_of(self._reads._place(), self._batch, self._at)

@@ -16,6 +16,7 @@ from vecdb.errors import UnavailableError
 from vecdb_client import channels, retries
 from vecdb_client.address import Address
 from vecdb_client.aio.keeper import Keeper
+from vecdb_client.asked_nearest import Written
 from vecdb_client.methods import Method
 from vecdb_client.settings import Settings, Tls
 
@@ -48,7 +49,7 @@ class Connection:
         self.keeper = Keeper()
         self._closed = False
 
-    async def call(self, method: Method[R], request: Message, timeout: float | None = None) -> R:
+    async def call(self, method: Method[R], request: Message | Written, timeout: float | None = None) -> R:
         """Return the answer to one request.
 
         Args:

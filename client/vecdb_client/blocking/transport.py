@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from vecdb.errors import UnavailableError
 from vecdb_client import channels, retries
 from vecdb_client.address import Address
+from vecdb_client.asked_nearest import Written
 from vecdb_client.blocking import unary
 from vecdb_client.blocking.keeper import Keeper
 from vecdb_client.methods import Method
@@ -50,7 +51,7 @@ class Connection:
         self._lock = threading.Lock()
         self._closed = False
 
-    def call(self, method: Method[R], request: Message, timeout: float | None = None) -> R:
+    def call(self, method: Method[R], request: Message | Written, timeout: float | None = None) -> R:
         """Return the answer to one request.
 
         Args:

@@ -1,7 +1,6 @@
 """SearchService: queries, many queries, pages, and what is measured of them.
 
-`Search` is what clients call most. Of a query with one vector and nothing else it reads the message itself; making a
-`Query` of it would take as long as the search.
+`Search` is what clients call most; see `nearest` for the usual query.
 """
 
 from __future__ import annotations
@@ -12,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 from vecdb.errors import InvalidInputError
 from vecdb.query.arms import Near, Nested
 from vecdb.query.value import Numbers
-from vecdb.wire import filters, queries, reports, results, values
+from vecdb.wire import queries, reports, results, values
 from vecdb_proto.v1 import search_service_pb2 as pb
 from vecdb_server.call import Call
 from vecdb_server.services.batches import answers
 from vecdb_server.services.highlights import highlights
+from vecdb_server.services.nearest import Remembered, is_plain
 from vecdb_server.services.overviews import Overviews
-from vecdb_server.services.shared import Shared, fields_of, given, is_argument
+from vecdb_server.services.shared import Shared, given
 
 if TYPE_CHECKING:
     from vecdb.query.query import Query
     from vecdb.reads import Snapshot
     from vecdb.results import SearchResult
-    from vecdb.schema.schema import Schema
 
 _EFFORT = "recall", "ef", "probes", "plan"
 
@@ -34,15 +33,17 @@ class SearchService(Overviews):
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
+        self._remembered = Remembered(shared)
 
     def Search(self, request: pb.SearchRequest, call: Call) -> pb.SearchResponse:  # noqa: N802
         """Answer one query."""
         snapshot = self._shared.snapshot(request, call)
+        answer = self._remembered.answer(snapshot, request)
+        if answer is not None:
+            return answer
         message = request.query
-        plain = self._is_plain(snapshot.schema, message)
-        quick = plain and not request.explain
-        found = self._plain(snapshot, message) if quick else snapshot.run(self.query(message))
-        told = self._message(snapshot, found, message, request.explain, not (plain and request.without_cursor))
+        cursor = not (request.without_cursor and is_plain(snapshot.schema, message))
+        told = self._message(snapshot, snapshot.run(self.query(message)), message, request.explain, cursor)
         return pb.SearchResponse(result=told)
 
     def SearchBatch(self, request: pb.SearchBatchRequest, call: Call) -> Iterator[pb.SearchBatchResponse]:  # noqa: N802
@@ -121,40 +122,6 @@ class SearchService(Overviews):
                 shared.check_most("ef", getattr(arm, "ef", None) or 0, limits.ef)
                 shared.check_most("probes", getattr(arm, "probes", None) or 0, limits.probes)
 
-    @staticmethod
-    def _is_plain(schema: Schema, query: Any) -> bool:
-        """Tell whether a message asks for one vector and nothing else, as `Snapshot.search` does."""
-        arms = query.arms
-        if len(arms) != 1 or query.stages or query.HasField("fusion") or query.HasField("cursor"):
-            return False
-        (arm,) = arms
-        return (
-            arm.WhichOneof("kind") == "near"
-            and arm.near.WhichOneof("query") == "vector"
-            and is_argument(schema, arm.near.field)
-            and not (arm.HasField("fetch") or arm.HasField("where") or arm.HasField("name"))
-        )
-
-    def _plain(self, snapshot: Snapshot, query: Any) -> SearchResult:
-        near, limits, shared = query.arms[0].near, self._shared.config.limits, self._shared
-        shared.check_most("k", query.k, limits.k)
-        shared.check_most("ef", near.ef, limits.ef)
-        shared.check_most("probes", near.probes, limits.probes)
-        where = None
-        if query.HasField("filter"):
-            where = filters.from_message(query.filter)
-            shared.check_filter(where)
-        sought: dict[str, Any] = {near.field: values.vector_from_message(near.vector, near.field)}
-        return snapshot.search(
-            query.k,
-            where,
-            fields_of(query),
-            exact=query.exact,
-            allow_partial=query.allow_partial,
-            **given(near, *_EFFORT),
-            **sought,
-        )
-
     def _pages(self, snapshot: Snapshot, message: Any, exhaustive: bool) -> Iterator[SearchResult]:
         if not exhaustive:
             return snapshot.run_iter(self.query(message))
@@ -163,7 +130,7 @@ class SearchService(Overviews):
         for one in by_vector.arms:
             if one.near.WhichOneof("query") == "text":  # the server's encoder makes a vector of it
                 one.near.vector.SetInParent()
-        if not self._is_plain(snapshot.schema, by_vector):
+        if not is_plain(snapshot.schema, by_vector):
             raise InvalidInputError("exhaustive pages are those of one vector and nothing else", field="exhaustive")
         query = self.query(message)
         (arm,) = query.arms
