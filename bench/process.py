@@ -10,11 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import machine
+from bench import machine, workloads
 from bench.checkout import ROOT, child_environment
 from bench.context import Context
 
@@ -53,7 +53,8 @@ def run_job(context: Context, step: str, timeout_s: float, python: str = sys.exe
         out, errors = Path(folder) / "out.json", Path(folder) / "stderr"
         command = [python, "-m", "bench.job", str(out), json.dumps(description)]
         with errors.open("wb") as stderr:
-            samples = _watched(command, stderr, timeout_s)
+            environment = workloads.environment(context.workload, context.system)
+            samples = _watched(command, environment, stderr, timeout_s)
         if not out.exists():
             lines = errors.read_text(errors="replace").strip().splitlines()
             raise JobFailedError("\n".join(lines[-_LAST_LINES:]) or "the job ended without a word")
@@ -68,11 +69,13 @@ def run_job(context: Context, step: str, timeout_s: float, python: str = sys.exe
     return record
 
 
-def _watched(command: Sequence[str], stderr: Any, timeout_s: float) -> list[tuple[float, int]]:
+def _watched(
+    command: Sequence[str], environment: Mapping[str, str], stderr: Any, timeout_s: float
+) -> list[tuple[float, int]]:
     """Run command to its end and return (monotonic seconds, RssAnon bytes) samples."""
     deadline = time.monotonic() + timeout_s
     samples: list[tuple[float, int]] = []
-    process = subprocess.Popen(command, cwd=ROOT, env=child_environment(), stderr=stderr)
+    process = subprocess.Popen(command, cwd=ROOT, env=child_environment(**environment), stderr=stderr)
     try:
         while process.poll() is None:
             private = machine.memory("RssAnon", process.pid)

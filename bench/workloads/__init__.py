@@ -55,3 +55,8 @@ def load(name: str) -> Workload:
     if name not in NAMES:
         raise ValueError(f"{name!r} is no workload; there are {', '.join(NAMES)}")
     return cast(Workload, importlib.import_module(f"bench.workloads.{name}"))
+
+
+def environment(name: str, system: str) -> Mapping[str, str]:
+    """Return what a system's processes have in their environment: of `ENVIRONMENT` where a workload has one."""
+    return getattr(load(name), "ENVIRONMENT", {}).get(system, {})

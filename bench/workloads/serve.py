@@ -5,7 +5,8 @@ process, so both answer from the same mapped pages. Single searches take turns, 
 and their difference. Batches of `batch` queries take turns as well. `searches_per_s` comes from `connections`
 connections, each with a thread that asks one search after the other, spread over `clients` processes that share the
 processors with the server. `upload_rows_per_s` is a bulk load from Arrow batches through the client into a new
-collection, until the last row is committed; `bulk_rows_per_s` the same rows by an embedded bulk load.
+collection, until the last row is committed; `bulk_rows_per_s` the same rows by an embedded bulk load. All of it once as
+it is, and once with an older part of gRPC that a variable of the environment switches on.
 """
 
 import itertools
@@ -31,7 +32,12 @@ from bench.context import Context, Parameter
 from bench.records import Ratio
 from bench.workloads import Metrics
 
-SYSTEMS = ("vecdb",)
+OLDER = "vecdb-older-polling"
+SYSTEMS = ("vecdb", OLDER)
+ENVIRONMENT = {
+    OLDER: {"GRPC_EXPERIMENTS": "-event_engine_client,-event_engine_listener,-event_engine_callback_cq"},
+}
+"""What makes gRPC wait for connections in the threads that ask and answer, on both sides, as its older versions did."""
 REPEATS = 3
 FULL: Mapping[str, Parameter] = {
     "dataset": "clustered:100000x384",
@@ -94,6 +100,7 @@ def ratios(parameters: Mapping[str, Parameter]) -> list[Ratio]:
         Ratio("batch: server / embedded", ("vecdb", "server batch_per_s"), ("vecdb", "embedded batch_per_s")),
         Ratio("load: upload / bulk", ("vecdb", "upload_rows_per_s"), ("vecdb", "bulk_rows_per_s")),
         Ratio("p50: server / embedded", ("vecdb", "server p50_ms"), ("vecdb", "embedded p50_ms")),
+        Ratio("searches/s: as it is / older polling", ("vecdb", "searches_per_s"), (OLDER, "searches_per_s")),
     ]
 
 
