@@ -20,7 +20,7 @@ from support.workload import COLLECTION
 ROOT = Path(__file__).resolve().parents[2]
 _FOLDERS = (".", "index", "proto", "server", "client", "tests")
 _FORKS = multiprocessing.get_context("forkserver")
-# What a child would import otherwise, each anew, at its first write, flush, filter or backup: longer than the work takes.
+# What a child would import otherwise, each anew, at its first write, flush, filter or backup: longer than it works.
 _FORKS.set_forkserver_preload(
     [
         "pandas",
