@@ -2,7 +2,7 @@
 
 A part between `<!-- measured: begin` and `<!-- measured: end -->` claims to be measured. figures.toml names, for every
 line of the tables in such parts, the values of its cells in their order. A figure keeps the form in which it is
-printed: its decimals, its unit (a cell with % has hundredths), a zero before the point or none.
+printed: its decimals, the zeros at its end, its sign, a zero before the point or none, hundredths before a %.
 """
 
 import json
@@ -17,10 +17,15 @@ NUMBER = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?<![\w.,])\d*\.?\
 NOT_A_FIGURE = re.compile(r"`[^`]*`|\d{4}-\d\d-\d\d|\b1 / |@\d+|recall(?:@10)? \.\d+|\b\d+ threads?")
 """Units over one (1 / 2.2), dates, names of sizes, codes and levels."""
 
-_FIGURE = re.compile(rf"-?(?:{NUMBER.pattern})")
+_FIGURE = re.compile(rf"{NOT_A_FIGURE.pattern}|(?P<figure>[-+]?(?:{NUMBER.pattern}))")
+_ENDS = (" > min", " > max")
 
 Names = dict[str, list[str]]
-"""The first cell of a line, and the names of its figures: "record > system > metric" or "record > ratio > name"."""
+"""The first cell of a line, and the names of its figures: "record > system > metric" or "record > ratio > name".
+
+The ends of a ratio have " > min" or " > max" behind them, and "a ÷ b" is a quotient of two names, or of a name and a
+number: "startup > vecdb > first_answer_ms ÷ 1000" are seconds. Lines with the same first cell share a list.
+"""
 
 
 def pages() -> dict[str, Names]:
@@ -30,17 +35,31 @@ def pages() -> dict[str, Names]:
 
 def value(name: str) -> float:
     """Return the value of a name."""
+    above, divided, below = name.partition(" ÷ ")
+    if divided:
+        return _operand(above) / _operand(below)
     record, where, what = name.split(" > ", 2)
+    column = what[-3:] if what.endswith(_ENDS) else "median"
     told = json.loads((RESULTS / f"{record}.json").read_text("utf-8"))
     rows = told["ratios"] if where == "ratio" else told["systems"][where]["summary"]
-    return float(rows[what]["median"])
+    return float(rows[what.removesuffix(f" > {column}")][column])
 
 
-def printed(number: float, like: str, cell: str) -> str:
-    """Return a value in the form that another figure of a cell has."""
-    scale = 100.0 if "%" in cell else 1.0
-    text = f"{number * scale:,.{len(like.partition('.')[2])}f}"
-    return text.replace("0.", ".", 1) if like.lstrip("-").startswith(".") and abs(number * scale) < 1 else text
+def _operand(text: str) -> float:
+    return value(text) if " > " in text else float(text)
+
+
+def printed(number: float, like: str, behind: str) -> str:
+    """Return a value in the form that another figure has, which has `behind` behind it."""
+    number *= 100.0 if behind.lstrip().startswith("%") else 1.0
+    whole, _, decimals = like.partition(".")
+    zeros = (
+        0 if decimals or "," not in whole else len(whole) - len(whole.replace(",", "").rstrip("0")) - whole.count(",")
+    )
+    if zeros > 1:  # 226,000 is a figure of three digits
+        number = round(number, -zeros)
+    text = f"{number:{'+' if like.startswith('+') else ''},.{len(decimals)}f}"
+    return text.replace("0.", ".", 1) if like.lstrip("+-").startswith(".") and abs(number) < 1 else text
 
 
 def quoted(text: str, names: Names) -> str:
@@ -50,17 +69,20 @@ def quoted(text: str, names: Names) -> str:
         ValueError: a line has more or fewer figures than names, or a name has no line.
 
     """
+    left = {label: list(told) for label, told in names.items()}
     seen = set()
 
     def line_anew(line: str) -> str:
         head, label, cells = line.split("|", 2)
-        told = names.get(label.strip(), [])
-        figures = [(figure, cell) for cell in cells.split("|") for figure in _FIGURE.findall(cell)]
-        if len(figures) != len(told):
+        told = left.get(label.strip(), [])
+        figures = [found for found in _FIGURE.finditer(cells) if found["figure"]]
+        if len(figures) > len(told):
             raise ValueError(f"{len(told)} names for {len(figures)} figures in: {line}")
-        anew = iter([printed(value(name), figure, cell) for name, (figure, cell) in zip(told, figures, strict=True)])
         seen.add(label.strip())
-        return f"{head}|{label}|" + _FIGURE.sub(lambda _: next(anew), cells)
+        return f"{head}|{label}|" + _FIGURE.sub(lambda found: anew(found, told) if found["figure"] else found[0], cells)
+
+    def anew(found: re.Match[str], told: list[str]) -> str:
+        return printed(value(told.pop(0)), found["figure"], found.string[found.end() :])
 
     def part_anew(part: re.Match[str]) -> str:
         lines = part[0].split("\n")
@@ -68,10 +90,12 @@ def quoted(text: str, names: Names) -> str:
         rows = {at for at, line in enumerate(lines) if line.startswith("|") and not line.startswith("|---")} - heads
         return "\n".join(line_anew(line) if at in rows else line for at, line in enumerate(lines))
 
-    anew = PART.sub(part_anew, text)
+    page = PART.sub(part_anew, text)
     if missing := names.keys() - seen:
         raise ValueError(f"no line of a measured table begins with {sorted(missing)}")
-    return anew
+    if more := {label: told for label, told in left.items() if told}:
+        raise ValueError(f"more names than figures: {more}")
+    return page
 
 
 def main() -> None:

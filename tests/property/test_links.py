@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import vecdb
+from support.scale import MODEL_SCALE
 from support.unsynced import unsynced
 
 NODES = 8
@@ -267,4 +268,4 @@ TestQuick.settings = settings(_COMMON, max_examples=20, stateful_step_count=20)
 
 @pytest.mark.slow
 class TestThorough(LinksMachine.TestCase):
-    settings = settings(_COMMON, max_examples=300, stateful_step_count=50)
+    settings = settings(_COMMON, max_examples=150 * MODEL_SCALE, stateful_step_count=50)

@@ -22,6 +22,7 @@ from support import strategies as draw
 from support.graphs import small_graphs
 from support.model import ID, INTEGER_IDS, STRING_IDS, Model, Row, where_number
 from support.oracle import compare, compare_rows
+from support.scale import MODEL_SCALE
 from support.unsynced import unsynced
 from vecdb.errors import InvalidInputError, NotFoundError, RequestMismatchError
 from vecdb.schema.fields import Field, Vector
@@ -455,9 +456,9 @@ TestQuick.settings = settings(_COMMON, max_examples=10, stateful_step_count=20)
 
 @pytest.mark.slow
 class TestThorough(CollectionMachine.TestCase):
-    settings = settings(_COMMON, max_examples=140, stateful_step_count=50)
+    settings = settings(_COMMON, max_examples=70 * MODEL_SCALE, stateful_step_count=50)
 
 
 @pytest.mark.slow
 class TestBackground(BackgroundMachine.TestCase):
-    settings = settings(_COMMON, max_examples=60, stateful_step_count=50)
+    settings = settings(_COMMON, max_examples=30 * MODEL_SCALE, stateful_step_count=50)

@@ -136,8 +136,16 @@ def damages(root: Path, moments: list[Path], count: int, rng: random.Random) -> 
     return drawn[:count]
 
 
-def _draw(root: Path, moments: list[Path], kind: str, way: str, names: list[str], rng: random.Random) -> Damage | None:
-    name = rng.choice(names)
+def of_each(root: Path, moments: list[Path], names: list[str], rng: random.Random) -> list[Damage]:
+    """Draw one damage for each of some files of one kind in each way that is possible; the others are its partners."""
+    drawn = [_draw(root, moments, kind_of(name), way, names, rng, name) for name in names for way in WAYS]
+    return [damage for damage in drawn if damage is not None]
+
+
+def _draw(
+    root: Path, moments: list[Path], kind: str, way: str, names: list[str], rng: random.Random, name: str | None = None
+) -> Damage | None:
+    name = name or rng.choice(names)
     size = (root / name).stat().st_size
     if way in ("flip", "zero", "truncate", "empty") and size == 0:
         return None

@@ -20,7 +20,35 @@ from support.workload import COLLECTION
 ROOT = Path(__file__).resolve().parents[2]
 _FOLDERS = (".", "index", "proto", "server", "client", "tests")
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["vecdb.database", "vecdb.storage.writer", "vecdb.planner.run", "vecdb_index.factory"])
+# What a child would import otherwise, each anew, at its first write, flush, filter or backup: longer than it works.
+_FORKS.set_forkserver_preload(
+    [
+        "pandas",
+        "pyarrow.pandas_compat",
+        "support.controls",
+        "support.session",
+        "vecdb.bulk",
+        "vecdb.database",
+        "vecdb.filters.grammar",
+        "vecdb.link_writes",
+        "vecdb.planner.run",
+        "vecdb.planner.scan",
+        "vecdb.schema.columns",
+        "vecdb.schema.from_arrow",
+        "vecdb.schema.from_python",
+        "vecdb.schema.ingest",
+        "vecdb.schema.one_row",
+        "vecdb.storage.backup",
+        "vecdb.storage.check",
+        "vecdb.storage.compaction",
+        "vecdb.storage.history",
+        "vecdb.storage.indexing",
+        "vecdb.storage.statistics",
+        "vecdb.storage.writer",
+        "vecdb.storage.writes",
+        "vecdb_index.factory",
+    ]
+)
 _STATUS = threading.Lock()
 """Held by who may read a child's exit status: starting one reads that of all that have ended, and a status is there to
 be read once, so that of two threads one would get 255."""

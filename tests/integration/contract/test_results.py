@@ -112,10 +112,15 @@ def test_an_explanation_is_printed_and_kept(kept: Any) -> None:
 
 
 def test_facets_are_a_mapping_of_counts(kept: Any) -> None:
-    found = kept.facets(["section", "size"])
+    facets = kept.facets(["section", "size"])
+    section, size = facets.values()
 
-    assert list(found) == ["section", "size"]
-    assert found.rows == contract.ROWS
-    assert sum(count for _, count in found["section"]) + found["section"].nulls == contract.ROWS
-    assert (found["size"].least, found["size"].greatest) == (0, 470)
-    assert found.to_arrow().num_rows == len(found["section"]) + len(found["size"])
+    assert list(facets) == list(facets.keys()) == ["section", "size"]
+    assert dict(facets.items()) == {"section": section, "size": size}
+    assert facets.facets == (section, size)
+    assert facets.get("body") is None
+    assert facets.rows == contract.ROWS
+    assert sum(count for _, count in section) + section.nulls == contract.ROWS
+    assert (size.least, size.greatest) == (0, 470)
+    assert len(facets.to_list()) == len(section) + len(size)
+    assert facets.to_arrow().num_rows == len(facets.to_pandas()) == len(facets.to_list())

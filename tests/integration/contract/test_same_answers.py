@@ -94,6 +94,9 @@ QUERIES: dict[str, Query] = {
     "nothing matches": Q.near("embedding", ASKED).where("size < 0"),
     "all fields": Query(k=3, fields=tuple(contract.schema().fields)).near("embedding", ASKED),
     "no fields": Query(k=3, fields=()).near("embedding", ASKED),
+    "some fields": Query(k=3).near("embedding", ASKED).returning("size", "tags"),
+    "a stage as a value": Q.near("embedding", ASKED).then(vecdb.MinScore(0.2)),
+    "partial": Q.near("embedding", ASKED).partial(),
     "more than there are": Query(k=100).near("embedding", ASKED),
 }
 CALLS: dict[str, Callable[[Any], Any]] = {

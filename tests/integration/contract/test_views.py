@@ -75,10 +75,11 @@ def test_an_older_version_is_seen_through_the_view(docs: Any) -> None:
     docs.tag("full")
     docs.delete("r01")
 
-    with docs.restricted(FEW).at(tag="full") as before:
+    seen = docs.restricted(FEW)
+    with seen.at(tag="full") as before:
         assert before.count() == 10
         assert before.get("r40") is None
-    assert docs.restricted(FEW).count() == 9
+    assert seen.count() == 9
 
 
 def test_a_write_stays_inside_the_view(docs: Any) -> None:
