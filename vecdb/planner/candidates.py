@@ -132,6 +132,8 @@ class Candidates:
 
     def by_part(self) -> list[tuple[Part, np.ndarray, np.ndarray]]:
         """Return each part with the places of its candidates and their rows."""
+        if len(self) and (self.part == self.part[0]).all():
+            return [(self.parts[self.part[0]], np.arange(len(self)), self.row)]
         out = []
         for number in np.unique(self.part).tolist():
             at = np.flatnonzero(self.part == number)

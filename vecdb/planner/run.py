@@ -172,7 +172,7 @@ def _apply(context: Context, stage: Any, candidates: Candidates, steps: list[Ste
 
 def _first(candidates: Candidates, k: int) -> Candidates:
     if candidates.groups is None:
-        return candidates.some(slice(k))
+        return candidates if len(candidates) <= k else candidates.some(slice(k))
     groups = candidates.groups[:k]
     return replace(candidates.some(slice(groups[-1][2] if groups else 0)), groups=groups)
 

@@ -18,8 +18,14 @@ def units_of(candidates: Candidates, column: Column[Vector]) -> np.ndarray:
     Of bits as 1 and -1, the cosine is 1 less twice the share that differs.
     """
     bits = column.field.dtype == "binary"
+    parts = candidates.by_part()
+    if len(parts) == 1 and not bits:
+        part, _, rows = parts[0]
+        held = part.vectors(column)
+        if held is not None and (held[1] is None or held[1][rows].all()):
+            return unit(held[0].take(rows, axis=0), reuse=True)
     vectors = np.zeros((len(candidates), column.field.dimension), np.float32)
-    for part, at, rows in candidates.by_part():
+    for part, at, rows in parts:
         held = part.vectors(column)
         if held is None:
             continue
@@ -28,7 +34,7 @@ def units_of(candidates: Candidates, column: Column[Vector]) -> np.ndarray:
             at, rows = at[there], rows[there]
         chosen = held[0][rows]
         vectors[at] = 2.0 * np.unpackbits(chosen, axis=1) - 1 if bits else chosen
-    return unit(vectors)
+    return unit(vectors, reuse=True)
 
 
 def tokens_of(candidates: Candidates, column: Column[MultiVector]) -> Ragged:

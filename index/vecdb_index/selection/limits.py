@@ -74,14 +74,17 @@ class State(NamedTuple):
 def state_of(limits: Limits, count: int) -> State:
     """Return the state before anything of `count` candidates is chosen."""
     attributes = limits.attributes
+    none = np.empty(0, np.int32)
+    cost = np.zeros(count) if limits.cost is None else limits.cost
+    purse = np.array([limits.budget, float(np.isfinite(limits.budget)), *limits.kinds])
+    if not attributes:
+        codes = np.empty((0, count), np.int32)
+        return State(codes, none, none, np.empty(0, np.int32), cost, purse, limits.closest, limits.floor)
     codes = np.full((len(attributes), count), -1, np.int32)
     start = 0
     for at, one in enumerate(attributes):
         codes[at] = np.where(one.codes < 0, -1, one.codes + start)
         start += len(one.low)
-    none = np.empty(0, np.int32)
     low = np.concatenate([none, *(one.low for one in attributes)])
     high = np.concatenate([none, *(one.high for one in attributes)])
-    cost = np.zeros(count) if limits.cost is None else limits.cost
-    purse = np.concatenate([[limits.budget, float(np.isfinite(limits.budget))], limits.kinds])
     return State(codes, low, high, np.zeros(start, np.int32), cost, purse, limits.closest, limits.floor)

@@ -48,12 +48,18 @@ class Pool(NamedTuple):
         return self.relevance.shape[0]
 
 
-def unit(vectors: np.ndarray) -> Units:
-    """Return vectors (n, d) of length 1, float32; those of length 0 stay."""
+def unit(vectors: np.ndarray, reuse: bool = False) -> Units:
+    """Return vectors (n, d) of length 1, float32; those of length 0 stay.
+
+    Args:
+        vectors: (n, d).
+        reuse: whether the outcome may lie where the vectors do.
+
+    """
     from vecdb_index.kernels.units import to_units
 
     rows = np.ascontiguousarray(vectors, np.float32)
-    units = np.empty_like(rows)
+    units = rows if reuse and rows.flags.writeable else np.empty_like(rows)
     to_units(rows, units)
     return units
 
@@ -70,7 +76,8 @@ def scaled(scores: np.ndarray, among: np.ndarray | None = None) -> Reals:
     some = values if among is None or not among.any() else values[among]
     if not len(some):
         return values
-    least, span = some.min(), np.ptp(some)
+    least = some.min()
+    span = some.max() - least
     return np.clip((values - least) / span, 0, 1) if span > 0 else np.ones(len(values))
 
 
@@ -89,9 +96,13 @@ def median(pool: Pool) -> float:
 def close(pool: Pool, places: Sequence[int] | NDArray[np.int64], closest: float) -> bool:
     """Tell whether two of some candidates are as similar as `closest`."""
     some = np.asarray(places, np.int64)
-    units = pool.units[some]
-    among = units @ units.T if pool.given is None else pool.given[np.ix_(some, some)]
-    return bool((np.triu(among, 1) >= closest).any())
+    if pool.given is None:
+        units = pool.units[some]
+        among = units @ units.T
+    else:
+        among = pool.given[np.ix_(some, some)]
+    np.fill_diagonal(among, -np.inf)
+    return bool(among.max(initial=-np.inf) >= closest)
 
 
 def base_of(pool: Pool, baseline: float | str) -> float:

@@ -37,9 +37,12 @@ def represented(pool: Pool, picks: NDArray[np.int64]) -> Represented:
         return Represented([], [], 0.0)
     base = base_of(pool, "median")
     similar = pool.units[picks] @ pool.units.T if pool.given is None else pool.given[picks]
-    above = np.clip((similar - np.float32(base)) / np.float32(1 - base), 0, 1)
+    owner = similar.argmax(axis=0)
+    closest = similar[owner, np.arange(pool.size)]
+    best = np.clip((closest - base) / (1 - base), 0, 1)
+    owned = best >= ALIKE
+    owned[picks] = False
     weights = pool.relevance if pool.weights is None or pool.universe is not None else pool.weights
-    best = above.max(axis=0)
     if pool.reach is not None:
         best = pool.reach[picks].max(axis=0)
     if pool.universe is not None:
@@ -49,13 +52,9 @@ def represented(pool: Pool, picks: NDArray[np.int64]) -> Represented:
         best = np.clip((close - base) / (1 - base), 0, 1).max(axis=0)
     total = float(weights.sum())
     coverage = float(weights @ best) / total if total > 0 else float(best.mean()) if len(best) else 0.0
-    owner = above.argmax(axis=0)
-    owned = above.max(axis=0) >= ALIKE
-    owned[picks] = False
     rows = np.flatnonzero(owned)
-    closeness = similar[owner[rows], rows]
-    order = np.lexsort((-closeness, owner[rows]))
-    rows, closeness = rows[order], closeness[order]
+    rows = rows[np.lexsort((-closest[rows], owner[rows]))]
+    closeness = closest[rows]
     ends = np.searchsorted(owner[rows], np.arange(len(picks) + 1)).tolist()
     members = [rows[first:last] for first, last in pairwise(ends)]
     return Represented(members, [closeness[first:last] for first, last in pairwise(ends)], coverage)

@@ -92,22 +92,21 @@ def _choose(
     stage, about = bound.stage, bound.selecting
     assert isinstance(stage, Select)
     assert about is not None
-    kept = np.zeros(len(candidates), bool)
-    kept[:size] = True
-    kept[fixed] = True
-    for there, low in told.lower():
-        kept[there[: low + SPARE]] = True
-    places = np.flatnonzero(kept)
+    places = np.arange(min(size, len(candidates)))
+    asked = [fixed, *(there[: low + SPARE] for there, low in told.lower())]
+    if any(map(len, asked)):
+        places = np.unique(np.concatenate([places, *asked]))
     pool = _pool(context, bound, candidates, places, size, len(fixed))
     pool = pool._replace(middle=median(pool))  # how rows are compared and whom they represent both ask for it
-    back = {place: at for at, place in enumerate(places.tolist())}
-    limits = replace(
-        told.limits,
-        attributes=[one._replace(codes=one.codes[places]) for one in told.limits.attributes],
-        cost=None if told.limits.cost is None else told.limits.cost[places],
-    )
+    limits = told.limits
+    if limits.attributes or limits.cost is not None:
+        limits = replace(
+            limits,
+            attributes=[one._replace(codes=one.codes[places]) for one in limits.attributes],
+            cost=None if limits.cost is None else limits.cost[places],
+        )
     context.state.check(stage.kind)
-    picked = greedy(pool, rule_of(stage), about.k, limits, [back[place] for place in fixed.tolist()])
+    picked = greedy(pool, rule_of(stage), about.k, limits, np.searchsorted(places, fixed).tolist())
     return _Chosen(places, pool, picked, told)
 
 
