@@ -15,11 +15,14 @@ from typing import Any
 from bench import libraries, systems, texts
 from bench.checkout import ROOT, child_environment
 
+_OTHERS = {"pyversity": "pyversity", "milvus-lite": "milvus_lite", "chromadb": "chromadb"}
+"""The packages of systems that one workload alone compares."""
+
 # Systems that the peers' environment is for; all others run beside vecdb.
 PEERS = tuple(
     name
-    for name in dict.fromkeys([*libraries.names(), *systems.names(), *texts.names(), "pyversity"])
-    if name in ("zvec", "zvec-int8", "qdrant-edge", "pyversity")
+    for name in dict.fromkeys([*libraries.names(), *systems.names(), *texts.names(), *_OTHERS])
+    if name in ("zvec", "zvec-int8", "qdrant-edge", *_OTHERS)
     or (name in (*libraries.names(), *texts.names()) and name != "vecdb")
 )
 
@@ -32,8 +35,7 @@ _VERSIONS = "import json; from bench import machine; print(json.dumps(machine.ve
 
 def package_of(system: str) -> str | None:
     """Return the package behind a system; None for one that needs none (a reference)."""
-    own = "pyversity" if system == "pyversity" else None
-    return own or libraries.package(system) or systems.package(system) or texts.package(system)
+    return _OTHERS.get(system) or libraries.package(system) or systems.package(system) or texts.package(system)
 
 
 class Interpreters:
@@ -75,7 +77,7 @@ class Interpreters:
     @cached_property
     def _installed(self) -> Mapping[str, list[str]]:
         names = [*systems.names(), *libraries.names(), *texts.names()]
-        packages = sorted({found for name in (*names, "pyversity") if (found := package_of(name)) is not None})
+        packages = sorted({found for name in (*names, *_OTHERS) if (found := package_of(name)) is not None})
         return {python: _ask(python, _PROBE, *packages) for python in {self.of(name) for name in names}}
 
 

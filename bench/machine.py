@@ -18,7 +18,7 @@ from bench import measure
 
 LIBRARIES = (
     *("numpy", "pyarrow", "numba", "llvmlite", "faiss-cpu", "h5py", "lancedb"),
-    *("hnswlib", "usearch", "scalable-vs", "voyager", "zvec", "qdrant-edge-py"),
+    *("hnswlib", "usearch", "scalable-vs", "voyager", "zvec", "qdrant-edge-py", "milvus-lite", "chromadb"),
 )
 
 

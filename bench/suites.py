@@ -18,6 +18,7 @@ _PEERS = (
     Run("filtered"),
     Run("index_ingest"),
     Run("text"),
+    Run("servers"),
     Run("exact", "", ("dataset=debian60k@300000", "rounds=5")),
 )
 _ALONE = (
