@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from vecdb.arguments import vector_column
+from vecdb.config import limits_of
 from vecdb.encoders.attached import Attached, space_for
 from vecdb.errors import ConflictError, NotFoundError, UnavailableError
 from vecdb.latest import LatestReads
@@ -155,7 +156,7 @@ class Collection(LatestReads, Versions, Linked):
 
         With `Limits` each call has its own; with a `Budget` that has begun all calls share it, and it can be cancelled.
         """
-        return View(self, (), limits)
+        return View(self, (), limits_of(limits))
 
     def upsert(
         self, data: Any, progress: Progress = None, *, request_id: RequestId | None = None, chunk: int | None = None

@@ -124,4 +124,16 @@ class Limits:
         return Budget(self.seconds, self.memory_bytes)
 
 
+def limits_of(given: Limits | Budget) -> Limits | Budget:
+    """Return what calls may take, as a caller passed it.
+
+    Raises:
+        InvalidInputError: it is neither.
+
+    """
+    if not isinstance(given, Limits | Budget):
+        raise InvalidInputError(f"limits is {given!r:.200}, expected vecdb.Limits", field="limits", value=given)
+    return given
+
+
 SETTING_NAMES = tuple(field.name for field in fields(Settings))

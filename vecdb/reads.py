@@ -23,7 +23,7 @@ from vecdb.arguments import (
     sought,
     vector_column,
 )
-from vecdb.config import Limits
+from vecdb.config import Limits, limits_of
 from vecdb.errors import InvalidInputError
 from vecdb.hits import FoundRows, WordRows
 from vecdb.link_reads import LinkReads
@@ -94,7 +94,8 @@ class Snapshot(WiderReads, LinkReads, Overviews):
         """
         from vecdb_index.slices import LimitedPool
 
-        budget = limits if isinstance(limits, Budget) else limits.begin()
+        given = limits_of(limits)
+        budget = given if isinstance(given, Budget) else given.begin()
         pool = LimitedPool(self._pool, budget)
         return Snapshot(self.name, self._state.within(budget), pool, self._on_damaged_index, self._encoders)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from vecdb.config import Limits
+from vecdb.config import Limits, limits_of
 from vecdb.latest import LatestReads
 from vecdb.linked import Linked
 from vecdb.row_writes import RowWrites
@@ -51,7 +51,7 @@ class View(LatestReads, Linked):
 
     def within(self, limits: Limits | Budget) -> View:
         """Return a view whose calls may take so much, instead of what they may take now."""
-        return View(self.collection, self._filters, limits)
+        return View(self.collection, self._filters, limits_of(limits))
 
     @property
     def schema(self) -> Schema:

@@ -23,7 +23,6 @@ from vecdb.arguments import (
     vector_column,
     whole_number,
 )
-from vecdb.config import Limits
 from vecdb.errors import InvalidInputError
 from vecdb.fulltext import text_query
 from vecdb.query.arms import Like, Near, Nested, Tokens
@@ -66,20 +65,6 @@ class Place:
         self.templates = templates
 
 
-def seconds_of(limits: Limits) -> float | None:
-    """Return the seconds that calls may take.
-
-    Raises:
-        InvalidInputError: the limits are none, or about memory.
-
-    """
-    if not isinstance(limits, Limits):
-        raise InvalidInputError(f"limits is {limits!r}, expected vecdb.config.Limits", field="limits")
-    if limits.memory_bytes is not None:
-        raise InvalidInputError("how much memory a call may take is a limit of the server's", field="memory_bytes")
-    return limits.seconds
-
-
 def filter_of(where: Any) -> filter_pb2.Filter | None:
     """Return a filter, given as text or as a tree, as a message.
 
@@ -93,34 +78,6 @@ def filter_of(where: Any) -> filter_pb2.Filter | None:
     if where is None:
         return None
     return filters.optional_to_message(resolve(where))
-
-
-def check_restriction(where: Any, schema: Schema) -> None:
-    """Raise where a filter cannot restrict rows of these fields.
-
-    Raises:
-        InvalidInputError: it is none, or does not fit the fields.
-
-    """
-    from vecdb.filters import bind, parse, resolve
-
-    expression = parse(where) if isinstance(where, str) else resolve(where)
-    if expression is None:
-        raise InvalidInputError("a snapshot is restricted by a filter, found None", field="where")
-    bind(expression, schema)
-
-
-def restrictions(filters_given: Sequence[Any]) -> list[filter_pb2.Filter]:
-    """Return the filters that restrict rows, as messages.
-
-    Raises:
-        InvalidInputError: one is none.
-
-    """
-    found = [filter_of(where) for where in filters_given]
-    if None in found:
-        raise InvalidInputError("a snapshot is restricted by a filter, found None", field="where")
-    return cast("list[filter_pb2.Filter]", found)
 
 
 def columns_of(place: Place, fields: Any) -> list[str] | None:

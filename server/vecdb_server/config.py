@@ -216,16 +216,20 @@ class TelemetrySection(Section, frozen=True):
 
 
 class EncoderSection(Section, frozen=True):
-    """What makes vectors of texts on the server.
+    """What makes vectors of texts on the server: a model; or a tokenizer, of questions to fields of sparse vectors.
 
     Attributes:
         model: the folder of a model of sentence-transformers.
         tokens: make a vector for each token, for fields of multi-vectors, and not one for the whole text.
+        tokenizer: a `tokenizer.json`, or the folder that has one.
+        table: what each token of the tokenizer counts, `.npy` or `.json`; without one, how rare it is among the rows.
 
     """
 
-    model: str
+    model: str = ""
     tokens: bool = False
+    tokenizer: str = ""
+    table: str = ""
 
 
 class Config(Section, frozen=True):

@@ -51,7 +51,12 @@ class RequestBudget(Budget):
 
     def __init__(self, seconds: float | None, memory_bytes: int, memory: Memory) -> None:
         super().__init__(seconds, memory_bytes)
+        self._memory: int = memory_bytes
         self._shared = memory
+
+    def narrow(self, memory_bytes: int) -> None:
+        """Hold at most so much from now on, where the server allows no less."""
+        self._memory = min(self._memory, memory_bytes)
 
     def hold(self, stage: str, size: int) -> None:
         """Count memory that the request is about to take; see `Budget.hold`."""

@@ -16,15 +16,11 @@ from vecdb_server.call import Call
 
 if TYPE_CHECKING:
     from vecdb.collection import Collection
-    from vecdb.encoders.base import TextEncoder
-    from vecdb.encoders.lookup_sparse import LookupSparse
-    from vecdb.encoders.tokens import TokenEncoder
     from vecdb.reads import Snapshot
     from vecdb.schema.schema import Column, Schema
     from vecdb.schema.space import Space
     from vecdb.view import View
-
-    Encoder = TextEncoder | TokenEncoder | LookupSparse
+    from vecdb_server.encoders import Encoder
 
 
 def _load_for(schema: Schema) -> None:
@@ -120,6 +116,7 @@ class Served:
             schema = collection.schema
             queries = [Query(1).near(column.name, [1] * column.field.dimension) for column in schema.vectors]
             queries += [Query(1).near(column.name, [[1.0] * column.field.dimension]) for column in schema.multivectors]
+            queries += [Query(1).terms(column.name, {0: 1.0}) for column in schema.sparse]
             queries += [
                 Query(1).match(column.name, "a")
                 for column in schema.columns

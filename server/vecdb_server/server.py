@@ -19,15 +19,12 @@ from grpc_reflection.v1alpha import reflection
 
 from vecdb.config import Settings
 from vecdb.database import Database
-from vecdb.encoders.base import TextEncoder
-from vecdb.encoders.lookup_sparse import LookupSparse
-from vecdb.encoders.sentence_transformer import SentenceTransformer
-from vecdb.encoders.tokens import SentenceTokens, TokenEncoder
 from vecdb.errors import InvalidInputError, VecdbError
 from vecdb_server import addresses, services, tls
 from vecdb_server.admission import Admission
 from vecdb_server.auth.identity import Identities
-from vecdb_server.config import Config, EncoderSection
+from vecdb_server.config import Config
+from vecdb_server.encoders import Encoder, configured
 from vecdb_server.guard import QUICK, Guard
 from vecdb_server.health import Health
 from vecdb_server.housekeeping import Housekeeping
@@ -42,8 +39,6 @@ from vecdb_server.services.shared import Shared
 from vecdb_server.stalls import Stalls
 from vecdb_server.telemetry import spans
 from vecdb_server.workers import Workers
-
-Encoder = TextEncoder | TokenEncoder | LookupSparse
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +123,7 @@ class Server:
 
     def _opened(self, encoders: Mapping[str, Encoder]) -> Served:
         config = self.config
-        local = {name: _encoder(told) for name, told in config.encoders.items()}
+        local = {name: configured(name, told) for name, told in config.encoders.items()}
         both = {**local, **encoders}
         database = Database.open(
             Path(config.server.path).expanduser(),
@@ -233,13 +228,6 @@ class Server:
         """End at once: running requests are cancelled."""
         self._server.stop(None).wait()
         self._ends.close()
-
-
-def _encoder(told: str | EncoderSection) -> TextEncoder | TokenEncoder:
-    """Return an encoder of the configuration. What a client names is never loaded, and nothing is downloaded."""
-    section = EncoderSection(model=told) if isinstance(told, str) else told
-    model = SentenceTransformer(section.model, local_files_only=True)
-    return SentenceTokens(model) if section.tokens else model
 
 
 def _settings(config: Config) -> Settings:

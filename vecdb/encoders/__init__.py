@@ -3,7 +3,7 @@
 - base.py: what every encoder promises; function.py: any Python function; sentence_transformer.py: a model by name or
   folder, with weights.py for its identity
 - tokens.py: several vectors for a text, for multi-vectors
-- lookup_sparse.py: terms of questions, for sparse vectors, from a table
+- lookup_sparse.py: terms of questions, for sparse vectors, from a table; lookup_files.py: that table in files
 - attached.py: the encoders of one collection, which is where a space is compared; rows.py: the missing vectors of a
   batch
 - progress.py: how far it is

@@ -16,6 +16,8 @@ from vecdb.schema.space import Space
 if TYPE_CHECKING:
     import numpy as np
 
+    from vecdb.encoders.lookup_files import Name
+
 Tokenizer = Callable[[str], Any]
 """A text -> the numbers of its tokens, each of which may come several times."""
 
@@ -51,6 +53,27 @@ class LookupSparse:
         self.name = name
         self._tokenizer = tokenizer
         self._table = None if table is None else _table(table)
+
+    @classmethod
+    def of_files(cls, tokenizer: Name, table: Name | None = None, *, name: str = "lookup") -> LookupSparse:
+        """Read the tokenizer and the table of a model from files.
+
+        Args:
+            tokenizer: a `tokenizer.json`, or the folder that has one; read by the package `tokenizers`.
+            table: `.npy` with a weight for each token, or `.json` with a list of them, or with weights by tokens. None:
+                the inverse document frequency of each token in the field that is asked.
+            name: what to call the model.
+
+        Raises:
+            NotFoundError: a file is not there.
+            InvalidInputError: a file is something else.
+            MissingExtraError: `tokenizers` is not installed.
+
+        """
+        from vecdb.encoders import lookup_files
+
+        known = lookup_files.tokenizer_of(tokenizer)
+        return cls(None if table is None else lookup_files.table_of(table, known), known, name=name)
 
     def space(self, dimension: int) -> Space:
         """Return what stands for the table: its hash, or the name alone.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from vecdb.errors import NotFoundError
 from vecdb.wire import schemas
-from vecdb_client import asked, methods
+from vecdb_client import methods, views
 from vecdb_client.aio.reads import Reads
 from vecdb_client.aio.transport import Connection
 from vecdb_proto.v1 import snapshot_service_pb2 as snapshots
@@ -33,7 +33,7 @@ class Snapshot(Reads):
         name: str,
         opened: snapshots.OpenSnapshotResponse,
         encoders: Attached,
-        timeout: float | None,
+        limits: Limits,
         filters: tuple[Any, ...] = (),
     ) -> None:
         self.name = name
@@ -45,9 +45,10 @@ class Snapshot(Reads):
         self._schema = schemas.from_message(opened.schema)
         self._connection = connection
         self._filters = filters
-        self._timeout = timeout
+        self._limits = limits
+        self._timeout = limits.seconds
         for where in filters:
-            asked.check_restriction(where, self._schema)
+            views.check_restriction(where, self._schema)
         connection.keeper.keep(self)
 
     @property
@@ -56,21 +57,21 @@ class Snapshot(Reads):
         return self._schema
 
     @property
-    def _view(self) -> view_pb2.View:
-        return view_pb2.View(snapshot=self._opened.snapshot, restricted=asked.restrictions(self._filters))
+    def _view(self) -> view_pb2.View | None:
+        return views.to_message(self._filters, self._limits, self._opened.snapshot)
 
     async def _changed(self, schema: Schema) -> bool:
         return False
 
     def within(self, limits: Limits) -> Snapshot:
-        """Return the same snapshot whose calls may take so many seconds each."""
-        timeout = asked.seconds_of(limits)
-        return Snapshot(self._connection, self.name, self._opened, self.encoders, timeout, self._filters)
+        """Return the same snapshot whose calls may take so many seconds, and hold so many bytes on the server, each."""
+        limits = views.checked(limits)
+        return Snapshot(self._connection, self.name, self._opened, self.encoders, limits, self._filters)
 
     def restricted(self, where: str | Expression) -> Snapshot:
         """Return this snapshot as it would be if the rows that do not pass a filter had been deleted."""
         filters = (*self._filters, where)
-        return Snapshot(self._connection, self.name, self._opened, self.encoders, self._timeout, filters)
+        return Snapshot(self._connection, self.name, self._opened, self.encoders, self._limits, filters)
 
     async def _renew(self) -> None:
         """Have the server keep it for another lease."""

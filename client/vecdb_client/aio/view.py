@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vecdb_client.aio.writes import Writes
+from vecdb_client.views import UNLIMITED
 
 
 class View(Writes):
@@ -13,5 +14,5 @@ class View(Writes):
 
     def __repr__(self) -> str:
         told = "".join(f", where={str(where)!r}" for where in self._filters)
-        limit = "" if self._timeout is None else f", {self._timeout} s"
+        limit = "" if self._limits == UNLIMITED else f", {self._limits!r}"
         return f"View({self.name!r}{told}{limit}, at {self._connection.address})"

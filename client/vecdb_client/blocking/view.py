@@ -6,6 +6,7 @@ Made of `vecdb_client/aio/view.py` by `client/generate.py`: change that, and run
 from __future__ import annotations
 
 from vecdb_client.blocking.writes import Writes
+from vecdb_client.views import UNLIMITED
 
 
 class View(Writes):
@@ -16,5 +17,5 @@ class View(Writes):
 
     def __repr__(self) -> str:
         told = "".join(f", where={str(where)!r}" for where in self._filters)
-        limit = "" if self._timeout is None else f", {self._timeout} s"
+        limit = "" if self._limits == UNLIMITED else f", {self._limits!r}"
         return f"View({self.name!r}{told}{limit}, at {self._connection.address})"

@@ -20,7 +20,7 @@ from vecdb.schema.records import validated, validated_batch
 from vecdb.wire import results, schemas
 from vecdb.wire import rows as wire_rows
 from vecdb.wire.values import ids_to_message
-from vecdb_client import asked, methods
+from vecdb_client import asked, methods, views
 from vecdb_client.asked import Place
 from vecdb_client.blocking.links import Linked
 from vecdb_client.blocking.reads import Reads
@@ -61,7 +61,7 @@ class Writes(Reads, Linked):
         encoders: Attached,
         server_encoders: frozenset[str] = frozenset(),
         read_only: bool = False,
-        timeout: float | None = None,
+        limits: Limits = views.UNLIMITED,
         filters: tuple[str | Expression, ...] = (),
     ) -> None:
         self.name = name
@@ -70,7 +70,8 @@ class Writes(Reads, Linked):
         self._connection = connection
         self._known = known
         self._read_only = read_only
-        self._timeout = timeout
+        self._limits = limits
+        self._timeout = limits.seconds
         self._filters = filters
 
     @property
@@ -80,9 +81,7 @@ class Writes(Reads, Linked):
 
     @property
     def _view(self) -> view_pb2.View | None:
-        if not self._filters:
-            return None
-        return view_pb2.View(restricted=asked.restrictions(self._filters))
+        return views.to_message(self._filters, self._limits)
 
     def _changed(self, schema: Schema) -> bool:
         request = collections.GetCollectionRequest(name=self.name)
@@ -93,23 +92,21 @@ class Writes(Reads, Linked):
         return self._known.keep(self.name, schemas.from_message(response.collection.schema))
 
     def within(self, limits: Limits) -> View:
-        """Return a view whose calls may take so many seconds each.
+        """Return a view whose calls may take so many seconds, and hold so many bytes on the server, each.
 
-        Raises:
-            InvalidInputError: the limits are about memory, which is the server's.
-
+        The server's own limits hold beside these: the smaller one of both ends the call.
         """
-        return self._seen(self._filters, asked.seconds_of(limits))
+        return self._seen(self._filters, views.checked(limits))
 
     def restricted(self, where: str | Expression) -> View:
         """Return a view of the rows that pass a filter; see `vecdb.Collection.restricted`."""
-        return self._seen((*self._filters, where), self._timeout)
+        return self._seen((*self._filters, where), self._limits)
 
-    def _seen(self, filters: tuple[str | Expression, ...], timeout: float | None) -> View:
+    def _seen(self, filters: tuple[str | Expression, ...], limits: Limits) -> View:
         from vecdb_client.blocking.view import View
 
         return View(
-            self._connection, self.name, self._known, self.encoders, self.server_encoders, self._read_only, timeout,
+            self._connection, self.name, self._known, self.encoders, self.server_encoders, self._read_only, limits,
             filters,
         )  # fmt: skip
 
@@ -120,7 +117,7 @@ class Writes(Reads, Linked):
     def _pinned(self, view: view_pb2.View | None) -> Snapshot:
         request = snapshots.OpenSnapshotRequest(collection=self.name, view=view)
         opened = self._connection.call(methods.OPEN_SNAPSHOT, request, self._timeout)
-        return Snapshot(self._connection, self.name, opened, self.encoders, self._timeout, self._filters)
+        return Snapshot(self._connection, self.name, opened, self.encoders, self._limits, self._filters)
 
     def at(
         self, version: int | None = None, timestamp: datetime | float | None = None, tag: str | None = None

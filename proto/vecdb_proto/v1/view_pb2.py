@@ -25,13 +25,13 @@ _sym_db = _symbol_database.Default()
 from vecdb_proto.v1 import filter_pb2 as vecdb__proto_dot_v1_dot_filter__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19vecdb_proto/v1/view.proto\x12\x08vecdb.v1\x1a\x1bvecdb_proto/v1/filter.proto\"}\n\x04View\x12\x12\n\x08snapshot\x18\x01 \x01(\x0cH\x00\x12\x11\n\x07version\x18\x02 \x01(\x03H\x00\x12\r\n\x03tag\x18\x03 \x01(\tH\x00\x12\x13\n\ttimestamp\x18\x04 \x01(\x01H\x00\x12$\n\nrestricted\x18\x05 \x03(\x0b\x32\x10.vecdb.v1.FilterB\x04\n\x02\x61tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19vecdb_proto/v1/view.proto\x12\x08vecdb.v1\x1a\x1bvecdb_proto/v1/filter.proto\"\xa9\x01\n\x04View\x12\x12\n\x08snapshot\x18\x01 \x01(\x0cH\x00\x12\x11\n\x07version\x18\x02 \x01(\x03H\x00\x12\r\n\x03tag\x18\x03 \x01(\tH\x00\x12\x13\n\ttimestamp\x18\x04 \x01(\x01H\x00\x12$\n\nrestricted\x18\x05 \x03(\x0b\x32\x10.vecdb.v1.Filter\x12\x19\n\x0cmemory_bytes\x18\x06 \x01(\x04H\x01\x88\x01\x01\x42\x04\n\x02\x61tB\x0f\n\r_memory_bytesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vecdb_proto.v1.view_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VIEW']._serialized_start=68
-  _globals['_VIEW']._serialized_end=193
+  _globals['_VIEW']._serialized_start=69
+  _globals['_VIEW']._serialized_end=238
 # @@protoc_insertion_point(module_scope)

@@ -30,12 +30,17 @@ class View(_message.Message):
     TAG_FIELD_NUMBER: _builtins.int
     TIMESTAMP_FIELD_NUMBER: _builtins.int
     RESTRICTED_FIELD_NUMBER: _builtins.int
+    MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     snapshot: _builtins.bytes
     """What OpenSnapshot returned. Reading it renews its lease."""
     version: _builtins.int
     tag: _builtins.str
     timestamp: _builtins.float
     """Seconds since 1970: the newest version that was published by then."""
+    memory_bytes: _builtins.int
+    """The call may hold so many bytes for its rows, scores and masks, where the server allows no fewer; absent: as many as
+    the server allows.
+    """
     @_builtins.property
     def restricted(self) -> _containers.RepeatedCompositeFieldContainer[_filter_pb2.Filter]:
         """Only rows that pass all of these are there; a write of another row is refused. A snapshot keeps the whole state, and
@@ -50,13 +55,19 @@ class View(_message.Message):
         tag: _builtins.str = ...,
         timestamp: _builtins.float = ...,
         restricted: _abc.Iterable[_filter_pb2.Filter] | None = ...,
+        memory_bytes: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "snapshot", b"snapshot", "tag", b"tag", "timestamp", b"timestamp", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_memory_bytes", b"_memory_bytes", "at", b"at", "memory_bytes", b"memory_bytes", "snapshot", b"snapshot", "tag", b"tag", "timestamp", b"timestamp", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "restricted", b"restricted", "snapshot", b"snapshot", "tag", b"tag", "timestamp", b"timestamp", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_memory_bytes", b"_memory_bytes", "at", b"at", "memory_bytes", b"memory_bytes", "restricted", b"restricted", "snapshot", b"snapshot", "tag", b"tag", "timestamp", b"timestamp", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__memory_bytes: _TypeAlias = _typing.Literal["memory_bytes"]  # noqa: Y015
+    _WhichOneofArgType__memory_bytes: _TypeAlias = _typing.Literal["_memory_bytes", b"_memory_bytes"]  # noqa: Y015
     _WhichOneofReturnType_at: _TypeAlias = _typing.Literal["snapshot", "version", "tag", "timestamp"]  # noqa: Y015
     _WhichOneofArgType_at: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_bytes) -> _WhichOneofReturnType__memory_bytes | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_at) -> _WhichOneofReturnType_at | None: ...
 
 Global___View: _TypeAlias = View  # noqa: Y015

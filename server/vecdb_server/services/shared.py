@@ -43,8 +43,11 @@ class Shared:
             NotFoundError: there is no such collection, version, tag or open snapshot.
 
         """
+        if not request.HasField("view"):
+            return self.served.seen(self.state(request.collection, request, call), call)
+        _narrow(request.view, call)
         seen = self.served.seen(self.state(request.collection, request, call), call)
-        for where in self._restricted(request) if request.HasField("view") else ():
+        for where in self._restricted(request):
             seen = seen.restricted(where)
         return seen
 
@@ -60,6 +63,7 @@ class Shared:
             return view
         if request.view.WhichOneof("at") is not None:
             raise InvalidInputError("a write goes to the latest state, the request names another one", field="view")
+        _narrow(request.view, call)
         for where in self._restricted(request):
             view = view.restricted(where)
         return view
@@ -111,6 +115,12 @@ class Shared:
         """Refuse a number that is larger than the server takes."""
         if value > most:
             raise InvalidInputError(f"{name} is {value}, the server takes at most {most}", field=name, value=value)
+
+
+def _narrow(view: Any, call: Call) -> None:
+    """Hold a call to the memory that its client gives it."""
+    if view.HasField("memory_bytes"):
+        call.budget.narrow(view.memory_bytes)
 
 
 def fields_of(message: Any) -> tuple[str, ...] | None:

@@ -138,6 +138,18 @@ def test_a_query_that_would_hold_too_much_memory_fails_and_gives_it_back(
     assert "vecdb_query_memory_bytes 0.0" in metrics(server[0])
 
 
+def test_a_client_may_give_a_query_less_memory_than_the_server_does_and_not_more(
+    server: tuple[Server, str], stubs: Any
+) -> None:
+    for given, limit in ((1 << 40, 300_000), (2000, 2000), (0, 0)):
+        request = asked(vecdb.Query(k=5).order_by("n desc"))
+        request.view.memory_bytes = given
+        with pytest.raises(grpc.RpcError, match=f"may hold {limit} bytes of memory"):
+            stubs.search.Search(request)
+
+    assert "vecdb_query_memory_bytes 0.0" in metrics(server[0])
+
+
 def metrics(server: Server) -> list[str]:
     """Return the lines of the metrics."""
     from prometheus_client import generate_latest
