@@ -55,8 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     failed = False
     for run in runs:
-        # What the command line says comes last, and so wins.
-        chosen = argparse.Namespace(**{**vars(options), "label": run.label, "set": [*run.settings, *options.set]})
+        # What the command line says comes last, and so wins. A quick run needs no data folder, also of a suite.
+        own = () if options.quick else run.settings
+        chosen = argparse.Namespace(**{**vars(options), "label": run.label, "set": [*own, *options.set]})
         record = run_workload(run.workload, chosen, interpreters)
         failed = failed or bool(record["failures"])
         print(report.tables(record))

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,14 @@ from bench import (
     plots,
     records,
     report,
+    run,
     truth,
     workloads,
 )
 from bench.checkout import ROOT, child_environment
 from bench.context import parse_settings
 from bench.interpreters import PEERS, Interpreters, package_of
+from bench.suites import SUITES
 from bench.systems.base import Filter
 
 _APPROXIMATE = ("ann", "filtered", "index_ingest", "planner", "churn", "growth", "text")
@@ -92,6 +95,23 @@ def test_settings_take_the_type_of_the_default_they_replace() -> None:
         "seconds": 2.0,
         "name": "x",
     }
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_suite_makes_its_records_and_a_quick_one_asks_for_no_data(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str, list[str]]] = []
+
+    def noted(workload: str, options: Namespace, interpreters: Interpreters) -> dict[str, Any]:
+        asked.append((workload, options.label, options.set))
+        return _record()
+
+    monkeypatch.setattr(run, "run_workload", noted)
+
+    assert run.main(["--suite", name, "--set", "queries=5"]) == 1  # the record has a failure
+    assert asked == [(one.workload, one.label, [*one.settings, "queries=5"]) for one in SUITES[name]]
+    asked.clear()
+    run.main(["--suite", name, "--quick"])
+    assert asked == [(one.workload, one.label, []) for one in SUITES[name]]
 
 
 @pytest.mark.parametrize("setting", ["rows", "unknown=1"])
@@ -359,10 +379,10 @@ def test_every_workload_runs_quickly_and_leaves_a_complete_record(name: str, tmp
     assert not _PATH.findall(text)
     assert str(tmp_path) not in text
     assert list((tmp_path / "scratch").iterdir()) == []
-    for run in record["systems"]["vecdb"]["runs"]:
-        assert run["cpu_s"] > 0
-        assert run["peak_resident_bytes"] > 0
-        _assert_answers_were_right(run["metrics"])
+    for one in record["systems"]["vecdb"]["runs"]:
+        assert one["cpu_s"] > 0
+        assert one["peak_resident_bytes"] > 0
+        _assert_answers_were_right(one["metrics"])
 
 
 def _assert_answers_were_right(metrics: dict[str, float]) -> None:
