@@ -132,6 +132,8 @@ class LimitsSection(Section, frozen=True):
         message_in_bytes: of a message of a client.
         message_out_bytes: of a message to a client.
         metadata_bytes: of the headers of a request.
+        connections: connections at once; more are closed as they come. Each takes a file descriptor of the process.
+        handshake_seconds: how long a new connection may take until it has said hello.
         concurrent_streams: requests at once on one connection.
         concurrent_requests: requests at once on all connections; more are refused.
         requests_per_caller: requests at once of one key, token or certificate; more are refused.
@@ -158,6 +160,8 @@ class LimitsSection(Section, frozen=True):
     message_in_bytes: Annotated[int, Meta(ge=64 << 10, le=1 << 30)] = 32 * MIB
     message_out_bytes: Annotated[int, Meta(ge=64 << 10, le=1 << 30)] = 64 * MIB
     metadata_bytes: Annotated[int, Meta(ge=4 << 10, le=MIB)] = 16 << 10
+    connections: Positive = 512
+    handshake_seconds: Seconds = 10.0
     concurrent_streams: Positive = 128
     concurrent_requests: Positive = 256
     requests_per_caller: Positive = 192

@@ -10,6 +10,8 @@ def channel_options(config: Config) -> list[tuple[str, Any]]:
     limits, server = config.limits, config.server
     options: list[tuple[str, Any]] = [
         ("grpc.so_reuseport", 0),  # a second server on the port is a mistake, and is told
+        ("grpc.max_allowed_incoming_connections", limits.connections),
+        ("grpc.server_handshake_timeout_ms", max(1, int(1000 * limits.handshake_seconds))),
         ("grpc.max_concurrent_streams", limits.concurrent_streams),
         ("grpc.max_receive_message_length", limits.message_in_bytes),
         ("grpc.max_send_message_length", limits.message_out_bytes),
