@@ -2,13 +2,14 @@
 
 **Mixed questions.** Of half of a set's questions the answers are taken out of the collection, so that nothing answers
 them although rows about their subject are there. Half of all questions are judged for `calibrate`, the others are
-asked. `SET METHOD auc` is how often a question with an answer has a better best hit than one without, `auc gain` that
-less the same by the raw cosine of the best hit. For what is kept: `recall` of the relevant rows that exist, `recall of
-found` of those among the candidates, which is what a calibrator is told to keep, `kept` rows a question, and `fewer`,
-the share of rows saved against one bar on the cosine, set with hindsight so that it keeps as many relevant rows.
-`empty` and `empty wrongly` are the shares of answers without rows among questions that
-nothing answers, and among the others. `adapter` judges vectors alone, `adapter both` words beside them. "TRAIN>TEST"
-learns from the questions of one set and asks those of another over the same documents. `mean` is over the sets.
+asked. `SET METHOD auc` is how often a question with an answer has a better best hit than one without (by `adapter`: a
+better chance of an answer, which it tells beside), `auc gain` that less the same by the raw cosine of the best hit. For
+what is kept: `recall` of the relevant rows that exist, `recall of found` of those among the candidates, which is what a
+calibrator is told to keep, `kept` rows a question, and `fewer`, the share of rows saved against one bar on the cosine,
+set with hindsight so that it keeps as many relevant rows. `empty` and `empty wrongly` are the shares of answers without
+rows among questions that nothing answers, and among the others. `adapter` judges vectors alone, `adapter both` words
+beside them. "TRAIN>TEST" learns from the questions of one set and asks those of another over the same documents. `mean`
+is over the sets.
 
 **Cascade.** 200 candidates by signs, 8-bit numbers and full vectors, each a field of its own: `same` is the share of
 questions with the same ten hits in the same order as with the last step alone, `full` the share of the candidates that
@@ -179,7 +180,7 @@ class _Answer(NamedTuple):
         if "expected_false_at_best" in step:
             best = -step["expected_false_at_best"]
         elif step["step"] == "cut":
-            best = step.get("criticism", step.get("gap", step["best"]))
+            best = next(step[name] for name in ("criticism", "gap", "answer", "best") if name in step)
         return cls(len(found), int(relevant.sum()), best, raw, found.scores, relevant)
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple, cast
 
 import numpy as np
 
 from vecdb.fulltext import Clause, TextQuery, text_query
-from vecdb.planner import evidence, text
+from vecdb.planner import text
 from vecdb.planner.bound import BoundArm
 from vecdb.planner.candidates import Candidates
 from vecdb.planner.gather import Context
 from vecdb.planner.terms import spec_of, terms_of
 from vecdb.planner.words import words_of
 from vecdb.query.arms import Match
+from vecdb.schema.fields import Text
+from vecdb.schema.schema import Column
 
 
 def aspects(context: Context, arm: BoundArm, candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
@@ -21,23 +24,67 @@ def aspects(context: Context, arm: BoundArm, candidates: Candidates) -> tuple[np
 
     A phrase counts as a word. Words that no live row has are left out.
     """
+    found = [word for word in _words(context, arm) if word.known]
+    return _have(context, arm, candidates, found), np.array([word.weight for word in found])
+
+
+def covered(context: Context, arm: BoundArm, candidates: Candidates, first: int) -> tuple[np.ndarray, float, float]:
+    """Return what share of a question's words candidates have, each counted by its idf.
+
+    Returns:
+        The share of each candidate (n,) float64, the share of words that no live row has, and the share that the first
+        candidates have together; all from 0 to 1.
+
+    """
+    every = _words(context, arm)
+    found = [word for word in every if word.known]
+    whole = sum(word.weight for word in every)
+    if not whole:
+        return np.zeros(len(candidates)), 0.0, 0.0
+    weights = np.array([word.weight for word in found]) / whole
+    has = _have(context, arm, candidates, found)
+    return has @ weights, float(1 - weights.sum()), float(has[:first].max(axis=0, initial=0) @ weights)
+
+
+def fields_of(arm: BoundArm) -> list[tuple[Column[Text], float]]:
+    """Return the fields in which an arm looks for words, and what each counts."""
     assert isinstance(arm.arm, Match)
-    fields, known, columns, weights = evidence.fields_of(arm), set[tuple[bytes, ...]](), [], []
+    return [(cast("Column[Text]", column), arm.arm.fields[column.name]) for column in arm.columns]
+
+
+class _Word(NamedTuple):
+    """A word of a question, what it weighs, and whether a live row has it; one that none has weighs most."""
+
+    asked: TextQuery
+    weight: float
+    known: bool
+
+
+def _words(context: Context, arm: BoundArm) -> list[_Word]:
+    """Return the words of a question that are searched, each once."""
+    assert isinstance(arm.arm, Match)
+    seen, found = set[tuple[bytes, ...]](), []
     for clause in _single(text_query(arm.arm.text, arm.label)):
-        context.state.check("select")
-        asked, weight, terms = TextQuery((clause,)), 0.0, tuple[bytes, ...]()
-        for column, boost in fields:
+        context.state.check(arm.label)
+        asked, weights, rarest, terms = TextQuery((clause,)), 0.0, 0.0, tuple[bytes, ...]()
+        for column, boost in fields_of(arm):
             words = words_of(context.state, column, context.allow_partial)
             mine = [term for one in terms_of(spec_of(column), asked) for term in one.known]
-            frequencies = [count for count in words.frequencies(set(mine)) if count]
-            weight += boost * sum(map(words.idf, frequencies))
+            weights += boost * sum(words.idf(count) for count in words.frequencies(set(mine)) if count)
+            rarest += boost * words.idf(0) * len(set(mine))
             terms += tuple(mine)
-        if weight > 0 and terms not in known:
-            known.add(terms)
-            columns.append(text.scores(context.state, fields, asked, candidates.part, candidates.row) > 0)
-            weights.append(weight)
-    has = np.array(columns, np.float32).reshape(len(columns), len(candidates)).T
-    return np.ascontiguousarray(has), np.array(weights)
+        if terms and terms not in seen:
+            seen.add(terms)
+            found.append(_Word(asked, weights or rarest, weights > 0))
+    return found
+
+
+def _have(context: Context, arm: BoundArm, candidates: Candidates, words: list[_Word]) -> np.ndarray:
+    """Return which candidates have which words: (n, u) float32 of 0 and 1, C-contiguous."""
+    has = np.zeros((len(candidates), len(words)), np.float32)
+    for at, word in enumerate(words):
+        has[:, at] = text.scores(context.state, fields_of(arm), word.asked, candidates.part, candidates.row) > 0
+    return has
 
 
 def _single(asked: TextQuery) -> list[Clause]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from vecdb.planner.gather import NOT_READY, Context
 from vecdb.planner.masks import remembered
 from vecdb.planner.run import staged
 from vecdb.query.relevance import Relevance
+from vecdb.query.value import shown
 from vecdb.storage.snapshot import State
 from vecdb_index.relevance.calibrator import Judged, RelevanceCalibrator
 
@@ -24,14 +25,30 @@ CANDIDATES = 100
 
 
 class Kept(NamedTuple):
-    """A calibrator, and what the arms of its queries are."""
+    """A calibrator, what the arms of its queries are, and the form of the evidence that it learned from."""
 
     calibrator: RelevanceCalibrator
     arms: list[dict[str, Any]]
+    form: int = evidence.FIRST
 
     def to_json(self) -> dict[str, Any]:
         """Return what a manifest holds."""
-        return {"arms": self.arms, **self.calibrator.to_json()}
+        form = {} if self.form == evidence.FIRST else {"evidence": self.form}
+        return {"arms": self.arms, **form, **self.calibrator.to_json()}
+
+    @classmethod
+    def from_json(cls, held: Mapping[str, Any]) -> Kept:
+        """Read what `to_json` wrote.
+
+        Raises:
+            InvalidInputError: a later vecdb wrote it, with evidence that this one does not know.
+
+        """
+        form = held.get("evidence", evidence.FIRST)
+        if form not in (evidence.FIRST, evidence.FORM):
+            told = f"it has evidence of form {shown(form)}, and this vecdb knows up to {evidence.FORM}"
+            raise InvalidInputError(f"a later vecdb made the calibrator: {told}; make it anew", field="calibrator")
+        return cls(RelevanceCalibrator.from_json(held), held["arms"], form)
 
 
 def calibrator_of(state: State, name: str) -> Kept:
@@ -47,7 +64,7 @@ def calibrator_of(state: State, name: str) -> Kept:
         raise NotFoundError(f"the collection has no calibrator {name!r} (there are: {known}): `calibrate` makes one")
     found = state.routes.get(("calibrator", name))
     if found is None:
-        found = remembered(state.routes, ("calibrator", name), Kept(RelevanceCalibrator.from_json(held), held["arms"]))
+        found = remembered(state.routes, ("calibrator", name), Kept.from_json(held))
     return found
 
 
@@ -79,6 +96,6 @@ def learned(state: State, pool: Any, asked: Sequence[tuple[BoundQuery, Sequence[
         good = np.fromiter((one in wanted for one in candidates.ids()), bool, len(candidates))
         pairs.append(Judged(known.scores, known.context, known.vector, good, bool(wanted)))
     try:
-        return Kept(RelevanceCalibrator.fit(pairs), arms or [])
+        return Kept(RelevanceCalibrator.fit(pairs), arms or [], evidence.FORM)
     except ValueError as error:
         raise InvalidInputError(f"calibrate: {error}", field="judged") from error

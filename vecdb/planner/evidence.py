@@ -1,7 +1,9 @@
 """What speaks for a hit being relevant: its scores in the arms of a query, and how the arms' best scores lie.
 
 The first score is that of the arm that is judged, the last its place among the candidates; in between are the other
-arms. A hit that an arm did not find is scored by it all the same, where that can be done.
+arms. A hit that an arm did not find is scored by it all the same, where that can be done. Where a query looks for
+words, which of them a hit has counts beside its score, and which of them no row has; and of the judged arm how much of
+the query its best hits together leave unexplained.
 """
 
 from __future__ import annotations
@@ -12,25 +14,34 @@ import numpy as np
 
 from vecdb.fulltext import text_query
 from vecdb.planner import dense, text
+from vecdb.planner.aspects import covered, fields_of
 from vecdb.planner.bound import BoundArm
 from vecdb.planner.candidates import Candidates
 from vecdb.planner.gather import Context
 from vecdb.planner.terms import spec_of, terms_of
+from vecdb.planner.units import units_of
 from vecdb.planner.words import words_of
 from vecdb.query.arms import Match, Near, Terms
-from vecdb.schema.fields import Text
+from vecdb.schema.fields import Vector
 from vecdb.schema.schema import Column
 
 BEHIND = 10
 """The best score of an arm is compared with those behind it, up to this rank."""
+FIRST, FORM = 1, 2
+"""Forms of evidence: of scores alone, and the present one. What was learned of one is asked with that one."""
+FAINT = 1e-3
+"""Directions of hits that are shorter than this share of the longest are none: copies differ by rounding."""
 
 
 class Evidence(NamedTuple):
     """What is known of the candidates of one query.
 
     Attributes:
-        scores: (n, arms + 1) float64, more is better: the judged arm, the others, and minus the logarithm of the place.
-        context: (2 arms,) of each arm the best score, and the mean of those behind it.
+        scores: (n, arms + words + 1) float64, more is better: the judged arm, the others, for each arm of words the
+            share of its words that a hit has, by their idf, and minus the logarithm of the place.
+        context: (2 arms + 3 words + 1,) of each arm the best score, and the mean of those behind it; for each arm of
+            words the share of its words that no row has, the share that the first hits have together, and the greatest
+            that one of them has; the length of what is left of the query behind the best hits of the judged arm.
         vector: (dimension,) the query of the judged arm, of length 1.
 
     """
@@ -48,8 +59,10 @@ def judged_arm(arms: tuple[BoundArm, ...], name: str | None) -> BoundArm | None:
     return None
 
 
-def gathered(context: Context, arms: tuple[BoundArm, ...], judged: BoundArm, candidates: Candidates) -> Evidence:
-    """Return the evidence for candidates, in their order."""
+def gathered(
+    context: Context, arms: tuple[BoundArm, ...], judged: BoundArm, candidates: Candidates, form: int = FORM
+) -> Evidence:
+    """Return the evidence for candidates, in their order; of FIRST form without words and what is left."""
     ordered = (judged, *(one for one in arms if one is not judged))
     columns, about = [], []
     for arm in ordered:
@@ -57,10 +70,31 @@ def gathered(context: Context, arms: tuple[BoundArm, ...], judged: BoundArm, can
         scale = _ceiling(context, arm)
         columns.append(scores / scale)
         about += [float(listed[0]) / scale, float(listed[1:BEHIND].mean()) / scale] if len(listed) > 1 else [0.0, 0.0]
-    columns.append(-np.log1p(np.arange(len(candidates), dtype=np.float64)))
     assert judged.vectors is not None
     vector = judged.vectors[0].astype(np.float64)
+    if form != FIRST:
+        for arm in ordered:
+            if isinstance(arm.arm, Match):
+                share, unknown, together = covered(context, arm, candidates, BEHIND)
+                columns.append(share)
+                about += [unknown, together, float(share[:BEHIND].max(initial=0))]
+        about.append(_left(judged, candidates, columns[0]))
+    columns.append(-np.log1p(np.arange(len(candidates), dtype=np.float64)))
     return Evidence(np.column_stack(columns), np.array(about), vector / max(float(np.linalg.norm(vector)), 1e-12))
+
+
+def _left(judged: BoundArm, candidates: Candidates, scores: np.ndarray) -> float:
+    """Return the length, from 0 to 1, of what is left of a query behind the span of the best hits."""
+    column, given = cast("Column[Vector]", judged.columns[0]), cast("np.ndarray", judged.vectors)[0]
+    query = 2.0 * np.unpackbits(given) - 1 if column.field.dtype == "binary" else given.astype(np.float64)
+    length = float(np.linalg.norm(query))
+    best = np.argsort(-scores, kind="stable")[:BEHIND]
+    if not len(best) or not length:
+        return 1.0
+    units = units_of(candidates.some(best), column).astype(np.float64)
+    _, sizes, directions = np.linalg.svd(units, full_matrices=False)
+    within = directions[sizes > FAINT * max(float(sizes[0]), FAINT)] @ (query / length)
+    return float(np.sqrt(max(0.0, 1 - float(within @ within))))
 
 
 def arm_scores(context: Context, arm: BoundArm, candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
@@ -110,12 +144,6 @@ def _asked(context: Context, arm: BoundArm, candidates: Candidates) -> np.ndarra
         asked = text_query(arm.arm.text, arm.label)
         scores[:] = text.scores(context.state, fields_of(arm), asked, candidates.part, candidates.row)
     return scores
-
-
-def fields_of(arm: BoundArm) -> list[tuple[Column[Text], float]]:
-    """Return the fields in which an arm looks for words, and what each counts."""
-    assert isinstance(arm.arm, Match)
-    return [(cast("Column[Text]", column), arm.arm.fields[column.name]) for column in arm.columns]
 
 
 def _ceiling(context: Context, arm: BoundArm) -> float:

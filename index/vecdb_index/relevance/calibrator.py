@@ -8,6 +8,9 @@ directions is chosen by leaving out queries; often it is none.
 
 Several scores of a hit (a cosine, words) count together. Each weight of a score is 0 or positive: a hit that is
 better in all of them is never less likely relevant.
+
+Whether any row answers a query is another question than which of its hits do, and learned beside it: from the log-odds
+of the best hit, as a model tells them that did not see the query, and from what is known of the query.
 """
 
 from __future__ import annotations
@@ -26,10 +29,14 @@ FOLDS = 5
 DIRECTIONS = 0, 8, 16
 """Directions of the queries' vectors that are tried."""
 DECIMALS = 5
+OF_ANSWERS = 30.0
+"""The ridge on what is known of a query, where it is told whether it has an answer: each query tells that once."""
 OF_QUERIES = 10.0
 """The ridge on what all hits of a query share, in units of that on their scores: there are fewer queries than hits."""
 BETTER = 0.995
 """More directions are used only where they lower the loss of left-out queries to this share, or less."""
+UNLIKELY = -20.0
+"""The log-odds of the best hit of a query that has no hits."""
 RECALLS = tuple(round(0.5 + 0.01 * at, 2) for at in range(50))
 """Shares of the relevant hits, 0.50 to 0.99, for which a bar is known."""
 
@@ -62,6 +69,8 @@ class RelevanceCalibrator:
         directions: (d, r) directions of a query's vector; r may be 0.
         bars: the log-odds that keep the shares `RECALLS` of relevant hits, of queries that were not learned from.
         report: what was measured when it was made: see `fit`.
+        answers: weights of the best hit's log-odds and the context, for whether a query has an answer; None where all
+            judged queries had one, or none.
 
     """
 
@@ -69,14 +78,15 @@ class RelevanceCalibrator:
     directions: Floats
     bars: Floats
     report: Mapping[str, float]
+    answers: Logistic | None = None
 
     @classmethod
     def fit(cls, pairs: Sequence[Judged]) -> RelevanceCalibrator:
         """Learn from judged hits.
 
-        The report has `queries`, `answerable`, `relevant` (hits), `auc` (how often a query with an answer has a better
-        best hit than one without, of queries left out), `auc_raw` (the same by the first score alone), `kept` and
-        `kept_raw` (hits a query, where 95 % of the relevant ones are kept), and `directions`.
+        The report has `queries`, `answerable`, `relevant` (hits), `auc` (how often a query with an answer is more
+        likely to have one than a query without, of queries left out), `auc_raw` (how often its best hit has the better
+        first score), `kept` and `kept_raw` (hits a query, where 95 % of the relevant ones are kept), and `directions`.
 
         Raises:
             ValueError: there are fewer than two relevant hits, or no other ones, or fewer than FOLDS queries.
@@ -99,7 +109,8 @@ class RelevanceCalibrator:
         model = _fit(pairs, directions)
         found = np.concatenate(best[2])
         bars = _bars(found[relevant])
-        return cls(model, directions, bars, _report(pairs, best[2], relevant) | {"directions": best[1]})
+        report = _report(pairs, best[2], relevant) | {"directions": best[1]}
+        return cls(model, directions, bars, report, _answers(pairs, best[2]))
 
     def logits(self, scores: Floats, context: Floats, vector: Floats) -> Floats:
         """Return the log-odds that hits (n, s) of a query are relevant: (n,)."""
@@ -108,6 +119,12 @@ class RelevanceCalibrator:
     def chances(self, scores: Floats, context: Floats, vector: Floats) -> Floats:
         """Return the chance that hits (n, s) of a query are relevant: (n,), between 0 and 1."""
         return sigmoid(self.logits(scores, context, vector))
+
+    def answer(self, logits: Floats, context: Floats) -> float | None:
+        """Return the chance that a query has an answer, of the log-odds of its hits (n,); None: it is not known."""
+        if self.answers is None or not len(logits):
+            return None
+        return float(sigmoid(self.answers.logits(_of_query(logits, context))))
 
     def bar(self, recall: float) -> float:
         """Return the log-odds above which a share `recall`, between 0.5 and 0.99, of the relevant hits lie."""
@@ -121,7 +138,7 @@ class RelevanceCalibrator:
             "directions": self.directions.tolist(),
             "bars": self.bars.tolist(),
             "report": dict(self.report),
-        }
+        } | ({} if self.answers is None else {"answers": [*self.answers.weights.tolist(), self.answers.intercept]})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RelevanceCalibrator:
@@ -130,7 +147,10 @@ class RelevanceCalibrator:
         directions = np.array(data["directions"], np.float64)
         rows = len(directions)
         model = Logistic(weights, float(data["intercept"]))
-        return cls(model, directions.reshape(rows, -1), np.array(data["bars"], np.float64), dict(data["report"]))
+        told = data.get("answers")
+        answers = None if told is None else Logistic(np.array(told[:-1], np.float64), float(told[-1]))
+        bars = np.array(data["bars"], np.float64)
+        return cls(model, directions.reshape(rows, -1), bars, dict(data["report"]), answers)
 
 
 def auc(better: Floats, worse: Floats) -> float:
@@ -195,9 +215,36 @@ def _left_out(pairs: Sequence[Judged], count: int) -> list[Floats]:
     return out
 
 
+def _of_query(logits: Floats, context: Floats) -> Floats:
+    return np.append(logits.max(initial=UNLIKELY), context)
+
+
+def _answers(pairs: Sequence[Judged], told: Sequence[Floats]) -> Logistic | None:
+    """Learn whether queries have an answer, of the log-odds of their hits by models that did not see them."""
+    answerable = np.array([one.answerable for one in pairs])
+    if answerable.all() or not answerable.any():
+        return None
+    inputs = np.array([_of_query(logits, one.context) for logits, one in zip(told, pairs, strict=True)])
+    ridge = np.append(logistic.RIDGE, np.full(inputs.shape[1] - 1, OF_ANSWERS * logistic.RIDGE))
+    return logistic.fit(inputs, answerable, 1, ridge)
+
+
+def _left_out_answers(pairs: Sequence[Judged], told: Sequence[Floats]) -> Floats:
+    """Return for every query how likely it has an answer, by a model that did not see it: (queries,) log-odds."""
+    turn = np.random.default_rng(1).permutation(len(pairs)) % FOLDS
+    out = np.zeros(len(pairs))
+    for fold in range(FOLDS):
+        seen = np.flatnonzero(turn != fold).tolist()
+        model = _answers([pairs[at] for at in seen], [told[at] for at in seen])
+        for at in np.flatnonzero(turn == fold).tolist():
+            asked = _of_query(told[at], pairs[at].context)
+            out[at] = asked[0] if model is None else model.logits(asked)
+    return out
+
+
 def _report(pairs: Sequence[Judged], told: Sequence[Floats], relevant: NDArray[np.bool_]) -> dict[str, float]:
     answerable = np.array([one.answerable for one in pairs])
-    best = np.array([logits.max(initial=-np.inf) for logits in told])
+    best = _left_out_answers(pairs, told)
     raw = np.array([one.scores[:, 0].max(initial=-np.inf) for one in pairs])
     logits, first = np.concatenate(told), np.concatenate([one.scores[:, 0] for one in pairs])
 

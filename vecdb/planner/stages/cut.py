@@ -95,12 +95,15 @@ def _by_adapter(
     assert arm is not None
     kept = calibrator_of(context.state, stage.calibrator)
     _check_same(kept.arms, evidence.signature(arms, arm), stage.calibrator)
-    known = evidence.gathered(context, arms, arm, candidates)
+    known = evidence.gathered(context, arms, arm, candidates, kept.form)
     logits = kept.calibrator.logits(known.scores, known.context, known.vector)
     bar = kept.calibrator.bar(stage.recall)
     if stage.threshold is not None:
         bar = float(np.log(stage.threshold / (1 - stage.threshold)))
     told = {"arm": arm.label, "calibrator": stage.calibrator, "bar": float(sigmoid(np.array(bar)))}
+    answer = kept.calibrator.answer(logits, known.context)
+    if answer is not None:
+        told["answer"] = answer
     return logits >= bar, told | {"best": _best(sigmoid(logits))}
 
 
