@@ -12,7 +12,13 @@ from typing import Any, NoReturn
 
 import grpc
 
-from vecdb.errors import PermissionDeniedError, ResourceExhaustedError, UnauthenticatedError
+from vecdb.errors import (
+    PermissionDeniedError,
+    ResourceExhaustedError,
+    UnauthenticatedError,
+    UnavailableError,
+    VecdbError,
+)
 from vecdb_server import log
 from vecdb_server.access import RULES, Rule
 from vecdb_server.admission import Admission, Recheck
@@ -29,6 +35,8 @@ LARGE = 1 << 20
 """Answers of more bytes are watched until the client has read them."""
 SLOW = 1.0
 """Requests that took more seconds are logged."""
+
+STARTING = "the server is starting: it loads, or compiles once, what searches need; try again later"
 
 QUICK = frozenset(f"/vecdb.v1.{name}" for name in ("SearchService/Search", "RecordService/Get", "RecordService/Count"))
 """Methods that usually take less than changing the thread does. They wait for no other call."""
@@ -50,6 +58,11 @@ class Guard(grpc.ServerInterceptor):
         self.requests = requests
         self.span = span
         self._handlers: dict[str, grpc.RpcMethodHandler] = {}
+        self._open = False
+
+    def open(self) -> None:
+        """Let requests in from now on; until then all are told to come again, health apart."""
+        self._open = True
 
     def intercept_service(
         self, continuation: Callable[[Any], Any], handler_call_details: grpc.HandlerCallDetails
@@ -62,13 +75,16 @@ class Guard(grpc.ServerInterceptor):
             if handler is None:
                 return None  # gRPC answers that there is no such method
             known = self._handlers[method] = self.guarded(method, handler)
+        if not self._open and not is_public(method):
+            return _refusing(method, known, UnavailableError(STARTING))
         return known
 
     def guarded(self, method: str, handler: Any) -> grpc.RpcMethodHandler:
         """Return a handler that does what another one does when the caller may."""
         rule = RULES.get(method)
         if rule is None:
-            return _refusing(method, handler)
+            log.logger.error("a method without a rule is refused", extra={"method": method})
+            return _refusing(method, handler, PermissionDeniedError(f"nobody may call {method}"))
         if rule.public:
             return handler
         one = _Method(method, rule, handler, self)
@@ -241,12 +257,17 @@ class _Record:
         where.info(event, extra=told)
 
 
-def _refusing(method: str, handler: Any) -> grpc.RpcMethodHandler:
-    """Return a handler that refuses: the method was added without a rule."""
+def is_public(method: str) -> bool:
+    """Tell whether anybody may call a method at any time."""
+    rule = RULES.get(method)
+    return rule is not None and rule.public
+
+
+def _refusing(method: str, handler: Any, error: VecdbError) -> grpc.RpcMethodHandler:
+    """Return a handler that refuses every call with an error."""
 
     def refuse(_: Any, context: grpc.ServicerContext) -> Any:
-        log.logger.error("a method without a rule was refused", extra={"method": method})
-        Failure.of(PermissionDeniedError(f"nobody may call {method}"), method).send(context)
+        Failure.of(error, method).send(context)
 
     def refuse_all(_: Any, context: grpc.ServicerContext) -> Iterable[Any]:
         yield refuse(_, context)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 from vecdb.database import Database
 from vecdb.errors import ConflictError, NotFoundError, VecdbError
 from vecdb.schema.fields import Text
-from vecdb_index.warmup import load
+from vecdb_index.warmup import compiled, load
 from vecdb_server.admission import missing
 from vecdb_server.call import Call
+from vecdb_server.log import logger
 
 if TYPE_CHECKING:
     from vecdb.collection import Collection
@@ -23,7 +24,15 @@ if TYPE_CHECKING:
     from vecdb_server.encoders import Encoder
 
 
+def _tell_compiling(schemas: Iterable[Schema]) -> None:
+    """Say so in the log where searches of some fields need kernels that this machine has not compiled yet."""
+    dtypes = sorted({column.field.dtype for schema in schemas for column in schema.vectors})
+    if not all(map(compiled, dtypes)):
+        logger.info("compiling kernels, once on this machine: this takes up to a minute")
+
+
 def _load_for(schema: Schema) -> None:
+    _tell_compiling([schema])
     texts = schema.sparse or any(
         isinstance(column.field, Text) and column.field.fulltext is not None for column in schema.columns
     )
@@ -112,6 +121,7 @@ class Served:
         """Search each field once, so that no client waits for what the first search loads."""
         from vecdb.query.query import Query
 
+        _tell_compiling([collection.schema for collection in self._open.values()])
         for collection in list(self._open.values()):
             schema = collection.schema
             queries = [Query(1).near(column.name, [1] * column.field.dimension) for column in schema.vectors]

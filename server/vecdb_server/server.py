@@ -101,7 +101,7 @@ class Server:
         span, end_spans = spans(config.telemetry)
         self._ends.callback(end_spans)
         admission = Admission(self.identities, limits, memory, self.served.names)
-        guard = Guard(admission, limits, self.metrics, stalls, config.log.requests, span)
+        self._guard = guard = Guard(admission, limits, self.metrics, stalls, config.log.requests, span)
         self._server = grpc.server(
             cast("ThreadPoolExecutor", self._workers),  # any executor will do
             interceptors=[guard],
@@ -156,8 +156,6 @@ class Server:
 
     def _started(self) -> Address:
         config = self.config
-        if config.server.warmup:
-            self.served.warm_up()
         metrics = None
         if config.metrics.port is not None:
             try:
@@ -175,6 +173,9 @@ class Server:
         if secure and port:
             everywhere = config.server.host in ("0.0.0.0", "[::]", "::")  # nosec B104
             tls.refuse_older("localhost" if everywhere else config.server.host, port)
+        if config.server.warmup:
+            self.served.warm_up()  # meanwhile the guard refuses, and health says why
+        self._guard.open()
         self._health.ready()
         told = {} if metrics is None else {"metrics": metrics}
         logger.info("serving", extra={"address": target, "pid": os.getpid(), **told})
