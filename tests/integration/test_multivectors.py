@@ -205,8 +205,8 @@ def test_pooling_stores_as_many_vectors_as_the_factor_says(pooling: str, tmp_pat
             free = max(len(tokens) - 2, 0)
             assert len(kept) == min(len(tokens), 2) + (max(free // 3, 1) if free else 0)
             lengths = np.linalg.norm(kept.astype(np.float64), axis=1)
-            assert (lengths < 1.002).all()
-            assert pooling == "pylate" or (lengths > 0.998).all()
+            assert (lengths < (1.002 if pooling == "pylate" else 1.417)).all()
+            assert pooling == "pylate" or (lengths > 0.7).all()
             for at in range(min(len(tokens), 2)):
                 np.testing.assert_allclose(kept[at], tokens[at] / np.linalg.norm(tokens[at]), atol=2e-3)
 

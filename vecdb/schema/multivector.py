@@ -42,10 +42,11 @@ class MultiVector(Field):
         pool_factor: rows are stored with about this many times fewer vectors, each the mean of some that are alike
             (Clavié, Chaffin, Adams, 2024); 1 keeps all.
         pooling: which are joined: "ward", by Ward's criterion; "kmeans"; "sequential", only neighbours in the text;
-            "pylate", as PyLate does, whose means are not unit vectors.
+            "pylate", as PyLate does, whose means are plain ones.
         protect: vectors at the beginning of each row that are never joined, such as a marker.
         fixed: instead of pool_factor: rows of more vectors are stored with just so many, by k-means.
-        normalise: make all vectors unit vectors, those of questions too, so that their products are cosines.
+        normalise: make all vectors unit vectors, those of questions too, so that their products are cosines. Means of
+            pooled vectors are then stored a little longer, the more so the more their vectors differ.
         index: how the column is searched.
         encoder: makes vectors of texts; of it only its `space` is stored.
         source: the text field that is encoded where a row has no vectors; without one only questions are.

@@ -1,8 +1,8 @@
 """Token pooling: fewer vectors for a document, each the mean of a cluster of its tokens.
 
 Clavié, Chaffin, Adams: Reducing the Footprint of Multi-Vector Retrieval with Minimal Performance Impact via Token
-Pooling (2024). Unlike its implementation in PyLate, means are made unit vectors again, and Ward's criterion is given
-squared distances; `pylate` restores both.
+Pooling (2024). Unlike its implementation in PyLate, Ward's criterion is given squared distances, and means are
+stretched (see STRETCH); `pylate` changes the criterion back, `renormalise=False` leaves means as they are.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ PIECE = 2048
 memory of all distances between them, and the time."""
 ROUNDS = 10
 """Of k-means."""
+STRETCH = 1.5
+"""A mean m of unit vectors is stored as m / |m|^STRETCH: longer than a unit vector, the more so the more its vectors
+differ. MaxSim takes the best product of a cluster, which the direction of its mean alone falls short of."""
+LEAST = 0.5
+"""No mean is divided by less than LEAST^STRETCH: of opposite vectors hardly anything is left but rounding."""
 
 _SMALLEST = np.float32(2.0**-126)
 
@@ -47,7 +52,7 @@ def pool(
         protected: tokens at the beginning of each document that are kept as they are, such as a marker.
         method: "ward" joins what is most alike; "kmeans" finds clusters of directions (spherical k-means); "sequential"
             joins only neighbours in the text.
-        renormalise: make the means unit vectors.
+        renormalise: stretch the means, in proportion to how long their vectors are on average.
         pylate: join as PyLate does: Ward's criterion over (1 - cosine) as a distance, of unit vectors.
 
     """
@@ -206,11 +211,13 @@ def _means(
     begins = np.searchsorted(clusters[order], np.arange(count))
     if count == 0:
         return np.empty((0, tokens.shape[1]), np.float32)
-    sums = np.add.reduceat(tokens[order].astype(np.float64), begins, axis=0)
-    means = sums / np.bincount(clusters, minlength=count)[:, None]
+    sizes = np.bincount(clusters, minlength=count)
+    wide = tokens[order].astype(np.float64)
+    means = np.add.reduceat(wide, begins, axis=0) / sizes[:, None]
     if renormalise:
-        lengths = np.linalg.norm(means, axis=1, keepdims=True)
-        means = np.divide(means, lengths, out=np.zeros_like(means), where=lengths >= _SMALLEST)
+        usual = np.add.reduceat(np.linalg.norm(wide, axis=1), begins) / sizes
+        share = np.divide(np.linalg.norm(means, axis=1), usual, out=np.ones(count), where=usual > 0)
+        means /= np.maximum(share, LEAST)[:, None] ** STRETCH
     return means.astype(np.float32)
 
 

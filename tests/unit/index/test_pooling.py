@@ -50,10 +50,18 @@ def test_documents_do_not_change_each_other(method: str):
             assert np.array_equal(together[at][0], row[0])
 
 
-def test_means_are_unit_vectors_unless_asked_otherwise():
+def test_means_are_stretched_unless_asked_otherwise():
     tokens = Ragged.of([unit(3, 30)], 24)
-    np.testing.assert_allclose(np.linalg.norm(pool(tokens, 3).tokens, axis=1), 1, rtol=1e-6)
-    assert np.linalg.norm(pool(tokens, 3, renormalise=False).tokens, axis=1).min() < 0.9
+    plain, stretched = pool(tokens, 2, renormalise=False).tokens, pool(tokens, 2).tokens
+    lengths = np.linalg.norm(plain, axis=1, keepdims=True)
+    assert lengths.min() < 0.9
+    np.testing.assert_allclose(stretched, plain / np.maximum(lengths, 0.5) ** 1.5, rtol=1e-5)
+
+
+def test_stretched_means_are_in_proportion_to_their_vectors():
+    tokens = unit(4, 30)
+    small, large = (pool(Ragged.of([size * tokens], 24), 3).tokens for size in (np.float32(1), np.float32(8)))
+    np.testing.assert_allclose(large, 8 * small, rtol=1e-5)
 
 
 def test_sequential_clusters_are_runs_of_the_text():
