@@ -1,4 +1,4 @@
-"""Writes the golden calibrator: `python tests/golden/make_calibrator.py tests/golden/calibrator-1.json`.
+"""Writes the golden calibrator: `python tests/golden/make_calibrator.py tests/golden/calibrator-2.json`.
 
 Run once per form of what manifests hold, never again for one that is committed: the point is that what was
 learned in the past says what it said. Beside what is held stand hits of a query and their log-odds.
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from vecdb.planner.calibrators import Kept
+from vecdb.planner.evidence import FORM
 from vecdb_index.relevance.calibrator import Judged, RelevanceCalibrator
 
 
@@ -37,9 +38,10 @@ def golden() -> dict[str, Any]:
         {"kind": "match", "fields": [{"id": 1}]},
     ]
     return {
-        "held": Kept(found, arms).to_json(),
+        "held": Kept(found, arms, FORM).to_json(),
         "asked": [asked.scores.tolist(), asked.context.tolist(), asked.vector.tolist()],
-        "logits": found.logits(asked.scores, asked.context, asked.vector).tolist(),
+        "logits": (logits := found.logits(asked.scores, asked.context, asked.vector)).tolist(),
+        "answer": found.answer(logits, asked.context),
     }
 
 

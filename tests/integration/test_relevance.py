@@ -12,6 +12,11 @@ from support.queried import RECORDS, ROWS, A, B, ranking, score, stored
 from support.spread import WAYS
 from vecdb import Collection, Query, Relevance, Rescore
 from vecdb.errors import InvalidInputError, NotFoundError, SpaceMismatchError
+from vecdb.planner.depth import first
+from vecdb.planner.evidence import FIRST, FORM, Evidence, gathered, judged_arm
+from vecdb.planner.gather import NOT_READY, Context
+from vecdb.planner.run import staged
+from vecdb_index.relevance.calibrator import auc
 
 NEAR = Query(k=ROWS).near("a", A, fetch=ROWS)
 
@@ -221,6 +226,54 @@ def test_a_calibrator_is_kept_with_the_collection_and_bound_to_its_arms_and_spac
         assert docs.calibrate(name="mine", reset=True) is None
         with pytest.raises(NotFoundError, match="no calibrator 'mine'"):
             docs.run(renamed.cut("adapter", calibrator="mine"))
+
+
+def evidence_of(docs: Collection, query: Query, form: int) -> Evidence:
+    with docs.snapshot() as now:
+        bound = now._bound_query(query)
+        context = Context(now._state, None, False, NOT_READY)
+        candidates = staged(context, bound, first(bound)).candidates
+        judged = judged_arm(bound.arms, None)
+        assert judged is not None
+        return gathered(context, bound.arms, judged, candidates, form)
+
+
+def test_evidence_tells_which_words_hits_have_and_what_their_vectors_leave_of_the_query(tmp_path: Path):
+    rows = [
+        {"id": "both", "text": "bee honey", "v": [1, 0, 0, 0]},
+        {"id": "bee", "text": "bee hive bee", "v": [1, 1, 0, 0]},
+        {"id": "none", "text": "something else", "v": [0, 1, 0, 0]},
+    ]
+    idf = {count: np.log(1 + (3 - count + 0.5) / (count + 0.5)) for count in range(3)}
+    with vecdb.connect(tmp_path / "words", settings=vecdb.Settings(background=False)) as database:
+        docs = database.create_collection(
+            "docs", vecdb.Schema(id=vecdb.Id(), text=vecdb.Text(search=True), v=vecdb.Vector(4))
+        )
+        docs.upsert(rows)
+
+        query = Query(k=3).near("v", [4.0, 0, 3.0, 0]).match("text", "bee honey the zebra bee")
+        found, of_scores = evidence_of(docs, query, FORM), evidence_of(docs, query, FIRST)
+
+    whole = idf[2] + idf[1] + idf[0]  # bee, honey, zebra; "the" is not searched
+    shares = [(idf[2] + idf[1]) / whole, idf[2] / whole, 0.0]
+    np.testing.assert_allclose(found.scores[:, 2], shares, rtol=1e-6)
+    np.testing.assert_allclose(found.context[-4:], [idf[0] / whole, shares[0], shares[0], 0.6], rtol=1e-6)
+    # What was learned by an older vecdb is asked with what that knew.
+    np.testing.assert_array_equal(of_scores.scores, found.scores[:, [0, 1, 3]])
+    np.testing.assert_array_equal(of_scores.context, found.context[:4])
+
+
+def test_a_cut_by_a_calibrator_tells_the_chance_of_an_answer(tmp_path: Path):
+    rows, judged = topics()
+    with vecdb.connect(tmp_path / "chance", settings=vecdb.Settings(background=False)) as database:
+        docs = database.create_collection("docs", SCHEMA)
+        docs.upsert(rows)
+        docs.calibrate(judged[::2])
+        chances = [told(docs, query.cut("adapter"))["answer"] for query, _ in judged[1::2]]
+        docs.calibrate(judged[:TOPICS:2], "answered")
+
+        assert auc(np.array(chances[: TOPICS // 2]), np.array(chances[TOPICS // 2 :])) > 0.95
+        assert "answer" not in told(docs, judged[0][0].cut("adapter", calibrator="answered"))
 
 
 def test_a_calibrator_of_another_space_is_refused(tmp_path: Path):

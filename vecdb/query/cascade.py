@@ -78,7 +78,8 @@ def _step(given: Any) -> Stage:
         kind = given.get("kind")
         found = STAGES.get(kind) if isinstance(kind, str) else None
         if found is None:
-            raise InvalidInputError(f"{shown(kind)} is no step of a cascade", field="steps", value=kind)
+            told = given if kind is None else kind
+            raise InvalidInputError(f"{shown(told)} is no step of a cascade", field="steps", value=given)
         given = found.from_json(given)
     if not isinstance(given, tuple(SCORING)):
         known = ", ".join(one.__name__ for one in SCORING)

@@ -12,7 +12,7 @@ Dispersion   relevance, plus the distances between the chosen rows
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
@@ -53,9 +53,10 @@ def _between(name: str, given: Any, least: int, most: int, *, above: bool = Fals
     return number
 
 
-def _name(field: Any) -> None:
-    if not isinstance(field, str) or not field:
-        raise InvalidInputError(f"a field's name is a text, found {shown(field)}", field="field", value=field)
+def _name(what: str, given: Any, field: str) -> None:
+    """Refuse what is no field's name; `field` is the argument in which it was given."""
+    if not isinstance(given, str) or not given:
+        raise InvalidInputError(f"{what} is {shown(given)}, expected a field's name", field=field, value=given)
 
 
 class Method(QueryPart):
@@ -178,13 +179,15 @@ class Quota(QueryPart):
 
     def __post_init__(self) -> None:
         """Check the bounds."""
-        _name(self.field)
-        object.__setattr__(self, "low", whole_number("low", self.low, 0, MOST))
-        if self.high is not None:
-            object.__setattr__(self, "high", whole_number("high", self.high, 0, MOST))
-            if self.high < self.low:
-                told = f"the quota of {self.field!r} asks for at least {self.low} and at most {self.high} rows"
-                raise InvalidInputError(told, field="quotas", value=(self.low, self.high))
+        _name("the field of a quota", self.field, "quotas")
+        for name in ("low", "high"):
+            given = getattr(self, name)
+            if name == "low" or given is not None:
+                number = whole_number(f"{name} of the quota of {self.field!r}", given, 0, MOST, "quotas")
+                object.__setattr__(self, name, number)
+        if self.high is not None and self.high < self.low:
+            told = f"the quota of {self.field!r} asks for at least {self.low} and at most {self.high} rows"
+            raise InvalidInputError(told, field="quotas", value=(self.low, self.high))
         if self.value is not None and not isinstance(self.value, str | bool | int | float):
             told = f"the quota of {self.field!r} names {shown(self.value)}, which is no text, number or truth value"
             raise InvalidInputError(told, field="quotas", value=self.value)
@@ -212,10 +215,14 @@ class Axis(QueryPart):
 
     def __post_init__(self) -> None:
         """Check the parts."""
-        _name(self.field)
+        _name("the field of a grid", self.field, "grid")
         if self.bins is not None:
-            object.__setattr__(self, "bins", whole_number("bins", self.bins, most=BOUNDS))
-        edges = tuple(finite("edges", edge) for edge in listed("edges", self.edges, "numbers"))
+            bins = whole_number(f"bins of the axis {self.field!r}", self.bins, most=BOUNDS, field="grid")
+            object.__setattr__(self, "bins", bins)
+        if isinstance(self.edges, str | bytes | Mapping) or not isinstance(self.edges, Iterable):
+            told = f"the axis {self.field!r} is {shown(self.edges)}, expected a number of bins or a list of edges"
+            raise InvalidInputError(told, field="grid", value=self.edges)
+        edges = tuple(finite(f"an edge of the axis {self.field!r}", edge, "grid") for edge in self.edges)
         object.__setattr__(self, "edges", edges)
         if len(edges) > BOUNDS or any(one >= other for one, other in pairwise(edges)):
             raise InvalidInputError(
@@ -244,7 +251,7 @@ class Budget(QueryPart):
 
     def __post_init__(self) -> None:
         """Check the limit."""
-        _name(self.field)
+        _name("the field of a budget", self.field, "budget")
         limit = finite("budget", self.limit)
         if limit <= 0:
             raise InvalidInputError(f"budget is {self.limit!r}, expected a number above 0", field="budget")
@@ -319,7 +326,7 @@ class Select(Stage):
         set_ = object.__setattr__
         set_(self, "method", method_of(self.method))
         if self.field is not None:
-            _name(self.field)
+            _name("field", self.field, "field")
         set_(self, "quotas", _quotas(self.quotas))
         set_(self, "grid", _axes(self.grid))
         for name in ("fixed", "forbidden"):
@@ -337,7 +344,7 @@ class Select(Stage):
             set_(self, "universe", _universe(self.universe))
         named = (self.fields,) if isinstance(self.fields, str) else listed("fields", self.fields, "names")
         for name in named:
-            _name(name)
+            _name("one of fields", name, "fields")
         set_(self, "fields", named)
         self._check_company()
 

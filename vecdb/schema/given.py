@@ -12,8 +12,8 @@ from vecdb.errors import InvalidInputError
 from vecdb.schema.blame import shown
 
 
-def whole_number(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
-    """Return a count given by a user, NumPy's integers too.
+def whole_number(name: str, value: Any, least: int = 1, most: int | None = None, field: str | None = None) -> int:
+    """Return a count given by a user, NumPy's integers too; `field` is the culprit where it is not called `name`.
 
     Raises:
         InvalidInputError: it is no whole number, or out of range.
@@ -25,10 +25,10 @@ def whole_number(name: str, value: Any, least: int = 1, most: int | None = None)
         number = least - 1
     if isinstance(value, bool) or number < least:
         raise InvalidInputError(
-            f"{name} is {shown(value)}, expected a whole number of at least {least}", field=name, value=value
+            f"{name} is {shown(value)}, expected a whole number of at least {least}", field=field or name, value=value
         )
     if most is not None and number > most:
-        raise InvalidInputError(f"{name} is {shown(number)}, at most {most}", field=name, value=value)
+        raise InvalidInputError(f"{name} is {shown(number)}, at most {most}", field=field or name, value=value)
     return number
 
 

@@ -304,6 +304,9 @@ def _given(context: Context, bound: BoundStage, some: Candidates) -> np.ndarray:
         what = f"{count} x {count} values, some of which are no numbers" if fits else shown(answer)
         told = f"select: similarity returned {what}, not {count} x {count} finite numbers"
         raise InvalidInputError(told, field="similarity")
-    if not np.allclose(given, given.T, atol=1e-4) or given.max(initial=0) > 1 + 1e-4:
-        raise InvalidInputError("select: similarities have to be symmetric, and up to 1", field="similarity")
+    apart, greatest = float(np.abs(given - given.T).max(initial=0)), float(given.max(initial=0))
+    if apart > 1e-4 or greatest > 1 + 1e-4:
+        what = f"similarities up to {greatest:.4g}" if greatest > 1 + 1e-4 else f"pairs that differ by {apart:.4g}"
+        told = f"select: similarity returned {what}, expected a symmetric matrix of numbers up to 1"
+        raise InvalidInputError(told, field="similarity")
     return np.minimum(given, np.float32(1))
