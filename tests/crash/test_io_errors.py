@@ -105,7 +105,7 @@ def _round(path: Path, plan: Plan, seed: int) -> tuple[Ledger, list[str]]:
 @pytest.mark.parametrize(
     ("code", "sticky"), [(errno.EIO, False), (errno.ENOSPC, False), (errno.ENOSPC, True)], ids=["EIO", "ENOSPC", "full"]
 )
-@pytest.mark.parametrize("most", [pytest.param(5, id="5"), pytest.param(100, id="100", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("most", [pytest.param(5, id="5"), pytest.param(60, id="60", marks=pytest.mark.slow)])
 def test_a_failing_call_is_reported_and_loses_nothing(
     most: int, code: int, sticky: bool, memory_path: Path, scale: int, seed: int, figures: Figures
 ) -> None:
