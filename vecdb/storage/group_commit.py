@@ -120,6 +120,10 @@ class GroupCommit:
                     group, self._queue = self._queue, []
                 self._commit(group)
         except BaseException as error:
+            if not group:
+                # Ctrl-C while waiting for the mutex: a write that stays in the queue would be handed the lead again.
+                with self._guard:
+                    self._queue.remove(own)
             for write in group:
                 if write.error is None:
                     write.error = error

@@ -198,6 +198,37 @@ def test_an_interrupt_of_the_leader_ends_the_leader_and_fails_its_group() -> Non
     assert log.committed == [1]
 
 
+class InterruptedMutex:
+    """A mutex that the first thread which waits for it does not get, because it is interrupted."""
+
+    def __init__(self) -> None:
+        self._interrupted = False
+
+    def __enter__(self) -> None:
+        if not self._interrupted:
+            self._interrupted = True
+            raise KeyboardInterrupt
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_a_leader_interrupted_while_it_waits_for_the_mutex_is_never_committed_and_leaves_the_lead() -> None:
+    committed: list[Write] = []
+    mutex: Any = InterruptedMutex()
+    commits = GroupCommit(mutex, committed.extend)
+    interrupted, behind = a_write(0), a_write(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        commits.submit(interrupted)
+    later = threading.Thread(target=commits.submit, args=(behind,), daemon=True)
+    later.start()
+    later.join(60)
+
+    assert not later.is_alive()
+    assert committed == [behind]
+
+
 class InterruptedGate:
     """A lock whose second acquire, the wait, is interrupted once `when` is set."""
 
