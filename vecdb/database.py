@@ -168,7 +168,8 @@ class Database:
             found = self._open.get(uuid)
             if found is None:
                 found = self._open[uuid] = Collection(name, self._store(uuid), self._pool)
-                found.encoders.attach_fitting(found.schema, self._encoders)
+                if self._encoders:
+                    found.encoders.attach_fitting(found.schema, self._encoders)
             if encoders:
                 found.encoders.attach(found.schema, encoders)
             return found
@@ -268,6 +269,14 @@ class Database:
                     self._lock.close()
                 if self._temporary is not None:
                     shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def _close_dropped(self) -> dict[str, str]:
+        """Close collections that the writer has dropped; return the folders of those that there are, by name."""
+        with self._guard:
+            named = catalogs.load(self._directory).collections
+            for uuid in self._open.keys() - set(named.values()):
+                self._open.pop(uuid)._close()
+            return named
 
     def _close_collections(self) -> None:
         for held in self._open.values():

@@ -9,7 +9,8 @@ def channel_options(config: Config) -> list[tuple[str, Any]]:
     """Return the options of the server's channels."""
     limits, server = config.limits, config.server
     options: list[tuple[str, Any]] = [
-        ("grpc.so_reuseport", 0),  # a second server on the port is a mistake, and is told
+        # Readers share the port. Without them a second server on it is a mistake, and is told; see `ports.py`.
+        ("grpc.so_reuseport", int(bool(server.readers))),
         ("grpc.max_concurrent_streams", limits.concurrent_streams),
         ("grpc.max_receive_message_length", limits.message_in_bytes),
         ("grpc.max_send_message_length", limits.message_out_bytes),
@@ -27,3 +28,14 @@ def channel_options(config: Config) -> list[tuple[str, Any]]:
             ("grpc.max_connection_age_grace_ms", int(1000 * server.drain_seconds)),
         ]
     return options
+
+
+def inner_options(config: Config) -> list[tuple[str, Any]]:
+    """Return the options of the socket on which readers pass calls on, which have had the server's limits already."""
+    limits = config.limits
+    return [
+        ("grpc.max_receive_message_length", limits.message_in_bytes),
+        ("grpc.max_send_message_length", limits.message_out_bytes),
+        ("grpc.max_metadata_size", limits.metadata_bytes + (16 << 10)),
+        ("grpc.absolute_max_metadata_size", limits.metadata_bytes + (16 << 10)),
+    ]

@@ -24,7 +24,7 @@ from vecdb.encoders.lookup_sparse import LookupSparse
 from vecdb.encoders.sentence_transformer import SentenceTransformer
 from vecdb.encoders.tokens import SentenceTokens, TokenEncoder
 from vecdb.errors import InvalidInputError, VecdbError
-from vecdb_server import addresses, services, tls
+from vecdb_server import addresses, ports, services, tls
 from vecdb_server.admission import Admission
 from vecdb_server.auth.identity import Identities
 from vecdb_server.config import Config, EncoderSection
@@ -37,6 +37,7 @@ from vecdb_server.memory import Memory
 from vecdb_server.metrics import Metrics
 from vecdb_server.options import channel_options
 from vecdb_server.pollers import Pollers, usable
+from vecdb_server.readers.processes import Readers
 from vecdb_server.served import Served
 from vecdb_server.services.shared import Shared
 from vecdb_server.stalls import Stalls
@@ -81,11 +82,16 @@ class Server:
 
         """
         addresses.refuse_open(config)
+        if config.server.readers:
+            ports.refuse_unsharable(config.server)
         if not config.server.path:
             raise InvalidInputError("server.path is missing: which folder has the database?", field="server.path")
         self.config = config
         self.metrics = Metrics()
         self.identities = Identities(config.auth)
+        self.stalls = Stalls()
+        self._readers: Readers | None = None
+        self._inner: grpc.Server | None = None
         self._ends = contextlib.ExitStack()
         with contextlib.ExitStack() as failed:
             failed.callback(self._ends.close)
@@ -97,44 +103,52 @@ class Server:
         self.served = self._opened(encoders)
         memory = Memory(limits.server_memory_bytes)
         self.metrics.reserved.set_function(lambda: memory.held)
-        threads = config.server.threads or _settings(config).thread_count
-        self._workers = Workers(threads, limits.concurrent_requests)
+        threads = config.server.threads or settings_of(config).thread_count
+        servers = 1 if self._readers is None else 2
+        self._workers = Workers(threads, servers * limits.concurrent_requests)
         self._ends.callback(self._workers.shutdown)
         self._pollers = Pollers(self._workers, threads, limits.concurrent_requests + 1, is_quick) if usable() else None
         if self._pollers is not None:
             self._ends.callback(self._pollers.shutdown)
         both = [self._workers] if self._pollers is None else [self._workers, self._pollers]
         self.metrics.threads.set_function(lambda: sum(one.threads for one in both))
-        stalls, leases = Stalls(), Leases(limits.snapshots)
+        leases = Leases(limits.snapshots)
         self.metrics.snapshots.set_function(lambda: len(leases))
-        self._ends.callback(Housekeeping(stalls.look, leases.expire).close)
+        self._ends.callback(Housekeeping(self.stalls.look, leases.expire).close)
         span, end_spans = spans(config.telemetry)
         self._ends.callback(end_spans)
         admission = Admission(self.identities, limits, memory, self.served.names)
-        guard = Guard(admission, limits, self.metrics, stalls, config.log.requests, span)
+        parts = admission, limits, self.metrics, self.stalls, config.log.requests, span
         self._server = grpc.server(
             cast("ThreadPoolExecutor", self._pollers or self._workers),  # any executor will do
-            interceptors=[guard],
+            interceptors=[self._guard(*parts)],
             options=channel_options(config),
             maximum_concurrent_rpcs=limits.concurrent_requests,
         )
-        services.add_all(self._server, Shared(self.served, config, leases, self.metrics))
+        shared = Shared(self.served, config, leases, self.metrics)
+        _serve(self._server, shared)
         self._health = Health(services.NAMES)
         self._health.add_to(self._server)
-        # Who may see it is in `access.RULES`.
-        reflection.enable_server_reflection(
-            (*services.NAMES, reflection.SERVICE_NAME, health.SERVICE_NAME), self._server
-        )
+        if self._readers is not None:
+            self._inner = self._readers.server(self._workers, Guard(*parts, inner=True))
+            _serve(self._inner, shared)
+
+    def _guard(self, *parts: Any) -> Guard:
+        return Guard(*parts)
 
     def _opened(self, encoders: Mapping[str, Encoder]) -> Served:
         config = self.config
         local = {name: _encoder(told) for name, told in config.encoders.items()}
         both = {**local, **encoders}
+        if config.server.readers:
+            self._readers = Readers(config)
+            self._ends.callback(self._readers.remove)
         database = Database.open(
             Path(config.server.path).expanduser(),
             create=config.server.create,
-            settings=_settings(config),
+            settings=settings_of(config),
             encoders=tuple(both.values()),
+            board=None if self._readers is None else self._readers.board,
         )
         self._ends.callback(database.close)
         served = Served(database, both, config.server.warmup)
@@ -177,30 +191,35 @@ class Server:
         self._server.start()
         if self._pollers is not None:
             self._pollers.start(self._server)
+        if self._inner is not None and self._readers is not None:
+            self._inner.start()
+            self._readers.start(port)
         if secure and port:
             everywhere = config.server.host in ("0.0.0.0", "[::]", "::")  # nosec B104
             tls.refuse_older("localhost" if everywhere else config.server.host, port)
         self._health.ready()
-        told = {} if metrics is None else {"metrics": metrics}
-        logger.info("serving", extra={"address": target, "pid": os.getpid(), **told})
-        return Address(target, port, secure, metrics)
+        address = Address(target, port, secure, metrics)
+        self._told(address)
+        return address
+
+    def _told(self, address: Address) -> None:
+        told = {} if address.metrics is None else {"metrics": address.metrics}
+        logger.info("serving", extra={"address": address.target, "pid": os.getpid(), **told})
 
     def _bound(self, credentials: grpc.ServerCredentials | None) -> tuple[str, int]:
         section = self.config.server
         if section.socket:
             return self._bound_socket(section.socket, credentials), 0
         wanted = addresses.written(section.host, section.port)
+        if self._readers is not None:
+            ports.refuse_taken(section)
         try:
             if credentials is None:
                 port = self._server.add_insecure_port(wanted)
             else:
                 port = self._server.add_secure_port(wanted, credentials)
         except RuntimeError:
-            raise InvalidInputError(
-                f"cannot listen on {wanted}: the port is taken, or the address is none of this machine's",
-                field="server.port",
-                value=section.port,
-            ) from None
+            raise ports.taken(section.host, section.port) from None
         return addresses.written(section.host, port), port
 
     def _bound_socket(self, path: str, credentials: grpc.ServerCredentials | None) -> str:
@@ -225,13 +244,23 @@ class Server:
         self._health.drain()
         begun = time.monotonic()
         logger.info("draining", extra={"seconds": self.config.server.drain_seconds})
-        self._server.stop(self.config.server.drain_seconds).wait()
-        self._ends.close()
+        stopped = self._server.stop(self.config.server.drain_seconds)
+        if self._readers is not None:
+            self._readers.drain()
+        stopped.wait()
+        self._close()
         logger.info("stopped", extra={"seconds": round(time.monotonic() - begun, 3)})
 
     def stop(self) -> None:
         """End at once: running requests are cancelled."""
         self._server.stop(None).wait()
+        self._close()
+
+    def _close(self) -> None:
+        if self._readers is not None:
+            self._readers.close()
+        if self._inner is not None:
+            self._inner.stop(None).wait()
         self._ends.close()
 
 
@@ -242,7 +271,14 @@ def _encoder(told: str | EncoderSection) -> TextEncoder | TokenEncoder:
     return SentenceTokens(model) if section.tokens else model
 
 
-def _settings(config: Config) -> Settings:
+def _serve(server: grpc.Server, shared: Shared) -> None:
+    services.add_all(server, shared)
+    # Who may see it is in `access.RULES`.
+    reflection.enable_server_reflection((*services.NAMES, reflection.SERVICE_NAME, health.SERVICE_NAME), server)
+
+
+def settings_of(config: Config) -> Settings:
+    """Return the settings of the database."""
     kinds = get_type_hints(Settings)
     try:
         return Settings(**{name: _scalar(value, kinds.get(name)) for name, value in config.database.items()})

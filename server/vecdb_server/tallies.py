@@ -27,6 +27,11 @@ class Tallies(Collector):
         with self._guard:
             self._running += 1
 
+    def leave(self) -> None:
+        """Forget a request that began and is answered elsewhere."""
+        with self._guard:
+            self._running -= 1
+
     def end(self, method: str, code: str, seconds: float) -> None:
         """Count a request that ended. Methods and codes are few: those of the services and of gRPC."""
         bucket = bisect_left(SECONDS, seconds)

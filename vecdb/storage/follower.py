@@ -24,7 +24,11 @@ _HEAVY = (wal.SEGMENTS, wal.LINK_SEGMENTS)
 
 
 class Behind(Exception):  # noqa: N818 - a signal between layers, never seen by users
-    """What the writer shows is not here yet."""
+    """What the writer shows is not here yet; `follower` can catch up with it, where there is one."""
+
+    def __init__(self, follower: "Follower | None" = None) -> None:
+        super().__init__()
+        self.follower = follower
 
 
 class Follower(Reader):
@@ -47,10 +51,10 @@ class Follower(Reader):
         if held == self._word.value and state is not None:
             return state
         if self._renewing.locked() or not self._lock.acquire(timeout=MOMENT):
-            raise Behind
+            raise Behind(self)
         try:
             if not self._reached(self._word.value, LITTLE):
-                raise Behind
+                raise Behind(self)
             _, state = self._shown
             assert state is not None
             return state
