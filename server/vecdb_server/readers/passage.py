@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LARGE = 1 << 20
 """Answers of more bytes are watched until the client has read them."""
+FOREVER = 1e8
+"""Seconds; gRPC tells a call without a deadline by some that are larger than it takes itself."""
 
 _BY_SERVICE = {
     "RecordService": ("Get", "Count", "Scan"),
@@ -176,7 +178,8 @@ class Passage:
         sent.append((_ADDRESS, context.peer()))
         if self._names:
             sent += [(_NAME, name.encode()) for name in Peer.of(context.auth_context()).names]  # pyright: ignore
-        return {"timeout": context.time_remaining(), "metadata": sent}
+        remaining = context.time_remaining()
+        return {"timeout": None if remaining is None or remaining > FOREVER else remaining, "metadata": sent}
 
 
 def _head(call: Any, context: grpc.ServicerContext) -> None:
