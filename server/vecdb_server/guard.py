@@ -21,13 +21,11 @@ from vecdb_server.call import Call
 from vecdb_server.config import LimitsSection
 from vecdb_server.failures import Failure
 from vecdb_server.metrics import Metrics
-from vecdb_server.readers.passage import LOCAL, Passage, address_of, peer_of
+from vecdb_server.readers.passage import LARGE, LOCAL, Passage, address_of, peer_of
 from vecdb_server.stalls import Stalls
 
 Span = Callable[[str, grpc.ServicerContext], AbstractContextManager[Any]]
 
-LARGE = 1 << 20
-"""Answers of more bytes are watched until the client has read them."""
 SLOW = 1.0
 """Requests that took more seconds are logged."""
 

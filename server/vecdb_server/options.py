@@ -4,6 +4,9 @@ from typing import Any
 
 from vecdb_server.config import Config
 
+PATIENT = ("grpc.http2.ping_timeout_ms", 2**31 - 1)
+"""Between processes of one machine a connection ends when one of them does, not when it was stopped for a while."""
+
 
 def channel_options(config: Config) -> list[tuple[str, Any]]:
     """Return the options of the server's channels."""
@@ -34,6 +37,7 @@ def inner_options(config: Config) -> list[tuple[str, Any]]:
     """Return the options of the socket on which readers pass calls on, which have had the server's limits already."""
     limits = config.limits
     return [
+        PATIENT,
         ("grpc.max_receive_message_length", limits.message_in_bytes),
         ("grpc.max_send_message_length", limits.message_out_bytes),
         ("grpc.max_metadata_size", limits.metadata_bytes + (16 << 10)),

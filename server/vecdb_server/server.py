@@ -40,6 +40,7 @@ from vecdb_server.pollers import Pollers, usable
 from vecdb_server.readers.processes import Readers
 from vecdb_server.served import Served
 from vecdb_server.services.shared import Shared
+from vecdb_server.sheets import THREADS, Sheets
 from vecdb_server.stalls import Stalls
 from vecdb_server.telemetry import spans
 from vecdb_server.workers import Workers
@@ -87,21 +88,23 @@ class Server:
         if not config.server.path:
             raise InvalidInputError("server.path is missing: which folder has the database?", field="server.path")
         self.config = config
-        self.metrics = Metrics()
         self.identities = Identities(config.auth)
+        self._readers = Readers(config) if self._has_readers else None
         self.stalls = Stalls()
-        self._readers: Readers | None = None
         self._inner: grpc.Server | None = None
         self._ends = contextlib.ExitStack()
         with contextlib.ExitStack() as failed:
             failed.callback(self._ends.close)
+            if self._readers is not None:
+                self._ends.callback(self._readers.remove)
+            self.metrics = Metrics(self._sheets())
             self._build(encoders or {})
             failed.pop_all()
 
     def _build(self, encoders: Mapping[str, Encoder]) -> None:
         config, limits = self.config, self.config.limits
         self.served = self._opened(encoders)
-        memory = Memory(limits.server_memory_bytes)
+        memory = Memory(limits.server_memory_bytes, self.metrics.sheets)
         self.metrics.reserved.set_function(lambda: memory.held)
         threads = config.server.threads or settings_of(config).thread_count
         servers = 1 if self._readers is None else 2
@@ -111,10 +114,16 @@ class Server:
         if self._pollers is not None:
             self._ends.callback(self._pollers.shutdown)
         both = [self._workers] if self._pollers is None else [self._workers, self._pollers]
-        self.metrics.threads.set_function(lambda: sum(one.threads for one in both))
+        sheets = self.metrics.sheets
+        self.metrics.threads.set_function(lambda: sheets.total(THREADS))
+
+        def count_threads() -> None:
+            sheets.own[THREADS] = sum(one.threads for one in both)
+
+        count_threads()
         leases = Leases(limits.snapshots)
         self.metrics.snapshots.set_function(lambda: len(leases))
-        self._ends.callback(Housekeeping(self.stalls.look, leases.expire).close)
+        self._ends.callback(Housekeeping(self.stalls.look, leases.expire, count_threads).close)
         span, end_spans = spans(config.telemetry)
         self._ends.callback(end_spans)
         admission = Admission(self.identities, limits, memory, self.served.names)
@@ -133,6 +142,13 @@ class Server:
             self._inner = self._readers.server(self._workers, Guard(*parts, inner=True))
             _serve(self._inner, shared)
 
+    @property
+    def _has_readers(self) -> bool:
+        return bool(self.config.server.readers)
+
+    def _sheets(self) -> Sheets | None:
+        return None if self._readers is None else self._readers.sheets
+
     def _guard(self, *parts: Any) -> Guard:
         return Guard(*parts)
 
@@ -140,9 +156,6 @@ class Server:
         config = self.config
         local = {name: _encoder(told) for name, told in config.encoders.items()}
         both = {**local, **encoders}
-        if config.server.readers:
-            self._readers = Readers(config)
-            self._ends.callback(self._readers.remove)
         database = Database.open(
             Path(config.server.path).expanduser(),
             create=config.server.create,

@@ -15,6 +15,7 @@ from vecdb.errors import CancelledError, DeadlineExceededError, ResourceExhauste
 from vecdb.storage.follower import Behind
 from vecdb_server.auth.identity import Peer
 from vecdb_server.failures import Failure
+from vecdb_server.options import PATIENT
 
 if TYPE_CHECKING:
     from vecdb_server.config import LimitsSection
@@ -74,6 +75,7 @@ class Passage:
         self._channel = grpc.insecure_channel(
             f"unix:{socket}",
             [
+                PATIENT,
                 ("grpc.max_receive_message_length", -1),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.enable_retries", 0),

@@ -23,6 +23,8 @@ from vecdb.storage.shown import Board
 from vecdb_server.config import Config
 from vecdb_server.log import logger
 from vecdb_server.options import inner_options
+from vecdb_server.sheets import Sheets
+from vecdb_server.tallies import WORDS
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +49,11 @@ class Told(msgspec.Struct, frozen=True):
     config: Config
 
 
+def sheets_of(config: Config, folder: Path, number: int = 0) -> Sheets:
+    """Return the sheets of a server's processes; the writer has number 0."""
+    return Sheets(WORDS, folder, config.server.readers + 1, number)
+
+
 class Readers:
     """The processes that read, and the socket on which they pass calls on."""
 
@@ -55,6 +62,7 @@ class Readers:
         self._config = config
         self.folder = Path(tempfile.mkdtemp(prefix="vecdb-"))  # mode 0700
         self.board = Board(self.folder)
+        self.sheets = sheets_of(config, self.folder)
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._guard = threading.Lock()  # of _running
         self._keepers: list[threading.Thread] = []
@@ -135,6 +143,7 @@ class Readers:
                 first.set_result(serves)
             code = process.wait()
             _close(process)
+            self.sheets.forget(number)
             if self._closed.is_set():
                 break
             logger.error(

@@ -19,9 +19,10 @@ from vecdb_server import log
 from vecdb_server.guard import Guard
 from vecdb_server.readers.followed import Followed
 from vecdb_server.readers.passage import Passage
-from vecdb_server.readers.processes import DRAIN, READY, SOCKET, Told
+from vecdb_server.readers.processes import DRAIN, READY, SOCKET, Told, sheets_of
 from vecdb_server.served import Served
 from vecdb_server.server import Address, Server, settings_of
+from vecdb_server.sheets import Sheets
 
 FAILED, DIED = 2, 3
 """The exit codes of a reader that could not start, and of one whose writer has died."""
@@ -32,7 +33,7 @@ class Reader(Server):
 
     def __init__(self, told: Told) -> None:
         """Open the database; nothing listens yet."""
-        self._folder = Path(told.folder)
+        self._folder, self._number = Path(told.folder), told.number
         section = msgspec.structs.replace(told.config.server, port=told.port)
         metrics = msgspec.structs.replace(told.config.metrics, port=None)
         super().__init__(msgspec.structs.replace(told.config, server=section, metrics=metrics))
@@ -44,6 +45,13 @@ class Reader(Server):
         served = self._followed = Followed(database, board.found(CATALOG))
         self._ends.callback(served.close)
         return served
+
+    @property
+    def _has_readers(self) -> bool:
+        return False
+
+    def _sheets(self) -> Sheets:
+        return sheets_of(self.config, self._folder, self._number)
 
     def _guard(self, *parts: Any) -> Guard:
         socket = str(self._folder / SOCKET)

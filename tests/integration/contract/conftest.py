@@ -32,6 +32,7 @@ def database(way: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterat
         address, _ = request.getfixturevalue("beside")
         with vecdb.connect(address) as database:
             yield database
+        with vecdb.connect(address) as database:
             for name in database.collections():
                 database.drop_collection(name)
         return
