@@ -29,8 +29,10 @@ from vecdb.storage import catalog as catalogs
 from vecdb.storage import format as names
 from vecdb.storage.create import create
 from vecdb.storage.directory import LocalDirectory, Lock
+from vecdb.storage.follower import Follower
 from vecdb.storage.os_errors import typed_os_errors
 from vecdb.storage.reader import Reader
+from vecdb.storage.shown import CATALOG, Board
 from vecdb.storage.writer import Writer
 
 if TYPE_CHECKING:
@@ -43,10 +45,18 @@ MEMORY = ":memory:"
 class Database:
     """An open database. Use it as a context manager, or call close()."""
 
-    def __init__(self, directory: LocalDirectory, lock: Lock | None, settings: Settings, encoders: Some = ()) -> None:
+    def __init__(
+        self,
+        directory: LocalDirectory,
+        lock: Lock | None,
+        settings: Settings,
+        encoders: Some = (),
+        board: Board | None = None,
+    ) -> None:
         self._directory = directory
         self._lock = lock
         self._settings = settings
+        self._board = board
         self._encoders: Some = encoders if isinstance(encoders, str) else tuple(encoders)
         self._guard = threading.RLock()
         self._open: dict[str, Collection] = {}
@@ -65,12 +75,16 @@ class Database:
         settings: Settings | None = None,
         encoders: Some = (),
         directory_class: Callable[[str | os.PathLike[str]], LocalDirectory] = LocalDirectory,
+        board: Board | None = None,
     ) -> Database:
-        """Open a folder; see `vecdb.connect`. directory_class is the seam for faults and other stores."""
+        """Open a folder; see `vecdb.connect`. directory_class is the seam for faults and other stores.
+
+        On a board the one writer shows its states, and databases that are open read-only follow them exactly.
+        """
         directory = directory_class(path)
         if read_only:
             catalogs.check_format(directory)
-            return cls(directory, None, settings or Settings(), encoders)
+            return cls(directory, None, settings or Settings(), encoders, board)
         if not directory.exists(names.FORMAT):
             with contextlib.suppress(NotFoundError):
                 catalogs.check_format(directory)
@@ -81,10 +95,12 @@ class Database:
                 catalogs.create_database(directory)
             catalogs.check_format(directory)
             catalogs.remove_unnamed(directory, catalogs.load(directory))
+            opened = cls(directory, lock, settings or Settings(), encoders, board)
+            opened._show(catalogs.load(directory))
         except BaseException:
             lock.close()
             raise
-        return cls(directory, lock, settings or Settings(), encoders)
+        return opened
 
     @property
     def path(self) -> Path:
@@ -127,7 +143,7 @@ class Database:
             uuid = names.new_uuid()
             changed = catalogs.with_collection(catalog, name, uuid)
             create(self._directory, f"{names.COLLECTIONS}/{uuid}", uuid, schema.described())
-            catalogs.commit(self._directory, changed)
+            self._commit(changed)
             made = self.collection(name)
             made.encoders.adopt(made.schema, schema.fields)
             return made
@@ -151,17 +167,29 @@ class Database:
             uuid = catalogs.load(self._directory).uuid(name)
             found = self._open.get(uuid)
             if found is None:
-                base = f"{names.COLLECTIONS}/{uuid}"
-                store = (
-                    Reader(self._directory, base, self._settings)
-                    if self.read_only
-                    else Writer(self._directory, base, self._settings)
-                )
-                found = self._open[uuid] = Collection(name, store, self._pool)
-                found.encoders.attach_fitting(found.schema, self._encoders)
+                found = self._open[uuid] = Collection(name, self._store(uuid), self._pool)
+                if self._encoders:
+                    found.encoders.attach_fitting(found.schema, self._encoders)
             if encoders:
                 found.encoders.attach(found.schema, encoders)
             return found
+
+    def _store(self, uuid: str) -> Reader | Writer:
+        base, board = f"{names.COLLECTIONS}/{uuid}", self._board
+        if not self.read_only:
+            word = None if board is None else board.made(uuid)
+            return Writer(self._directory, base, self._settings, word=word)
+        if board is None:
+            return Reader(self._directory, base, self._settings)
+        return Follower(self._directory, base, self._settings, board.found(uuid))
+
+    def _commit(self, catalog: catalogs.Catalog) -> None:
+        catalogs.commit(self._directory, catalog)
+        self._show(catalog)
+
+    def _show(self, catalog: catalogs.Catalog) -> None:
+        if self._board is not None:
+            self._board.made(CATALOG).value = catalog.version
 
     def __getitem__(self, name: str) -> Collection:
         """Return a collection."""
@@ -177,11 +205,13 @@ class Database:
             self._check_writable()
             catalog = catalogs.load(self._directory)
             uuid = catalog.uuid(name)
-            catalogs.commit(self._directory, catalogs.without_collection(catalog, name))
+            self._commit(catalogs.without_collection(catalog, name))
             held = self._open.pop(uuid, None)
             if held is not None:
                 held._close()
             self._directory.remove_tree(f"{names.COLLECTIONS}/{uuid}")
+            if self._board is not None:
+                self._board.remove(uuid)
 
     # -- upkeep ----------------------------------------------------------------------------------------------------
 
@@ -239,6 +269,14 @@ class Database:
                     self._lock.close()
                 if self._temporary is not None:
                     shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def _close_dropped(self) -> dict[str, str]:
+        """Close collections that the writer has dropped; return the folders of those that there are, by name."""
+        with self._guard:
+            named = catalogs.load(self._directory).collections
+            for uuid in self._open.keys() - set(named.values()):
+                self._open.pop(uuid)._close()
+            return named
 
     def _close_collections(self) -> None:
         for held in self._open.values():

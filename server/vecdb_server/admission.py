@@ -40,18 +40,17 @@ class Admission:
         # Where nobody is told apart, the server's own limit has to do.
         self._callers = Callers(limits.concurrent_requests if identities.open else limits.requests_per_caller)
 
-    def identify(self, context: grpc.ServicerContext) -> Principal:
-        """Return who calls.
+    def identify(self, context: grpc.ServicerContext, peer: Peer | None = None) -> Principal:
+        """Return who calls; `peer` is whose certificate counts, by default that of the connection.
 
         Raises:
             UnauthenticatedError: nobody that is known.
 
         """
-        peer = (
-            Peer.of(cast("Mapping[str, Iterable[bytes]]", context.auth_context()))
-            if self._identities.by_certificate
-            else Peer()
-        )
+        if not self._identities.by_certificate:
+            peer = Peer()
+        elif peer is None:
+            peer = Peer.of(cast("Mapping[str, Iterable[bytes]]", context.auth_context()))
         return self._identities.identify(context.invocation_metadata(), peer)
 
     def admit(self, method: str, rule: Rule, principal: Principal, request: Any, context: grpc.ServicerContext) -> Call:

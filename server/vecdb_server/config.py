@@ -35,8 +35,11 @@ class ServerSection(Section, frozen=True):
         host: the address to listen on.
         port: its port; 0 takes a free one.
         socket: a Unix socket to listen on instead, readable by the server's own user alone.
+        readers: processes that read beside the one that writes, so that reads use more cores; 0: the one does all. They
+            listen on the same port, and need one.
         threads: threads that answer quick requests, and as many for the others, while none takes long; None takes the
-            cores. More are started for requests that take long, up to limits.concurrent_requests.
+            cores. More are started for requests that take long, up to limits.concurrent_requests. Each process has so
+            many.
         backups: the folder in which clients with the role operator may make backups, each below a name of its own.
         drain_seconds: how long running requests may go on after SIGTERM.
         connection_age_seconds: connections older than this are closed after their last request, so that clients spread
@@ -51,6 +54,7 @@ class ServerSection(Section, frozen=True):
     host: str = "127.0.0.1"
     port: Port = 7700
     socket: str = ""
+    readers: Annotated[int, Meta(ge=0, le=256)] = 0
     threads: Positive | None = None
     backups: str = ""
     drain_seconds: Share = 30.0

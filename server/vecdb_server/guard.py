@@ -6,7 +6,7 @@ A message is parsed only after its sender is known. A method that `access.RULES`
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, NoReturn
 
@@ -22,17 +22,16 @@ from vecdb.errors import (
 from vecdb_server import log
 from vecdb_server.access import RULES, Rule
 from vecdb_server.admission import Admission, Recheck
-from vecdb_server.auth.grants import Permission
+from vecdb_server.auth.grants import Permission, Principal
 from vecdb_server.call import Call
 from vecdb_server.config import LimitsSection
 from vecdb_server.failures import Failure
 from vecdb_server.metrics import Metrics
+from vecdb_server.readers.passage import LARGE, LOCAL, Passage, address_of, peer_of
 from vecdb_server.stalls import Stalls
 
 Span = Callable[[str, grpc.ServicerContext], AbstractContextManager[Any]]
 
-LARGE = 1 << 20
-"""Answers of more bytes are watched until the client has read them."""
 SLOW = 1.0
 """Requests that took more seconds are logged."""
 
@@ -48,15 +47,37 @@ class Guard(grpc.ServerInterceptor):
     """Wraps the handler of each method, once."""
 
     def __init__(
-        self, admission: Admission, limits: LimitsSection, metrics: Metrics, stalls: Stalls, requests: bool, span: Span
+        self,
+        admission: Admission,
+        limits: LimitsSection,
+        metrics: Metrics,
+        stalls: Stalls,
+        requests: bool,
+        span: Span,
+        passage: Passage | None = None,
+        inner: bool = False,
     ) -> None:
-        """Take what decides, counts and watches; with `requests` every request is logged."""
+        """Take what decides, counts and watches.
+
+        Args:
+            admission: who may do what.
+            limits: how long and how large.
+            metrics: where requests are counted.
+            stalls: watches clients that do not read.
+            requests: log every request.
+            span: traces a request.
+            passage: of a reader: where calls go that it does not answer.
+            inner: the calls come from readers, which tell from whom they have them.
+
+        """
         self.admission = admission
         self.limits = limits
         self.metrics = metrics
         self.stalls = stalls
         self.requests = requests
         self.span = span
+        self.passage = passage
+        self.inner = inner
         self._handlers: dict[str, grpc.RpcMethodHandler] = {}
         self._open = False
 
@@ -87,12 +108,22 @@ class Guard(grpc.ServerInterceptor):
             return _refusing(method, handler, PermissionDeniedError(f"nobody may call {method}"))
         if rule.public:
             return handler
+        if self.passage is not None and method not in LOCAL:
+            return self.passage.handler(method, handler)
         one = _Method(method, rule, handler, self)
         if handler.request_streaming:
             return grpc.stream_stream_rpc_method_handler(one.conversation)
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(one.stream)
         return grpc.unary_unary_rpc_method_handler(one.answer)
+
+    def identify(self, context: grpc.ServicerContext) -> Principal:
+        """Return who calls; raises UnauthenticatedError where nobody knows."""
+        return self.admission.identify(context, peer_of(context) if self.inner else None)
+
+    def address(self, context: grpc.ServicerContext) -> str:
+        """Return from where a call comes."""
+        return address_of(context) if self.inner else context.peer()
 
 
 class _Method:
@@ -114,7 +145,7 @@ class _Method:
         record = _Record(self, context)
         try:
             with self._guard.span(self.name, context):
-                principal = record.principal = self._guard.admission.identify(context)
+                principal = record.principal = self._guard.identify(context)
                 request = self._parse(data)
                 call = self._admit(record, request, context)
                 context.add_callback(call.budget.cancel)
@@ -126,10 +157,12 @@ class _Method:
                 self._watch_reading(context)
             return answer
         except Exception as error:
-            record.fail(error)
+            record.fail_here(error)
         finally:
             record.end()
             principal = request = call = None  # noqa: F841  of a failed request nothing stays in a traceback
+        assert self._guard.passage is not None
+        return self._guard.passage.answer(self.name, data, context)
 
     def _watch_reading(self, context: grpc.ServicerContext) -> None:
         stall = self._guard.stalls.watch(context.cancel)
@@ -141,23 +174,29 @@ class _Method:
 
     def stream(self, data: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         """Answer one message by many."""
-        yield from self._streamed(iter((data,)), context, False)
+        passed_on = yield from self._streamed(iter((data,)), context, False)
+        if passed_on:
+            assert self._guard.passage is not None
+            yield from self._guard.passage.stream(self.name, data, context)
 
     def conversation(self, data: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         """Answer messages by messages."""
         yield from self._streamed(data, context, True)
 
-    def _streamed(self, data: Iterator[bytes], context: grpc.ServicerContext, many: bool) -> Iterator[bytes]:
+    def _streamed(
+        self, data: Iterator[bytes], context: grpc.ServicerContext, many: bool
+    ) -> Generator[bytes, None, bool]:
+        """Yield the answers; returns whether there was none because the call is to be passed on."""
         record = _Record(self, context)
         guard, limits = self._guard, self._guard.limits
         stall = guard.stalls.watch(context.cancel)
         call: Call | None = None
         try:
             with guard.span(self.name, context):
-                record.principal = guard.admission.identify(context)
+                record.principal = guard.identify(context)
                 first = self._next(data, stall)
                 if first is None:
-                    return
+                    return False
                 call = self._admit(record, first, context)
                 context.add_callback(call.budget.cancel)
                 recheck = Recheck(lambda: self._again(record, first, context))
@@ -166,18 +205,20 @@ class _Method:
                     recheck()
                     ready = self._serialized(answer)
                     stall.wait(limits.stalled_seconds)
+                    record.begun_to_answer = True
                     yield ready
                     stall.go_on()
         except GeneratorExit:
             record.code = grpc.StatusCode.CANCELLED.name
             raise
         except Exception as error:
-            record.fail(error)
+            record.fail_here(error)
         finally:
             guard.stalls.forget(stall)
             if call is not None:
                 guard.admission.dismiss(call)
             record.end()
+        return record.passed_on
 
     def _next(self, data: Iterator[bytes], stall: Any) -> Any:
         stall.wait(self._guard.limits.idle_upload_seconds)
@@ -200,7 +241,7 @@ class _Method:
         return self._guard.admission.admit(self.name, self.rule, record.principal, request, context)
 
     def _again(self, record: _Record, request: Any, context: grpc.ServicerContext) -> None:
-        record.principal = self._guard.admission.identify(context)
+        record.principal = self._guard.identify(context)
         self._guard.admission.check(self.name, self.rule, record.principal, request)
 
     def _serialized(self, answer: Any) -> bytes:
@@ -216,7 +257,9 @@ class _Method:
 class _Record:
     """What became of one request, for metrics and the log."""
 
-    __slots__ = ("_begun", "_context", "_method", "code", "collection", "principal", "reason")
+    __slots__ = (
+        "_begun", "_context", "_method", "begun_to_answer", "code", "collection", "passed_on", "principal", "reason",
+    )  # fmt: skip
 
     def __init__(self, method: _Method, context: grpc.ServicerContext) -> None:
         self._begun = time.perf_counter()
@@ -226,7 +269,16 @@ class _Record:
         self.reason: str | None = None
         self.principal: Any = None
         self.collection: str | None = None
+        self.begun_to_answer = False
+        self.passed_on = False
         method._guard.metrics.requests.begin()
+
+    def fail_here(self, error: Exception) -> None:
+        """End the request with an error, which raises; in a reader say that it is passed on, as long as it can be."""
+        passage = self._method._guard.passage
+        self.passed_on = passage is not None and not self.begun_to_answer and passage.takes(error, self._method.name)
+        if not self.passed_on:
+            self.fail(error)
 
     def fail(self, error: Exception) -> NoReturn:
         """End the request with an error; raises."""
@@ -237,7 +289,10 @@ class _Record:
         failure.send(self._context)
 
     def end(self) -> None:
-        """Count the request, and log it where that is wanted."""
+        """Count the request, and log it where that is wanted; where it is passed on the writer does."""
+        if self.passed_on:
+            self._method._guard.metrics.requests.leave()
+            return
         seconds = time.perf_counter() - self._begun
         method, guard = self._method, self._method._guard
         guard.metrics.requests.end(method.name, self.code, seconds)
@@ -253,7 +308,7 @@ class _Record:
             told["reason"] = self.reason
         if self.collection is not None:
             told["collection"] = self.collection[:128]
-        told["caller"] = self._context.peer() if self.principal is None else self.principal.name
+        told["caller"] = self._method._guard.address(self._context) if self.principal is None else self.principal.name
         where.info(event, extra=told)
 
 

@@ -60,7 +60,7 @@ def usable() -> bool:
 class Context:
     """One call, as much of `grpc.ServicerContext` as unary methods need."""
 
-    __slots__ = ("_callbacks", "_guard", "_request", "active", "code", "details", "trailing")
+    __slots__ = ("_callbacks", "_guard", "_request", "active", "code", "details", "initial", "trailing")
 
     def __init__(self, request: Any) -> None:
         self._request = request
@@ -69,6 +69,7 @@ class Context:
         self.active = True
         self.code = grpc.StatusCode.OK
         self.details = ""
+        self.initial: Any = None
         self.trailing: Any = ()
 
     @property
@@ -108,6 +109,10 @@ class Context:
                 return False
             self._callbacks.append(callback)
             return True
+
+    def send_initial_metadata(self, metadata: Any) -> None:
+        """Say what is sent before the answer."""
+        self.initial = metadata
 
     def set_trailing_metadata(self, metadata: Any) -> None:
         """Say what is sent beside the status."""
@@ -328,7 +333,7 @@ class Lanes:
         status = core.SendStatusFromServerOperation(
             context.trailing, context.code.value[0], context.details.encode(), 0
         )
-        parts = [core.SendInitialMetadataOperation(None, 0), status]
+        parts = [core.SendInitialMetadataOperation(context.initial, 0), status]
         if answer is not None:
             parts.insert(1, core.SendMessageOperation(answer, 0))
         context.call.start_server_batch(parts, (self._sent, context))

@@ -12,7 +12,8 @@ from typing import Literal, TextIO
 import msgspec
 
 FIELDS = (
-    "address", "caller", "code", "collection", "file", "method", "metrics", "ms", "pid", "reason", "seconds",
+    "address", "caller", "code", "collection", "file", "method", "metrics", "ms", "pid", "reader", "reason",
+    "seconds",
 )  # fmt: skip
 
 logger = logging.getLogger("vecdb.server")

@@ -1,26 +1,29 @@
 """The memory of all requests together: a budget of a request that also asks the server's."""
 
 import threading
-from collections.abc import Callable
 
 from vecdb.errors import ResourceExhaustedError
 from vecdb_index.budget import Budget
+from vecdb_server.sheets import NOW, RESERVED, Sheets
 
 
 class Memory:
-    """How many bytes requests hold."""
+    """How many bytes requests hold, in all processes of the server together.
 
-    def __init__(self, limit: int, told: Callable[[float], None] | None = None) -> None:
-        """Hold nothing; `told` is called with the bytes whenever they change."""
+    Two processes that ask at the same moment may together get more than there is, by what the two requests hold.
+    """
+
+    def __init__(self, limit: int, sheets: Sheets | None = None) -> None:
+        """Hold nothing; `sheets` are those of the processes that share the limit."""
         self._limit = limit
-        self._held = 0
+        self._sheets = Sheets(NOW) if sheets is None else sheets
+        self._sheet = self._sheets.own
         self._guard = threading.Lock()
-        self._told = told
 
     @property
     def held(self) -> int:
         """Bytes that are held now."""
-        return self._held
+        return self._sheets.total(RESERVED)
 
     def take(self, size: int) -> None:
         """Count bytes.
@@ -30,20 +33,17 @@ class Memory:
 
         """
         with self._guard:
-            if self._held + size > self._limit:
+            held = self.held
+            if held + size > self._limit:
                 raise ResourceExhaustedError(
-                    f"requests hold {self._held} of {self._limit} bytes and this one needs {size}: try again later"
+                    f"requests hold {held} of {self._limit} bytes and this one needs {size}: try again later"
                 )
-            self._held += size
-        if self._told is not None:
-            self._told(self._held)
+            self._sheet[RESERVED] += size
 
     def give(self, size: int) -> None:
         """Count bytes that were given back."""
         with self._guard:
-            self._held -= size
-        if self._told is not None:
-            self._told(self._held)
+            self._sheet[RESERVED] -= size
 
 
 class RequestBudget(Budget):

@@ -10,7 +10,8 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from vecdb_server.tallies import Tallies
+from vecdb_server.sheets import Sheets
+from vecdb_server.tallies import WORDS, Tallies
 
 Stats = Callable[[], dict[str, dict[str, Any]]]
 
@@ -27,11 +28,13 @@ _OF_COLLECTIONS = {
 class Metrics:
     """All metrics of one server, in a registry of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, sheets: Sheets | None = None) -> None:
+        """Count on the own one of some sheets, and tell the sum of all."""
+        self.sheets = Sheets(WORDS) if sheets is None else sheets
         self.registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        self.requests = Tallies()
+        self.requests = Tallies(self.sheets)
         self.registry.register(self.requests)
         self.threads = Gauge("vecdb_request_threads", "Threads that answer requests.", registry=self.registry)
         self.refused = Counter(

@@ -4,12 +4,16 @@ from typing import Any
 
 from vecdb_server.config import Config
 
+PATIENT = ("grpc.http2.ping_timeout_ms", 2**31 - 1)
+"""Between processes of one machine a connection ends when one of them does, not when it was stopped for a while."""
+
 
 def channel_options(config: Config) -> list[tuple[str, Any]]:
     """Return the options of the server's channels."""
     limits, server = config.limits, config.server
     options: list[tuple[str, Any]] = [
-        ("grpc.so_reuseport", 0),  # a second server on the port is a mistake, and is told
+        # Readers share the port. Without them a second server on it is a mistake, and is told; see `ports.py`.
+        ("grpc.so_reuseport", int(bool(server.readers))),
         ("grpc.max_allowed_incoming_connections", limits.connections),
         ("grpc.server_handshake_timeout_ms", max(1, int(1000 * limits.handshake_seconds))),
         ("grpc.max_concurrent_streams", limits.concurrent_streams),
@@ -29,3 +33,15 @@ def channel_options(config: Config) -> list[tuple[str, Any]]:
             ("grpc.max_connection_age_grace_ms", int(1000 * server.drain_seconds)),
         ]
     return options
+
+
+def inner_options(config: Config) -> list[tuple[str, Any]]:
+    """Return the options of the socket on which readers pass calls on, which have had the server's limits already."""
+    limits = config.limits
+    return [
+        PATIENT,
+        ("grpc.max_receive_message_length", limits.message_in_bytes),
+        ("grpc.max_send_message_length", limits.message_out_bytes),
+        ("grpc.max_metadata_size", limits.metadata_bytes + (16 << 10)),
+        ("grpc.absolute_max_metadata_size", limits.metadata_bytes + (16 << 10)),
+    ]

@@ -20,7 +20,7 @@ from grpc_reflection.v1alpha import reflection
 from vecdb.config import Settings
 from vecdb.database import Database
 from vecdb.errors import InvalidInputError, VecdbError
-from vecdb_server import addresses, services, tls
+from vecdb_server import addresses, ports, services, tls
 from vecdb_server.admission import Admission
 from vecdb_server.auth.identity import Identities
 from vecdb_server.config import Config
@@ -34,8 +34,10 @@ from vecdb_server.log import logger
 from vecdb_server.memory import Memory
 from vecdb_server.metrics import Metrics
 from vecdb_server.options import channel_options
+from vecdb_server.readers.processes import Readers
 from vecdb_server.served import Served
 from vecdb_server.services.shared import Shared
+from vecdb_server.sheets import THREADS, Sheets
 from vecdb_server.stalls import Stalls
 from vecdb_server.telemetry import spans
 from vecdb_server.workers import Workers
@@ -76,50 +78,76 @@ class Server:
 
         """
         addresses.refuse_open(config)
+        if config.server.readers:
+            ports.refuse_unsharable(config.server)
         if not config.server.path:
             raise InvalidInputError("server.path is missing: which folder has the database?", field="server.path")
         self.config = config
-        self.metrics = Metrics()
         self.identities = Identities(config.auth)
+        self._readers = Readers(config) if self._has_readers else None
+        self.stalls = Stalls()
+        self._inner: grpc.Server | None = None
         self._ends = contextlib.ExitStack()
         with contextlib.ExitStack() as failed:
             failed.callback(self._ends.close)
+            if self._readers is not None:
+                self._ends.callback(self._readers.remove)
+            self.metrics = Metrics(self._sheets())
             self._build(encoders or {})
             failed.pop_all()
 
     def _build(self, encoders: Mapping[str, Encoder]) -> None:
         config, limits = self.config, self.config.limits
         self.served = self._opened(encoders)
-        memory = Memory(limits.server_memory_bytes)
+        memory = Memory(limits.server_memory_bytes, self.metrics.sheets)
         self.metrics.reserved.set_function(lambda: memory.held)
-        threads = config.server.threads or _settings(config).thread_count
-        self._workers = Workers(threads, limits.concurrent_requests)
+        threads = config.server.threads or settings_of(config).thread_count
+        servers = 1 if self._readers is None else 2
+        self._workers = Workers(threads, servers * limits.concurrent_requests)
         self._ends.callback(self._workers.shutdown)
-        stalls, leases = Stalls(), Leases(limits.snapshots)
+        leases = Leases(limits.snapshots)
         self.metrics.snapshots.set_function(lambda: len(leases))
-        self._ends.callback(Housekeeping(stalls.look, leases.expire).close)
         span, end_spans = spans(config.telemetry)
         self._ends.callback(end_spans)
         admission = Admission(self.identities, limits, memory, self.served.names)
-        self._guard = guard = Guard(admission, limits, self.metrics, stalls, config.log.requests, span)
+        parts = admission, limits, self.metrics, self.stalls, config.log.requests, span
+        guard = self._outer_guard(*parts)
+        self._guards = [guard]
         self._server = grpc.server(
             cast("ThreadPoolExecutor", self._workers),  # any executor will do
             interceptors=[guard],
             options=channel_options(config),
             maximum_concurrent_rpcs=limits.concurrent_requests,
         )
-        services.add_all(self._server, Shared(self.served, config, leases, self.metrics))
+        shared = Shared(self.served, config, leases, self.metrics)
+        _serve(self._server, shared)
         self._lanes = Lanes(self._server, QUICK, guard.guarded, threads) if usable() else None
         if self._lanes is not None:
             self._ends.callback(self._lanes.shutdown)
-        both = [self._workers] if self._lanes is None else [self._workers, self._lanes]
-        self.metrics.threads.set_function(lambda: sum(one.threads for one in both))
+        self._ends.callback(Housekeeping(self.stalls.look, leases.expire, self._count_threads).close)
+        self.metrics.threads.set_function(lambda: self.metrics.sheets.total(THREADS))
+        self._count_threads()
         self._health = Health(services.NAMES)
         self._health.add_to(self._server)
-        # Who may see it is in `access.RULES`.
-        reflection.enable_server_reflection(
-            (*services.NAMES, reflection.SERVICE_NAME, health.SERVICE_NAME), self._server
-        )
+        if self._readers is not None:
+            inner = Guard(*parts, inner=True)
+            self._guards.append(inner)
+            self._inner = self._readers.server(self._workers, inner)
+            _serve(self._inner, shared)
+
+    @property
+    def _has_readers(self) -> bool:
+        return bool(self.config.server.readers)
+
+    def _sheets(self) -> Sheets | None:
+        return None if self._readers is None else self._readers.sheets
+
+    def _outer_guard(self, *parts: Any) -> Guard:
+        return Guard(*parts)
+
+    def _count_threads(self) -> None:
+        both = [self._workers] if self._lanes is None else [self._workers, self._lanes]
+        self.metrics.sheets.own[THREADS] = sum(one.threads for one in both)
 
     def _opened(self, encoders: Mapping[str, Encoder]) -> Served:
         config = self.config
@@ -128,8 +156,9 @@ class Server:
         database = Database.open(
             Path(config.server.path).expanduser(),
             create=config.server.create,
-            settings=_settings(config),
+            settings=settings_of(config),
             encoders=tuple(both.values()),
+            board=None if self._readers is None else self._readers.board,
         )
         self._ends.callback(database.close)
         served = Served(database, both, config.server.warmup)
@@ -170,33 +199,40 @@ class Server:
         self._server.start()
         if self._lanes is not None:
             self._lanes.start()
+        if self._inner is not None:
+            self._inner.start()
         if secure and port:
             everywhere = config.server.host in ("0.0.0.0", "[::]", "::")  # nosec B104
             tls.refuse_older("localhost" if everywhere else config.server.host, port)
         if config.server.warmup:
             self.served.warm_up()  # meanwhile the guard refuses, and health says why
-        self._guard.open()
+        for guard in self._guards:
+            guard.open()
+        if self._readers is not None:
+            self._readers.start(port)
         self._health.ready()
-        told = {} if metrics is None else {"metrics": metrics}
-        logger.info("serving", extra={"address": target, "pid": os.getpid(), **told})
-        return Address(target, port, secure, metrics)
+        address = Address(target, port, secure, metrics)
+        self._told(address)
+        return address
+
+    def _told(self, address: Address) -> None:
+        told = {} if address.metrics is None else {"metrics": address.metrics}
+        logger.info("serving", extra={"address": address.target, "pid": os.getpid(), **told})
 
     def _bound(self, credentials: grpc.ServerCredentials | None) -> tuple[str, int]:
         section = self.config.server
         if section.socket:
             return self._bound_socket(section.socket, credentials), 0
         wanted = addresses.written(section.host, section.port)
+        if self._readers is not None:
+            ports.refuse_taken(section)
         try:
             if credentials is None:
                 port = self._server.add_insecure_port(wanted)
             else:
                 port = self._server.add_secure_port(wanted, credentials)
         except RuntimeError:
-            raise InvalidInputError(
-                f"cannot listen on {wanted}: the port is taken, or the address is none of this machine's",
-                field="server.port",
-                value=section.port,
-            ) from None
+            raise ports.taken(section.host, section.port) from None
         return addresses.written(section.host, port), port
 
     def _bound_socket(self, path: str, credentials: grpc.ServerCredentials | None) -> str:
@@ -221,17 +257,34 @@ class Server:
         self._health.drain()
         begun = time.monotonic()
         logger.info("draining", extra={"seconds": self.config.server.drain_seconds})
-        self._server.stop(self.config.server.drain_seconds).wait()
-        self._ends.close()
+        stopped = self._server.stop(self.config.server.drain_seconds)
+        if self._readers is not None:
+            self._readers.drain()
+        stopped.wait()
+        self._close()
         logger.info("stopped", extra={"seconds": round(time.monotonic() - begun, 3)})
 
     def stop(self) -> None:
         """End at once: running requests are cancelled."""
         self._server.stop(None).wait()
+        self._close()
+
+    def _close(self) -> None:
+        if self._readers is not None:
+            self._readers.close()
+        if self._inner is not None:
+            self._inner.stop(None).wait()
         self._ends.close()
 
 
-def _settings(config: Config) -> Settings:
+def _serve(server: grpc.Server, shared: Shared) -> None:
+    services.add_all(server, shared)
+    # Who may see it is in `access.RULES`.
+    reflection.enable_server_reflection((*services.NAMES, reflection.SERVICE_NAME, health.SERVICE_NAME), server)
+
+
+def settings_of(config: Config) -> Settings:
+    """Return the settings of the database."""
     kinds = get_type_hints(Settings)
     try:
         return Settings(**{name: _scalar(value, kinds.get(name)) for name, value in config.database.items()})

@@ -175,11 +175,11 @@ class LocalDirectory:
         """Return the whole content of a file."""
         return self.path(name).read_bytes()
 
-    def read_from(self, name: str, position: int) -> bytes:
-        """Return what stands behind position; empty when the file ends before it."""
+    def read_from(self, name: str, position: int, most: int = -1) -> bytes:
+        """Return what stands behind position, so many bytes at most; empty when the file ends before it."""
         with open(self.path(name), "rb") as file:
             file.seek(position)
-            return file.read()
+            return file.read(most)
 
     def map(self, name: str) -> "pa.Buffer":
         """Map a file read-only without copying; the mapping outlives the file's name and holds no descriptor."""

@@ -38,6 +38,7 @@ from vecdb.storage.os_errors import typed_os_errors
 from vecdb.storage.recovery import LogFile, empty_tmp, list_files, open_collection, referenced, remove
 from vecdb.storage.requests import Requests
 from vecdb.storage.segment_writer import SegmentWriter
+from vecdb.storage.shown import Shows, Word
 from vecdb.storage.snapshot import SegmentView, State
 
 LOG_FILES = 16
@@ -46,15 +47,19 @@ LOG_FILES = 16
 Builder = TypeVar("Builder", bound=SegmentWriter)
 
 
-def _nothing() -> None:
-    """Nobody wants to know."""
-
-
-class Writer:
+class Writer(Shows):
     """Owns a collection's files. `state` is what reads see."""
 
-    def __init__(self, directory: LocalDirectory, base: str, settings: Settings, clock: Clock = wall_clock) -> None:
-        """Recover the collection and remove what a crash left."""
+    def __init__(
+        self,
+        directory: LocalDirectory,
+        base: str,
+        settings: Settings,
+        clock: Clock = wall_clock,
+        word: Word | None = None,
+    ) -> None:
+        """Recover the collection and remove what a crash left; `word` is for readers that follow."""
+        self._word = word
         self.requests = Requests(settings.request_ids, clock)
         opened = open_collection(directory, base, settings.verify, writer=True, remembered=self.requests)
         self.directory = directory
@@ -63,7 +68,7 @@ class Writer:
         self.report = opened.report
         self.mutex = threading.RLock()
         self.on_full: Callable[[], None] = self.flush_if_full
-        self.on_flushed: Callable[[], None] = _nothing
+        self.on_flushed: Callable[[], None] = lambda: None
         self.merging = threading.RLock()
         self._maintenance = threading.RLock()
         self._clock = clock
@@ -76,7 +81,7 @@ class Writer:
         self._unpublished: set[str] = set()
         self._references: dict[str, set[str]] = {}
         self._commits = GroupCommit(self.mutex, self._commit)
-        self.state: State = self._live.state()
+        self.state = self._live.state()
         self._persisted = {entry.uuid: entry for entry in opened.live.located.manifest.all_segments}
         empty_tmp(directory, base)
         self.report.removed = self._collect()

@@ -22,6 +22,9 @@ def serve(
     host: Annotated[
         str | None, typer.Option("--host", metavar="ADDRESS", help="The address to listen on; else 127.0.0.1.")
     ] = None,
+    readers: Annotated[
+        int | None, typer.Option("--readers", metavar="N", help="Processes that read beside the one that writes.")
+    ] = None,
     config: Annotated[
         str | None, typer.Option("--config", "-c", metavar="FILE", help="A TOML file with everything else.")
     ] = None,
@@ -35,6 +38,7 @@ def serve(
         raise CommandError("this installation comes without the server", UNAVAILABLE)
     line = [sys.executable, "-m", "vecdb_server.main", "serve", str(path), "--port", str(port)]
     line += [] if host is None else ["--host", host]
+    line += [] if readers is None else ["--readers", str(readers)]
     line += [] if config is None else ["--config", config]
     sys.stdout.flush()
     os.execv(sys.executable, line)  # the signals that end it reach the server itself

@@ -8,7 +8,7 @@ import pytest
 
 import vecdb
 from support import contract
-from support.ways import BACKUPS, WAYS, opened
+from support.ways import BACKUPS, WAYS, opened, served
 
 
 @pytest.fixture(params=WAYS)
@@ -17,9 +17,25 @@ def way(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@pytest.fixture(scope="module")
+def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The address of a server of which only a reader listens, and its folder: one for all tests of a file."""
+    folder = tmp_path_factory.mktemp("beside") / "database"
+    with served(folder, readers=1) as address:
+        yield address, folder
+
+
 @pytest.fixture
-def database(way: str, tmp_path: Path) -> Iterator[Any]:
+def database(way: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
     """An empty database; nothing happens in it that no test asked for."""
+    if way == "reader":
+        address, _ = request.getfixturevalue("beside")
+        with vecdb.connect(address) as database:
+            yield database
+        with vecdb.connect(address) as database:
+            for name in database.collections():
+                database.drop_collection(name)
+        return
     with opened(way, tmp_path / "database") as database:
         yield database
 
@@ -58,7 +74,8 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[vecdb.Collec
 
 
 @pytest.fixture
-def backup_folder(way: str, tmp_path: Path) -> tuple[str, Path]:
+def backup_folder(way: str, tmp_path: Path, request: pytest.FixtureRequest) -> tuple[str, Path]:
     """What `backup` is told, and the folder that it means: a path, or a name below the server's folder of backups."""
-    folder = tmp_path / BACKUPS / "monday"
+    base = request.getfixturevalue("beside")[1].parent if way == "reader" else tmp_path
+    folder = base / BACKUPS / "monday"
     return (str(folder) if way == "embedded" else folder.name), folder

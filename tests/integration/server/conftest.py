@@ -17,8 +17,8 @@ from vecdb_server.config import AuthSection, Config, JwtSection, ServerSection
 from vecdb_server.server import Server
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+@pytest.fixture(scope="module", params=(0, 1), ids=("one process", "through a reader"))
+def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("server")
     tokens, keys = {}, Keys({})
     for role in (*ROLES, "reader", "writer", "admin", "operator"):
@@ -38,7 +38,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         roles = {"roles": ["reader-docs" if name == "jwt-reader-docs" else "admin"]}
         tokens[name] = jwt.encode({**claims, **roles, **change}, private, "EdDSA", {"kid": "a"})
     config = Config(
-        server=ServerSection(path=str(folder / "db"), port=0, drain_seconds=5.0),
+        server=ServerSection(path=str(folder / "db"), port=0, drain_seconds=5.0, readers=request.param),
         auth=AuthSection(
             keys=str(folder / "keys.json"),
             jwt=JwtSection(jwks=str(folder / "jwks.json"), issuer=ISSUER, audience=AUDIENCE),
@@ -48,6 +48,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     )
     server = Server(config)
     address = server.start()
+    if request.param:
+        server._server.stop(None).wait()  # so that every call goes through the reader
     for name in ("docs", "other"):
         server.served.create(name, schema(), False).upsert(rows(20))
     try:

@@ -1,0 +1,112 @@
+"""What the writer of a database shows: a number for each collection, which readers in other processes compare.
+
+A number is a version and an lsn in one word of 64 bits, in a mapped file of its own, so that it is replaced in one
+step. The writer puts it there before it acknowledges a write and before its own reads see the state. A reader that
+shows the state of this number, neither an older nor a newer one, is one with the writer: what anybody was told or has
+read, everybody reads from then on.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vecdb.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from vecdb.storage.snapshot import State
+
+CATALOG = "catalog"
+"""The word that has the catalog's version."""
+
+_LSN_BITS = 40
+
+
+def number(version: int, lsn: int) -> int:
+    """Return the number of a state; of two states of a collection the later one has the larger number."""
+    return version << _LSN_BITS | lsn
+
+
+def version_and_lsn(number: int) -> tuple[int, int]:
+    """Return what a number was made of."""
+    return divmod(number, 1 << _LSN_BITS)
+
+
+class Word:
+    """A number of 64 bits that processes share. It belongs to whoever made it; the others read it."""
+
+    __slots__ = ("_words",)
+
+    def __init__(self, path: Path, make: bool) -> None:
+        flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if make else 0)
+        file = os.open(path, flags, 0o600)
+        try:
+            if make:
+                os.ftruncate(file, mmap.PAGESIZE)
+            self._words = memoryview(mmap.mmap(file, mmap.PAGESIZE)).cast("Q")
+        finally:
+            os.close(file)
+
+    @property
+    def value(self) -> int:
+        """The number."""
+        return self._words[0]
+
+    @value.setter
+    def value(self, value: int) -> None:
+        self._words[0] = value  # one store of 8 aligned bytes
+
+
+class Board:
+    """The words of one database, in a folder that its processes share and nobody else reaches."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def made(self, name: str) -> Word:
+        """Return a word to write to; it is 0 when it is new."""
+        return Word(self._folder / name, make=True)
+
+    def found(self, name: str) -> Word:
+        """Return a word to read.
+
+        Raises:
+            NotFoundError: nobody has made it.
+
+        """
+        try:
+            return Word(self._folder / name, make=False)
+        except FileNotFoundError:
+            raise NotFoundError(f"the writer does not show {name}") from None
+
+    def remove(self, name: str) -> None:
+        """Forget a word; who has it keeps it."""
+        (self._folder / name).unlink(missing_ok=True)
+
+
+class Shows:
+    """Whoever has a `state` that readers in other processes may follow; without a word nobody does."""
+
+    _word: Word | None = None
+    _state: State
+    _number: int = 0
+
+    @property
+    def state(self) -> State:
+        """What reads see now."""
+        if self._word is None:
+            return self._state
+        while self._word.value != self._number:
+            time.sleep(0)  # another thread is between the two assignments below
+        return self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        if self._word is not None:
+            self._word.value = number(state.located.manifest.version, state.lsn)
+        self._state = state
+        if self._word is not None:
+            self._number = number(state.located.manifest.version, state.lsn)
