@@ -66,7 +66,7 @@ def load(
             _merge(merged, origins, [(name, _value(variable, text))], variable)
     for name, value in (flags or {}).items():
         if value is not None:
-            origin = f"--{name.rpartition('.')[2].replace('_', '-')}"
+            origin = _flag(name)
             _merge(merged, origins, [(name, _value(origin, value) if isinstance(value, str) else value)], origin)
     for name, text in (settings or {}).items():
         _merge(merged, origins, [(name, _value("--set", text))], "--set")
@@ -75,6 +75,13 @@ def load(
     except msgspec.ValidationError as error:
         raise InvalidInputError(_told(error, origins)) from None
     return Loaded(config, origins)
+
+
+def _flag(name: str) -> str:
+    """Return the flag of `vecdb-server serve` that sets a value: those of the server and of keys are short."""
+    section, _, last = name.partition(".")
+    words = [last] if section in ("server", "auth") else [section, last]
+    return "--" + "-".join(words).replace("_", "-")
 
 
 def _merge(merged: dict[str, Any], origins: Origins, leaves: Any, origin: str) -> None:

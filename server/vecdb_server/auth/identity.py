@@ -12,6 +12,7 @@ from vecdb_server.auth.grants import ANYBODY, Principal, Roles
 from vecdb_server.auth.keys import PREFIX, Keys
 from vecdb_server.auth.tokens import Tokens
 from vecdb_server.config import AuthSection
+from vecdb_server.log import logger
 
 _BEARER = "bearer "
 _NAMES = ("x509_subject_alternative_name", "x509_common_name")
@@ -39,6 +40,10 @@ class Identities:
         self._tokens: Watched[Tokens] | None = None
         if section.keys:
             path = Path(section.keys)
+            if not path.exists():
+                logger.warning(
+                    "nobody has a key yet: `vecdb-server keys add` makes the file", extra={"file": str(path)}
+                )
             self._keys = Watched([path], lambda: Keys.read_or_none(path))
         if section.jwt.jwks:
             self._tokens = Watched([Path(section.jwt.jwks)], lambda: Tokens(section.jwt))

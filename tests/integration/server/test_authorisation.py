@@ -6,6 +6,7 @@ whose line and behaviour differ.
 
 from __future__ import annotations
 
+import pkgutil
 from typing import Any
 
 import grpc
@@ -14,8 +15,10 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
+import vecdb_proto.v1
 from integration.server.running import Running, schema
-from support.served import OWN_CHANNEL, methods
+from support.served import FILES, OWN_CHANNEL, methods
+from vecdb_server import services
 from vecdb_server.access import RULES
 
 R, W, A, KEEPER = "reader-docs", "writer-docs", "admin-docs", "operator-docs"
@@ -108,6 +111,11 @@ HIDDEN = {"admin-other", "roleless"}
 def test_every_method_has_a_line_here_and_a_rule_in_the_server() -> None:
     standard = {name for name in RULES if name.startswith("/grpc.")}
 
+    modules = {one.name for one in pkgutil.iter_modules(vecdb_proto.v1.__path__)}
+    assert {file.__name__.rpartition(".")[2] for file in FILES} == {
+        name for name in modules if name.endswith("_service_pb2")
+    }
+    assert {name.split("/")[1] for name in methods()} == set(services.NAMES)
     assert set(MAY) == set(methods())
     assert set(RULES) == set(methods()) | standard
     assert standard == {

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.message_factory import GetMessageClass
 
 from integration.server.running import rows, schema
-from support.served import dialled
+from support.served import OWN_CHANNEL, dialled, methods
 from vecdb.wire import schemas
 from vecdb_proto.v1 import admin_service_pb2 as admin
 from vecdb_proto.v1 import collection_service_pb2 as collections
@@ -135,6 +138,70 @@ def test_three_hundred_hostile_names_reach_no_file_outside_and_break_nothing(ser
     assert server.served.database.check().ok
     backups = sorted(os.listdir(root / "a" / "b" / "backups"))
     assert all(name in NAMES and "/" not in name and not name.startswith(".") for name in backups)
+
+
+def places(kind: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the way to each text in a kind of message, three levels deep."""
+    for field in kind.fields:
+        if field.type == field.TYPE_STRING:
+            yield (*path, field.name)
+        elif field.message_type is not None and len(path) < 2 and not field.message_type.GetOptions().map_entry:
+            yield from places(field.message_type, (*path, field.name))
+
+
+def put(message: Any, path: tuple[str, ...], text: str) -> None:
+    """Write a text into a message; where a list is on the way, into its first element."""
+    *above, last = path
+    for name in above:
+        message = getattr(message, name)
+        message = message if hasattr(message, "SetInParent") else message.add()
+    if isinstance(getattr(message, last), str):
+        setattr(message, last, text)
+    else:
+        getattr(message, last).append(text)
+
+
+def code_of(channel: grpc.Channel, name: str, method: Any, request: Any) -> str:
+    """Return the code with which a call ends."""
+    kind = GetMessageClass(method.output_type)
+    write = type(request).SerializeToString
+    try:
+        if method.client_streaming:
+            list(channel.stream_stream(name, write, kind.FromString)(iter([request])))
+        elif method.server_streaming:
+            list(channel.unary_stream(name, write, kind.FromString)(request))
+        else:
+            channel.unary_unary(name, write, kind.FromString)(request)
+    except grpc.RpcError as error:
+        return error.code().name  # pyright: ignore[reportAttributeAccessIssue]
+    return "OK"
+
+
+def test_no_text_of_any_request_reaches_a_file_outside(served: Any) -> None:
+    """The places come from the descriptors of the services, so that a new method is among them."""
+    root, server, target = served
+    before = outside(root)
+    names = itertools.cycle(NAMES)
+    asked, used = set(), set()
+    with grpc.insecure_channel(target, OWN_CHANNEL) as channel:
+        for method_name, method in methods().items():
+            for path in places(method.input_type):
+                asked.add(method_name)
+                for name in itertools.islice(names, 4):
+                    request = GetMessageClass(method.input_type)()
+                    for usual in (("collection",), ("open", "collection")):
+                        if usual in places(method.input_type):
+                            put(request, usual, "docs")
+                    put(request, path, name)
+                    used.add(name)
+                    code = code_of(channel, method_name, method, request)
+                    assert code not in ("INTERNAL", "UNKNOWN", "UNAVAILABLE", "DATA_LOSS"), (method_name, path, name)
+
+    without = {"AdminService/Check", "AdminService/GetLimits", "AdminService/GetServer"}
+    assert {one.removeprefix("/vecdb.v1.") for one in methods().keys() - asked} == without
+    assert used == set(NAMES)
+    assert outside(root) == before
+    assert server.served.database.check().ok
 
 
 def test_a_backup_does_not_follow_a_link(served: Any, tmp_path: Path) -> None:

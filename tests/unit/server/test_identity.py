@@ -104,3 +104,13 @@ def test_a_file_of_keys_may_come_later(path: Path, monkeypatch: pytest.MonkeyPat
     keys.write(path)
 
     assert identities.identify(bearer(token), Peer()).grant(Permission.READ, "docs") is not None
+
+
+def test_a_file_of_keys_that_is_not_there_yet_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("vecdb_server.auth.identity.logger.warning", lambda line, extra: told.append(extra["file"]))
+
+    known = Identities(AuthSection(keys=str(tmp_path / "keys.json")))
+
+    assert told == [str(tmp_path / "keys.json")]
+    assert not known.open

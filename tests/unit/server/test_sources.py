@@ -89,3 +89,19 @@ def test_a_file_that_is_missing_or_no_toml_is_told(tmp_path: Path) -> None:
         load(tmp_path / "none.toml", {})
     with pytest.raises(InvalidInputError, match="is not a TOML file"):
         load(tmp_path / "bad.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        ("server.port", "--port"), ("metrics.port", "--metrics-port"), ("log.format", "--log-format"),
+        ("tls.client_ca", "--tls-client-ca"), ("auth.keys", "--keys"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_of_a_flag_is_told_with_the_flag_that_there_is(name: str, flag: str) -> None:
+    from vecdb_server.commands.serve import serve
+
+    parameter = flag.removeprefix("--").replace("-", "_")
+    assert parameter in serve.__annotations__
+    with pytest.raises(InvalidInputError, match=f"{name} in {flag}: "):
+        load(environment={}, flags={name: ["wrong"]})
