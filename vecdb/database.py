@@ -222,8 +222,9 @@ class Database:
         from vecdb.storage.backup import backup
 
         self._check_writable()
+        folder = Path(_path("destination", destination))
         sources = {name: self.collection(name)._writable() for name in self.collections()}
-        return {"path": str(destination), **asdict(backup(sources, Path(destination), progress))}
+        return {"path": str(destination), **asdict(backup(sources, folder, progress))}
 
     def close(self) -> None:
         """Finish background work, close the log and release the lock. Closing twice is fine."""
@@ -241,9 +242,10 @@ class Database:
                     shutil.rmtree(self._temporary, ignore_errors=True)
 
     def _close_collections(self) -> None:
-        for held in self._open.values():
-            held._close()
-        self._open.clear()
+        with contextlib.ExitStack() as every:  # also those behind one that cannot be closed
+            for held in self._open.values():
+                every.callback(held._close)
+            self._open.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -313,9 +315,7 @@ def connect(
         CorruptionError: files are damaged: see `vecdb.check` and `vecdb.repair`.
 
     """
-    if not isinstance(path, str | os.PathLike):
-        raise InvalidInputError(f"path is {path!r}, expected a string or a path", field="path", value=path)
-    text = os.fspath(path)
+    text = _path("path", path)
     if "://" in text or text.startswith("unix:"):
         return _remote(text, read_only, settings, encoders, api_key, tls)
     if api_key is not None or tls is not None:
@@ -341,6 +341,20 @@ def connect(
     return database
 
 
+def _path(name: str, path: str | os.PathLike[str]) -> str:
+    """Return a path as text, or raise InvalidInputError where no file system could have it."""
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(text, str):
+        raise InvalidInputError(f"{name} is {path!r}, expected a string or a path", field=name, value=path)
+    try:
+        impossible = "\0" in text or not os.fsencode(text)
+    except UnicodeEncodeError:
+        impossible = True
+    if impossible:
+        raise InvalidInputError(f"{name} is {path!r}, which is no path of a file system", field=name, value=path)
+    return text
+
+
 def _remote(
     address: str,
     read_only: bool,
@@ -360,7 +374,7 @@ def check(path: str | os.PathLike[str], progress: Callable[[str, int, int], None
     """Check a database that may be too damaged to open, or that another process is writing."""
     from vecdb.storage.check import check as run
 
-    return run(LocalDirectory(path), progress)
+    return run(LocalDirectory(_path("path", path)), progress)
 
 
 def repair(path: str | os.PathLike[str], allow_loss: bool = False) -> RepairReport:
@@ -371,7 +385,7 @@ def repair(path: str | os.PathLike[str], allow_loss: bool = False) -> RepairRepo
     """
     from vecdb.storage.repair import repair as run
 
-    directory = LocalDirectory(path)
+    directory = LocalDirectory(_path("path", path))
     lock = directory.lock(names.LOCK)
     try:
         return run(directory, allow_loss)
@@ -383,7 +397,7 @@ def restore(source: str | os.PathLike[str], destination: str | os.PathLike[str])
     """Copy a backup to a new folder, verifying every file first; an existing database is never overwritten."""
     from vecdb.storage.backup import restore as run
 
-    return run(Path(source), Path(destination))
+    return run(Path(_path("source", source)), Path(_path("destination", destination)))
 
 
 def warmup(progress: Callable[[str, int, int], None] | None = None) -> None:
