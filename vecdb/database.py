@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from vecdb.collection import Collection
 from vecdb.config import Settings
 from vecdb.encoders.attached import One, Some
-from vecdb.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from vecdb.errors import ConflictError, CorruptionError, InvalidInputError, NotFoundError, UnavailableError
 from vecdb.results import CheckReport, RepairReport
 from vecdb.schema.blame import shown
 from vecdb.schema.given import flag
@@ -382,10 +382,18 @@ def repair(path: str | os.PathLike[str], allow_loss: bool = False) -> RepairRepo
 
     Rebuilds derived files, puts CURRENT back, removes leftovers: nothing is lost. With allow_loss, segments that
     cannot be read are set aside under lost+found and the log is cut at its damage; rows_lost counts what that cost.
+
+    Raises:
+        NotFoundError: there is no database.
+        ConflictError: another process has it open for writing.
+        CorruptionError: something cannot be repaired without losing data and allow_loss is False.
+
     """
     from vecdb.storage.repair import repair as run
 
     directory = LocalDirectory(_path("path", path))
+    with contextlib.suppress(CorruptionError):
+        catalogs.check_format(directory)  # first: a folder that is no database gets no lock
     lock = directory.lock(names.LOCK)
     try:
         return run(directory, allow_loss)

@@ -1,11 +1,11 @@
-"""Closing releases the lock of the folder, so by then nothing of this database may write any more."""
+"""The folder of a database: its lock is released when nothing writes any more, and made in no other folder."""
 
 from pathlib import Path
 
 import pytest
 
 import vecdb
-from vecdb.errors import InvalidInputError, UnavailableError
+from vecdb.errors import InvalidInputError, NotFoundError, UnavailableError
 
 SCHEMA = vecdb.Schema(id=vecdb.Id())
 
@@ -63,3 +63,14 @@ def test_what_is_no_path_is_refused_by_name(tmp_path: Path, path: str) -> None:
             vecdb.restore(path, tmp_path / "copy")
         with pytest.raises(InvalidInputError, match="destination is"):
             vecdb.restore(tmp_path / "library", path)
+
+
+def test_repair_of_a_folder_that_is_no_database_leaves_nothing_in_it(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear reader")
+
+    with pytest.raises(NotFoundError, match="no vecdb database"):
+        vecdb.repair(tmp_path)
+    with pytest.raises(NotFoundError, match="no vecdb database"):
+        vecdb.repair(tmp_path / "missing")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
