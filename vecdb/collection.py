@@ -6,6 +6,7 @@ starts after it returned. All methods may be called from any thread.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -454,10 +455,12 @@ class Collection(LatestReads, Versions, Linked):
         self._closed = True
         if self._indexer is not None:
             self._indexer.close()
-        for worker in (self._flusher, self._merger, self._index_worker):
-            if worker is not None:
-                worker.close()
-        self._store.close()
+        # Whatever fails or interrupts the rest, the writer stops: another one may have the lock of the folder next.
+        with contextlib.ExitStack() as last:
+            last.callback(self._store.close)
+            for worker in (self._flusher, self._merger, self._index_worker):
+                if worker is not None:
+                    worker.close()
 
     def __repr__(self) -> str:
         return f"Collection({self.name!r}, {self.count()} rows)"

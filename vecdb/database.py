@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from vecdb.collection import Collection
 from vecdb.config import Settings
 from vecdb.encoders.attached import One, Some
-from vecdb.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
+from vecdb.errors import ConflictError, CorruptionError, InvalidInputError, NotFoundError, UnavailableError
 from vecdb.results import CheckReport, RepairReport
 from vecdb.schema.blame import shown
 from vecdb.schema.given import flag
@@ -252,8 +252,9 @@ class Database:
         from vecdb.storage.backup import backup
 
         self._check_writable()
+        folder = Path(_path("destination", destination))
         sources = {name: self.collection(name)._writable() for name in self.collections()}
-        return {"path": str(destination), **asdict(backup(sources, Path(destination), progress))}
+        return {"path": str(destination), **asdict(backup(sources, folder, progress))}
 
     def close(self) -> None:
         """Finish background work, close the log and release the lock. Closing twice is fine."""
@@ -279,9 +280,10 @@ class Database:
             return named
 
     def _close_collections(self) -> None:
-        for held in self._open.values():
-            held._close()
-        self._open.clear()
+        with contextlib.ExitStack() as every:  # also those behind one that cannot be closed
+            for held in self._open.values():
+                every.callback(held._close)
+            self._open.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -351,9 +353,7 @@ def connect(
         CorruptionError: files are damaged: see `vecdb.check` and `vecdb.repair`.
 
     """
-    if not isinstance(path, str | os.PathLike):
-        raise InvalidInputError(f"path is {path!r}, expected a string or a path", field="path", value=path)
-    text = os.fspath(path)
+    text = _path("path", path)
     if "://" in text or text.startswith("unix:"):
         return _remote(text, read_only, settings, encoders, api_key, tls)
     if api_key is not None or tls is not None:
@@ -379,6 +379,20 @@ def connect(
     return database
 
 
+def _path(name: str, path: str | os.PathLike[str]) -> str:
+    """Return a path as text, or raise InvalidInputError where no file system could have it."""
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(text, str):
+        raise InvalidInputError(f"{name} is {path!r}, expected a string or a path", field=name, value=path)
+    try:
+        impossible = "\0" in text or not os.fsencode(text)
+    except UnicodeEncodeError:
+        impossible = True
+    if impossible:
+        raise InvalidInputError(f"{name} is {path!r}, which is no path of a file system", field=name, value=path)
+    return text
+
+
 def _remote(
     address: str,
     read_only: bool,
@@ -398,7 +412,7 @@ def check(path: str | os.PathLike[str], progress: Callable[[str, int, int], None
     """Check a database that may be too damaged to open, or that another process is writing."""
     from vecdb.storage.check import check as run
 
-    return run(LocalDirectory(path), progress)
+    return run(LocalDirectory(_path("path", path)), progress)
 
 
 def repair(path: str | os.PathLike[str], allow_loss: bool = False) -> RepairReport:
@@ -406,10 +420,18 @@ def repair(path: str | os.PathLike[str], allow_loss: bool = False) -> RepairRepo
 
     Rebuilds derived files, puts CURRENT back, removes leftovers: nothing is lost. With allow_loss, segments that
     cannot be read are set aside under lost+found and the log is cut at its damage; rows_lost counts what that cost.
+
+    Raises:
+        NotFoundError: there is no database.
+        ConflictError: another process has it open for writing.
+        CorruptionError: something cannot be repaired without losing data and allow_loss is False.
+
     """
     from vecdb.storage.repair import repair as run
 
-    directory = LocalDirectory(path)
+    directory = LocalDirectory(_path("path", path))
+    with contextlib.suppress(CorruptionError):
+        catalogs.check_format(directory)  # first: a folder that is no database gets no lock
     lock = directory.lock(names.LOCK)
     try:
         return run(directory, allow_loss)
@@ -421,7 +443,7 @@ def restore(source: str | os.PathLike[str], destination: str | os.PathLike[str])
     """Copy a backup to a new folder, verifying every file first; an existing database is never overwritten."""
     from vecdb.storage.backup import restore as run
 
-    return run(Path(source), Path(destination))
+    return run(Path(_path("source", source)), Path(_path("destination", destination)))
 
 
 def warmup(progress: Callable[[str, int, int], None] | None = None) -> None:

@@ -149,8 +149,8 @@ def _weights(fusion: Fusion) -> None:
     fine = all(math.isfinite(number) and 0 <= number <= LARGEST_WEIGHT for number in numbers)
     if not (0 < len(numbers) <= ARMS and fine and any(numbers)):
         raise InvalidInputError(
-            f"weights of fusion {fusion.kind!r} are {shown(value)}, expected 1 to {ARMS} numbers from 0 to "
-            f"{LARGEST_WEIGHT:g}, not all of them 0",
+            f"weights of fusion {fusion.kind!r} are {shown(value)}, expected a list of 1 to {ARMS} numbers "
+            f"from 0 to {LARGEST_WEIGHT:g}, in the order of the query's arms, not all of them 0",
             field="weights",
             value=value,
         )

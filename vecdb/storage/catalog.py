@@ -77,15 +77,35 @@ def require(directory: LocalDirectory, feature: str) -> None:
 
 
 def load(directory: LocalDirectory) -> Catalog:
-    """Read the catalog in force."""
+    """Read the catalog in force; also while the writer replaces it.
+
+    Raises:
+        CorruptionError: a file of it is missing or damaged.
+
+    """
+    current = _current(directory)
+    while True:
+        try:
+            return _committed(directory, current)
+        except FileNotFoundError:
+            # A writer removes the older catalog at once: whoever read CURRENT before looks again.
+            before, current = current, _current(directory)
+            if current == before:
+                path = f"{names.CATALOG}/{names.MANIFESTS}/{current['file']}"
+                raise CorruptionError(f"{path} is missing", path=path) from None
+
+
+def _current(directory: LocalDirectory) -> dict[str, Any]:
     path = f"{names.CATALOG}/{names.CURRENT}"
     try:
-        current = names.unseal(directory.read(path), path)
-        file = f"{names.CATALOG}/{names.MANIFESTS}/{current['file']}"
-        path = file
-        data = directory.read(file)
+        return names.unseal(directory.read(path), path)
     except FileNotFoundError:
         raise CorruptionError(f"{path} is missing", path=path) from None
+
+
+def _committed(directory: LocalDirectory, current: dict[str, Any]) -> Catalog:
+    path = f"{names.CATALOG}/{names.MANIFESTS}/{current['file']}"
+    data = directory.read(path)
     if names.digest(data) != current["sha256"]:
         raise CorruptionError(f"{path} is not the file that was committed under this name", path=path)
     return from_json(names.unseal(data, path))

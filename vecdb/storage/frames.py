@@ -7,13 +7,11 @@ still returns for its own row only, and a frame is kept or lost whole, as the ro
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from vecdb.schema.schema import Schema
 from vecdb.storage import requests, wal
 from vecdb.storage.group_commit import Write
 from vecdb.storage.keys import Id
-from vecdb.storage.memtable import Rows
+from vecdb.storage.memtable import Rows, joined
 from vecdb.storage.requests import COUNTED, Logged
 
 SHARED_BYTES = 1 << 20
@@ -49,7 +47,7 @@ def frames_of(writes: list[Write], schema: Schema, lsn: int, now: float) -> list
         if part[0].batch is None:
             frames.append(Frame(part[0].kind, lsn, part[0].payload, part, part[0].upserted))
         else:
-            batch = _joined([write.batch for write in part if write.batch is not None])
+            batch = joined([write.batch for write in part if write.batch is not None])
             payload = memoryview(batch.serialize())
             frames.append(Frame(wal.UPSERT, lsn, payload, part, Rows.of(batch, schema, len(payload))))
     if frames and frames[0].kind == wal.REQUESTS:
@@ -82,9 +80,3 @@ def _parts(writes: list[Write]) -> list[list[Write]]:
         ids.update(write.ids)
         room -= size
     return parts
-
-
-def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    if len(batches) == 1:
-        return batches[0]
-    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]

@@ -138,7 +138,7 @@ class Memtable:
             merged = self._merged()
         if not merged:
             return pa.RecordBatch.from_pylist([], self.schema.storage_schema()).select(self.narrow_names)
-        return _concat(merged).slice(0, rows)
+        return joined(merged).slice(0, rows)
 
     def _merged(self) -> list[pa.RecordBatch]:
         """Merge chunks, from the newest, while the next older one is not much larger; the lock is held."""
@@ -147,12 +147,12 @@ class Memtable:
         size = 0
         for chunk in reversed(self._chunks):
             if group and chunk.num_rows > 2 * size:
-                merged.append(_concat(group[::-1]))
+                merged.append(joined(group[::-1]))
                 group, size = [], 0
             group.append(chunk)
             size += chunk.num_rows
         if group:
-            merged.append(_concat(group[::-1]))
+            merged.append(joined(group[::-1]))
         self._chunks = merged[::-1]
         return self._chunks[:]
 
@@ -204,10 +204,13 @@ class Memtable:
         return self._tokens[field_id].prefix(rows)
 
 
-def _concat(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+def joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """Return the rows of one or more batches, of which there is at least one, as one batch."""
     if len(batches) == 1:
         return batches[0]
-    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+    # Texts of more than 2 GiB do not fit one batch, and Arrow makes several: better an error than lost rows.
+    (whole,) = pa.Table.from_batches(batches).combine_chunks().to_batches()
+    return whole
 
 
 class _Vectors:

@@ -1,0 +1,44 @@
+"""The catalog is read while another thread or process replaces it."""
+
+from pathlib import Path
+
+import pytest
+
+from vecdb.errors import CorruptionError
+from vecdb.storage import catalog as catalogs
+from vecdb.storage.catalog import Catalog
+from vecdb.storage.directory import LocalDirectory
+
+CURRENT = "catalog/CURRENT"
+
+
+class Overtaken(LocalDirectory):
+    """A directory in which the next catalog is committed just after CURRENT was read, as often as there are ones."""
+
+    coming: list[Catalog]
+
+    def read(self, name: str) -> bytes:
+        data = super().read(name)
+        if name == CURRENT and self.coming:
+            catalogs.commit(LocalDirectory(self.root), self.coming.pop(0))
+        return data
+
+
+def test_a_catalog_that_is_replaced_while_it_is_read_is_read_again(tmp_path: Path) -> None:
+    catalogs.create_database(LocalDirectory(tmp_path))
+    directory = Overtaken(tmp_path)
+    directory.coming = [Catalog(version, {"docs": f"uuid-{version}"}) for version in (2, 3, 4)]
+
+    found = catalogs.load(directory)
+
+    assert found == Catalog(4, {"docs": "uuid-4"})
+
+
+def test_a_catalog_whose_file_is_gone_while_current_stays_is_damaged(tmp_path: Path) -> None:
+    directory = LocalDirectory(tmp_path)
+    catalogs.create_database(directory)
+    (name,) = directory.list("catalog/manifests")
+    directory.unlink(f"catalog/manifests/{name}")
+
+    with pytest.raises(CorruptionError, match=f"{name} is missing"):
+        catalogs.load(directory)
