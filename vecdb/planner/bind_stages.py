@@ -48,10 +48,7 @@ def bound_stages(around: Around) -> tuple[BoundStage, ...]:
 
     """
     stages = around.query.stages
-    bound = [_bound(stage, around._replace(before=stages[:at])) for at, stage in enumerate(stages)]
-    if bound and around.query.cursor is None:  # a later page begins behind candidates of which all scores are needed
-        bound[-1] = bound[-1]._replace(last=True)
-    return tuple(bound)
+    return tuple(_bound(stage, around._replace(before=stages[:at])) for at, stage in enumerate(stages))
 
 
 def _bound(stage: Stage, around: Around) -> BoundStage:

@@ -126,7 +126,7 @@ def score_rows(
 def scorer(
     tokens: Tokens, question: Question, rows: NDArray[Any], pool: ThreadPoolExecutor | None = None
 ) -> Callable[[int, int], NDArray[np.float32]]:
-    """Return a function (first, last) that scores rows[first:last] as `score_rows` does: for many calls of a few rows."""
+    """Return a function (first, last) that scores rows[first:last] as `score_rows` does, for calls of a few rows."""
     given = np.ascontiguousarray(rows, np.uint32)
     ends = ends_of(tokens.lengths_of(given))
     few = HELPER_BYTES // (max(1, tokens.token_bytes) * _blocks(question))
