@@ -88,7 +88,7 @@ def shared(
             except IndexError:
                 return
 
-    if pool is None:
+    if pool is None or len(todo) < 2:  # a helper would find nothing left
         return [work(taken())]
     # The executor has no public word for its size.
     helpers = min(pool._max_workers - 1, len(todo) - 1, size // HELPER_BYTES)

@@ -34,6 +34,35 @@ def docs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def coded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    rng = np.random.default_rng(5)
+    counts = rng.integers(0, 6, ROWS)
+    rows = [
+        {
+            "id": at,
+            "kind": at % 3,
+            "mean": rng.standard_normal(DIMENSION),
+            "tokens": rng.standard_normal((n, DIMENSION)),
+        }
+        for at, n in enumerate(counts)
+    ]
+    with vecdb.connect(tmp_path_factory.mktemp("coded") / "db", settings=vecdb.Settings(background=False)) as database:
+        made = {}
+        for dtype in ("int8", "int4"):
+            schema = vecdb.Schema(
+                id=vecdb.Id("int64"),
+                kind=vecdb.Int64(),
+                mean=vecdb.Vector(DIMENSION, metric="dot"),
+                tokens=vecdb.MultiVector(DIMENSION, dtype=dtype, index="flat"),
+            )
+            made[dtype] = database.create_collection(dtype, schema)
+            made[dtype].upsert(rows[:80])
+            made[dtype].flush()
+            made[dtype].upsert(rows[80:])
+        yield made
+
+
 def question(seed: int) -> Any:
     tokens = np.random.default_rng(seed).standard_normal((3, DIMENSION)).astype(np.float32)
     return tokens / np.linalg.norm(tokens, axis=1, keepdims=True)
@@ -67,6 +96,36 @@ def test_fewer_are_scored_and_the_answers_are_full_with_exact_scores(docs: Any, 
         assert all(hit.score == true[hit.id] for hit in found)
         fewer += scored(docs, asked(seed, **stage)) < scored(docs, asked(seed))
     assert fewer >= 8
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int4"])
+@pytest.mark.parametrize("seed", range(4))
+def test_answers_of_codes_first_are_those_of_floats_page_after_page(
+    coded: dict[str, Any], dtype: str, seed: int
+) -> None:
+    docs, query = coded[dtype], asked(seed, k=4)
+    whole = docs.run(asked(seed, k=60))
+    for page in range(4):
+        found = docs.run(query)
+        assert found.ids == whole.ids[4 * page : 4 * page + 4]
+        assert [hit.score for hit in found] == [hit.score for hit in whole][4 * page : 4 * page + 4]
+        query = query.after(found.cursor)
+    assert docs.run(asked(seed)).ids == docs.run(asked(seed).exactly()).ids
+    assert scored(docs, asked(seed)) < scored(docs, asked(seed).exactly())
+
+
+@pytest.mark.parametrize(
+    "then", [lambda query: query.group_by("kind", per_group=2), lambda query: query.order_by("kind")]
+)
+def test_a_stage_behind_it_gets_all_candidates(coded: dict[str, Any], then: Any) -> None:
+    docs = coded["int8"]
+    assert docs.run(then(asked(2, k=3))).ids == docs.run(then(asked(2, k=3)).exactly()).ids
+    assert scored(docs, then(asked(2, k=3))) == scored(docs, asked(2).exactly())
+
+
+def test_facets_count_all_candidates(coded: dict[str, Any]) -> None:
+    quick, exact = (coded["int8"].facets("kind", query=query) for query in (asked(2, k=3), asked(2, k=3).exactly()))
+    assert repr(quick["kind"]) == repr(exact["kind"])
 
 
 def test_an_exact_query_scores_all(docs: Any) -> None:

@@ -48,7 +48,8 @@ class BoundStage(NamedTuple):
 
     `k` and `exact` are the query's, for stages that may do less than all; `arms` are its arms, where the stage asks
     what they say; `where` is its filter, for a stage that brings rows; `selecting` is what a selection needs, and
-    `steps` are stages inside the stage. Of a stage that is `rough` estimates of its scores will do.
+    `steps` are stages inside the stage. Of a stage that is `rough` estimates of its scores will do, and of one that is
+    `last` the k + 1 best candidates.
     """
 
     stage: Stage
@@ -62,6 +63,7 @@ class BoundStage(NamedTuple):
     selecting: Selecting | None = None
     steps: tuple[BoundStage, ...] = ()
     rough: bool = False
+    last: bool = False
 
 
 class BoundQuery(NamedTuple):

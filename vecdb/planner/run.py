@@ -73,6 +73,8 @@ def run(state: State, bound: BoundQuery, pool: ThreadPoolExecutor | None, ready:
     cursor = paging.read(query)
     fetches, widens = depth.of_page(bound, cursor), depth.thins(bound) and cursor is None
     widens = widens or (cursor is not None and not depth.fixed(bound))
+    if cursor is None and bound.stages:  # behind a cursor, the scores of all candidates are needed
+        bound = bound._replace(stages=(*bound.stages[:-1], bound.stages[-1]._replace(last=True)))
     while True:
         found = staged(context, bound, fetches)
         candidates, steps = found.candidates, found.steps

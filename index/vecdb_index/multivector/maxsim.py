@@ -8,7 +8,7 @@ can be is known, so the rows that may be among the best are scored again, and th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb_index.multivector.stored import Tokens, eight_of_four, longest_of
-from vecdb_index.slices import SLICE_BYTES, Slice, shared
+from vecdb_index.multivector.stored import Tokens, eight_of_four, ends_of, longest_of
+from vecdb_index.slices import HELPER_BYTES, SLICE_BYTES, Slice, shared
 
 SLICE_WORK = 64 << 20
 """Bytes of tokens, times blocks of a question's, that one call of a kernel works through: about 0.1 s."""
@@ -123,6 +123,37 @@ def score_rows(
     return out
 
 
+def scorer(
+    tokens: Tokens, question: Question, rows: NDArray[Any], pool: ThreadPoolExecutor | None = None
+) -> Callable[[int, int], NDArray[np.float32]]:
+    """Return a function (first, last) that scores rows[first:last] as `score_rows` does, for calls of a few rows."""
+    given = np.ascontiguousarray(rows, np.uint32)
+    ends = ends_of(tokens.lengths_of(given))
+    few = HELPER_BYTES // (max(1, tokens.token_bytes) * _blocks(question))
+
+    def score(first: int, last: int) -> NDArray[np.float32]:
+        if ends[last] - ends[first] <= few:
+            return _exact(tokens, question, given, first, last)
+        return score_rows(tokens, question, given[first:last], pool)
+
+    return score
+
+
+def score_best(
+    tokens: Tokens, question: Question, rows: NDArray[Any], k: int, pool: ThreadPoolExecutor | None = None
+) -> NDArray[np.float32]:
+    """Return the exact scores of those of some rows that may be among the k best of them, and -inf for the others."""
+    rows = np.asarray(rows, np.int64)
+    if tokens.bits is None or len(rows) <= k:
+        return score_rows(tokens, question, rows, pool)
+    out = np.full(len(rows), -np.inf, np.float32)
+    filled = np.flatnonzero(tokens.lengths_of(rows))
+    about = _about(tokens, question, rows[filled], len(filled), pool)
+    left = filled[_possible(tokens, question, about, k)]
+    out[left] = score_rows(tokens, question, rows[left], pool)
+    return out
+
+
 def estimated_rows(
     tokens: Tokens, question: Question, rows: NDArray[Any], pool: ThreadPoolExecutor | None = None
 ) -> NDArray[np.float32]:
@@ -161,12 +192,17 @@ def best(
     if exact or tokens.bits is None:
         return _ranked(rows, score_rows(tokens, question, some, pool), k)
     about = _about(tokens, question, some, len(rows), pool)
-    if len(rows) > k:
-        longest = longest_of(tokens) if math.isinf(tokens.longest) else tokens.longest
-        slack = 2 * question.coded.error * longest
-        least = np.partition(about, len(about) - k)[len(about) - k]
-        rows = rows[about >= np.float64(least) - slack]
+    rows = rows[_possible(tokens, question, about, k)]
     return _ranked(rows, score_rows(tokens, question, rows, pool), k)
+
+
+def _possible(tokens: Tokens, question: Question, about: NDArray[np.float32], k: int) -> NDArray[np.bool_]:
+    """Tell which rows may be among the k best, by their scores with a coded question."""
+    if len(about) <= k:
+        return np.ones(len(about), bool)
+    longest = longest_of(tokens) if math.isinf(tokens.longest) else tokens.longest
+    least = np.partition(about, len(about) - k)[len(about) - k]
+    return about >= np.float64(least) - 2 * question.coded.error * longest
 
 
 def _ranked(rows: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Best:
@@ -238,8 +274,8 @@ def _run(
     """Cut rows into slices of bounded work, by their tokens, and let threads take them."""
     lengths = tokens.lengths if len(rows) == 0 else tokens.lengths_of(rows)
     ends = np.cumsum(lengths)
-    blocks = -(-len(question.tokens) // 16)
-    most = max(1, min(SLICE_BYTES, SLICE_WORK // max(1, blocks)) // max(1, tokens.token_bytes))
+    blocks = _blocks(question)
+    most = max(1, min(SLICE_BYTES, SLICE_WORK // blocks) // max(1, tokens.token_bytes))
     if ends[-1] <= most and pool is None:
         work(iter([(0, count)]))
         return
@@ -250,3 +286,8 @@ def _run(
         todo.append((first, last))
         first = last
     shared(work, todo, int(ends[-1]) * tokens.token_bytes * blocks, pool)
+
+
+def _blocks(question: Question) -> int:
+    """Return how many blocks of 16 a question's tokens fill."""
+    return max(1, -(-len(question.tokens) // 16))

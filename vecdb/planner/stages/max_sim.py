@@ -12,8 +12,9 @@ from vecdb.planner.gather import Context
 from vecdb.query.stages import MaxSim
 from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import Column
-from vecdb_index.multivector.maxsim import estimated_rows, score_rows
+from vecdb_index.multivector.maxsim import Question, estimated_rows, score_best, score_rows, scorer
 from vecdb_index.multivector.rerank import pruned, until_no_better
+from vecdb_index.multivector.stored import Tokens
 
 
 def max_sim(context: Context, bound: BoundStage, candidates: Candidates) -> Candidates:
@@ -24,23 +25,30 @@ def max_sim(context: Context, bound: BoundStage, candidates: Candidates) -> Cand
     chosen, question = candidates.some(slice(stage.top)), bound.question
     if stage.prune is not None and not bound.exact:
         chosen = chosen.some(slice(pruned(chosen.score, bound.k, stage.prune)))
+    patience = None if bound.exact else stage.patience
 
-    scored = estimated_rows if bound.rough else score_rows
-    only = chosen.parts[int(chosen.part[0])] if len(chosen) and (chosen.part == chosen.part[0]).all() else None
+    def scored(tokens: Tokens, question: Question, rows: np.ndarray) -> np.ndarray:
+        if bound.rough:
+            return estimated_rows(tokens, question, rows, context.pool)
+        if bound.last and not bound.exact and patience is None:
+            # One more than is wanted tells whether there is another page.
+            return score_best(tokens, question, rows, bound.k + 1, context.pool)
+        return score_rows(tokens, question, rows, context.pool)
 
     def score(first: int, last: int) -> np.ndarray:
-        context.state.check(stage.kind)
-        if only is not None:
-            return scored(only.tokens(column), question, chosen.row[first:last], context.pool)
         out = np.full(last - first, -np.inf, np.float32)
         for part, at, rows in chosen.some(slice(first, last)).by_part():
             context.state.check(stage.kind)
-            out[at] = scored(part.tokens(column), question, rows, context.pool)
+            out[at] = scored(part.tokens(column), question, rows)
         return out
 
-    if stage.patience is None or bound.exact:
+    if patience is None:
         scores = score(0, len(chosen))
     else:
-        scores = until_no_better(score, len(chosen), bound.k, stage.patience)
+        one_part = len(chosen) and not bound.rough and (chosen.part == chosen.part[0]).all()
+        few = score
+        if one_part:
+            few = scorer(chosen.parts[int(chosen.part[0])].tokens(column), question, chosen.row, context.pool)
+        scores = until_no_better(few, len(chosen), bound.k, patience)
     places = np.flatnonzero(scores > -np.inf)
     return chosen.some(places).scored(scores[places])
