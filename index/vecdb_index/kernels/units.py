@@ -1,4 +1,4 @@
-"""Rows made unit vectors, to be compared with each other."""
+"""Rows made unit vectors, and compared with each other."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 from numba import types
 
 from vecdb_index.kernels.jit import filled, frozen, kernel
-from vecdb_index.kernels.lanes import dot
+from vecdb_index.kernels.lanes import COLUMNS, dot, dots
 
 
 @kernel(frozen(types.float32, 2), filled(types.float32, 2))
@@ -17,3 +17,18 @@ def to_units(rows: Any, out: Any) -> None:
         factor = np.float32(1) / length if length > 0 else np.float32(0)
         for at in range(rows.shape[1]):
             out[row, at] = rows[row, at] * factor
+
+
+@kernel(frozen(types.float32, 2), frozen(types.float32, 2), filled(types.float32, 2))
+def products(rows: Any, others: Any, out: Any) -> None:
+    """Write the inner products of rows (n, d) and others (m, d) to out (n, m)."""
+    count = others.shape[0]
+    for row in range(rows.shape[0]):
+        at = 0
+        while at + COLUMNS <= count:
+            found = dots(rows, row, others, at)
+            for place in range(COLUMNS):
+                out[row, at + place] = found[place]
+            at += COLUMNS
+        for last in range(at, count):
+            out[row, last] = dot(rows, row, others[last])

@@ -14,6 +14,8 @@ Reals = NDArray[np.float64]
 
 SAMPLE = 64
 """So many candidates, evenly spread, tell how similar any two of the pool are."""
+FEW = 1 << 24
+"""Multiplications that a kernel does in less time than it may take BLAS to wake another thread."""
 
 
 class Pool(NamedTuple):
@@ -46,6 +48,20 @@ class Pool(NamedTuple):
     def size(self) -> int:
         """How many candidates there are."""
         return self.relevance.shape[0]
+
+
+def products(rows: Units, others: Units) -> Units:
+    """Return the inner products of rows (n, d) and others (m, d): (n, m) float32.
+
+    Few of them by a kernel: BLAS spreads even these over threads, and waits for a processor that others may have.
+    """
+    if len(rows) * others.size > FEW:
+        return rows @ others.T
+    from vecdb_index.kernels import units
+
+    out = np.empty((len(rows), len(others)), np.float32)
+    units.products(rows, others, out)
+    return out
 
 
 def unit(vectors: np.ndarray, reuse: bool = False) -> Units:
@@ -89,7 +105,8 @@ def median(pool: Pool) -> float:
     some = pool.units[chosen] if pool.given is None else pool.given[chosen, chosen]
     if len(some) < 2:
         return 0.0
-    pairs = (some @ some.T if pool.given is None else some).ravel()[_above_diagonal(len(some))]
+    some = np.ascontiguousarray(some)
+    pairs = (products(some, some) if pool.given is None else some).ravel()[_above_diagonal(len(some))]
     return float(np.partition(pairs, len(pairs) // 2)[len(pairs) // 2])
 
 
@@ -98,7 +115,7 @@ def close(pool: Pool, places: Sequence[int] | NDArray[np.int64], closest: float)
     some = np.asarray(places, np.int64)
     if pool.given is None:
         units = pool.units[some]
-        among = units @ units.T
+        among = products(units, units)
     else:
         among = pool.given[np.ix_(some, some)]
     np.fill_diagonal(among, -np.inf)
@@ -142,7 +159,7 @@ def to_universe(pool: Pool, rows: NDArray[np.int64] | slice, width: int, base: f
     else:
         universe = pool.units if pool.universe is None else pool.universe
         # Of a matrix and its own transpose BLAS works out one half.
-        similar = pool.units[rows] @ universe.T
+        similar = products(np.ascontiguousarray(pool.units[rows]), universe)
     out = np.zeros((len(similar), width), np.float32)
     kept = out[:, : similar.shape[1]]
     np.subtract(similar, np.float32(base), out=kept)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb_index.selection.pool import Pool, base_of
+from vecdb_index.selection.pool import Pool, base_of, products
 
 ALIKE = 0.5
 """A row is represented by the chosen one that it is most similar to, when that is at least half way from the pool's
@@ -36,7 +36,7 @@ def represented(pool: Pool, picks: NDArray[np.int64]) -> Represented:
     if not len(picks):
         return Represented([], [], 0.0)
     base = base_of(pool, "median")
-    similar = pool.units[picks] @ pool.units.T if pool.given is None else pool.given[picks]
+    similar = products(pool.units[picks], pool.units) if pool.given is None else pool.given[picks]
     owner = similar.argmax(axis=0)
     closest = similar[owner, np.arange(pool.size)]
     best = np.clip((closest - base) / (1 - base), 0, 1)
@@ -48,7 +48,7 @@ def represented(pool: Pool, picks: NDArray[np.int64]) -> Represented:
     if pool.universe is not None:
         weights = np.ones(len(pool.universe)) if pool.weights is None else pool.weights
         given = pool.given_universe
-        close = pool.units[picks] @ pool.universe.T if given is None else given[picks]
+        close = products(pool.units[picks], pool.universe) if given is None else given[picks]
         best = np.clip((close - base) / (1 - base), 0, 1).max(axis=0)
     total = float(weights.sum())
     coverage = float(weights @ best) / total if total > 0 else float(best.mean()) if len(best) else 0.0
