@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     import grpc
 
+FOREVER = 1e8
+"""Seconds; gRPC tells of a call without a deadline by some that are larger than any it takes itself."""
 RECHECK = 5.0
 """Seconds after which a stream is asked again whether its key is still valid."""
 
@@ -66,7 +68,8 @@ class Admission:
         self._callers.begin(principal.name)
         remaining = context.time_remaining()
         if rule.timed:
-            allowed = self._limits.deadline_seconds if remaining is None else remaining
+            unlimited = remaining is None or remaining > FOREVER
+            allowed = self._limits.deadline_seconds if unlimited else remaining
             remaining = min(allowed, self._limits.longest_deadline_seconds)
         budget = RequestBudget(remaining, self._limits.query_memory_bytes, self._memory)
         return Call(principal, grant, budget, context)
