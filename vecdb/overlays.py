@@ -3,21 +3,25 @@
 They are ordinary links, stored by `Collection.link`: durable, filtered, walked and counted like all others, 24 bytes
 each on disk.
 
-    docs.link(similar_links(docs, "embedding"), directed=False)                  # all rows
-    docs.link(similar_links(docs, "embedding", ids=new), directed=False)         # rows that came since
+    refresh_similar(docs, "embedding")                                           # made, and later brought up to date
+    docs.link(similar_links(docs, "embedding"), directed=False)                  # made once
+    docs.link(similar_links(docs, "embedding", ids=some), directed=False)        # of some rows
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vecdb.errors import InvalidInputError
+from vecdb.neighbour_lists import Pairs, mutual, of_some, updated
 from vecdb.schema.arrow import pc
 from vecdb.schema.given import whole_number
 from vecdb.storage.keys import keys_of
+from vecdb.storage.overlay_file import read_lists, write_lists
 from vecdb_index.graph.adjacency import packed
 from vecdb_index.graph.communities import ROUNDS
 from vecdb_index.graph.communities import communities as grouped
@@ -26,11 +30,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from vecdb.collection import Collection
+    from vecdb.reads import Snapshot
 
 SIMILAR = "similar"
 """What links between rows that are alike are called."""
-AT_ONCE = 1024
-"""Rows that are searched for at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What a refresh did: rows that were searched for, links that were written, and deleted."""
+
+    searched: int
+    written: int
+    deleted: int
 
 
 def similar_links(
@@ -50,7 +62,7 @@ def similar_links(
     similarity, divided by the root of how many times more often than k each of the two rows was found.
 
     Rows are searched through the index where there is one. With `ids`, only links of these rows are returned: those
-    that others had stay as they are, even where a new row is nearer now; all links anew put that right.
+    that others had stay as they are, even where a new row is nearer now; `refresh_similar` puts that right.
 
     Args:
         docs: a collection, a view or a snapshot of one.
@@ -72,63 +84,128 @@ def similar_links(
     import pyarrow as pa
 
     k = whole_number("k", k, most=1000)
-    column = docs.schema[field].field
-    if getattr(column, "metric", None) not in ("cosine", "dot"):
+    _require_similarity(docs, field)
+    if ids is None:
+        frozen: Any = docs.snapshot() if hasattr(docs, "snapshot") else docs
+        lists, _ = updated(frozen, field, k, exact, None)
+        names, near, similarity = lists.ids, lists.near, lists.similarity
+        first = len(names)
+    else:
+        wanted = list(dict.fromkeys(ids))
+        listed, near, similarity = of_some(docs, field, k, wanted, exact)
+        names, first = pa.array(listed, docs.schema.id.field.arrow_type), len(wanted)
+    one, other, weight = mutual(near, similarity, least)
+    # Of a pair the one that comes first is less: with it the wanted ones, which come first, are there too.
+    asked = one < first
+    return _table(names, one[asked], other[asked], weight[asked], type)
+
+
+def refresh_similar(
+    docs: Collection,
+    field: str,
+    k: int = 10,
+    *,
+    least: float = 0.0,
+    exact: bool = False,
+    type: str = SIMILAR,
+) -> Refreshed:
+    """Bring the stored links between rows that are alike up to date; the first call makes them.
+
+    Afterwards the links of this type are those of `similar_links` over all rows as they are, undirected: new rows are
+    linked, the links of rows that are gone or have another vector are gone, and who lost a neighbour has its next one.
+    Links of this type that somebody else wrote are deleted. Nothing happens by itself when rows are written: call it
+    after a load, or from time to time.
+
+    The nearest rows of each are kept in a file of the collection, 8 k + 8 bytes and an id a row, so that only rows
+    whose nearest ones changed are searched for; each vector is read once, to see whether it is another one. The file is
+    no part of a backup: after a restore, and with another field, k or `exact` than before, all is made anew.
+
+    With `exact` the links are those of `similar_links(exact=True)`, up to the order of rows that are equally similar.
+    Without, rows are found through the index, and a new row comes into the lists of its own 4 k nearest only.
+
+    New links are written before old ones are deleted, each in one step; between the two a reader sees both. After a
+    crash at any time the next call completes what is missing. Two calls at once for one type may undo each other's
+    links; the next one mends that.
+
+    Args:
+        docs: a collection that this process writes.
+        field: a field of vectors, of the metric cosine or dot.
+        k: how many of the nearest rows count.
+        least: the least similarity of a link, 0 or more.
+        exact: compare with every row.
+        type: the type of the links.
+
+    Returns:
+        How many rows were searched for, and how many links, two for each pair, were written and deleted.
+
+    Raises:
+        UnknownFieldError: there is no such field.
+        InvalidInputError: it holds no vectors, or of another metric; least is below 0; or docs is no collection of this
+            process.
+        ConflictError: the collection is open read-only.
+
+    """
+    from vecdb.collection import Collection
+
+    if not isinstance(docs, Collection):
+        raise InvalidInputError(
+            f"docs must be a collection that this process writes, not {docs.__class__.__name__}", field="docs"
+        )
+    k = whole_number("k", k, most=1000)
+    if not least >= 0:
+        raise InvalidInputError(f"least must be 0 or more, not {least!r}", field="least")
+    _require_similarity(docs, field)
+    writer = docs._writable()
+    snapshot = docs.snapshot()
+    made_by = {"field": snapshot.schema[field].id, "k": k, "exact": exact}
+    held = read_lists(writer.directory, writer.base, type, made_by)
+    lists, searched = updated(snapshot, field, k, exact, held)
+    one, other, weight = mutual(lists.near, lists.similarity, least)
+    written, deleted = _replace(docs, snapshot, type, lists.ids, (one, other, weight))
+    # Last: links are compared with those that are stored, so that a crash before this costs time and nothing else.
+    if held is None or searched or len(lists.ids) != len(held.ids):
+        write_lists(writer.directory, writer.base, type, lists, made_by)
+    return Refreshed(searched, written, deleted)
+
+
+def _replace(docs: Collection, snapshot: Snapshot, type: str, ids: pa.Array, pairs: Pairs) -> tuple[int, int]:
+    """Make the stored links of a type these, both ways; return how many were written, and deleted."""
+    import pyarrow as pa
+
+    one, other, weight = pairs
+    source, target = np.concatenate([one, other]), np.concatenate([other, one])
+    weight = np.concatenate([weight, weight])
+    stored = pa.Table.from_batches(snapshot.links(type=type), snapshot.link_schema().arrow_schema())
+    ends = [np.asarray(pc.index_in(stored.column(end), ids).fill_null(-1)).astype(np.int64) for end in ("src", "dst")]
+    key, there = source * len(ids) + target, ends[0] * len(ids) + ends[1]
+    there[(ends[0] < 0) | (ends[1] < 0)] = -1
+    gone = np.flatnonzero(~np.isin(there, key))
+    order = np.argsort(there)
+    at = order[np.searchsorted(there[order], key).clip(max=max(len(there) - 1, 0))] if len(there) else order
+    new = np.ones(len(key), bool)
+    if len(there):
+        new = (there[at] != key) | (np.asarray(stored.column("weight"), np.float32)[at] != weight)
+    if new.any():
+        docs.link(_table(ids, source[new], target[new], weight[new], type))
+    if len(gone):
+        docs.unlink(stored.select(["src", "dst", "type"]).take(gone))
+    return int(new.sum()), len(gone)
+
+
+def _require_similarity(docs: Any, field: str) -> None:
+    if getattr(docs.schema[field].field, "metric", None) not in ("cosine", "dot"):
         raise InvalidInputError(
             f"field {field!r} has no similarity: it needs vectors of metric cosine or dot", field=field
         )
-    wanted = None if ids is None else list(dict.fromkeys(ids))
-    near = _nearest(docs, field, k, wanted, exact)
-    others = {other for found in near.values() for other in found} - near.keys()
-    back = near | (_nearest(docs, field, k, sorted(others, key=str), exact) if others else {})
-    times: dict[Any, int] = {}
-    for found in back.values():
-        for other in found:
-            times[other] = times.get(other, 0) + 1
-    rows = []
-    for one, found in near.items():
-        for other, similarity in found.items():
-            pair_is_met_again = other in near and str(other) < str(one)
-            if similarity > least and one in back.get(other, {}) and not pair_is_met_again:
-                crowd = max(times[one] / k, 1.0) * max(times[other] / k, 1.0)
-                rows.append((one, other, similarity / crowd**0.5))
-    end = docs.schema.id.field.arrow_type
-    columns = list(zip(*rows, strict=True)) or [(), (), ()]
-    arrays = [pa.array(columns[0], end), pa.array(columns[1], end), pa.array([type] * len(rows), pa.string())]
-    return pa.table([*arrays, pa.array(columns[2], pa.float64())], names=["src", "dst", "type", "weight"])
 
 
-def _nearest(
-    docs: Collection, field: str, k: int, ids: Sequence[Any] | None, exact: bool
-) -> dict[Any, dict[Any, float]]:
-    """Return the k nearest other rows of each, and their similarities; rows without a vector are left out."""
-    name = docs.schema.id.name
-    found: dict[Any, dict[Any, float]] = {}
-    for own, vectors in _vectors(docs, field, name, ids):
-        asked: dict[str, Any] = {field: vectors}
-        for value, result in zip(own, docs.search_batch(k=k + 1, exact=exact, fields=[], **asked), strict=True):
-            pairs = zip(result.ids, result.scores.tolist(), strict=True)
-            found[value] = dict([(other, score) for other, score in pairs if other != value][:k])
-    return found
+def _table(ids: pa.Array, one: np.ndarray, other: np.ndarray, weight: np.ndarray, type: str) -> pa.Table:
+    """Return links as `Collection.link` takes them."""
+    import pyarrow as pa
 
-
-def _vectors(
-    docs: Collection, field: str, name: str, ids: Sequence[Any] | None
-) -> Iterable[tuple[list[Any], np.ndarray]]:
-    """Yield ids and vectors, some at once."""
-    if ids is None:
-        for batch in docs.scan(fields=[field], batch_rows=AT_ONCE):
-            column = batch.column(field)
-            there = np.flatnonzero(np.asarray(column.is_valid()))
-            if len(there):
-                values = column.take(there)
-                yield batch.column(name).take(there).to_pylist(), np.stack(values.to_numpy(zero_copy_only=False))
-        return
-    for first in range(0, len(ids), AT_ONCE):
-        rows = docs.get(list(ids[first : first + AT_ONCE]), fields=[field])
-        there = [row for row in rows if row is not None and row[field] is not None]
-        if there:
-            yield [row[name] for row in there], np.stack([np.asarray(row[field]) for row in there])
+    types = pa.array([type], pa.string()).take(pa.array(np.zeros(len(one), np.int64)))
+    columns = [ids.take(pa.array(one)), ids.take(pa.array(other)), types, pa.array(weight.astype(np.float64))]
+    return pa.table(columns, names=["src", "dst", "type", "weight"])
 
 
 def communities(docs: Collection, *, type: str | Sequence[str] | None = None, rounds: int = ROUNDS) -> pa.Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +19,10 @@ LINES = "#8a97a6", "#4f9d69", "#b8923a", "#5b8ed6", "#a678ab", "#4fb0ab"
 """One for each type of links, again from the first when there are more: none that a row has."""
 NAMED = 60
 """So many rows have their names beside them; of more only those that are linked to the one in the middle."""
+WIDTH, HEIGHT = 1000.0, 560.0
+"""The picture in points, as a window of usual size shows it."""
+LETTER, LETTERS_HEIGHT, DOT = 7.0, 15.0, 9.0
+"""How wide and high a letter is at most on the average, and how far from the middle of a row its name stands."""
 LINE, MOST_LINES = 80, 6
 """What is shown of a label under the mouse: characters a line, and lines; plotly breaks none."""
 
@@ -91,12 +95,13 @@ def write_picture(path: Path, seen: Surroundings, labels: Mapping[Any, str]) -> 
             )
         )  # fmt: skip
     nodes = list(seen.away)
+    sides = sides_of_names(place, [(node, str(node)) for node in nodes if _is_named(seen, node)])
     dots = plotly.Scatter(
         x=[place[node][0] for node in nodes],
         y=[place[node][1] for node in nodes],
         mode="markers+text",
-        text=[_plain(str(node)) if _is_named(seen, node) else "" for node in nodes],
-        textposition="top center",
+        text=[_plain(str(node)) if node in sides else "" for node in nodes],
+        textposition=[sides.get(node, "top center") for node in nodes],
         customdata=[[_plain(str(node)), _lines(labels.get(node, ""))] for node in nodes],
         hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
         marker={
@@ -108,6 +113,46 @@ def write_picture(path: Path, seen: Surroundings, labels: Mapping[Any, str]) -> 
     axis = {"visible": False}
     layout = plotly.Layout(xaxis=axis, yaxis=axis, template="plotly_white", hovermode="closest")
     plotly.Figure([*lines, dots], layout).write_html(str(path), include_plotlyjs=True)
+
+
+def sides_of_names(place: Mapping[Any, Any], names: Sequence[tuple[Any, str]]) -> dict[Any, str]:
+    """Return where the name of each row stands, so that none lies on another name or on a row.
+
+    A name that has no room on any side is left out: the mouse shows it. Earlier ones choose first.
+
+    Args:
+        place: x and y of all rows, in any measure.
+        names: rows and their names.
+
+    """
+    xs, ys = [float(at[0]) for at in place.values()], [float(at[1]) for at in place.values()]
+    wide, high = max(xs) - min(xs) or 1.0, max(ys) - min(ys) or 1.0
+    point = {
+        row: ((float(at[0]) - min(xs)) / wide * WIDTH, (float(at[1]) - min(ys)) / high * HEIGHT)
+        for row, at in place.items()
+    }
+    half = DOT / 2
+    taken = [(x - half, y - half, x + half, y + half) for x, y in point.values()]
+    found: dict[Any, str] = {}
+    for row, name in names:
+        x, y = point[row]
+        long = len(name) * LETTER
+        boxes = {
+            "top center": (x - long / 2, y + DOT, x + long / 2, y + DOT + LETTERS_HEIGHT),
+            "bottom center": (x - long / 2, y - DOT - LETTERS_HEIGHT, x + long / 2, y - DOT),
+            "middle right": (x + DOT, y - LETTERS_HEIGHT / 2, x + DOT + long, y + LETTERS_HEIGHT / 2),
+            "middle left": (x - DOT - long, y - LETTERS_HEIGHT / 2, x - DOT, y + LETTERS_HEIGHT / 2),
+        }
+        for side, box in boxes.items():
+            if not any(_overlap(box, other) for other in taken):
+                found[row] = side
+                taken.append(box)
+                break
+    return found
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _is_named(seen: Surroundings, node: Any) -> bool:

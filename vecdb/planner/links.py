@@ -181,13 +181,22 @@ def chosen(state: State, wanted: Wanted) -> list[np.ndarray]:
 
 
 def graph_of(state: State, wanted: Wanted = ALL) -> LinkGraph:
-    """Return the graph of the links that count; of all of them it is shared, of others made once for a state."""
-    if wanted.key == ALL.key and not state.links.narrowed:
-        return state.links.graph
-    key = "links", state.links.lsn, wanted.key
+    """Return the graph of the links that count, made once for a state.
+
+    States share what segments say of it, unless they are narrowed: there it depends on the rows which links count.
+    """
+    links = state.links
+    if wanted.key == ALL.key and not links.narrowed:
+        return links.graph
+    key = "links", links.lsn, wanted.key
     known = state.routes.get(key)
-    if known is None:
-        known = remembered(state.routes, key, graph_of_some(state.links, chosen(state, wanted)))
+    if known is None and links.narrowed:
+        known = remembered(state.routes, key, graph_of_some(links, chosen(state, wanted)))
+    elif known is None:
+        columns = () if wanted.where is None else sorted(wanted.where.columns)
+        shared = wanted.key, *(links.schema[name].id for name in columns)
+        made = links.bases.graph(links, shared, lambda part, numbers: passing(state, part, numbers, wanted))
+        known = remembered(state.routes, key, made)
     return known
 
 

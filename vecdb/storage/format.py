@@ -9,6 +9,7 @@
         CLEAN                         sealed JSON: where the log ended when the last writer closed
         manifests/<version>-<epoch>-<nonce>.json
         requests-<lsn>-<nonce>.arrow  request ids that are remembered, see requests.py
+        overlay-<hash of a type of links>.arrow   nearest rows of each row, see overlay_file.py; derived
         wal/<epoch>-<first lsn>.wal
         segments/<uuid>/              immutable files of rows, see segment_writer.py
         tmp/                          unpublished output, emptied when a writer opens
@@ -83,6 +84,11 @@ def wal_name(epoch: int, first_lsn: int) -> str:
 def requests_name(lsn: int) -> str:
     """Return the file name of the request ids of all writes up to one."""
     return f"requests-{lsn:020d}-{nonce(4)}.arrow"
+
+
+def overlay_name(type: str) -> str:
+    """Return the file name of the lists behind links of a type; a type may hold what a file name may not."""
+    return f"overlay-{hashlib.sha256(type.encode()).hexdigest()[:32]}.arrow"
 
 
 def seal(content: dict[str, Any]) -> bytes:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,11 +33,18 @@ from vecdb.storage.links.segment import LinkView, ranges
 from vecdb_index.graph.adjacency import Adjacency, packed, rows_of, unpatched
 
 if TYPE_CHECKING:
-    from vecdb.storage.links.state import LinkState
+    from vecdb.storage.links.state import LinkPart, LinkState
     from vecdb.storage.snapshot import State
 
 PATCHED_SHARE = 8
 """When more than one link in so many was deleted since the base was made, it is made again."""
+
+
+FILTERS = 8
+"""So many graphs of links that pass a filter are kept."""
+
+Pick = Callable[["LinkPart", np.ndarray], np.ndarray]
+"""Tells of some links of a part, by their numbers, which ones count, bool (n,)."""
 
 
 class LinkGraph:
@@ -164,10 +171,11 @@ class LinkGraph:
 class _Base:
     """All segments as one graph, as they were at some deletions; and by segment the numbers of its nodes and types."""
 
-    def __init__(self, views: Sequence[LinkView], id_type: pa.DataType) -> None:
+    def __init__(self, views: Sequence[LinkView], id_type: pa.DataType, pick: Pick | None) -> None:
+        self._kept = None if pick is None else {view.segment.uuid: _picked(view, pick) for view in views}
         self.deleted = {view.segment.uuid: view.deleted for view in views}
         self.links = sum(view.live_rows for view in views)
-        self.whole = len(views) == 1 and not views[0].deleted
+        self.whole = len(views) == 1 and not views[0].deleted and pick is None
         """Whether it is the one segment as it is mapped."""
         nothing = np.empty(0, np.uint16)
         self.types, _ = coded.united_types([(view.segment.types, nothing) for view in views])
@@ -175,7 +183,7 @@ class _Base:
         self._codes = {
             view.segment.uuid: np.array([place[name] for name in view.segment.types], np.uint16) for view in views
         }
-        if self.whole:
+        if len(views) == 1:
             self.nodes = views[0].segment.nodes
             numbers = [np.arange(len(self.nodes), dtype=np.int32)]
         else:
@@ -193,8 +201,11 @@ class _Base:
 
     def gone(self, view: LinkView) -> Coded:
         """Return the links of a segment that were deleted since."""
-        deleted = view.deleted - self.deleted[view.segment.uuid]
-        return self.coded(view, np.array(deleted.to_array(), np.int64))
+        deleted = np.array((view.deleted - self.deleted[view.segment.uuid]).to_array(), np.int64)
+        if self._kept is not None and len(deleted):
+            kept = self._kept[view.segment.uuid]
+            deleted = deleted[np.searchsorted(kept, deleted, "right") > np.searchsorted(kept, deleted)]
+        return self.coded(view, deleted)
 
     def serves(self, views: Sequence[LinkView]) -> bool:
         """Tell whether these are the same segments with nothing less deleted, and not much more."""
@@ -220,20 +231,24 @@ class _Base:
             segment = self._views[0].segment
             held, ends = (segment.out, "targets") if direction == "out" else (segment.incoming, "sources")
             return unpatched(held["offsets"], held[ends], held["weights"], held["types"])
-        return _packed(self.nodes, [self.coded(view, view.live()) for view in self._views], direction)
+        numbers = {view.segment.uuid: view.live() for view in self._views} if self._kept is None else self._kept
+        return _packed(self.nodes, [self.coded(view, numbers[view.segment.uuid]) for view in self._views], direction)
 
 
 class Bases:
-    """The base that the states of a collection share, until its segments are others. Safe from any thread."""
+    """The bases that the states of a collection share, until its segments are others. Safe from any thread.
+
+    One has all links, and some those of them that pass a filter. What passes does not change while a segment lives.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._base: _Base | None = None
+        self._bases: dict[Any, _Base] = {}
 
-    def graph(self, links: LinkState) -> LinkGraph:
-        """Return the graph of all links of a state."""
-        base = self._of(links)
-        memory = [view.coded(view.live()) for view in links.memtables]
+    def graph(self, links: LinkState, key: Any = None, pick: Pick | None = None) -> LinkGraph:
+        """Return the graph of all links of a state, or of those that are picked; equal keys pick the same."""
+        base = self._of(links, key, pick)
+        memory = [view.coded(view.live() if pick is None else _picked(view, pick)) for view in links.memtables]
         more, types, fresh = _beside(base, memory)
         gone = [base.gone(view) for view in links.segments]
         changed = any(len(piece) for piece in (*gone, *fresh))
@@ -244,18 +259,31 @@ class Bases:
 
         return LinkGraph(base.nodes, more, types, lambda: made("out"), lambda: made("in"))
 
-    def _of(self, links: LinkState) -> _Base:
+    def _of(self, links: LinkState, key: Any, pick: Pick | None) -> _Base:
+        held = self._bases.get(key)
+        if held is not None and held.serves(links.segments):
+            return held
         with self._lock:
-            held = self._base
+            held = self._bases.get(key)
             if held is not None and held.serves(links.segments):
                 return held
-            made = _Base(links.segments, links.schema.id.field.arrow_type)
+            made = _Base(links.segments, links.schema.id.field.arrow_type, pick)
             older = held is not None and any(
                 not held.deleted.get(view.segment.uuid, BitMap()) <= view.deleted for view in links.segments
             )
             if not older:  # a state of the past makes its own, and leaves that of the present
-                self._base = made
+                others = [(at, one) for at, one in self._bases.items() if at != key]
+                # Those of other segments are let go, and what was made first when there are many filters.
+                known = [(at, one) for at, one in others if at is None or one.deleted.keys() == made.deleted.keys()]
+                whole = [(at, one) for at, one in known if at is None]
+                filtered = [(at, one) for at, one in known if at is not None][-FILTERS + 1 :]
+                self._bases = dict([*whole, *filtered, (key, made)])
             return made
+
+
+def _picked(part: LinkPart, pick: Pick) -> np.ndarray:
+    numbers = part.live()
+    return numbers[pick(part, numbers)]
 
 
 def graph_of_some(links: LinkState, chosen: Sequence[np.ndarray]) -> LinkGraph:
