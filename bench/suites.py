@@ -25,11 +25,11 @@ _ALONE = (
     *(Run(name) for name in ("memory", "open", "startup", "planner", "churn", "arms", "batch")),
     *(Run(name) for name in ("quality", "relevance", "selection", "serve")),
 )
-_ENCODINGS = "indexes=40x2x8 4bit,40x3x8 4bit,80x3x8 4bit,40x4x16 4bit,auto"
+_ENCODINGS = "indexes=40x2x8 4bit,40x3x8 4bit,80x3x8 4bit,40x4x16 4bit,40x4x16 8bit,auto"
 _MULTIVECTOR = (
     Run("multivector", "scifact", ("sets=scifact-test", _ENCODINGS, "passes=1")),
     Run("multivector", "hotpot", ("sets=hotpot", _ENCODINGS, "passes=1")),
-    Run("multivector", "limit", ("sets=limit_small", "indexes=", "passes=1")),
+    Run("multivector", "limit", ("sets=limit_small", "indexes=", "pools=", "passes=1")),
 )
 _LINKED = (
     Run("linked", "", ("edges=",)),

@@ -10,6 +10,9 @@ codes first, which finds the same. For each index, which
     nDCG@10           of the ten best of these 100; `off` is that less nDCG@10 of `all`
     cpu_ms            CPU time of one call for ten rows
 
+`pool 2` and its like are rows stored with so many times fewer tokens, each the mean of some that are alike, and all
+compared: `first100` is the share of the true ten best, by all tokens, among the first 100; `best10` among the first 10.
+
 `two stages` gathers `fetch` rows by the single vector of each document and compares them all; `pruned` with candidates
 pruned and early exit; `cut` is the share of comparisons that this saves, `lost` the nDCG@10. The single vector is also
 asked alone, as `dense`; `bytes` of `all` are those of the tokens. Every figure of quality comes from ir-measures.
@@ -32,12 +35,19 @@ REPEATS = 1
 FULL: Mapping[str, Parameter] = {
     "sets": "scifact-test,hotpot",
     "indexes": "auto,10x3x8 rabitq,40x3x8 rabitq,40x4x16 rabitq,40x4x16 8bit,40x3x8 8bit,40x3x8 product",
+    "pools": "2,3,4",
     "fetch": 50,
     "prune": 0.3,
     "patience": 5,
     "passes": 3,
 }
-QUICK: Mapping[str, Parameter] = {"sets": "known:300x16", "indexes": "auto,40x3x8 rabitq", "fetch": 20, "passes": 1}
+QUICK: Mapping[str, Parameter] = {
+    "sets": "known:300x16",
+    "indexes": "auto,40x3x8 rabitq",
+    "pools": "2",
+    "fetch": 20,
+    "passes": 1,
+}
 HEADLINES = ("auto first100", "auto nDCG@10", "all nDCG@10", "two stages nDCG@10", "pruned nDCG@10")
 
 K, FIRST = 10, 100
@@ -49,24 +59,17 @@ def prepare(context: Context) -> None:
 
 
 def setup(context: Context) -> None:
-    """Make one collection of every set."""
+    """Make a database of every set: a collection with all tokens, and one for each factor of pooling."""
     import vecdb
 
     context.home.mkdir(parents=True)
     for name in context.words("sets"):
         made = tokens.load(name, context.data)
-        schema = vecdb.Schema(
-            id=vecdb.Id(),
-            text=vecdb.Text(),
-            section=vecdb.Keyword(),
-            installed_kb=vecdb.Int64(),
-            embedding=vecdb.Vector(made.held.dimension, index="flat"),
-            tokens=vecdb.MultiVector(made.tokens.shape[1], dtype="int8", index="flat"),
-        )
         with vecdb.connect(_folder(context, name), settings=_settings()) as database:
-            documents = database.create_collection("documents", schema)
-            documents.upsert(made.rows)
-            documents.compact()
+            for factor in (1, *map(int, context.words("pools"))):
+                documents = database.create_collection(_collection(factor), _schema(made, factor))
+                documents.upsert(made.rows)
+                documents.compact()
 
 
 def run(context: Context) -> Metrics:
@@ -76,7 +79,7 @@ def run(context: Context) -> Metrics:
     for name in context.words("sets"):
         made = tokens.load(name, context.data)
         with vecdb.connect(_folder(context, name), create=False, settings=_settings()) as database:
-            measured = _Set(context, made, database.collection("documents")).measured()
+            measured = _Set(context, made, database).measured()
         metrics |= {f"{name} {what}": value for what, value in measured.items()}
     return metrics
 
@@ -84,6 +87,12 @@ def run(context: Context) -> Metrics:
 def ratios(parameters: Mapping[str, Parameter]) -> list[Ratio]:
     found = []
     for name in str(parameters["sets"]).split(","):
+        for factor in str(parameters["pools"]).split(",") if parameters["pools"] else ():
+            pooled, whole = f"{name} pool {factor}", f"{name} all"
+            found.append(
+                Ratio(f"{pooled} / all nDCG@10", ("vecdb", f"{pooled} nDCG@10"), ("vecdb", f"{whole} nDCG@10"))
+            )
+            found.append(Ratio(f"{pooled} / all bytes", ("vecdb", f"{pooled} bytes"), ("vecdb", f"{whole} bytes")))
         for stage in ("auto", "two stages", "pruned"):
             label, whole, scan = f"{name}: {stage}", f"{name} all", f"{name} scan"
             found.append(
@@ -98,8 +107,9 @@ def ratios(parameters: Mapping[str, Parameter]) -> list[Ratio]:
 class _Set:
     """One set, asked in every way."""
 
-    def __init__(self, context: Context, made: TokenSet, documents: Any) -> None:
-        self.context, self.made, self.documents = context, made, documents
+    def __init__(self, context: Context, made: TokenSet, database: Any) -> None:
+        self.context, self.made, self.database = context, made, database
+        self.documents = database.collection(_collection(1))
         self.count = len(made.questions)
         self.true = [self._all(at).ids for at in range(self.count)]
 
@@ -111,10 +121,30 @@ class _Set:
         metrics["all first100"] = 1.0
         metrics["dense bytes"] = 4.0 * self.made.held.dimension
         metrics["dense first100"] = _share([self._dense(at, FIRST).ids for at in range(self.count)], self.true)
+        for factor in self.context.words("pools"):
+            metrics |= self._pooled(int(factor))
         for spec in self.context.words("indexes"):
             metrics |= self._index(spec, float(whole["all nDCG@10"] or 0))
         self.documents.set_index("tokens", "flat")
         return metrics
+
+    def _pooled(self, factor: int) -> Metrics:
+        import vecdb
+
+        documents, name = self.database.collection(_collection(factor)), f"pool {factor}"
+
+        def compared(at: int, k: int) -> Any:
+            arm = vecdb.Tokens("tokens", self.made.questions[at])
+            return documents.run(vecdb.Query(k=k, fields=()).gather(arm))
+
+        kept = sum(len(row) for batch in documents.scan(fields=["tokens"]) for row in batch.column("tokens"))
+        first = [compared(at, FIRST).ids for at in range(self.count)]
+        return {
+            **self._told(name, lambda at: compared(at, K)),
+            f"{name} first100": _share(first, self.true),
+            f"{name} best10": _share([ids[:K] for ids in first], self.true),
+            f"{name} bytes": kept * self.made.tokens.shape[1] / len(self.made.held.rows),
+        }
 
     def _index(self, spec: str, whole: float) -> Metrics:
         import vecdb
@@ -225,6 +255,23 @@ def _index_of(spec: str) -> Any:
     sizes, codes = spec.split(" ")
     repetitions, bits, projection = map(int, sizes.split("x"))
     return vecdb.Muvera(repetitions, bits, projection, codes=codes)
+
+
+def _collection(factor: int) -> str:
+    return "documents" if factor == 1 else f"pooled-{factor}"
+
+
+def _schema(made: TokenSet, factor: int) -> Any:
+    import vecdb
+
+    return vecdb.Schema(
+        id=vecdb.Id(),
+        text=vecdb.Text(),
+        section=vecdb.Keyword(),
+        installed_kb=vecdb.Int64(),
+        embedding=vecdb.Vector(made.held.dimension, index="flat"),
+        tokens=vecdb.MultiVector(made.tokens.shape[1], dtype="int8", index="flat", pool_factor=factor),
+    )
 
 
 def _settings() -> Any:
