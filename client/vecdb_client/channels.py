@@ -89,6 +89,8 @@ def raised(error: Any, address: Address, method: Method[Any]) -> VecdbError:
                 f"the certificate of the server at {address} is not trusted: name the file of whoever signed it as"
                 f" Tls(ca=...) or in VECDB_TLS_CA{told}"
             )
+        elif "Socket closed" in told and not address.tls:
+            sentence += f": where it speaks TLS, its address is grpcs://{address.target}"
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         sentence = _late(address, method)
     if code is grpc.StatusCode.UNIMPLEMENTED:

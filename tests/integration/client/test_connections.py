@@ -182,6 +182,13 @@ def test_a_certificate_of_nobody_known_is_refused(secured: tuple[str, Tls, dict[
         vecdb.connect(address, api_key=tokens["admin"], tls=Tls(ca=stranger.certificate), settings=HURRIED)
 
 
+def test_an_address_without_encryption_is_corrected(secured: tuple[str, Tls, dict[str, str]]) -> None:
+    plain = secured[0].replace("grpcs://", "grpc://")
+
+    with pytest.raises(UnavailableError, match="where it speaks TLS, its address is grpcs://"):
+        vecdb.connect(plain, settings=HURRIED)
+
+
 # -- many calls at once ------------------------------------------------------------------------------------------------
 
 
