@@ -19,6 +19,7 @@ _PEERS = (
     Run("index_ingest"),
     Run("text"),
     Run("servers"),
+    Run("maxsim"),
     Run("exact", "", ("dataset=debian60k@300000", "rounds=5")),
 )
 _ALONE = (

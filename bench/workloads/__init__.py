@@ -14,7 +14,7 @@ from bench.records import Ratio
 NAMES = (
     *("ingest", "upsert", "exact", "batch", "graph", "ann", "filtered", "index_ingest", "planner", "churn", "growth"),
     *("open", "memory", "startup", "quality", "selection", "relevance", "text", "arms", "serve", "multivector"),
-    *("linked", "servers"),
+    *("linked", "servers", "maxsim"),
 )
 Metrics = dict[str, float | None]
 
