@@ -28,7 +28,7 @@ _ALONE = (
 )
 _ENCODINGS = "indexes=40x2x8 4bit,40x3x8 4bit,80x3x8 4bit,40x4x16 4bit,40x4x16 8bit,auto"
 _MULTIVECTOR = (
-    Run("multivector", "scifact", ("sets=scifact-test", _ENCODINGS, "passes=1")),
+    Run("multivector", "scifact", ("sets=scifact-test", _ENCODINGS, "pools=", "passes=1")),
     Run("multivector", "hotpot", ("sets=hotpot", _ENCODINGS, "passes=1")),
     Run("multivector", "limit", ("sets=limit_small", "indexes=", "pools=", "passes=1")),
 )
