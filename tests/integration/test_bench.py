@@ -233,7 +233,12 @@ def test_every_peer_is_pinned() -> None:
     lines = (ROOT / "bench" / "peers" / "requirements.txt").read_text(encoding="utf-8").splitlines()
     pinned = {line.partition("==")[0] for line in lines if "==" in line}
     packages = {package_of(name) for name in PEERS}
-    spelled = {"faiss": "faiss-cpu", "svs": "scalable-vs", "qdrant_edge": "qdrant-edge-py"}
+    spelled = {
+        "faiss": "faiss-cpu",
+        "milvus_lite": "milvus-lite",
+        "qdrant_edge": "qdrant-edge-py",
+        "svs": "scalable-vs",
+    }
 
     assert {spelled.get(str(name), str(name)) for name in packages} <= pinned
 
