@@ -12,6 +12,7 @@ from bench.checkout import RESULTS
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 DRAWN = {
+    "encodings.svg": ("multivector-hotpot", "multivector-hotpot-sizes.svg"),
     "links.svg": ("linked-speed", "linked-speed-links.svg"),
     "sets.svg": ("selection", "selection-sets.svg"),
 }
