@@ -425,7 +425,7 @@ class _Asked:
 
     __slots__ = ("_reads", "_request", "told")
 
-    def __init__(self, reads: Reads, request: SearchRequest | Written, told: bytes) -> None:
+    def __init__(self, reads: Reads, request: Any, told: bytes) -> None:
         self.told = told
         self._reads = reads
         self._request = request
@@ -446,12 +446,11 @@ class _Asked:
 class _Later(_Asked):
     """What of one answer of a batch is asked for when somebody looks."""
 
-    __slots__ = ("_at", "_batch")
+    __slots__ = ("_at",)
 
     def __init__(self, reads: Reads, batch: SearchBatchRequest, at: int) -> None:
-        super().__init__(reads, SearchRequest(), b"")
-        self._batch = batch
+        super().__init__(reads, batch, b"")
         self._at = at
 
     def _single(self) -> SearchRequest:
-        return asked.one_of(self._reads._place(), self._batch, self._at)
+        return asked.one_of(self._reads._place(), self._request, self._at)

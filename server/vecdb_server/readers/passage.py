@@ -13,6 +13,7 @@ import grpc
 
 from vecdb.errors import CancelledError, DeadlineExceededError, ResourceExhaustedError, VecdbError
 from vecdb.storage.follower import Behind
+from vecdb_server.admission import FOREVER
 from vecdb_server.auth.identity import Peer
 from vecdb_server.failures import Failure
 from vecdb_server.options import PATIENT
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 LARGE = 1 << 20
 """Answers of more bytes are watched until the client has read them."""
-FOREVER = 1e8
-"""Seconds; gRPC tells a call without a deadline by some that are larger than it takes itself."""
 
 _BY_SERVICE = {
     "RecordService": ("Get", "Count", "Scan"),

@@ -48,7 +48,12 @@ def max_sim(context: Context, bound: BoundStage, candidates: Candidates) -> Cand
         one_part = len(chosen) and not bound.rough and (chosen.part == chosen.part[0]).all()
         few = score
         if one_part:
-            few = scorer(chosen.parts[int(chosen.part[0])].tokens(column), question, chosen.row, context.pool)
+            prepared = scorer(chosen.parts[int(chosen.part[0])].tokens(column), question, chosen.row, context.pool)
+
+            def few(first: int, last: int) -> np.ndarray:
+                context.state.check(stage.kind)
+                return prepared(first, last)
+
         scores = until_no_better(few, len(chosen), bound.k, patience)
     places = np.flatnonzero(scores > -np.inf)
     return chosen.some(places).scored(scores[places])
