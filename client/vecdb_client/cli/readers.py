@@ -158,7 +158,7 @@ def _open(path: Path, kind: str, stack: contextlib.ExitStack) -> Source:
         case "jsonl":
             return readers_jsonl.JsonLinesSource(path, stack)
         case "csv" | "tsv":
-            return readers_csv.CsvSource(path, stack, delimiter="\t" if kind == "tsv" else ",")
+            return readers_csv.CsvSource(path, delimiter="\t" if kind == "tsv" else ",")
         case "npy":
             return readers_numpy.NpySource(path, stack)
         case _:

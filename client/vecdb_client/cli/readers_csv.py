@@ -5,7 +5,9 @@ row, field and value that do not fit. An empty unquoted cell is null, a quoted e
 """
 
 import contextlib
-from collections.abc import Iterator
+import re
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,12 @@ import pyarrow.csv as pacsv
 
 from vecdb_client.cli.errors import CommandError
 from vecdb_client.cli.readers import PIECE_BYTES, SAMPLE_ROWS, Chunk, Rejected
-from vecdb_client.cli.readers_jsonl import open_text
 
 BLOCK_BYTES = 4 << 20
 """Also the longest row that can be read, more or less."""
+
+_CONVERT = "iconv -f latin1 -t utf-8 converts the file, if that is what it is in"
+_WRONG_WIDTH = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 
 
 class CsvSource:
@@ -29,11 +33,12 @@ class CsvSource:
     only_vectors = False
     total_rows: int | None = None
 
-    def __init__(self, path: Path, stack: contextlib.ExitStack, delimiter: str) -> None:
+    def __init__(self, path: Path, delimiter: str) -> None:
         """Read the header."""
         self.path = path
         self._delimiter = delimiter
-        self._text, self._raw = open_text(path, stack)
+        with path.open("rb") as file:
+            self._packed = file.read(2) == b"\x1f\x8b"
         self._size = max(1, path.stat().st_size)
         self._rejected: list[Rejected] = []
         with self._open(0, {}) as reader:
@@ -41,29 +46,52 @@ class CsvSource:
                 self._names = reader.schema.names
             except UnicodeDecodeError as error:
                 told = f"{path}: the name of a column is not UTF-8: {error.object!r:.80}"
-                raise CommandError(
-                    told, hint="iconv -f latin1 -t utf-8 converts the file, if that is what it is in"
-                ) from None
+                raise CommandError(told, hint=_CONVERT) from None
         repeated = sorted({name for name in self._names if self._names.count(name) > 1})
         if repeated:
             raise CommandError(f"{path}: the header names {repeated[0]!r} twice")
         if all(_is_number(name) for name in self._names):
             raise CommandError(f"{path}: the first line must name the columns, found {self._names[0]!r}, ...")
 
-    def _open(self, start: int, types: dict[str, pa.DataType]) -> pacsv.CSVStreamingReader:
-        self._text.seek(0)
+    @contextlib.contextmanager
+    def _open(self, start: int, types: dict[str, pa.DataType]) -> Iterator[pacsv.CSVStreamingReader]:
+        # Arrow reads ahead in a thread of its own. From a file of Python's it would do so while Python ends, which
+        # aborts the process.
+        self._raw = pa.OSFile(str(self.path))
         self._rejected = []
-        # One thread: only then does the parser know the number of a bad row.
-        return pacsv.open_csv(
-            self._text,
-            read_options=pacsv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, skip_rows_after_names=start),
-            parse_options=pacsv.ParseOptions(
-                delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=self._reject
-            ),
-            convert_options=pacsv.ConvertOptions(
-                column_types=types, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
-            ),
-        )
+        shown = sys.unraisablehook
+        sys.unraisablehook = self._shown_else_by(shown)
+        try:
+            # One thread: only then does the parser know the number of a bad row.
+            with pacsv.open_csv(
+                pa.CompressedInputStream(self._raw, "gzip") if self._packed else self._raw,
+                read_options=pacsv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, skip_rows_after_names=start),
+                parse_options=pacsv.ParseOptions(
+                    delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=self._reject
+                ),
+                convert_options=pacsv.ConvertOptions(
+                    column_types=types, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
+                ),
+            ) as reader:
+                yield reader
+        except pa.ArrowInvalid as error:
+            # A row of a wrong width is refused and the next one read, unless Arrow cannot give us its text.
+            if (found := _WRONG_WIDTH.search(str(error))) is None:
+                raise
+            number, expected, actual = map(int, found.groups())
+            told = f"{self.path}, row {number - 2}: expected {expected} columns, found {actual}, and no UTF-8"
+            raise CommandError(told, hint=_CONVERT) from error
+        finally:
+            sys.unraisablehook = shown
+
+    def _shown_else_by(self, shown: Callable[[Any], object]) -> Callable[[Any], object]:
+        """Keep Arrow's traceback of a text that it cannot decode for `_reject` off the screen: the error follows."""
+
+        def show(unraisable: Any) -> None:
+            if unraisable.object != self._reject:
+                shown(unraisable)
+
+        return show
 
     def _reject(self, bad: Any) -> str:
         # The parser counts from 1 and counts the header.

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -230,3 +232,28 @@ def test_a_file_that_ends_early_says_what_is_in_and_what_is_wrong(
     assert first == f"a.jsonl.gz: {stored:,} rows are in; the same command continues there"
     assert second.startswith("error: cannot read a.jsonl.gz: ")
     assert stored > 1_000
+
+
+def test_a_row_of_a_wrong_width_that_is_no_utf8_is_named(vecdb: Run, tmp_path: Path) -> None:
+    create(vecdb)
+    (tmp_path / "a.csv").write_bytes(b"id,year\n0,2000\n1,2001,caf\xe9\n2,2002\n")
+
+    done = vecdb("load", "db", "docs", "a.csv", code=2)
+
+    assert done.stderr.decode().splitlines() == [
+        "error: a.csv, row 1: expected 2 columns, found 3, and no UTF-8",
+        "hint: iconv -f latin1 -t utf-8 converts the file, if that is what it is in",
+    ]
+
+
+def test_a_process_that_stops_early_in_a_long_csv_file_ends_as_it_wants(tmp_path: Path) -> None:
+    """Arrow reads ahead; from a file of Python's it went on while Python ended, and aborted."""
+    (tmp_path / "a.csv").write_text("id,text\n" + "".join(f"{n},{'x' * 200}\n" for n in range(200_000)))
+    program = (
+        "import pathlib, sys; from vecdb_client.cli.readers import open_source\n"
+        "with open_source(pathlib.Path('a.csv'), 'csv') as source: next(source.chunks(0)); sys.exit(3)"
+    )
+
+    ended = [subprocess.run([sys.executable, "-c", program], cwd=tmp_path, timeout=60).returncode for _ in range(3)]
+
+    assert ended == [3, 3, 3]
