@@ -6,6 +6,7 @@ flush and tears no sectors: damage of that kind is the business of test_damage.p
 """
 
 import contextlib
+import gc
 import os
 import shutil
 import struct
@@ -59,6 +60,7 @@ class Volume:
 
     def unmount(self) -> None:
         """Unmount; the loop device detaches itself."""
+        gc.collect()  # what a database had mapped keeps the volume busy
         _run("umount", str(self.mount_point))
 
     def settle(self) -> None:
