@@ -73,7 +73,7 @@ class Reader:
         try:
             return manifests.read_current(self.directory, self.base)["nonce"]
         except CorruptionError:
-            if self.base.rpartition("/")[2] not in catalogs.load(self.directory).collections.values():
+            if not catalogs.names_folder(self.directory, self.base):
                 raise NotFoundError("the collection was dropped by its writer") from None
             raise
 
