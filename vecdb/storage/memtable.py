@@ -97,10 +97,12 @@ class Memtable:
 
     def kill(self, value: Id, lsn: int) -> bool:
         """Mark the live row of an id as dead from lsn on; return whether there was one."""
-        row = self.index.pop(value, None)
+        row = self.index.get(value)
         if row is None:
             return False
+        # First: a view of before that finds no row of this id looks for it among those that have died.
         self._dead[row] = lsn
+        del self.index[value]
         return True
 
     def lsn_of(self, row: int) -> int:
