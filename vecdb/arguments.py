@@ -26,11 +26,23 @@ RequestId: TypeAlias = bytes | uuid.UUID | str
 """16 bytes, a UUID, its text, or any other text of at most 200 characters."""
 LONGEST_REQUEST_ID = 200
 _CHUNKS = 1 << 62
+FETCH = 10_000_000
+"""The most rows that a search, or an arm of one, may be asked for."""
 WIDEST = 10_000
 """The most candidates that a walk may be asked to keep, and the most lists that a search may be asked to read."""
 
 _SURE = 1e37
 """A square of a query below this is of one that is short enough for any metric."""
+
+
+def rows_asked(k: Any) -> int:
+    """Return how many rows a search is to find, from 1 to `FETCH`.
+
+    Raises:
+        InvalidInputError: it is no such number.
+
+    """
+    return whole_number("k", k, most=FETCH)
 
 
 def sought(schema: Schema, name: str) -> Column:

@@ -20,6 +20,7 @@ from vecdb.arguments import (
     names_of,
     one_vector,
     query_matrix,
+    rows_asked,
     sought,
     vector_column,
 )
@@ -307,7 +308,7 @@ class Snapshot(WiderReads, LinkReads, Overviews):
 
         asked = token_trials.questions(self._state, column, queries, whole_number("sample", sample))
         bound = self._bind(where)
-        trial = token_trials.TokenTrial(self._state, column, asked, whole_number("k", k), bound, self._pool)
+        trial = token_trials.TokenTrial(self._state, column, asked, rows_asked(k), bound, self._pool)
         return tuning.recall(trial, effort)
 
     def _of_tokens(self, field: str | None) -> Column[MultiVector] | None:
@@ -326,7 +327,7 @@ class Snapshot(WiderReads, LinkReads, Overviews):
 
         column = vector_column(self.schema, field)
         asked = tuning.questions(self._state, column, queries, whole_number("sample", sample), self._encoders)
-        return tuning.Trial(self._state, column, asked, whole_number("k", k), self._bind(where), self._pool)
+        return tuning.Trial(self._state, column, asked, rows_asked(k), self._bind(where), self._pool)
 
     def _query(self, vectors: dict[str, Any]) -> tuple[Column[Vector], Any]:
         column, value = one_vector(self.schema, vectors)
@@ -343,7 +344,7 @@ class Snapshot(WiderReads, LinkReads, Overviews):
         allow_partial: bool,
         asked: Callable[[], Query] | None = None,
     ) -> list[SearchResult]:
-        k, allow_partial = whole_number("k", k), flag("allow_partial", allow_partial)
+        k, allow_partial = rows_asked(k), flag("allow_partial", allow_partial)
         return self._nearest(column, queries, k, self._bind(where), self._columns(fields), effort, allow_partial, asked)
 
     def _nearest(

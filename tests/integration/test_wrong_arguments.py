@@ -10,6 +10,7 @@ import pytest
 import vecdb
 from support.unsynced import unsynced
 from vecdb import col
+from vecdb.arguments import FETCH
 from vecdb.errors import FilterSyntaxError, InvalidInputError, UnknownFieldError, VecdbError
 from vecdb.schema.schema import ARGUMENTS
 
@@ -337,3 +338,31 @@ def test_a_filter_that_cannot_be_read_has_a_place(docs: vecdb.Collection) -> Non
 def test_the_arguments_that_are_proposed_are_those_of_search() -> None:
     parameters = inspect.signature(vecdb.Snapshot.search).parameters.values()
     assert {one.name for one in parameters if one.kind != one.VAR_KEYWORD} - {"self"} == ARGUMENTS
+
+
+@pytest.mark.parametrize("k", [FETCH + 1, 10**30])
+def test_every_search_refuses_more_rows_than_any_may_find(docs: vecdb.Collection, k: int) -> None:
+    asked = {
+        "a vector": lambda: docs.search(v=[1, 2, 3], k=k),
+        "words": lambda: docs.search(body="chess", k=k),
+        "terms": lambda: docs.search(s={1: 1.0}, k=k),
+        "two fields": lambda: docs.search(v=[1, 2, 3], body="chess", k=k),
+        "vectors": lambda: docs.search_batch(v=[[1, 2, 3]], k=k),
+        "texts": lambda: docs.search_batch(body=["chess"], k=k),
+        "sparse vectors": lambda: docs.search_batch(s=[{1: 1.0}], k=k),
+        "pages": lambda: docs.search_iter(v=[1, 2, 3], k=k),
+        "rows like rows": lambda: docs.similar_to("r1", k=k),
+        "a query": lambda: docs.run(vecdb.Query(k=k)),
+        "recall": lambda: docs.recall(k=k),
+    }
+
+    for what, ask in asked.items():
+        with pytest.raises(InvalidInputError, match=f"k is {k}, at most {FETCH}") as caught:
+            ask()
+        assert caught.value.field == "k", what
+
+
+def test_a_search_for_the_most_rows_finds_all(docs: vecdb.Collection) -> None:
+    assert len(docs.search(v=[1, 2, 3], k=FETCH)) == 10
+    assert [len(found) for found in docs.search_batch(v=[[1, 2, 3]], k=FETCH)] == [10]
+    assert [len(page) for page in docs.search_iter(v=[1, 2, 3], k=FETCH)] == [10]
