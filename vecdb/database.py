@@ -172,10 +172,8 @@ class Database:
             found = self._open.get(uuid)
             if found is None:
                 found = self._open[uuid] = Collection(name, self._store(uuid), self._pool)
-                if self._encoders:
-                    found.encoders.attach_fitting(found.schema, self._encoders)
-            if encoders:
-                found.encoders.attach(found.schema, encoders)
+                found.encoders.attach_fitting(found.schema, self._encoders)
+            found.encoders.attach(found.schema, encoders)
             return found
 
     def _store(self, uuid: str) -> Reader | Writer:
@@ -200,7 +198,7 @@ class Database:
         return self.collection(name)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.collections()
+        return isinstance(name, str) and name in self.collections()
 
     @typed_os_errors()
     def drop_collection(self, name: str) -> None:

@@ -222,8 +222,10 @@ class Decay(Formula):
             keep(self, name, _span(name, getattr(self, name)))
         for name in ("at_scale", "missing"):
             keep(self, name, finite(name, getattr(self, name)))
-        if self.scale <= 0 or self.offset < 0:
-            raise InvalidInputError(f"scale {self.scale!r} is not above 0, or offset below 0", field="scale")
+        if self.scale <= 0:
+            raise InvalidInputError(f"scale is {self.scale!r}, expected a number above 0", field="scale")
+        if self.offset < 0:
+            raise InvalidInputError(f"offset is {self.offset!r}, expected a number of at least 0", field="offset")
         if not 0 < self.at_scale < 1:
             raise InvalidInputError(
                 f"at_scale is {self.at_scale!r}, expected a number above 0 and below 1", field="at_scale"

@@ -270,7 +270,9 @@ class Query:
             raise InvalidInputError(f"the query has the form {version!r}, this vecdb reads {FORMAT}", value=version)
         unknown = given.keys() - {attribute.name for attribute in fields(cls)}
         if unknown:
-            raise InvalidInputError(f"a query has no {min(unknown)!r}: was it written by a newer vecdb?")
+            raise InvalidInputError(
+                f"a query has no {values.shown(min(unknown, key=str))}: was it written by a newer vecdb?"
+            )
         return cls(**given)
 
     def __repr__(self) -> str:

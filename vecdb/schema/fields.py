@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, get_args
 
 from vecdb.errors import InvalidInputError
+from vecdb.schema.blame import shown
 from vecdb.schema.fulltext import FullText, fulltext_from
 from vecdb.schema.given import choice
 from vecdb.schema.indexes import Auto, Flat, IndexSpec, index_from
@@ -88,10 +89,11 @@ class Field:
         if data.get("kind") != cls.kind:
             raise InvalidInputError(f"expected a field of kind {cls.kind!r}, found {data.get('kind')!r}")
         attributes = {name: value for name, value in data.items() if name != "kind"}
-        unknown = sorted(attributes.keys() - {attribute.name for attribute in fields(cls)})
+        unknown = attributes.keys() - {attribute.name for attribute in fields(cls)}
         if unknown:
+            told = shown(min(unknown, key=str))
             raise InvalidInputError(
-                f"a field of kind {cls.kind!r} has no attribute {unknown[0]!r}: was it written by a newer vecdb?"
+                f"a field of kind {cls.kind!r} has no attribute {told}: was it written by a newer vecdb?"
             )
         try:
             return cls(**attributes)

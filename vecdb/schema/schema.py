@@ -238,7 +238,7 @@ class Schema:
         return UnknownFieldError(sentence, field=name if isinstance(name, str) else None, row=row, value=name)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._by_name
+        return isinstance(name, str) and name in self._by_name
 
     def __iter__(self) -> Iterator[Column]:
         return iter(self.columns)
@@ -384,7 +384,9 @@ class Schema:
         except (TypeError, KeyError, AttributeError) as error:
             raise InvalidInputError(f"this is not the JSON form of a schema: {data!r:.200}") from error
         if unknown:
-            raise InvalidInputError(f"a schema has no part {min(unknown)!r}: was it written by a newer vecdb?")
+            raise InvalidInputError(
+                f"a schema has no part {shown(min(unknown, key=str))}: was it written by a newer vecdb?"
+            )
         names = [column.name for column in columns]
         ids = [column.id for column in columns]
         if not all(isinstance(name, str) and NAME.fullmatch(name) for name in names) or len(set(names)) < len(names):
