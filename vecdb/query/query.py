@@ -18,7 +18,7 @@ from vecdb.query.relevance import Relevance, relevance_of
 from vecdb.query.scorer import Scorer
 from vecdb.query.selection import Method, Select
 from vecdb.query.stages import STAGES, Collapse, GroupBy, MaxSim, MinScore, OrderBy, Rank, Rescore, Stage
-from vecdb.schema.blame import closest
+from vecdb.schema.blame import closest, unknown_part
 from vecdb.schema.given import flag, names
 
 if TYPE_CHECKING:
@@ -270,9 +270,7 @@ class Query:
             raise InvalidInputError(f"the query has the form {version!r}, this vecdb reads {FORMAT}", value=version)
         unknown = given.keys() - {attribute.name for attribute in fields(cls)}
         if unknown:
-            raise InvalidInputError(
-                f"a query has no {values.shown(min(unknown, key=str))}: was it written by a newer vecdb?"
-            )
+            raise unknown_part("a query has no", unknown)
         return cls(**given)
 
     def __repr__(self) -> str:

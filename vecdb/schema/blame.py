@@ -42,7 +42,7 @@ def closest(name: object, known: Iterable[str]) -> str:
 
 
 def unknown_part(whole: str, names: Iterable[object]) -> InvalidInputError:
-    """Return the error about parts of JSON of which this version knows none; `whole` begins the sentence."""
+    """Return the error about parts of JSON that this version does not know; `whole` begins the sentence."""
     return InvalidInputError(f"{whole} {shown(min(names, key=str))}: was it written by a newer vecdb?")
 
 

@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, get_args
 
 from vecdb.errors import InvalidInputError
-from vecdb.schema.blame import shown
+from vecdb.schema.blame import unknown_part
 from vecdb.schema.fulltext import FullText, fulltext_from
 from vecdb.schema.given import choice
 from vecdb.schema.indexes import Auto, Flat, IndexSpec, index_from
@@ -91,10 +91,7 @@ class Field:
         attributes = {name: value for name, value in data.items() if name != "kind"}
         unknown = attributes.keys() - {attribute.name for attribute in fields(cls)}
         if unknown:
-            told = shown(min(unknown, key=str))
-            raise InvalidInputError(
-                f"a field of kind {cls.kind!r} has no attribute {told}: was it written by a newer vecdb?"
-            )
+            raise unknown_part(f"a field of kind {cls.kind!r} has no attribute", unknown)
         try:
             return cls(**attributes)
         except TypeError as error:
