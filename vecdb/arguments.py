@@ -168,7 +168,7 @@ def texts_of(queries: Any, name: str) -> list[Any]:
     return [query.as_py() if hasattr(query, "as_py") else query for query in given]
 
 
-def as_vectors(column: Column[Vector], query: Any, encoders: Attached | None) -> Any:
+def as_vectors(column: Column[Vector], query: Any, encoders: Attached) -> Any:
     """Return the vector of a text, the (texts, dimension) matrix of several, or the query itself.
 
     Raises:
@@ -181,10 +181,6 @@ def as_vectors(column: Column[Vector], query: Any, encoders: Attached | None) ->
     texts = [query] if isinstance(query, str) else _texts(query)
     if texts is None:
         return query
-    if encoders is None:
-        raise InvalidInputError(
-            f"the query {shown(texts[0])} for {column.name!r} is text, and there is no encoder here", field=column.name
-        )
     made = encoders.needed(column, f"the query {shown(texts[0])}").queries(texts)
     return made[0] if isinstance(query, str) else made
 

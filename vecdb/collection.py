@@ -140,10 +140,10 @@ class Collection(LatestReads, Versions, Linked):
 
     def snapshot(self) -> Snapshot:
         """Return the present state, frozen: later writes do not show in it."""
-        return Snapshot(self.name, self._state(), self._pool, self._on_damaged_index, self.encoders)
+        return Snapshot(self.name, self._state(), self._pool, self.encoders, self._on_damaged_index)
 
     def _frozen(self, state: State) -> Snapshot:
-        return Snapshot(self.name, state, self._pool, encoders=self.encoders)
+        return Snapshot(self.name, state, self._pool, self.encoders)
 
     def refresh(self) -> None:
         """Look for new data now. Only a read-only collection can be behind; it looks by itself now and then."""

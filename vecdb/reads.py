@@ -31,7 +31,7 @@ from vecdb.link_reads import LinkReads
 from vecdb.overview_reads import Overviews
 from vecdb.results import RecallReport, SearchResult
 from vecdb.row_values import value_of
-from vecdb.schema.fields import Sparse, Vector
+from vecdb.schema.fields import Vector
 from vecdb.schema.given import flag, whole_number
 from vecdb.schema.schema import Column, Schema
 from vecdb.text_search import TermSearch, TextSearch, plain_arguments, plain_question, text_search
@@ -63,8 +63,8 @@ class Snapshot(WiderReads, LinkReads, Overviews):
         name: str,
         state: State,
         pool: ThreadPoolExecutor | None,
+        encoders: Attached,
         on_damaged_index: Callable[[], None] | None = None,
-        encoders: Attached | None = None,
     ) -> None:
         self.name = name
         self._encoders = encoders
@@ -98,7 +98,7 @@ class Snapshot(WiderReads, LinkReads, Overviews):
         given = limits_of(limits)
         budget = given if isinstance(given, Budget) else given.begin()
         pool = LimitedPool(self._pool, budget)
-        return Snapshot(self.name, self._state.within(budget), pool, self._on_damaged_index, self._encoders)
+        return Snapshot(self.name, self._state.within(budget), pool, self._encoders, self._on_damaged_index)
 
     def restricted(self, where: str | Expression) -> Snapshot:
         """Return this snapshot as it would be if the rows that do not pass a filter had been deleted."""
@@ -108,7 +108,7 @@ class Snapshot(WiderReads, LinkReads, Overviews):
         if bound is None:
             raise InvalidInputError("a snapshot is restricted by a filter, found None", field="where")
         seen = restricted(self._state, bound)
-        return Snapshot(self.name, seen, self._pool, self._on_damaged_index, self._encoders)
+        return Snapshot(self.name, seen, self._pool, self._encoders, self._on_damaged_index)
 
     def __enter__(self) -> Self:
         return self
@@ -256,19 +256,12 @@ class Snapshot(WiderReads, LinkReads, Overviews):
 
     def _encoded(self, column: Column[Any], text: str) -> Any:
         if column.field.kind == "sparse":
-            return self._terms(column, text)
+            from vecdb.planner.sparse import rarity
+
+            return self._encoders.terms(column, text, lambda terms: rarity(self._state, column, terms))
         if column.field.kind == "multivector":
-            if self._encoders is None:
-                raise InvalidInputError(f"the query {text!r:.80} for {column.name!r} is text, without an encoder")
             return self._encoders.tokens(column, text)
         return as_vectors(column, text, self._encoders)
-
-    def _terms(self, column: Column[Sparse], text: str) -> tuple[np.ndarray, np.ndarray]:
-        from vecdb.planner.sparse import rarity
-
-        if self._encoders is None:
-            raise InvalidInputError(f"the query {text!r:.80} for {column.name!r} is text, without an encoder")
-        return self._encoders.terms(column, text, lambda terms: rarity(self._state, column, terms))
 
     def recall(
         self,
