@@ -3,6 +3,7 @@
 Folders are UUIDs; a name lives only here, so it can never lead outside the database.
 """
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,9 +140,10 @@ def commit(directory: LocalDirectory, catalog: Catalog) -> None:
     directory.publish(f"{folder}/{file}", data)
     current = {"version": catalog.version, "file": file, "sha256": names.digest(data), "nonce": names.nonce()}
     directory.swap(f"{names.CATALOG}/{names.CURRENT}", names.seal(current))
-    for name in directory.list(folder):
-        if name != file and (names.MANIFEST_NAME.fullmatch(name) or TEMPORARY in name):
-            directory.unlink(f"{folder}/{name}")
+    with contextlib.suppress(OSError):  # this one is in force by now: the next commit tries again
+        for name in directory.list(folder):
+            if name != file and (names.MANIFEST_NAME.fullmatch(name) or TEMPORARY in name):
+                directory.unlink(f"{folder}/{name}")
 
 
 def with_collection(catalog: Catalog, name: str, uuid: str) -> Catalog:
