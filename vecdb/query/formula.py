@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from vecdb.errors import InvalidInputError
 from vecdb.query.value import filter_of, shown
+from vecdb.schema.fields import LATITUDES, LONGITUDES
 from vecdb.schema.given import choice, finite
 
 if TYPE_CHECKING:
@@ -413,10 +414,9 @@ def _place(place: Sequence[Any]) -> tuple[float, float]:
     if len(place) != 2:
         raise InvalidInputError(f"{shown(place)} is no place: a latitude and a longitude", field="origin")
     latitude, longitude = finite("latitude", place[0]), finite("longitude", place[1])
-    if abs(latitude) > 90 or abs(longitude) > 180:
-        raise InvalidInputError(
-            f"{shown(place)} is no place: latitudes go to 90 degrees, longitudes to 180", field="origin", value=place
-        )
+    if abs(latitude) > LATITUDES or abs(longitude) > LONGITUDES:
+        told = f"{shown(place)} is no place: latitudes go to {LATITUDES} degrees, longitudes to {LONGITUDES}"
+        raise InvalidInputError(told, field="origin", value=place)
     return latitude, longitude
 
 
