@@ -140,7 +140,7 @@ def _copy(builder: SegmentWriter, schema: Schema, inputs: list[SegmentView]) -> 
         moves[view.segment.uuid] = np.full(view.rows, -1, np.int64)
         moves[view.segment.uuid][rows] = np.arange(next_row, next_row + len(rows))
         next_row += len(rows)
-        step = _step(schema, view)
+        step = min(_step(schema, view), _text_step(view))
         for start in range(0, len(rows), step):
             _copy_rows(builder, schema, view, rows[start : start + step])
     return moves
@@ -176,11 +176,16 @@ def repool(writer: Writer, field_id: int, carry: Carry = _as_it_is) -> int:
     return done
 
 
+def _text_step(view: SegmentView) -> int:
+    """Return how many rows are copied at a time, as far as their texts go."""
+    size = (view.segment.text_bytes or 0) // max(1, view.rows)
+    return max(1, CHUNK_BYTES // max(1, size))
+
+
 def _step(schema: Schema, view: SegmentView) -> int:
-    """Return how many rows are copied at a time: fewer where they have many tokens, or long texts."""
+    """Return how many rows are copied at a time: fewer where they have many tokens."""
     held = [view.tokens(column) for column in schema.multivectors]
-    tokens = sum(len(one.values) * one.token_bytes for one in held)
-    size = (tokens + (view.segment.text_bytes or 0)) // max(1, view.rows)
+    size = sum(len(tokens.values) * tokens.token_bytes for tokens in held) // max(1, view.rows)
     return max(1, min(CHUNK, CHUNK_BYTES // max(1, size)))
 
 
