@@ -26,11 +26,23 @@ RequestId: TypeAlias = bytes | uuid.UUID | str
 """16 bytes, a UUID, its text, or any other text of at most 200 characters."""
 LONGEST_REQUEST_ID = 200
 _CHUNKS = 1 << 62
+FETCH = 10_000_000
+"""The most rows that a search, or an arm of one, may be asked for."""
 WIDEST = 10_000
 """The most candidates that a walk may be asked to keep, and the most lists that a search may be asked to read."""
 
 _SURE = 1e37
 """A square of a query below this is of one that is short enough for any metric."""
+
+
+def rows_asked(k: Any) -> int:
+    """Return how many rows a search is to find, from 1 to `FETCH`.
+
+    Raises:
+        InvalidInputError: it is no such number.
+
+    """
+    return whole_number("k", k, most=FETCH)
 
 
 def sought(schema: Schema, name: str) -> Column:
@@ -156,7 +168,7 @@ def texts_of(queries: Any, name: str) -> list[Any]:
     return [query.as_py() if hasattr(query, "as_py") else query for query in given]
 
 
-def as_vectors(column: Column[Vector], query: Any, encoders: Attached | None) -> Any:
+def as_vectors(column: Column[Vector], query: Any, encoders: Attached) -> Any:
     """Return the vector of a text, the (texts, dimension) matrix of several, or the query itself.
 
     Raises:
@@ -169,10 +181,6 @@ def as_vectors(column: Column[Vector], query: Any, encoders: Attached | None) ->
     texts = [query] if isinstance(query, str) else _texts(query)
     if texts is None:
         return query
-    if encoders is None:
-        raise InvalidInputError(
-            f"the query {shown(texts[0])} for {column.name!r} is text, and there is no encoder here", field=column.name
-        )
     made = encoders.needed(column, f"the query {shown(texts[0])}").queries(texts)
     return made[0] if isinstance(query, str) else made
 

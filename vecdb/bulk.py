@@ -35,19 +35,22 @@ CHUNK_BYTES = 64 << 20
 
 def direct_write(writer: Writer, schema: Schema, batch: pa.RecordBatch) -> Write:
     """Write one large batch as segments and return the write that commits them all at once."""
+    from vecdb.storage.os_errors import typed_os_errors
     from vecdb.storage.writes import segments_write
 
     entries: list[SegmentEntry] = []
     builder: SegmentWriter | None = None
     try:
-        for chunk in _chunks(schema, batch):
-            builder = builder or writer.segment_writer(schema)
-            builder.append(chunk)
-            if builder.size >= writer.settings.segment_bytes:
-                entries.append(_finished(writer, builder))
-                builder = None
-        if builder is not None:
-            entries.append(_finished(writer, builder))
+        with typed_os_errors():
+            writer.check_space(batch.nbytes)
+            for chunk in _chunks(schema, batch):
+                if builder is not None and not builder.has_room(chunk, writer.settings.segment_bytes):
+                    entries.append(builder.finish(0, 0)[0])
+                    builder = None
+                builder = builder or writer.segment_writer(schema)
+                builder.append(chunk)
+            if builder is not None:
+                entries.append(builder.finish(0, 0)[0])
     except BaseException:
         if builder is not None:
             writer.abandon(builder)
@@ -55,13 +58,6 @@ def direct_write(writer: Writer, schema: Schema, batch: pa.RecordBatch) -> Write
             writer.release(entry.uuid)
         raise
     return segments_write(schema, tuple(entries))
-
-
-def _finished(writer: Writer, builder: SegmentWriter) -> SegmentEntry:
-    from vecdb.storage.os_errors import typed_os_errors
-
-    with typed_os_errors():
-        return builder.finish(0, 0)[0]
 
 
 def _chunks(schema: Schema, batch: pa.RecordBatch, most: int = CHUNK_ROWS) -> list[pa.RecordBatch]:
@@ -127,6 +123,8 @@ class BulkLoad:
                 from the bad chunk on), what was added before stays.
             RequestMismatchError: the chunk was stored, or added, with other rows.
             EncoderError: an encoder failed; the same holds.
+            ResourceExhaustedError: the disk is full; of all that was added only `rows_committed` rows are kept.
+            UnavailableError: the disk failed; the same holds.
 
         """
         before = self.rows
@@ -168,17 +166,23 @@ class BulkLoad:
 
             batch = prepared(batch, self._schema)
         whole = self._writer.settings.segment_bytes
-        self._writer.check_space(batch.nbytes)
+        with typed_os_errors():
+            self._writer.check_space(batch.nbytes)
         if request is not None and self._builder is not None:
             full = self._builder.size + batch.nbytes > whole or self._builder.rows + batch.num_rows > self._most
             if full:
                 self._seal()  # a chunk that begins here would be cut, and its first half be a segment too small
         for chunk in _chunks(self._schema, batch, self._most):
-            if self._builder is not None and self._builder.rows + chunk.num_rows > self._most:
+            held = self._builder
+            if held is not None and (held.rows + chunk.num_rows > self._most or not held.has_room(chunk, whole)):
                 self._close_segment(request)
-            with typed_os_errors():
-                self._builder = self._builder or self._writer.segment_writer(self._schema)
-                self._builder.append(chunk)
+            try:
+                with typed_os_errors():
+                    self._builder = self._builder or self._writer.segment_writer(self._schema)
+                    self._builder.append(chunk)
+            except BaseException:
+                self.abandon()  # of the chunk some columns may be written and others not
+                raise
             self.rows += chunk.num_rows
             if self._builder.rows >= self._most or self._builder.size >= whole:
                 self._close_segment(request)
@@ -197,8 +201,11 @@ class BulkLoad:
             self._finish(builder)
 
     def _finish(self, builder: SegmentWriter) -> None:
+        from vecdb.storage.os_errors import typed_os_errors
+
         try:
-            self._built.append(_finished(self._writer, builder))
+            with typed_os_errors():
+                self._built.append(builder.finish(0, 0)[0])
         except BaseException:
             self._writer.abandon(builder)
             self._drop_built()

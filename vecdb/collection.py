@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from vecdb.arguments import vector_column
 from vecdb.config import limits_of
 from vecdb.encoders.attached import Attached, space_for
-from vecdb.errors import ConflictError, NotFoundError, UnavailableError
+from vecdb.errors import ConflictError, NotFoundError, UnavailableError, VecdbError
 from vecdb.latest import LatestReads
 from vecdb.linked import Linked
 from vecdb.reads import Snapshot
@@ -59,6 +59,7 @@ class Collection(LatestReads, Versions, Linked):
         self._store = store
         self._pool = pool
         self._closed = False
+        self._dropped = False
         self.encoders = Attached(name, lambda: self.schema)
         self._writer = store if isinstance(store, Writer) else None
         self._flusher: Worker | None = None
@@ -107,10 +108,11 @@ class Collection(LatestReads, Versions, Linked):
 
     def _state(self) -> State:
         self._check_open()
-        if self._writer is not None:
-            return self._store.state
+        return self._store.state if self._writer is not None else self._followed(self._reader.current)
+
+    def _followed(self, look: Callable[[], State]) -> State:
         try:
-            return self._reader.current()
+            return look()
         except NotFoundError:
             raise NotFoundError(f"collection {self.name!r} was dropped by its writer") from None
 
@@ -120,8 +122,10 @@ class Collection(LatestReads, Versions, Linked):
         return cast("Reader", self._store)
 
     def _check_open(self) -> None:
+        if self._dropped:
+            raise NotFoundError(f"collection {self.name!r} was dropped")
         if self._closed:
-            raise UnavailableError("the database is closed")
+            raise UnavailableError(f"collection {self.name!r} is closed: the database was closed, or repaired")
 
     def _writable(self) -> Writer:
         self._check_open()
@@ -136,15 +140,16 @@ class Collection(LatestReads, Versions, Linked):
 
     def snapshot(self) -> Snapshot:
         """Return the present state, frozen: later writes do not show in it."""
-        return Snapshot(self.name, self._state(), self._pool, self._on_damaged_index, self.encoders)
+        return Snapshot(self.name, self._state(), self._pool, self.encoders, self._on_damaged_index)
 
     def _frozen(self, state: State) -> Snapshot:
-        return Snapshot(self.name, state, self._pool, encoders=self.encoders)
+        return Snapshot(self.name, state, self._pool, self.encoders)
 
     def refresh(self) -> None:
         """Look for new data now. Only a read-only collection can be behind; it looks by itself now and then."""
+        self._check_open()
         if self._writer is None:
-            self._reader.refresh()
+            self._followed(self._reader.refresh)
 
     # -- writes ----------------------------------------------------------------------------------------------------
 
@@ -451,7 +456,8 @@ class Collection(LatestReads, Versions, Linked):
         progress = None if self._indexer is None else self._indexer.progress
         return {"name": self.name, **statistics(self._store, self._state(), workers, progress)}
 
-    def _close(self) -> None:
+    def _close(self, dropped: bool = False) -> None:
+        self._dropped = dropped  # first: whoever finds it closed asks why
         self._closed = True
         if self._indexer is not None:
             self._indexer.close()
@@ -463,4 +469,8 @@ class Collection(LatestReads, Versions, Linked):
                     worker.close()
 
     def __repr__(self) -> str:
-        return f"Collection({self.name!r}, {self.count()} rows)"
+        try:
+            told = f"{self.count()} rows"
+        except VecdbError:
+            told = "dropped" if self._dropped else "closed" if self._closed else "unreadable"
+        return f"Collection({self.name!r}, {told})"

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from vecdb.collection import Collection
 from vecdb.config import Settings
@@ -23,7 +23,7 @@ from vecdb.encoders.attached import One, Some
 from vecdb.errors import ConflictError, CorruptionError, InvalidInputError, NotFoundError, UnavailableError
 from vecdb.results import CheckReport, RepairReport
 from vecdb.schema.blame import shown
-from vecdb.schema.given import flag
+from vecdb.schema.given import flag, listed
 from vecdb.schema.schema import Schema
 from vecdb.storage import catalog as catalogs
 from vecdb.storage import format as names
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 MEMORY = ":memory:"
 
+T = TypeVar("T")
+
 
 class Database:
     """An open database. Use it as a context manager, or call close()."""
@@ -57,7 +59,7 @@ class Database:
         self._lock = lock
         self._settings = settings
         self._board = board
-        self._encoders: Some = encoders if isinstance(encoders, str) else tuple(encoders)
+        self._encoders: Some = encoders if isinstance(encoders, str) else listed("encoders", encoders, "encoders")
         self._guard = threading.RLock()
         self._open: dict[str, Collection] = {}
         self._pool = ThreadPoolExecutor(settings.thread_count, thread_name_prefix="vecdb-search")
@@ -88,7 +90,9 @@ class Database:
         if not directory.exists(names.FORMAT):
             with contextlib.suppress(NotFoundError):
                 catalogs.check_format(directory)
-            _prepare(directory, create)
+            if not create:
+                raise NotFoundError(f"there is no vecdb database in {directory.root}")
+            catalogs.make_folder(directory)
         lock = directory.lock(names.LOCK)
         try:
             if not directory.exists(names.FORMAT):
@@ -168,10 +172,8 @@ class Database:
             found = self._open.get(uuid)
             if found is None:
                 found = self._open[uuid] = Collection(name, self._store(uuid), self._pool)
-                if self._encoders:
-                    found.encoders.attach_fitting(found.schema, self._encoders)
-            if encoders:
-                found.encoders.attach(found.schema, encoders)
+                found.encoders.attach_fitting(found.schema, self._encoders)
+            found.encoders.attach(found.schema, encoders)
             return found
 
     def _store(self, uuid: str) -> Reader | Writer:
@@ -196,7 +198,7 @@ class Database:
         return self.collection(name)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.collections()
+        return isinstance(name, str) and name in self.collections()
 
     @typed_os_errors()
     def drop_collection(self, name: str) -> None:
@@ -208,13 +210,14 @@ class Database:
             self._commit(catalogs.without_collection(catalog, name))
             held = self._open.pop(uuid, None)
             if held is not None:
-                held._close()
+                held._close(dropped=True)
             self._directory.remove_tree(f"{names.COLLECTIONS}/{uuid}")
             if self._board is not None:
                 self._board.remove(uuid)
 
     # -- upkeep ----------------------------------------------------------------------------------------------------
 
+    @typed_os_errors()
     def stats(self) -> dict[str, Any]:
         """Return the statistics of every collection under its name, and what concerns the whole database."""
         self._check_open()
@@ -222,15 +225,28 @@ class Database:
             "path": str(self.path),
             "read_only": self.read_only,
             "free_bytes": self._directory.free(),
-            "collections": {name: self.collection(name).stats() for name in self.collections()},
+            "collections": self._of_each(Collection.stats),
         }
 
+    def _of_each(self, ask: Callable[[Collection], T]) -> dict[str, T]:
+        """Return what each collection answers, by name; one that is dropped meanwhile is left out."""
+        answers: dict[str, T] = {}
+        for name, uuid in sorted(catalogs.load(self._directory).collections.items()):
+            try:
+                answers[name] = ask(self.collection(name))
+            except (NotFoundError, UnavailableError):
+                if catalogs.names_folder(self._directory, uuid):
+                    raise
+        return answers
+
+    @typed_os_errors()
     def check(self, progress: Callable[[str, int, int], None] | None = None) -> CheckReport:
         """Compare every file with its checksum and with the files that name it; nothing is changed."""
         from vecdb.storage.check import check
 
         return check(self._directory, progress)
 
+    @typed_os_errors()
     def repair(self, allow_loss: bool = False) -> RepairReport:
         """Rebuild what can be rebuilt; see `vecdb.repair`. Collections that are open are closed first."""
         from vecdb.storage.repair import repair
@@ -240,6 +256,7 @@ class Database:
             self._close_collections()
             return repair(self._directory, allow_loss)
 
+    @typed_os_errors()
     def backup(
         self, destination: str | os.PathLike[str], progress: Callable[[str, int, int], None] | None = None
     ) -> dict[str, Any]:
@@ -252,8 +269,8 @@ class Database:
         from vecdb.storage.backup import backup
 
         self._check_writable()
-        folder = Path(_path("destination", destination))
-        sources = {name: self.collection(name)._writable() for name in self.collections()}
+        folder = _folder("destination", destination)
+        sources = self._of_each(Collection._writable)
         return {"path": str(destination), **asdict(backup(sources, folder, progress))}
 
     def close(self) -> None:
@@ -276,7 +293,7 @@ class Database:
         with self._guard:
             named = catalogs.load(self._directory).collections
             for uuid in self._open.keys() - set(named.values()):
-                self._open.pop(uuid)._close()
+                self._open.pop(uuid)._close(dropped=True)
             return named
 
     def _close_collections(self) -> None:
@@ -302,17 +319,6 @@ class Database:
 
     def __repr__(self) -> str:
         return f"Database({str(self.path)!r}{', read_only=True' if self.read_only else ''})"
-
-
-def _prepare(directory: LocalDirectory, create: bool) -> None:
-    root = directory.root
-    if not create:
-        raise NotFoundError(f"there is no vecdb database in {root}")
-    if root.exists():
-        if not root.is_dir():
-            raise ConflictError(f"{root} is a file, not a folder")
-        catalogs.refuse_strangers(directory)
-    root.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def connect(
@@ -362,7 +368,7 @@ def connect(
         raise InvalidInputError(f"settings is {settings!r}, expected vecdb.Settings", field="settings")
     if text != MEMORY:
         return Database.open(
-            Path(text).expanduser(),
+            _folder("path", path),
             read_only=read_only,
             create=create,
             settings=settings,
@@ -374,7 +380,11 @@ def connect(
     folder = Path(tempfile.mkdtemp(prefix="vecdb-memory-"))
     if settings is None:
         settings = Settings(durability="none", free_bytes=0)
-    database = Database.open(folder, settings=settings, encoders=encoders, directory_class=directory_class)
+    try:
+        database = Database.open(folder, settings=settings, encoders=encoders, directory_class=directory_class)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     database._temporary = folder
     return database
 
@@ -393,6 +403,15 @@ def _path(name: str, path: str | os.PathLike[str]) -> str:
     return text
 
 
+def _folder(name: str, path: str | os.PathLike[str]) -> Path:
+    """Return the path of a folder; "~" is the user's home."""
+    text = _path(name, path)
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise InvalidInputError(f"{name} is {shown(text)}: there is no home folder", field=name, value=path) from None
+
+
 def _remote(
     address: str,
     read_only: bool,
@@ -408,13 +427,15 @@ def _remote(
     return client.connect(address, api_key=api_key, tls=tls, read_only=read_only, settings=settings, encoders=encoders)
 
 
+@typed_os_errors()
 def check(path: str | os.PathLike[str], progress: Callable[[str, int, int], None] | None = None) -> CheckReport:
     """Check a database that may be too damaged to open, or that another process is writing."""
     from vecdb.storage.check import check as run
 
-    return run(LocalDirectory(_path("path", path)), progress)
+    return run(LocalDirectory(_folder("path", path)), progress)
 
 
+@typed_os_errors()
 def repair(path: str | os.PathLike[str], allow_loss: bool = False) -> RepairReport:
     """Repair a database that nobody has open.
 
@@ -429,7 +450,7 @@ def repair(path: str | os.PathLike[str], allow_loss: bool = False) -> RepairRepo
     """
     from vecdb.storage.repair import repair as run
 
-    directory = LocalDirectory(_path("path", path))
+    directory = LocalDirectory(_folder("path", path))
     with contextlib.suppress(CorruptionError):
         catalogs.check_format(directory)  # first: a folder that is no database gets no lock
     lock = directory.lock(names.LOCK)
@@ -443,7 +464,7 @@ def restore(source: str | os.PathLike[str], destination: str | os.PathLike[str])
     """Copy a backup to a new folder, verifying every file first; an existing database is never overwritten."""
     from vecdb.storage.backup import restore as run
 
-    return run(Path(_path("source", source)), Path(_path("destination", destination)))
+    return run(_folder("source", source), _folder("destination", destination))
 
 
 def warmup(progress: Callable[[str, int, int], None] | None = None) -> None:

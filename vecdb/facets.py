@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vecdb.errors import InvalidInputError
 from vecdb.schema.blame import shown
-from vecdb.schema.given import listed, names
+from vecdb.schema.given import is_finite, listed, names
 from vecdb.schema.schema import Column, Schema
 from vecdb.schema.timestamps import timestamp_micros
 
@@ -248,11 +246,7 @@ def _bound(name: str, kind: str, edge: Any) -> Any:
         if found is None:
             raise InvalidInputError(f"edge {shown(edge)} of {name!r} is no moment", field=name, value=edge)
         return found
-    try:
-        usable = isinstance(edge, numbers.Real) and not isinstance(edge, bool) and math.isfinite(edge)
-    except OverflowError:
-        usable = False
-    if not usable:
+    if not is_finite(edge):
         raise InvalidInputError(
             f"edge {shown(edge)} of {name!r} is no finite number; None as first or last edge leaves that end open",
             field=name,

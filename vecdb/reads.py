@@ -20,6 +20,7 @@ from vecdb.arguments import (
     names_of,
     one_vector,
     query_matrix,
+    rows_asked,
     sought,
     vector_column,
 )
@@ -30,7 +31,7 @@ from vecdb.link_reads import LinkReads
 from vecdb.overview_reads import Overviews
 from vecdb.results import RecallReport, SearchResult
 from vecdb.row_values import value_of
-from vecdb.schema.fields import Sparse, Vector
+from vecdb.schema.fields import Vector
 from vecdb.schema.given import flag, whole_number
 from vecdb.schema.schema import Column, Schema
 from vecdb.text_search import TermSearch, TextSearch, plain_arguments, plain_question, text_search
@@ -62,8 +63,8 @@ class Snapshot(WiderReads, LinkReads, Overviews):
         name: str,
         state: State,
         pool: ThreadPoolExecutor | None,
+        encoders: Attached,
         on_damaged_index: Callable[[], None] | None = None,
-        encoders: Attached | None = None,
     ) -> None:
         self.name = name
         self._encoders = encoders
@@ -97,7 +98,7 @@ class Snapshot(WiderReads, LinkReads, Overviews):
         given = limits_of(limits)
         budget = given if isinstance(given, Budget) else given.begin()
         pool = LimitedPool(self._pool, budget)
-        return Snapshot(self.name, self._state.within(budget), pool, self._on_damaged_index, self._encoders)
+        return Snapshot(self.name, self._state.within(budget), pool, self._encoders, self._on_damaged_index)
 
     def restricted(self, where: str | Expression) -> Snapshot:
         """Return this snapshot as it would be if the rows that do not pass a filter had been deleted."""
@@ -107,7 +108,7 @@ class Snapshot(WiderReads, LinkReads, Overviews):
         if bound is None:
             raise InvalidInputError("a snapshot is restricted by a filter, found None", field="where")
         seen = restricted(self._state, bound)
-        return Snapshot(self.name, seen, self._pool, self._on_damaged_index, self._encoders)
+        return Snapshot(self.name, seen, self._pool, self._encoders, self._on_damaged_index)
 
     def __enter__(self) -> Self:
         return self
@@ -255,19 +256,12 @@ class Snapshot(WiderReads, LinkReads, Overviews):
 
     def _encoded(self, column: Column[Any], text: str) -> Any:
         if column.field.kind == "sparse":
-            return self._terms(column, text)
+            from vecdb.planner.sparse import rarity
+
+            return self._encoders.terms(column, text, lambda terms: rarity(self._state, column, terms))
         if column.field.kind == "multivector":
-            if self._encoders is None:
-                raise InvalidInputError(f"the query {text!r:.80} for {column.name!r} is text, without an encoder")
             return self._encoders.tokens(column, text)
         return as_vectors(column, text, self._encoders)
-
-    def _terms(self, column: Column[Sparse], text: str) -> tuple[np.ndarray, np.ndarray]:
-        from vecdb.planner.sparse import rarity
-
-        if self._encoders is None:
-            raise InvalidInputError(f"the query {text!r:.80} for {column.name!r} is text, without an encoder")
-        return self._encoders.terms(column, text, lambda terms: rarity(self._state, column, terms))
 
     def recall(
         self,
@@ -307,7 +301,7 @@ class Snapshot(WiderReads, LinkReads, Overviews):
 
         asked = token_trials.questions(self._state, column, queries, whole_number("sample", sample))
         bound = self._bind(where)
-        trial = token_trials.TokenTrial(self._state, column, asked, whole_number("k", k), bound, self._pool)
+        trial = token_trials.TokenTrial(self._state, column, asked, rows_asked(k), bound, self._pool)
         return tuning.recall(trial, effort)
 
     def _of_tokens(self, field: str | None) -> Column[MultiVector] | None:
@@ -326,7 +320,7 @@ class Snapshot(WiderReads, LinkReads, Overviews):
 
         column = vector_column(self.schema, field)
         asked = tuning.questions(self._state, column, queries, whole_number("sample", sample), self._encoders)
-        return tuning.Trial(self._state, column, asked, whole_number("k", k), self._bind(where), self._pool)
+        return tuning.Trial(self._state, column, asked, rows_asked(k), self._bind(where), self._pool)
 
     def _query(self, vectors: dict[str, Any]) -> tuple[Column[Vector], Any]:
         column, value = one_vector(self.schema, vectors)
@@ -343,7 +337,7 @@ class Snapshot(WiderReads, LinkReads, Overviews):
         allow_partial: bool,
         asked: Callable[[], Query] | None = None,
     ) -> list[SearchResult]:
-        k, allow_partial = whole_number("k", k), flag("allow_partial", allow_partial)
+        k, allow_partial = rows_asked(k), flag("allow_partial", allow_partial)
         return self._nearest(column, queries, k, self._bind(where), self._columns(fields), effort, allow_partial, asked)
 
     def _nearest(

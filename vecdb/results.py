@@ -336,7 +336,8 @@ class SearchResult:
         ]
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{hit.id!r} {hit.score:.4f}" for hit in self[:3])
+        first = zip(self.ids[:3], self.scores[:3].tolist(), strict=True)  # without their fields
+        shown = ", ".join(f"{id!r} {score:.4f}" for id, score in first)
         return f"SearchResult({len(self)} hits{': ' + shown if shown else ''}{', …' if len(self) > 3 else ''})"
 
 

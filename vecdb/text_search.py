@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from vecdb.arguments import check_terms
+from vecdb.arguments import FETCH, check_terms
 from vecdb.errors import InvalidInputError
 from vecdb.fulltext import LONGEST, text_query
-from vecdb.query.arms import FETCH
 from vecdb.query.weights import weights_of
 from vecdb.schema.fields import Sparse, Text
 from vecdb.schema.schema import Column, Schema

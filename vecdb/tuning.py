@@ -67,9 +67,7 @@ class Trial:
         return found, took
 
 
-def questions(
-    state: State, column: Column[Vector], given: Any, sample: int, encoders: Attached | None = None
-) -> np.ndarray:
+def questions(state: State, column: Column[Vector], given: Any, sample: int, encoders: Attached) -> np.ndarray:
     """Return what is asked: the user's own queries, or rows of the collection, each with half of another one added.
 
     Raises:

@@ -8,7 +8,7 @@ One thing a view cannot hide: an upsert of an id that a row outside has is refus
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vecdb.config import Limits, limits_of
 from vecdb.latest import LatestReads
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from vecdb.results import WriteResult
     from vecdb.row_writes import RequestId
     from vecdb.schema.schema import Schema
+
+W = TypeVar("W", bound=RowWrites)
 
 
 class View(LatestReads, Linked):
@@ -114,14 +116,17 @@ class View(LatestReads, Linked):
         return self._writes().delete(ids, where, request_id, flag("cascade", cascade))
 
     def _writes(self) -> RowWrites:
-        limits = self._limits.begin() if isinstance(self._limits, Limits) else self._limits
-        return RowWrites(self.collection, lambda snapshot: self._seen(snapshot, limits), self._filters, limits)
+        return self._begun(RowWrites)
 
     def _link_writes(self) -> LinkWrites:
         from vecdb.link_writes import LinkWrites
 
+        return self._begun(LinkWrites)
+
+    def _begun(self, kind: type[W]) -> W:
+        """Return the writes of one call, whose time runs from now."""
         limits = self._limits.begin() if isinstance(self._limits, Limits) else self._limits
-        return LinkWrites(self.collection, lambda snapshot: self._seen(snapshot, limits), self._filters, limits)
+        return kind(self.collection, lambda snapshot: self._seen(snapshot, limits), self._filters, limits)
 
     def __repr__(self) -> str:
         told = "".join(f", where={str(where)!r}" for where in self._filters)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from vecdb.arguments import effort_of, filters_for, query_matrix, sought, texts_of, vector_column
+from vecdb.arguments import effort_of, filters_for, query_matrix, rows_asked, sought, texts_of, vector_column
 from vecdb.errors import InvalidInputError
 from vecdb.hits import AnswerRows, FoundRows
 from vecdb.results import SearchResult
@@ -112,7 +112,7 @@ class WiderReads:
             ((name, asked),) = vectors.items()
             return self._search_each(name, asked, k, where, fields, exact, allow_partial)
         column, given = self._query(vectors)
-        k = whole_number("k", k)
+        k = rows_asked(k)
         queries, columns = query_matrix(column, given, 2), self._columns(fields)
         filters = filters_for(where, len(queries))
         asks = {id(one): Ask(column, self._bind(one), k, effort, allow_partial) for one in _distinct(filters)}
@@ -134,7 +134,7 @@ class WiderReads:
         exact: bool,
         allow_partial: bool,
     ) -> list[SearchResult]:
-        k, columns = whole_number("k", k), self._columns(fields)
+        k, columns = rows_asked(k), self._columns(fields)
         asked = [TextSearch(column, query) for query in texts_of(queries, column.name)]
         found = [
             one.find(self._state, k, self._bind(passing), exact, allow_partial)
@@ -226,7 +226,7 @@ class WiderReads:
             return self.run_iter(asked)
         column, query = self._query(arms)
         effort = effort_of(exact, recall, None, None)
-        queries, k = query_matrix(column, query, 1), whole_number("k", k)
+        queries, k = query_matrix(column, query, 1), rows_asked(k)
         return self._pages(column, queries, k, self._bind(where), self._columns(fields), effort)
 
     def _pages(

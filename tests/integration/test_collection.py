@@ -142,7 +142,7 @@ def test_a_dropped_collection_is_gone_with_its_files_and_the_name_is_free(tmp_pa
 def test_writing_to_a_dropped_collection_is_refused(database: vecdb.Database, docs: vecdb.Collection) -> None:
     database.drop_collection("docs")
 
-    with pytest.raises(UnavailableError):
+    with pytest.raises(NotFoundError, match="'docs' was dropped"):
         docs.upsert(FIRST)
 
 

@@ -194,3 +194,10 @@ def test_a_long_scan_holds_one_batch_at_a_time(docs: vecdb.Collection) -> None:
 def test_limits_that_are_no_limits_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError, match="limit "):
         Limits(**wrong)
+
+
+def test_rows_that_are_not_there_are_not_counted(docs: vecdb.Collection) -> None:
+    limited = docs.within(Limits(memory_bytes=100_000))
+
+    assert len(limited.search(a=A, k=10_000_000)) == docs.count()
+    assert len(limited.restricted("size < 5").search(a=A, k=10_000_000)) == docs.count("size < 5")

@@ -1,5 +1,6 @@
 """One writer, any number of readers, in this process and in others."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import pytest
 import vecdb
 from support.store import create, reopen, rows, seen, small_schema
 from support.supervisor import environment
-from vecdb.errors import ConflictError, NotFoundError
+from vecdb.errors import ConflictError, NotFoundError, UnavailableError
+from vecdb.storage import reader
 
 ALWAYS = vecdb.Settings(refresh_interval=0)
 
@@ -317,6 +319,22 @@ def test_a_reader_of_a_dropped_collection_is_told_so(path: Path) -> None:
             reader.count()
         assert seen(snapshot) == {"r1": 1}
     database.close()
+
+
+def test_a_reader_whose_writer_is_always_ahead_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database, _ = create(path)
+    database.close()
+    numbers = itertools.count()
+
+    def gone(*_: object, **__: object) -> None:
+        raise FileNotFoundError("a newer version does without it")
+
+    monkeypatch.setattr(reader, "open_collection", gone)
+    monkeypatch.setattr(reader.Reader, "_current_nonce", lambda _: str(next(numbers)))
+    monkeypatch.setattr(reader.time, "sleep", lambda _: None)
+
+    with vecdb.connect(path, read_only=True) as reading, pytest.raises(UnavailableError, match="try again"):
+        reading.collection("docs")
 
 
 def test_a_reader_of_a_database_without_writer_sees_what_is_in_the_log(path: Path) -> None:

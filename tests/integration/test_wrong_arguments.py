@@ -1,7 +1,10 @@
 """Whatever is passed where something else belongs, the answer is an answer or an error of vecdb, never a raw one."""
 
+import base64
 import inspect
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 import vecdb
 from support.unsynced import unsynced
 from vecdb import col
+from vecdb.arguments import FETCH
 from vecdb.errors import FilterSyntaxError, InvalidInputError, UnknownFieldError, VecdbError
 from vecdb.schema.schema import ARGUMENTS
 
@@ -337,3 +341,78 @@ def test_a_filter_that_cannot_be_read_has_a_place(docs: vecdb.Collection) -> Non
 def test_the_arguments_that_are_proposed_are_those_of_search() -> None:
     parameters = inspect.signature(vecdb.Snapshot.search).parameters.values()
     assert {one.name for one in parameters if one.kind != one.VAR_KEYWORD} - {"self"} == ARGUMENTS
+
+
+@pytest.mark.parametrize("k", [FETCH + 1, 10**30])
+def test_every_search_refuses_more_rows_than_any_may_find(docs: vecdb.Collection, k: int) -> None:
+    asked = {
+        "a vector": lambda: docs.search(v=[1, 2, 3], k=k),
+        "words": lambda: docs.search(body="chess", k=k),
+        "terms": lambda: docs.search(s={1: 1.0}, k=k),
+        "two fields": lambda: docs.search(v=[1, 2, 3], body="chess", k=k),
+        "vectors": lambda: docs.search_batch(v=[[1, 2, 3]], k=k),
+        "texts": lambda: docs.search_batch(body=["chess"], k=k),
+        "sparse vectors": lambda: docs.search_batch(s=[{1: 1.0}], k=k),
+        "pages": lambda: docs.search_iter(v=[1, 2, 3], k=k),
+        "rows like rows": lambda: docs.similar_to("r1", k=k),
+        "a query": lambda: docs.run(vecdb.Query(k=k)),
+        "recall": lambda: docs.recall(k=k),
+    }
+
+    for what, ask in asked.items():
+        with pytest.raises(InvalidInputError, match=f"k is {k}, at most {FETCH}") as caught:
+            ask()
+        assert caught.value.field == "k", what
+
+
+def test_a_search_for_the_most_rows_finds_all(docs: vecdb.Collection) -> None:
+    assert len(docs.search(v=[1, 2, 3], k=FETCH)) == 10
+    assert [len(found) for found in docs.search_batch(v=[[1, 2, 3]], k=FETCH)] == [10]
+    assert [len(page) for page in docs.search_iter(v=[1, 2, 3], k=FETCH)] == [10]
+
+
+def test_what_names_nothing_is_in_no_schema_and_in_no_database(docs: vecdb.Collection, tmp_path: Path) -> None:
+    with vecdb.connect(tmp_path) as db:
+        for what in WRONG.values():
+            assert what not in docs.schema
+            assert what not in db
+
+
+@pytest.mark.parametrize("wrong", [3, np.arange(2), 1.5], ids=repr)
+def test_what_is_no_list_of_encoders_is_refused(tmp_path: Path, wrong: Any) -> None:
+    with vecdb.connect(tmp_path) as db:
+        db.create_collection("docs", SCHEMA)
+        with pytest.raises(InvalidInputError):
+            db.collection("docs", encoders=wrong)
+
+
+@pytest.mark.parametrize("read", [vecdb.Query.from_json, vecdb.Schema.from_json, vecdb.Int64.from_json])
+def test_json_with_parts_that_have_no_names_is_refused(read: Any) -> None:
+    told: dict[Any, Any] = {"kind": "int64", "columns": [], "next_id": 0, 3: 1, None: 2, "nothing": 3}
+
+    with pytest.raises(InvalidInputError, match=r"has no (part |attribute )?[3N']"):
+        read(told)
+
+
+def test_a_least_score_beyond_what_scores_can_be_leaves_out_all_or_none(docs: vecdb.Collection) -> None:
+    assert docs.search(v=[1, 2, 3], min_score=1e300).ids == []
+    assert len(docs.search(v=[1, 2, 3], min_score=-1e300)) == 10
+
+
+def test_a_cursor_whose_numbers_are_none_is_refused(docs: vecdb.Collection) -> None:
+    cursor = docs.search(v=[1, 2, 3], k=2).cursor
+    assert cursor is not None
+    form, told, key, seen, fetches = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+
+    for wrong in ([1.5, fetches], [True, fetches], [seen, [1.5]], [seen, [None]], [-1, fetches], [seen, {}]):
+        made = base64.urlsafe_b64encode(json.dumps([form, told, key, *wrong]).encode()).decode().rstrip("=")
+        with pytest.raises(InvalidInputError, match="not one of vecdb"):
+            docs.search(v=[1, 2, 3], k=2, after=made)
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("scale", 0), ("scale", -1), ("offset", -1)])
+def test_a_decay_that_cannot_be_names_what_is_wrong(name: str, wrong: float) -> None:
+    with pytest.raises(InvalidInputError, match=f"{name} is {wrong}") as caught:
+        f.decay("n", 0, **({"scale": 1} | {name: wrong}))
+
+    assert caught.value.field == name

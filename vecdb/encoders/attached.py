@@ -17,6 +17,7 @@ from vecdb.encoders.tokens import TokenEncoder
 from vecdb.errors import InvalidInputError, NotFoundError, SpaceMismatchError
 from vecdb.schema.blame import shown
 from vecdb.schema.fields import SPARSE_DIMENSION, Sparse, Vector
+from vecdb.schema.given import listed
 from vecdb.schema.multivector import MultiVector
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Attached:
                 raise InvalidInputError(f"encoders is {given!r}, expected encoders or {LOCAL!r}", field="encoders")
             self._attach_local(schema)
             return []
-        return [one for one in given if not self._attach_one(schema, one)]
+        return [one for one in listed("encoders", given, "encoders") if not self._attach_one(schema, one)]
 
     def _attach_one(self, schema: Schema, one: One) -> bool:
         fits = False

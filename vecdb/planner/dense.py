@@ -23,8 +23,6 @@ from vecdb_index.dense import binary, flat
 from vecdb_index.dense.allowed import Allowed
 
 SEARCHING = "a search of vectors"
-HIT_BYTES = 24
-"""What a hit takes until the result is made: its part, row and score, and its place among those of other parts."""
 TIES = 64
 """Rows beyond the k best of a scan of bits that may be as good as the last of them, and are then found with them."""
 
@@ -61,7 +59,7 @@ def search(
 
     """
     announce_compilation(column.field.dtype)
-    state.hold(SEARCHING, HIT_BYTES * k * len(queries))
+    state.hold_hits(SEARCHING, k, len(queries))
     legs, how, gone = route(state, column, k, where, effort, allow_partial)
     gathered: list[tuple[int, Sequence[Any]]] = []
     took: list[list[Work]] = []

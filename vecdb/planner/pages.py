@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from vecdb.arguments import FETCH
 from vecdb.planner import paging
 from vecdb.planner.bound import BoundQuery
 from vecdb.planner.candidates import Candidates
 from vecdb.planner.run import Answer, run
 from vecdb.query import cursors
-from vecdb.query.arms import FETCH
 from vecdb.query.query import Query
 from vecdb.storage.snapshot import State
 

@@ -40,8 +40,8 @@ def read(query: Query) -> Cursor | None:
     try:
         padded = query.cursor + "=" * (-len(query.cursor) % 4)
         form, told, key, seen, fetches = orjson.loads(base64.urlsafe_b64decode(padded))
-        usable = form == FORM and isinstance(key, list) and 0 <= seen < 1 << 40
-        usable = usable and isinstance(fetches, list) and all(0 <= fetch < 1 << 40 for fetch in fetches)
+        usable = form == FORM and isinstance(key, list) and isinstance(fetches, list)
+        usable = usable and all(type(count) is int and 0 <= count < 1 << 40 for count in (seen, *fetches))
     except (ValueError, TypeError):
         usable, told, key, seen, fetches = False, "", [], 0, []
     if not usable or len(key) != 1 + max(1, len(_orders(query))):

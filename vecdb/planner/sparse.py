@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 
 from vecdb.filters.evaluate import BoundFilter
-from vecdb.planner.dense import HIT_BYTES
 from vecdb.planner.found import Candidates, Found, PartPlan, merged, of_one_part
 from vecdb.planner.passing import MISSING, passing_rows
 from vecdb.planner.words import Leg, PartWords, share_of, words_of
@@ -56,7 +55,7 @@ def search(
     """
     words = words_of(state, column, allow_partial)
     passing = passing_rows(state, where, allow_partial)
-    state.hold(SEARCHING, HIT_BYTES * k)
+    state.hold_hits(SEARCHING, k)
     query = by_dimensions(terms, weights) if len(terms) else None
     gathered: list[Candidates] = []
     plans: list[PartPlan] = []

@@ -15,7 +15,6 @@ import numpy as np
 
 from vecdb.filters.evaluate import BoundFilter
 from vecdb.fulltext import TextQuery
-from vecdb.planner.dense import HIT_BYTES
 from vecdb.planner.found import Candidates, Found, PartPlan, merged, of_one_part
 from vecdb.planner.matching import Reading, reading, required
 from vecdb.planner.passing import MISSING, passing_rows
@@ -159,7 +158,7 @@ def _best(state: State, ranked: _Ranked, choice: _Choice, k: int, exact: bool) -
     gathered: list[Candidates] = []
     plans: list[PartPlan] = []
     missing = list(ranked.words.missing)
-    state.hold(SEARCHING, HIT_BYTES * k)
+    state.hold_hits(SEARCHING, k)
     for leg in ranked.words.legs:
         state.check(SEARCHING)
         part = leg.words.part

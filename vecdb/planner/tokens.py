@@ -11,7 +11,6 @@ import numpy as np
 
 from vecdb.errors import CorruptionError, DimensionMismatchError, InvalidInputError
 from vecdb.filters.evaluate import BoundFilter
-from vecdb.planner.dense import HIT_BYTES
 from vecdb.planner.found import Candidates, Found, PartPlan, Work, merged
 from vecdb.planner.masks import allowed as allowed_rows
 from vecdb.planner.muvera import SKIP, way
@@ -54,7 +53,7 @@ def search(
         CorruptionError: a segment is damaged.
 
     """
-    state.hold(SEARCHING, HIT_BYTES * k)
+    state.hold_hits(SEARCHING, k)
     gathered: list[Candidates] = []
     plans: list[PartPlan] = []
     work: list[Work] = []

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from vecdb.arguments import effort_of
+from vecdb.arguments import FETCH, effort_of
 from vecdb.errors import InvalidInputError
 from vecdb.query.matrix import question, weights_of_tokens
 from vecdb.query.value import Numbers, QueryPart, filter_of, shown
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from vecdb.filters import Expression
     from vecdb.query.query import Query
 
-FETCH = 10_000_000
-"""The most rows that an arm may be asked for."""
 EXAMPLES = 1024
 """The most ids that an arm may be likened to."""
 TEXT = 65_536

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from vecdb.errors import InvalidInputError
 from vecdb.query.value import filter_of, shown
+from vecdb.schema.fields import LATITUDES, LONGITUDES
 from vecdb.schema.given import choice, finite
 
 if TYPE_CHECKING:
@@ -222,8 +223,10 @@ class Decay(Formula):
             keep(self, name, _span(name, getattr(self, name)))
         for name in ("at_scale", "missing"):
             keep(self, name, finite(name, getattr(self, name)))
-        if self.scale <= 0 or self.offset < 0:
-            raise InvalidInputError(f"scale {self.scale!r} is not above 0, or offset below 0", field="scale")
+        if self.scale <= 0:
+            raise InvalidInputError(f"scale is {self.scale!r}, expected a number above 0", field="scale")
+        if self.offset < 0:
+            raise InvalidInputError(f"offset is {self.offset!r}, expected a number of at least 0", field="offset")
         if not 0 < self.at_scale < 1:
             raise InvalidInputError(
                 f"at_scale is {self.at_scale!r}, expected a number above 0 and below 1", field="at_scale"
@@ -411,10 +414,9 @@ def _place(place: Sequence[Any]) -> tuple[float, float]:
     if len(place) != 2:
         raise InvalidInputError(f"{shown(place)} is no place: a latitude and a longitude", field="origin")
     latitude, longitude = finite("latitude", place[0]), finite("longitude", place[1])
-    if abs(latitude) > 90 or abs(longitude) > 180:
-        raise InvalidInputError(
-            f"{shown(place)} is no place: latitudes go to 90 degrees, longitudes to 180", field="origin", value=place
-        )
+    if abs(latitude) > LATITUDES or abs(longitude) > LONGITUDES:
+        told = f"{shown(place)} is no place: latitudes go to {LATITUDES} degrees, longitudes to {LONGITUDES}"
+        raise InvalidInputError(told, field="origin", value=place)
     return latitude, longitude
 
 

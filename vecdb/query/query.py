@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
+from vecdb.arguments import rows_asked
 from vecdb.errors import InvalidInputError
 from vecdb.query import value as values
-from vecdb.query.arms import ARMS, FETCH, Arm, Like, Match, Near, Nested, Strategy, Terms, Tokens
+from vecdb.query.arms import ARMS, Arm, Like, Match, Near, Nested, Strategy, Terms, Tokens
 from vecdb.query.cascade import Cascade
 from vecdb.query.fusion import Fusion, fusion_from
 from vecdb.query.graph import Expand, Linked, PathPooling
@@ -17,8 +18,8 @@ from vecdb.query.relevance import Relevance, relevance_of
 from vecdb.query.scorer import Scorer
 from vecdb.query.selection import Method, Select
 from vecdb.query.stages import STAGES, Collapse, GroupBy, MaxSim, MinScore, OrderBy, Rank, Rescore, Stage
-from vecdb.schema.blame import closest
-from vecdb.schema.given import flag, names, whole_number
+from vecdb.schema.blame import closest, unknown_part
+from vecdb.schema.given import flag, names
 
 if TYPE_CHECKING:
     from vecdb.filters import Expression
@@ -69,7 +70,7 @@ class Query:
     def __post_init__(self) -> None:
         """Check everything that does not need the schema."""
         set_ = object.__setattr__
-        set_(self, "k", whole_number("k", self.k, most=FETCH))
+        set_(self, "k", rows_asked(self.k))
         set_(self, "arms", _parts("arms", self.arms, ARMS, Arm))
         set_(self, "stages", _parts("stages", self.stages, STAGES, Stage))
         if self.fusion is not None:
@@ -269,7 +270,7 @@ class Query:
             raise InvalidInputError(f"the query has the form {version!r}, this vecdb reads {FORMAT}", value=version)
         unknown = given.keys() - {attribute.name for attribute in fields(cls)}
         if unknown:
-            raise InvalidInputError(f"a query has no {min(unknown)!r}: was it written by a newer vecdb?")
+            raise unknown_part("a query has no", unknown)
         return cls(**given)
 
     def __repr__(self) -> str:

@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from vecdb.arguments import FETCH
 from vecdb.errors import InvalidInputError
-from vecdb.query.arms import FETCH
 from vecdb.query.formula import Formula, formula_of
 from vecdb.query.matrix import question, weights_of_tokens
 from vecdb.query.value import QueryPart, shown

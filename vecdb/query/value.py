@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from vecdb.errors import InvalidInputError
+from vecdb.schema.blame import unknown_part
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,9 +45,9 @@ class QueryPart:
         """
         given = {name: value for name, value in data.items() if name != "kind"}
         known = {attribute.name for attribute in fields(cls)}  # pyright: ignore[reportArgumentType]
-        for name in given:
-            if name not in known:
-                raise InvalidInputError(f"{cls.kind} of a query has no {name!r}: was it written by a newer vecdb?")
+        unknown = given.keys() - known
+        if unknown:
+            raise unknown_part(f"{cls.kind} of a query has no", unknown)
         lacking = [
             one.name
             for one in fields(cls)  # pyright: ignore[reportArgumentType]

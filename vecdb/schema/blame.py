@@ -41,6 +41,11 @@ def closest(name: object, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def unknown_part(whole: str, names: Iterable[object]) -> InvalidInputError:
+    """Return the error about parts of JSON that this version does not know; `whole` begins the sentence."""
+    return InvalidInputError(f"{whole} {shown(min(names, key=str))}: was it written by a newer vecdb?")
+
+
 @dataclass(frozen=True, slots=True)
 class Blame:
     """Makes errors about one field. `first_row` is where the batch begins in the whole input."""

@@ -17,10 +17,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, get_args
 
 from vecdb.errors import InvalidInputError
+from vecdb.schema.blame import shown, unknown_part
 from vecdb.schema.fulltext import FullText, fulltext_from
 from vecdb.schema.given import choice
 from vecdb.schema.indexes import Auto, Flat, IndexSpec, index_from
-from vecdb.schema.space import Encoding, Space
+from vecdb.schema.space import Encoding, Space, settled, settled_dense
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,6 +52,23 @@ SPARSE_ENTRIES = 1 << 16
 """The most entries of one sparse vector."""
 SPARSE_WEIGHT = 1e16
 """The largest weight of an entry: no product of two such vectors leaves float32."""
+
+
+def dimension_of(what: str, given: Any, most: int) -> int:
+    """Return a dimension as a user gave it, NumPy's integers too; `what` has it.
+
+    Raises:
+        InvalidInputError: it is no whole number from 1 to `most`.
+
+    """
+    try:
+        dimension = operator.index(given)
+    except TypeError:
+        dimension = 0
+    if isinstance(given, bool) or not 1 <= dimension <= most:
+        told = f"dimension {shown(given)} of {what} is not a whole number from 1 to {most}"
+        raise InvalidInputError(told, field="dimension", value=given)
+    return dimension
 
 
 @dataclass(frozen=True)
@@ -88,11 +106,9 @@ class Field:
         if data.get("kind") != cls.kind:
             raise InvalidInputError(f"expected a field of kind {cls.kind!r}, found {data.get('kind')!r}")
         attributes = {name: value for name, value in data.items() if name != "kind"}
-        unknown = sorted(attributes.keys() - {attribute.name for attribute in fields(cls)})
+        unknown = attributes.keys() - {attribute.name for attribute in fields(cls)}
         if unknown:
-            raise InvalidInputError(
-                f"a field of kind {cls.kind!r} has no attribute {unknown[0]!r}: was it written by a newer vecdb?"
-            )
+            raise unknown_part(f"a field of kind {cls.kind!r} has no attribute", unknown)
         try:
             return cls(**attributes)
         except TypeError as error:
@@ -291,15 +307,7 @@ class Vector(Field):
             object.__setattr__(self, "metric", "hamming" if self.dtype == "binary" else "cosine")
         choice("metric", self.metric, get_args(Metric))
         largest = INT8_DIMENSION if self.dtype == "int8" else DIMENSION
-        try:
-            dimension = operator.index(self.dimension)
-        except TypeError:
-            dimension = 0
-        if isinstance(self.dimension, bool) or not 1 <= dimension <= largest:
-            raise InvalidInputError(
-                f"dimension {self.dimension!r} of a {self.dtype} vector is not a whole number from 1 to {largest}",
-                value=self.dimension,
-            )
+        dimension = dimension_of(f"a {self.dtype} vector", self.dimension, largest)
         object.__setattr__(self, "dimension", dimension)
         object.__setattr__(self, "index", index_from(self.index))
         self.spec.check(dimension, cast("str", self.metric))
@@ -334,26 +342,12 @@ class Vector(Field):
 
     def _settle_space(self) -> None:
         """Take the space from the encoder, and check it against the rest."""
-        space = Space.from_json(self.space) if isinstance(self.space, Mapping) else self.space
-        if self.encoder is not None:
-            if not isinstance(self.encoder, Encoding):
-                raise InvalidInputError(
-                    f"encoder is {self.encoder!r}, expected vecdb.SentenceTransformer(path) or"
-                    " vecdb.Encoder(function, name)",
-                    field="encoder",
-                )
-            found = self.encoder.space(self.dimension)
-            if space is not None:
-                space.check_same(found, "space", "the encoder makes those")
-            space = found
-        if space is not None and (not isinstance(space, Space) or space.dimension != self.dimension):
-            raise InvalidInputError(f"space {space!s} is not one of {self.dimension} values", field="space")
+        wanted = "vecdb.SentenceTransformer(path) or vecdb.Encoder(function, name)"
+        space = settled_dense(self.space, self.encoder, self.dimension, wanted, self.source)
         if space is not None and space.normalized and self.dtype in ("int8", "binary"):
             raise InvalidInputError(
                 f"vectors scaled to length 1 are not whole numbers, as {self.dtype} ones are", field="dtype"
             )
-        if self.source is not None and (space is None or not isinstance(self.source, str)):
-            raise InvalidInputError(f"source {self.source!r} needs an encoder", field="source", value=self.source)
         object.__setattr__(self, "space", space)
 
     def described(self) -> Vector:
@@ -411,30 +405,9 @@ class Sparse(Field):
     def __post_init__(self) -> None:
         """Refuse a dimension out of range, and take the space from the encoder."""
         if self.dimension is not None:
-            try:
-                dimension = operator.index(self.dimension)
-            except TypeError:
-                dimension = 0
-            if isinstance(self.dimension, bool) or not 1 <= dimension <= SPARSE_DIMENSION:
-                raise InvalidInputError(
-                    f"dimension {self.dimension!r} of a sparse vector is not a whole number from 1 to"
-                    f" {SPARSE_DIMENSION}",
-                    field="dimension",
-                    value=self.dimension,
-                )
-            object.__setattr__(self, "dimension", dimension)
-        space = Space.from_json(self.space) if isinstance(self.space, Mapping) else self.space
-        if self.encoder is not None:
-            if not isinstance(self.encoder, Encoding):
-                raise InvalidInputError(
-                    f"encoder is {self.encoder!r}, expected vecdb.LookupSparse(table, tokenizer)", field="encoder"
-                )
-            found = self.encoder.space(self.dimension or SPARSE_DIMENSION)
-            if space is not None:
-                space.check_same(found, "space", "the encoder makes those")
-            space = found
-        if space is not None and not isinstance(space, Space):
-            raise InvalidInputError(f"space {space!s} is not a space", field="space")
+            object.__setattr__(self, "dimension", dimension_of("a sparse vector", self.dimension, SPARSE_DIMENSION))
+        wanted = "vecdb.LookupSparse(table, tokenizer)"
+        space = settled(self.space, self.encoder, self.dimension or SPARSE_DIMENSION, wanted)
         object.__setattr__(self, "space", space)
 
     def described(self) -> Sparse:

@@ -32,6 +32,14 @@ def whole_number(name: str, value: Any, least: int = 1, most: int | None = None,
     return number
 
 
+def is_finite(value: Any) -> bool:
+    """Tell whether a value is a finite number that a float can come near to, NumPy's too; True is none."""
+    try:
+        return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def finite(what: str, value: Any, field: str | None = None) -> float:
     """Return a number given by a user, NumPy's too, as a float; `field` is the culprit where it is not called `what`.
 
@@ -39,11 +47,7 @@ def finite(what: str, value: Any, field: str | None = None) -> float:
         InvalidInputError: it is none, not finite, or too large for a float.
 
     """
-    try:
-        usable = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:
-        usable = False
-    if not usable:
+    if not is_finite(value):
         told = f"{what} is {shown(value)}, expected a finite number"
         raise InvalidInputError(told, field=field or what, value=value)
     return float(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as attribute
@@ -10,10 +9,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
 
 from vecdb.errors import InvalidInputError
-from vecdb.schema.fields import AUTO, Field
+from vecdb.schema.fields import AUTO, Field, dimension_of
 from vecdb.schema.given import choice, finite, flag, whole_number
 from vecdb.schema.indexes import Auto, Flat, IndexSpec, Muvera, index_from
-from vecdb.schema.space import Encoding, Space
+from vecdb.schema.space import Encoding, Space, settled_dense
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,17 +68,7 @@ class MultiVector(Field):
     def __post_init__(self) -> None:
         """Refuse what does not exist or is out of range; NumPy integers become int."""
         set_ = object.__setattr__
-        try:
-            dimension = operator.index(self.dimension)
-        except TypeError:
-            dimension = 0
-        if isinstance(self.dimension, bool) or not 1 <= dimension <= TOKEN_DIMENSION:
-            raise InvalidInputError(
-                f"dimension {self.dimension!r} of a multi-vector is not a whole number from 1 to {TOKEN_DIMENSION}",
-                field="dimension",
-                value=self.dimension,
-            )
-        set_(self, "dimension", dimension)
+        set_(self, "dimension", dimension_of("a multi-vector", self.dimension, TOKEN_DIMENSION))
         choice("dtype", self.dtype, get_args(TokenDtype))
         choice("pooling", self.pooling, get_args(Pooling))
         factor = finite("pool_factor", self.pool_factor)
@@ -102,22 +91,8 @@ class MultiVector(Field):
 
     def _settle_space(self) -> None:
         """Take the space from the encoder, and check it against the rest."""
-        space = Space.from_json(self.space) if isinstance(self.space, Mapping) else self.space
-        if self.encoder is not None:
-            if not isinstance(self.encoder, Encoding):
-                raise InvalidInputError(
-                    f"encoder is {self.encoder!r}, expected vecdb.SentenceTokens(path),"
-                    " vecdb.PyLate(path) or vecdb.TokenFunction(function, name)",
-                    field="encoder",
-                )
-            found = self.encoder.space(self.dimension)
-            if space is not None:
-                space.check_same(found, "space", "the encoder makes those")
-            space = found
-        if space is not None and (not isinstance(space, Space) or space.dimension != self.dimension):
-            raise InvalidInputError(f"space {space!s} is not one of {self.dimension} values", field="space")
-        if self.source is not None and (space is None or not isinstance(self.source, str)):
-            raise InvalidInputError(f"source {self.source!r} needs an encoder", field="source", value=self.source)
+        wanted = "vecdb.SentenceTokens(path), vecdb.PyLate(path) or vecdb.TokenFunction(function, name)"
+        space = settled_dense(self.space, self.encoder, self.dimension, wanted, self.source)
         object.__setattr__(self, "space", space)
 
     def described(self) -> MultiVector:

@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from vecdb.errors import InvalidInputError, UnknownFieldError
-from vecdb.schema.blame import closest, shown
+from vecdb.schema.blame import closest, shown, unknown_part
 from vecdb.schema.fields import Field, Id, Keyword, Sparse, Text, Vector
 from vecdb.schema.known import field_from_json
 from vecdb.schema.multivector import MultiVector
@@ -238,7 +238,7 @@ class Schema:
         return UnknownFieldError(sentence, field=name if isinstance(name, str) else None, row=row, value=name)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._by_name
+        return isinstance(name, str) and name in self._by_name
 
     def __iter__(self) -> Iterator[Column]:
         return iter(self.columns)
@@ -384,7 +384,7 @@ class Schema:
         except (TypeError, KeyError, AttributeError) as error:
             raise InvalidInputError(f"this is not the JSON form of a schema: {data!r:.200}") from error
         if unknown:
-            raise InvalidInputError(f"a schema has no part {min(unknown)!r}: was it written by a newer vecdb?")
+            raise unknown_part("a schema has no part", unknown)
         names = [column.name for column in columns]
         ids = [column.id for column in columns]
         if not all(isinstance(name, str) and NAME.fullmatch(name) for name in names) or len(set(names)) < len(names):

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 from vecdb.errors import InvalidInputError, SpaceMismatchError
+from vecdb.schema.blame import shown
 
 METADATA = b"vecdb.space"
 """The key under which an Arrow field says the space of its vectors."""
@@ -159,3 +160,46 @@ def space_in(metadata: Mapping[bytes, bytes] | None, field: str) -> Space | None
         raise InvalidInputError(
             f"field {field!r}: the metadata {METADATA.decode()!r} is no JSON", field=field
         ) from error
+
+
+def settled(space: Any, encoder: Any, dimension: int, wanted: str) -> Space | None:
+    """Return the space of a field, as it is given or as its encoder says it; None without either.
+
+    Args:
+        space: a space, or what JSON has of one.
+        encoder: what makes the field's vectors of texts, where something does.
+        dimension: of the field.
+        wanted: what the encoder should be, for the message.
+
+    Raises:
+        InvalidInputError: one of them is something else.
+        SpaceMismatchError: the encoder makes vectors of another space.
+
+    """
+    if isinstance(space, Mapping):
+        space = Space.from_json(space)
+    if space is not None and not isinstance(space, Space):
+        raise InvalidInputError(f"space is {shown(space)}, expected a vecdb.Space", field="space", value=space)
+    if encoder is None:
+        return space
+    if not isinstance(encoder, Encoding):
+        raise InvalidInputError(f"encoder is {shown(encoder)}, expected {wanted}", field="encoder", value=encoder)
+    found = encoder.space(dimension)
+    if space is not None:
+        space.check_same(found, "space", "the encoder makes those")
+    return found
+
+
+def settled_dense(space: Any, encoder: Any, dimension: int, wanted: str, source: Any) -> Space | None:
+    """Return what `settled` does of a field whose vectors all have `dimension` numbers, made of the texts of `source`.
+
+    Raises:
+        InvalidInputError: also where the space has another dimension, or there is a source and no space.
+
+    """
+    found = settled(space, encoder, dimension, wanted)
+    if found is not None and found.dimension != dimension:
+        raise InvalidInputError(f"space {found} is not one of {dimension} values", field="space")
+    if source is not None and (found is None or not isinstance(source, str)):
+        raise InvalidInputError(f"source {shown(source)} needs an encoder", field="source", value=source)
+    return found

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from vecdb.errors import ResourceExhaustedError
 from vecdb.schema.arrays import numbers_of
 from vecdb.storage.directory import Writer
 
@@ -130,6 +131,22 @@ def read_batch(buffer: pa.Buffer) -> pa.RecordBatch:
         if reader.num_record_batches != 1:
             raise pa.ArrowInvalid(f"expected one record batch, found {reader.num_record_batches}")
         return reader.get_batch(0)
+
+
+def joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """Return the rows of one or more batches, of which there is at least one, as one batch.
+
+    Raises:
+        ResourceExhaustedError: a column has more than 2 GiB of text, which no batch holds: Arrow would make several.
+
+    """
+    if len(batches) == 1:
+        return batches[0]
+    whole = pa.Table.from_batches(batches).combine_chunks().to_batches()
+    if len(whole) > 1:
+        rows = sum(batch.num_rows for batch in batches)
+        raise ResourceExhaustedError(f"{rows} rows have more than 2 GiB of text in one column: write fewer at a time")
+    return whole[0] if whole else batches[0]
 
 
 def matrix_of(batch: pa.RecordBatch) -> np.ndarray:

@@ -13,7 +13,7 @@ from pathlib import Path
 import google_crc32c
 import pyarrow as pa
 
-from vecdb.errors import ConflictError, CorruptionError
+from vecdb.errors import ConflictError, CorruptionError, UnavailableError
 from vecdb.results import CheckReport
 from vecdb.storage import catalog as catalogs
 from vecdb.storage import format as names
@@ -80,6 +80,7 @@ def _held(directory: LocalDirectory, base: str, entry: SegmentEntry, segment: Se
     return held
 
 
+@typed_os_errors()
 def backup(sources: dict[str, Writer], destination: Path, progress: Progress | None = None) -> Copied:
     """Copy collections into a folder that is new, empty, or an older backup; durable and verified on return.
 
@@ -95,32 +96,33 @@ def backup(sources: dict[str, Writer], destination: Path, progress: Progress | N
     try:
         done = Copied()
         named: dict[str, str] = {}
-        with typed_os_errors():
-            for number, (name, writer) in enumerate(sorted(sources.items())):
-                if progress is not None:
-                    progress(name, number, len(sources))
-                uuid = names.new_uuid()
-                before = f"{names.COLLECTIONS}/{old.collections[name]}" if name in old.collections else None
-                _write_collection(target, uuid, pin(writer), before, done)
-                named[name] = uuid
-            fresh = catalogs.Catalog(old.version + 1, named)
-            catalogs.commit(target, fresh)
-            catalogs.create_database(target)
-            catalogs.remove_unnamed(target, fresh)
+        for number, (name, writer) in enumerate(sorted(sources.items())):
+            if progress is not None:
+                progress(name, number, len(sources))
+            try:
+                source = pin(writer)
+            except (UnavailableError, FileNotFoundError):
+                if catalogs.names_folder(writer.directory, writer.base):
+                    raise
+                continue  # it was dropped meanwhile
+            uuid = names.new_uuid()
+            before = f"{names.COLLECTIONS}/{old.collections[name]}" if name in old.collections else None
+            _write_collection(target, uuid, source, before, done)
+            named[name] = uuid
+        fresh = catalogs.Catalog(old.version + 1, named)
+        catalogs.commit(target, fresh)
+        catalogs.create_database(target)
+        catalogs.remove_unnamed(target, fresh)
         return done
     finally:
         lock.close()
 
 
 def _prepare(target: LocalDirectory) -> catalogs.Catalog:
-    root = target.root
-    if root.exists() and not root.is_dir():
-        raise ConflictError(f"{root} is a file, not a folder")
     if target.exists(names.FORMAT):
         catalogs.check_format(target)
         return catalogs.load(target)
-    catalogs.refuse_strangers(target)
-    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    catalogs.make_folder(target)
     target.make(f"{names.CATALOG}/{names.MANIFESTS}")
     target.make(names.COLLECTIONS)
     return catalogs.Catalog(0, {})
@@ -184,6 +186,7 @@ def _copy(target: LocalDirectory, name: str, data: pa.Buffer, file: FileEntry) -
         writer.close()
 
 
+@typed_os_errors()
 def restore(source: Path, destination: Path) -> CheckReport:
     """Copy the newest version of each collection of a database to a new folder, verifying all of it first.
 
@@ -212,11 +215,15 @@ def restore(source: Path, destination: Path) -> CheckReport:
     target = LocalDirectory(destination)
     _prepare(target)
     named = {name: names.new_uuid() for name in held}
-    with typed_os_errors():
+    try:
         for name, one in held.items():
             _write_collection(target, named[name], one, None, Copied())
         catalogs.commit(target, catalogs.Catalog(1, named))
         catalogs.create_database(target)
+    except BaseException:
+        for folder in (names.COLLECTIONS, names.CATALOG):  # or it could not be tried again
+            target.remove_tree(folder)
+        raise
     return check(target)
 
 

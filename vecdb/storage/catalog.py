@@ -3,6 +3,7 @@
 Folders are UUIDs; a name lives only here, so it can never lead outside the database.
 """
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,8 +38,18 @@ def create_database(directory: LocalDirectory) -> None:
     directory.swap(names.FORMAT, names.seal(content))
 
 
-def refuse_strangers(directory: LocalDirectory) -> None:
-    """Raise ConflictError when a folder without FORMAT holds more than an interrupted creation leaves."""
+def make_folder(directory: LocalDirectory) -> None:
+    """Make the folder of a new database, where it is not there yet.
+
+    Raises:
+        ConflictError: something else is there, or the folder holds more than an interrupted creation leaves.
+
+    """
+    try:
+        directory.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except (FileExistsError, NotADirectoryError):
+        told = "it, or what it lies in, is a file or a link to nothing"
+        raise ConflictError(f"there cannot be a folder {directory.root}: {told}") from None
     own = {names.LOCK, names.CATALOG, names.COLLECTIONS}
     strangers = [name for name in directory.list(".") if name not in own and TEMPORARY not in name]
     if strangers:
@@ -95,6 +106,11 @@ def load(directory: LocalDirectory) -> Catalog:
                 raise CorruptionError(f"{path} is missing", path=path) from None
 
 
+def names_folder(directory: LocalDirectory, base: str) -> bool:
+    """Tell whether the folder of a collection is that of one that exists, and was not dropped meanwhile."""
+    return base.rpartition("/")[2] in load(directory).collections.values()
+
+
 def _current(directory: LocalDirectory) -> dict[str, Any]:
     path = f"{names.CATALOG}/{names.CURRENT}"
     try:
@@ -124,9 +140,10 @@ def commit(directory: LocalDirectory, catalog: Catalog) -> None:
     directory.publish(f"{folder}/{file}", data)
     current = {"version": catalog.version, "file": file, "sha256": names.digest(data), "nonce": names.nonce()}
     directory.swap(f"{names.CATALOG}/{names.CURRENT}", names.seal(current))
-    for name in directory.list(folder):
-        if name != file and (names.MANIFEST_NAME.fullmatch(name) or TEMPORARY in name):
-            directory.unlink(f"{folder}/{name}")
+    with contextlib.suppress(OSError):  # this one is in force by now: the next commit tries again
+        for name in directory.list(folder):
+            if name != file and (names.MANIFEST_NAME.fullmatch(name) or TEMPORARY in name):
+                directory.unlink(f"{folder}/{name}")
 
 
 def with_collection(catalog: Catalog, name: str, uuid: str) -> Catalog:

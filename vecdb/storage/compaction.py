@@ -18,7 +18,7 @@ from vecdb.storage import merge_policy
 from vecdb.storage.links import maintenance
 from vecdb.storage.manifest import SegmentEntry
 from vecdb.storage.os_errors import typed_os_errors
-from vecdb.storage.segment_writer import SegmentWriter, size_of
+from vecdb.storage.segment_writer import MOST_TEXT, SegmentWriter, size_of
 from vecdb.storage.snapshot import SegmentView
 from vecdb.storage.writer import Writer
 from vecdb_index.multivector.stored import Tokens
@@ -26,7 +26,7 @@ from vecdb_index.multivector.stored import Tokens
 CHUNK = 8192
 """Rows copied at a time: bounds memory, whatever the size of the segments."""
 CHUNK_BYTES = 32 << 20
-"""And bytes of their tokens, about."""
+"""And bytes of their tokens and texts, about."""
 
 
 def candidates(writer: Writer) -> list[merge_policy.Candidate]:
@@ -34,11 +34,36 @@ def candidates(writer: Writer) -> list[merge_policy.Candidate]:
 
     Deletions count as far as that version has them, because only these rows does a merge drop: with those that are in
     the log only, a segment would be rewritten again and again until the next flush.
+
+    A segment is as full as its bytes on disk are of those that it may have, or its texts of those that Arrow can hold.
     """
+    state, whole = writer.state, writer.settings.segment_bytes
+    texts = {view.segment.uuid: view.segment.text_bytes or 0 for view in state.segments}
     return [
-        merge_policy.Candidate(entry.uuid, entry.rows, entry.live, size_of(entry))
-        for entry in writer.state.located.manifest.segments
+        merge_policy.Candidate(
+            entry.uuid, entry.rows, entry.live, max(size_of(entry), texts.get(entry.uuid, 0) * whole // MOST_TEXT)
+        )
+        for entry in state.located.manifest.segments
     ]
+
+
+Groups = list[tuple[str, ...]]
+
+
+def _chosen(writer: Writer, choose: Callable[[list[merge_policy.Candidate]], Groups]) -> Groups:
+    """Return the segments to merge, by groups.
+
+    How much text a segment has is only read, packed as it is, when it was chosen; then it is chosen anew.
+    """
+    while True:
+        groups = choose(candidates(writer))
+        named = {uuid for group in groups if len(group) > 1 for uuid in group}
+        held = [view.segment for view in writer.state.segments if view.segment.uuid in named]
+        unread = [segment for segment in held if segment.text_bytes is None]
+        if not unread:
+            return groups
+        for segment in unread:
+            segment.read_text_bytes()
 
 
 Carry = Callable[[Schema, list[SegmentView], SegmentEntry], SegmentEntry]
@@ -53,7 +78,9 @@ def compact_once(writer: Writer, carry: Carry = _as_it_is) -> int:
     """Carry out the merge that the policy wants next; return how many segments it replaced, 0 for none."""
     with writer.merging:
         settings = writer.settings
-        chosen = merge_policy.choose(candidates(writer), settings.merge_fan_in, settings.segment_bytes)
+        chosen = _chosen(
+            writer, lambda known: [merge_policy.choose(known, settings.merge_fan_in, settings.segment_bytes)]
+        )[0]
         return merge(writer, chosen, carry) if chosen else maintenance.merge_once(writer)
 
 
@@ -64,7 +91,7 @@ def compact_all(writer: Writer, carry: Carry = _as_it_is) -> int:
     """
     with writer.merging:
         writer.flush()
-        groups = merge_policy.everything(candidates(writer), writer.settings.segment_bytes)
+        groups = _chosen(writer, lambda known: merge_policy.everything(known, writer.settings.segment_bytes))
         return sum(merge(writer, group, carry) for group in groups) + maintenance.merge_all(writer)
 
 
@@ -113,7 +140,7 @@ def _copy(builder: SegmentWriter, schema: Schema, inputs: list[SegmentView]) -> 
         moves[view.segment.uuid] = np.full(view.rows, -1, np.int64)
         moves[view.segment.uuid][rows] = np.arange(next_row, next_row + len(rows))
         next_row += len(rows)
-        step = _step(schema, view)
+        step = min(_step(schema, view), _text_step(view))
         for start in range(0, len(rows), step):
             _copy_rows(builder, schema, view, rows[start : start + step])
     return moves
@@ -147,6 +174,12 @@ def repool(writer: Writer, field_id: int, carry: Carry = _as_it_is) -> int:
             if column is not None and _lacking(view, column) > 1:
                 done += merge(writer, (view.segment.uuid,), carry)
     return done
+
+
+def _text_step(view: SegmentView) -> int:
+    """Return how many rows are copied at a time, as far as their texts go."""
+    size = (view.segment.text_bytes or 0) // max(1, view.rows)
+    return max(1, CHUNK_BYTES // max(1, size))
 
 
 def _step(schema: Schema, view: SegmentView) -> int:

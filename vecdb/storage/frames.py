@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from vecdb.schema.schema import Schema
 from vecdb.storage import requests, wal
+from vecdb.storage.arrow_file import joined
 from vecdb.storage.group_commit import Write
 from vecdb.storage.keys import Id
-from vecdb.storage.memtable import Rows, joined
+from vecdb.storage.memtable import Rows
 from vecdb.storage.requests import COUNTED, Logged
 
 SHARED_BYTES = 1 << 20

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from vecdb.schema.schema import Column, Schema
+from vecdb.storage.arrow_file import joined
 from vecdb.storage.keys import Id
 from vecdb.storage.segment_writer import SegmentWriter, has_norms, row_norms, split_vectors
 from vecdb.storage.token_files import nothing, split
@@ -97,10 +98,12 @@ class Memtable:
 
     def kill(self, value: Id, lsn: int) -> bool:
         """Mark the live row of an id as dead from lsn on; return whether there was one."""
-        row = self.index.pop(value, None)
+        row = self.index.get(value)
         if row is None:
             return False
+        # First: a view of before that finds no row of this id looks for it among those that have died.
         self._dead[row] = lsn
+        del self.index[value]
         return True
 
     def lsn_of(self, row: int) -> int:
@@ -202,15 +205,6 @@ class Memtable:
     def tokens(self, field_id: int, rows: int) -> Tokens:
         """Return the tokens of the first rows."""
         return self._tokens[field_id].prefix(rows)
-
-
-def joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    """Return the rows of one or more batches, of which there is at least one, as one batch."""
-    if len(batches) == 1:
-        return batches[0]
-    # Texts of more than 2 GiB do not fit one batch, and Arrow makes several: better an error than lost rows.
-    (whole,) = pa.Table.from_batches(batches).combine_chunks().to_batches()
-    return whole
 
 
 class _Vectors:

@@ -61,6 +61,10 @@ class Packed:
         except (pa.ArrowInvalid, OSError) as error:
             raise CorruptionError(f"{self._path} is damaged: {error}", path=self._path) from error
 
+    def bytes(self) -> int:
+        """Return how many bytes the column has, unpacked; all of it is read."""
+        return sum(self._batch(number).nbytes for number in range(self._reader.num_record_batches))
+
     def all(self) -> pa.Array:
         """Return the whole column, unpacked.
 

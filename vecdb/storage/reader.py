@@ -9,7 +9,7 @@ import threading
 import time
 
 from vecdb.config import Settings
-from vecdb.errors import CorruptionError, NotFoundError
+from vecdb.errors import CorruptionError, NotFoundError, UnavailableError
 from vecdb.storage import catalog as catalogs
 from vecdb.storage import manifest as manifests
 from vecdb.storage import wal
@@ -48,6 +48,7 @@ class Reader:
 
         Raises:
             CorruptionError: files are damaged or missing although no newer version has replaced them.
+            UnavailableError: the collection is to be opened, and its writer publishes faster than that goes.
 
         """
         with self._lock:
@@ -64,8 +65,9 @@ class Reader:
                         raise
                     self._nonce = ""
                     time.sleep(0.01 * attempt)
+            if self._live is None:
+                raise UnavailableError(f"{_ATTEMPTS} versions came while one was being opened: try again")
             self._looked = time.monotonic()
-            assert self._live is not None
             self.state = self._live.state()
             return self.state
 
@@ -73,7 +75,7 @@ class Reader:
         try:
             return manifests.read_current(self.directory, self.base)["nonce"]
         except CorruptionError:
-            if self.base.rpartition("/")[2] not in catalogs.load(self.directory).collections.values():
+            if not catalogs.names_folder(self.directory, self.base):
                 raise NotFoundError("the collection was dropped by its writer") from None
             raise
 

@@ -82,6 +82,7 @@ class Segment:
         self._columns: dict[int, pa.Array] = {}
         self._index: KeyIndex | None = None
         self._id_buffers: tuple[Any, memoryview | None] | None = None
+        self._text_bytes: int | None = None
         self._lock = threading.Lock()
         self._indexes: dict[int, Stored | None] = {}
         self._index_problems: dict[int, str] = {}
@@ -248,6 +249,28 @@ class Segment:
         if self._index is None:
             self._index = KeyIndex(self._batch(KEYS), self.ids())
         return self._index
+
+    @property
+    def text_bytes(self) -> int | None:
+        """Bytes of the column with most text, unpacked; None until `read_text_bytes` was called."""
+        return self._text_bytes
+
+    def read_text_bytes(self) -> int:
+        """Return the bytes of the column with most text, unpacked: texts are read whole, once.
+
+        Raises:
+            CorruptionError: a file is damaged.
+
+        """
+        if self._text_bytes is None:
+            sizes = [file.bytes for file in self.entry.files if file.name in (IDS, TEXT)]
+            for name in self._entries:
+                if name.startswith(PACKED_FILES):
+                    held = self._content(name)
+                    assert isinstance(held, Packed)
+                    sizes.append(held.bytes())
+            self._text_bytes = max(sizes)
+        return self._text_bytes
 
     def has(self, column: Column) -> bool:
         """Tell whether this segment was written with the column; one added later is all null here."""

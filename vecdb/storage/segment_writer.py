@@ -46,6 +46,9 @@ HELD = 4
 """Bytes of a vector, written as they come, for which one of another column counts, which is held in memory until the
 segment is finished: a segment may be the larger the more of it is vectors."""
 
+MOST_TEXT = 3 << 29
+"""Bytes of one column's texts, unpacked, that a segment should have at most: Arrow's places in them end at 2 GiB."""
+
 
 def vector_file(field_id: int) -> str:
     """Return the name of a vector column's file."""
@@ -131,6 +134,7 @@ class SegmentWriter:
         self.uuid = names.new_uuid()
         self.rows = 0
         self.size = 0
+        self._text = 0
         self._directory = directory
         self._base = base
         self._folder = f"{base}/{names.TMP}/{self.uuid}"
@@ -147,6 +151,10 @@ class SegmentWriter:
             for column in schema.vectors
         }
         self._tokens = {column.id: TokenFiles(directory, self._folder, column) for column in schema.multivectors}
+
+    def has_room(self, batch: pa.RecordBatch, segment_bytes: int) -> bool:
+        """Tell whether the segment is neither full nor would have too much text with these rows; an empty one has."""
+        return not self.rows or (self.size < segment_bytes and self._text + batch.nbytes <= MOST_TEXT)
 
     def append(self, batch: pa.RecordBatch) -> None:
         """Add validated rows in the storage schema."""
@@ -168,6 +176,7 @@ class SegmentWriter:
         """Add rows whose vectors come as matrices with masks of the rows that have one, and their tokens."""
         self._batches.append(narrow)
         self.rows += narrow.num_rows
+        self._text += narrow.nbytes
         self.size += HELD * narrow.nbytes
         for field_id, (matrix, present) in vectors.items():
             self._vectors[field_id].append(np.ascontiguousarray(matrix), present)
@@ -189,9 +198,8 @@ class SegmentWriter:
             tokens.vectors.finish()
             self._close(token_file(field_id), tokens.vectors.file)
             self._write_with(row_file(field_id), tokens.write_rows)
-        table = pa.Table.from_batches(self._batches).combine_chunks()
+        whole = arrow_file.joined(self._batches)
         self._batches = []
-        whole = table.to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], table.schema)
         ids = whole.select([self._schema.id.storage_name])
         index, replaced = keys.build(ids.column(0))
         self._write(IDS, ids)

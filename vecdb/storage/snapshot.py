@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from vecdb_index.factory import Index
     from vecdb_index.multivector.stored import Tokens
 
+HIT_BYTES = 24
+"""What a hit takes until the result is made: its part, row and score, and its place among those of other parts."""
+
 
 class Part(Protocol):
     """Rows 0 .. rows-1 of one segment or memtable.
@@ -234,6 +237,11 @@ class State:
         """Count memory that the call is about to take, in bytes."""
         if self.budget is not None:
             self.budget.hold(stage, size)
+
+    def hold_hits(self, stage: str, k: int, questions: int = 1) -> None:
+        """Count memory for the k best rows, or all that there are to find, of so many questions."""
+        if self.budget is not None:
+            self.budget.hold(stage, HIT_BYTES * min(k, sum(part.told for part in self.parts)) * questions)
 
     def release(self, size: int) -> None:
         """Say that the call has given memory back."""

@@ -107,6 +107,7 @@ class Writer(Shows):
         log = self._log
         return self._live.bytes > limit or (log is not None and log.size() > limit) or len(self._logs) > LOG_FILES
 
+    @typed_os_errors()
     def _commit(self, group: list[Write]) -> None:
         self.check_running()
         no_space = self._no_space() if self.directory.free() < self.settings.free_bytes else None

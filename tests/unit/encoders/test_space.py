@@ -104,7 +104,7 @@ def test_a_field_stores_its_space_and_source_and_nothing_where_it_has_none() -> 
         ({"encoder": len}, "expected vecdb.SentenceTransformer"),
         ({"encoder": "all-MiniLM-L6-v2"}, "expected vecdb.SentenceTransformer"),
         ({"space": replace(FUNCTION, normalized=True), "dtype": "int8"}, "not whole numbers"),
-        ({"space": "mine"}, "not one of 4 values"),
+        ({"space": "mine"}, "space is 'mine', expected"),
     ],
 )
 def test_a_field_refuses_a_space_or_source_that_cannot_be_its_own(options: dict[str, Any], message: str) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import vecdb
 from vecdb.errors import InvalidInputError
 from vecdb.schema import (
     Bool,
@@ -147,3 +148,21 @@ def test_a_damaged_stored_field_is_refused(stored: dict[str, Any]) -> None:
 def test_a_stored_field_of_another_kind_is_refused_by_the_class() -> None:
     with pytest.raises(InvalidInputError, match="expected a field of kind 'text', found 'bool'"):
         Text.from_json({"kind": "bool"})
+
+
+@pytest.mark.parametrize("kind", [vecdb.Vector, vecdb.Sparse, vecdb.MultiVector])
+@pytest.mark.parametrize("wrong", [0, -1, True, 1.5, "4", 1 << 40, pytest.param(10**5000, id="beyond print")])
+def test_every_kind_of_vector_names_a_dimension_that_is_none(kind: Any, wrong: Any) -> None:
+    with pytest.raises(InvalidInputError, match="is not a whole number from 1 to") as caught:
+        kind(wrong)
+
+    assert caught.value.field == "dimension"
+
+
+@pytest.mark.parametrize("kind", [vecdb.Vector, vecdb.Sparse, vecdb.MultiVector])
+@pytest.mark.parametrize("name", ["space", "encoder"])
+def test_every_kind_of_vector_names_a_space_or_an_encoder_that_is_none(kind: Any, name: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"{name} is 'minilm', expected") as caught:
+        kind(4, **{name: "minilm"})
+
+    assert caught.value.field == name

@@ -1,5 +1,6 @@
 """Backup and restore: exact, verified, and deaf to what a hostile folder says."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,8 +12,16 @@ import pytest
 import vecdb
 from support.store import create, folder, killed, logs, reopen, rows, seen, segments
 from support.unsynced import unsynced
-from vecdb.errors import ConflictError, CorruptionError, InvalidInputError, NotFoundError, VecdbError
+from vecdb.errors import (
+    ConflictError,
+    CorruptionError,
+    InvalidInputError,
+    NotFoundError,
+    ResourceExhaustedError,
+    VecdbError,
+)
 from vecdb.storage import format as names
+from vecdb.storage.directory import LocalDirectory
 
 EXPECTED = {f"r{number}": number for number in range(1, 8)}
 
@@ -167,6 +176,25 @@ def test_an_empty_database_is_backed_up_and_restored(tmp_path: Path) -> None:
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------
+
+
+def test_a_restore_that_fails_can_be_tried_again(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = LocalDirectory.create
+
+    def full(directory: LocalDirectory, name: str) -> Any:
+        if directory.root == tmp_path / "copy" and "/segments/" in name:
+            raise OSError(errno.ENOSPC, "no space", name)
+        return plain(directory, name)
+
+    with monkeypatch.context() as while_full:
+        while_full.setattr(LocalDirectory, "create", full)
+        with pytest.raises(ResourceExhaustedError, match="the disk is full"):
+            vecdb.restore(saved, tmp_path / "copy")
+
+    assert vecdb.restore(saved, tmp_path / "copy").ok
+    database, collection = reopen(tmp_path / "copy")
+    assert seen(collection) == EXPECTED
+    database.close()
 
 
 def test_a_folder_that_holds_something_else_is_not_backed_up_into(tmp_path: Path) -> None:

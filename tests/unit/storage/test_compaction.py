@@ -3,15 +3,18 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 import vecdb
 from support.store import SETTINGS, create, killed, reopen, rows, seen, segments
 from support.unsynced import unsynced
-from vecdb.errors import ConflictError
-from vecdb.storage import compaction
+from vecdb import bulk, row_writes
+from vecdb.errors import ConflictError, ResourceExhaustedError
+from vecdb.storage import arrow_file, compaction, segment_writer
 from vecdb.storage.snapshot import SegmentView
 from vecdb.storage.writer import Writer
 
@@ -353,3 +356,68 @@ def test_deletions_that_no_version_has_yet_are_no_reason_to_merge(path: Path) ->
     assert compaction.compact_once(collection._writable()) == 0
     assert len(seen(collection)) == 5
     database.close()
+
+
+TEXTS = vecdb.Schema(id=vecdb.Id("int64"), t=vecdb.Text(), j=vecdb.Json(), v=vecdb.Vector(2))
+
+
+def texts(numbers: Sequence[int], size: int) -> list[dict[str, Any]]:
+    """Return records with texts that are packed into a small part of their bytes."""
+    return [{"id": number, "t": f"{number}" * size, "j": {"a": number}, "v": [1, number]} for number in numbers]
+
+
+def texts_of(numbers: Sequence[int], size: int) -> list[dict[str, Any]]:
+    return [{"id": record["id"], "t": record["t"]} for record in texts(numbers, size)]
+
+
+@pytest.mark.parametrize(("most", "expected"), [(3 << 29, 1), (350_000, 2)])
+def test_no_merge_makes_a_segment_with_more_text_than_arrow_can_hold(
+    path: Path, monkeypatch: pytest.MonkeyPatch, most: int, expected: int
+) -> None:
+    monkeypatch.setattr(compaction, "MOST_TEXT", most)
+    with vecdb.connect(path, settings=SETTINGS) as database:
+        docs = database.create_collection("docs", TEXTS)
+        for start in range(1, 5):  # 150,000 bytes each time
+            docs.upsert(texts([start], 150_000))
+            docs.flush()
+
+        merged = docs.compact()
+
+        assert merged["segments_after"] == expected
+        assert docs.get([1, 2, 3, 4], ["t"]) == texts_of(range(1, 5), 150_000)
+        docs.compact()
+        assert docs.stats()["segments"] == expected
+        assert database.check().ok
+
+
+@pytest.mark.parametrize("way", ["bulk", "upsert"])
+@pytest.mark.parametrize(("most", "expected"), [(3 << 29, 1), (250_000, 3)])
+def test_a_load_closes_a_segment_before_it_has_too_much_text(
+    path: Path, monkeypatch: pytest.MonkeyPatch, way: str, most: int, expected: int
+) -> None:
+    monkeypatch.setattr(segment_writer, "MOST_TEXT", most)
+    monkeypatch.setattr(bulk, "CHUNK_ROWS", 1)
+    monkeypatch.setattr(row_writes, "DIRECT_BYTES", 1000)
+    with vecdb.connect(path, settings=SETTINGS) as database:
+        docs = database.create_collection("docs", TEXTS)
+        if way == "bulk":
+            with docs.bulk() as load:
+                for number in range(1, 7):
+                    load.add(texts([number], 100_000))
+        else:
+            docs.upsert(texts(range(1, 7), 100_000))
+            docs.flush()
+
+        assert docs.stats()["segments"] == expected
+        assert docs.get([1, 2, 3, 4, 5, 6], ["t"]) == texts_of(range(1, 7), 100_000)
+        assert database.check().ok
+
+
+def test_rows_that_arrow_does_not_join_to_one_batch_are_an_error_and_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than 2 GiB of text come back as several batches: here all of them do."""
+    batches = [pa.record_batch([[1, 2]], names=["n"]), pa.record_batch([[3]], names=["n"])]
+    table = SimpleNamespace(combine_chunks=lambda: SimpleNamespace(to_batches=lambda: batches))
+    monkeypatch.setattr(arrow_file, "pa", SimpleNamespace(Table=SimpleNamespace(from_batches=lambda _: table)))
+
+    with pytest.raises(ResourceExhaustedError, match="3 rows have more than 2 GiB of text"):
+        arrow_file.joined(batches)

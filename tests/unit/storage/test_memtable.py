@@ -206,3 +206,27 @@ def test_a_row_number_behind_the_end_has_no_value() -> None:
 
     with pytest.raises(IndexError):
         table.memtable.value(SCHEMA["n"].storage_name, 1)
+
+
+def test_a_view_finds_a_row_at_any_moment_while_it_is_deleted() -> None:
+    table = Table()
+    table.upsert(["r1", "r2"])
+    view, found = table.memtable.view(table.lsn), []
+
+    class Watched(dict[Id, int]):
+        """Looks for the row whenever an id has gone."""
+
+        def pop(self, value: Id, default: int | None = None) -> int | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+            row = super().pop(value, default)
+            found.append(view.find("r1", 0))
+            return row
+
+        def __delitem__(self, value: Id) -> None:
+            super().__delitem__(value)
+            found.append(view.find("r1", 0))
+
+    table.memtable.index = Watched(table.memtable.index)
+    table.delete(["r1"])
+
+    assert found == [0]
+    assert table.memtable.view(table.lsn).find("r1", 0) == -1

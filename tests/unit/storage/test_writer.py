@@ -11,8 +11,9 @@ import pytest
 import vecdb
 from support.store import SETTINGS, create, killed, reopen, rows, seen
 from support.unsynced import unsynced
+from vecdb import row_writes
 from vecdb.errors import ResourceExhaustedError, UnavailableError
-from vecdb.storage import wal
+from vecdb.storage import arrow_file, wal
 
 
 @pytest.fixture(autouse=True)
@@ -264,6 +265,46 @@ def test_a_failed_log_stops_the_writer_and_reads_go_on(
     docs.upsert(rows([3]))
     assert database.check().ok
     database.close()
+
+
+@pytest.mark.parametrize(("code", "error"), [(errno.ENOSPC, ResourceExhaustedError), (errno.EIO, UnavailableError)])
+def test_a_large_write_that_the_disk_does_not_take_is_an_error_of_vecdb_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, error: type[Exception]
+) -> None:
+    database, docs = create(tmp_path / "db", SETTINGS)
+    monkeypatch.setattr(row_writes, "DIRECT_BYTES", 10)
+
+    def fail(*_: object) -> None:
+        raise OSError(code, "the disk fails")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(arrow_file.VectorFile, "append", fail)
+        with pytest.raises(error):
+            docs.upsert(rows(range(3)))
+        with docs.bulk() as load, pytest.raises(error):
+            load.add(rows(range(3)))
+
+    assert seen(docs) == {}
+    docs.upsert(rows(range(3)))
+    assert seen(docs) == {"r0": 0, "r1": 1, "r2": 2}
+    database.close()
+
+
+def test_a_file_system_that_does_not_tell_its_free_space_is_an_error_of_vecdb(
+    docs: vecdb.Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> int:
+        raise OSError(errno.EIO, "the disk fails")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(docs._writable().directory, "free", fail)
+        with pytest.raises(UnavailableError, match="the file system failed"):
+            docs.upsert(rows([1]))
+        with pytest.raises(UnavailableError, match="the file system failed"):
+            docs.bulk().add(rows([1]))
+
+    docs.upsert(rows([1]))
+    assert seen(docs) == {"r1": 1}
 
 
 def test_a_failed_flush_is_tried_again_and_loses_nothing(

@@ -13,5 +13,6 @@ def min_score(_: Context, bound: BoundStage, candidates: Candidates) -> Candidat
     stage = bound.stage
     assert isinstance(stage, MinScore)
     # As precise as the scores: 0.3 leaves a row in whose score is the float32 that is nearest to it.
-    least = candidates.score.dtype.type(stage.score)
+    with np.errstate(over="ignore"):  # beyond float32 all rows are below, or none is
+        least = candidates.score.dtype.type(stage.score)
     return candidates.some(np.flatnonzero(candidates.score >= least))
