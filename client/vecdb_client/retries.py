@@ -50,6 +50,6 @@ def wait(
     transient = failure.code in TRANSIENT and not failure.decided
     if not repeatable or attempt >= settings.attempts or not (transient or failure.retry_after is not None):
         return None
-    backoff = min(settings.first_wait * 2 ** (attempt - 1), settings.longest_wait) * (0.5 + chance / 2)
+    backoff = min(settings.first_wait * 2 ** min(attempt - 1, 64), settings.longest_wait) * (0.5 + chance / 2)
     pause = max(backoff, failure.retry_after or 0.0)
     return pause if pause < left else None

@@ -23,7 +23,8 @@ class Settings:
             and scans take the time that they take; a connection that is dead is noticed after 80 seconds.
         connections: the most connections; the second is made when a call finds the first one busy, and so on.
         attempts: how often a call is made before its failure is told. Only calls that can be repeated without doing
-            anything twice are: reads, and writes that carry a request id.
+            anything twice are: reads, and writes that carry a request id. An upload that was begun is resumed as often
+            as `timeout` allows.
         first_wait: seconds before the second attempt, about; each later wait is twice as long.
         longest_wait: the longest wait in seconds.
         message_bytes: the largest answer that is taken.

@@ -11,15 +11,24 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import RetryInfo
 from grpc import StatusCode
 
-from vecdb.errors import ResourceExhaustedError, VecdbError
+from vecdb.errors import ResourceExhaustedError, UnavailableError, VecdbError
 from vecdb.wire import errors
 from vecdb_server.log import logger
 
 DETAILS = "grpc-status-details-bin"
 
+RETRY_SECONDS = 1
+"""When clients are asked to come again that came before the server was ready."""
+
 _CODES: dict[int, StatusCode] = {code.value[0]: code for code in StatusCode}
+
+
+class NotReadyError(UnavailableError):
+    """The server does not answer yet. Nothing was done, and the client is asked to come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,8 @@ class Failure:
             logger.error("defect", extra={"method": method, "reason": reason})
             error = VecdbError(f"a defect in the server ({type(error).__name__}): its log tells where")
         status = errors.to_message(error)
+        if isinstance(error, NotReadyError):
+            status.details.add().Pack(RetryInfo(retry_delay=Duration(seconds=RETRY_SECONDS)))
         return cls(_CODES[status.code], error.code, status.message, status.SerializeToString())
 
     def send(self, context: grpc.ServicerContext) -> NoReturn:

@@ -16,7 +16,6 @@ from vecdb.errors import (
     PermissionDeniedError,
     ResourceExhaustedError,
     UnauthenticatedError,
-    UnavailableError,
     VecdbError,
 )
 from vecdb_server import log
@@ -25,7 +24,7 @@ from vecdb_server.admission import Admission, Recheck
 from vecdb_server.auth.grants import Permission, Principal
 from vecdb_server.call import Call
 from vecdb_server.config import LimitsSection
-from vecdb_server.failures import Failure
+from vecdb_server.failures import Failure, NotReadyError
 from vecdb_server.metrics import Metrics
 from vecdb_server.readers.passage import LARGE, LOCAL, Passage, address_of, peer_of
 from vecdb_server.stalls import Stalls
@@ -34,8 +33,6 @@ Span = Callable[[str, grpc.ServicerContext], AbstractContextManager[Any]]
 
 SLOW = 1.0
 """Requests that took more seconds are logged."""
-
-STARTING = "the server is starting: it loads, or compiles once, what searches need; try again later"
 
 QUICK = frozenset(f"/vecdb.v1.{name}" for name in ("SearchService/Search", "RecordService/Get", "RecordService/Count"))
 """Methods that usually take less than changing the thread does. They wait for no other call."""
@@ -96,8 +93,6 @@ class Guard(grpc.ServerInterceptor):
             if handler is None:
                 return None  # gRPC answers that there is no such method
             known = self._handlers[method] = self.guarded(method, handler)
-        if not self._open and not is_public(method):
-            return _refusing(method, known, UnavailableError(STARTING))
         return known
 
     def guarded(self, method: str, handler: Any) -> grpc.RpcMethodHandler:
@@ -118,7 +113,15 @@ class Guard(grpc.ServerInterceptor):
         return grpc.unary_unary_rpc_method_handler(one.answer)
 
     def identify(self, context: grpc.ServicerContext) -> Principal:
-        """Return who calls; raises UnauthenticatedError where nobody knows."""
+        """Return who calls.
+
+        Raises:
+            NotReadyError: the server lets nobody in yet.
+            UnauthenticatedError: nobody that is known.
+
+        """
+        if not self._open:
+            raise NotReadyError("the server is starting: it loads, or compiles once, what searches need")
         return self.admission.identify(context, peer_of(context) if self.inner else None)
 
     def address(self, context: grpc.ServicerContext) -> str:
@@ -310,12 +313,6 @@ class _Record:
             told["collection"] = self.collection[:128]
         told["caller"] = self._method._guard.address(self._context) if self.principal is None else self.principal.name
         where.info(event, extra=told)
-
-
-def is_public(method: str) -> bool:
-    """Tell whether anybody may call a method at any time."""
-    rule = RULES.get(method)
-    return rule is not None and rule.public
 
 
 def _refusing(method: str, handler: Any, error: VecdbError) -> grpc.RpcMethodHandler:

@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable
 
+from vecdb_server.log import logger
+
 INTERVAL = 0.5
 """Seconds between two looks."""
 
@@ -22,4 +24,7 @@ class Housekeeping:
     def _run(self) -> None:
         while not self._closed.wait(INTERVAL):
             for look in self._looks:
-                look()
+                try:
+                    look()
+                except Exception:  # what one look meets must not end all of them
+                    logger.exception("housekeeping failed")

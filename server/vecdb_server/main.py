@@ -31,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return outcome if isinstance(outcome, int) else 0
     except VecdbError as error:
         return _told(str(error))
+    except OSError as error:
+        return _told(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
     except typer.Abort:
         return 130
     except Exception as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -24,15 +24,14 @@ if TYPE_CHECKING:
     from vecdb_server.encoders import Encoder
 
 
-def _tell_compiling(schemas: Iterable[Schema]) -> None:
+def _tell_compiling(schema: Schema) -> None:
     """Say so in the log where searches of some fields need kernels that this machine has not compiled yet."""
-    dtypes = sorted({column.field.dtype for schema in schemas for column in schema.vectors})
-    if not all(map(compiled, dtypes)):
+    if not all(compiled(column.field.dtype) for column in schema.vectors):
         logger.info("compiling kernels, once on this machine: this takes up to a minute")
 
 
 def _load_for(schema: Schema) -> None:
-    _tell_compiling([schema])
+    _tell_compiling(schema)
     texts = schema.sparse or any(
         isinstance(column.field, Text) and column.field.fulltext is not None for column in schema.columns
     )
@@ -119,22 +118,25 @@ class Served:
 
     def warm_up(self) -> None:
         """Search each field once, so that no client waits for what the first search loads."""
+        for collection in list(self._open.values()):
+            self._warm_up(collection)
+
+    def _warm_up(self, collection: Collection) -> None:
         from vecdb.query.query import Query
 
-        _tell_compiling([collection.schema for collection in self._open.values()])
-        for collection in list(self._open.values()):
-            schema = collection.schema
-            queries = [Query(1).near(column.name, [1] * column.field.dimension) for column in schema.vectors]
-            queries += [Query(1).near(column.name, [[1.0] * column.field.dimension]) for column in schema.multivectors]
-            queries += [Query(1).terms(column.name, {0: 1.0}) for column in schema.sparse]
-            queries += [
-                Query(1).match(column.name, "a")
-                for column in schema.columns
-                if isinstance(column.field, Text) and column.field.fulltext is not None
-            ]
-            for query in queries:
-                with contextlib.suppress(VecdbError):  # whoever asks is told what is wrong
-                    collection.run(query)
+        schema = collection.schema
+        _tell_compiling(schema)
+        queries = [Query(1).near(column.name, [1] * column.field.dimension) for column in schema.vectors]
+        queries += [Query(1).near(column.name, [[1.0] * column.field.dimension]) for column in schema.multivectors]
+        queries += [Query(1).terms(column.name, {0: 1.0}) for column in schema.sparse]
+        queries += [
+            Query(1).match(column.name, "a")
+            for column in schema.columns
+            if isinstance(column.field, Text) and column.field.fulltext is not None
+        ]
+        for query in queries:
+            with contextlib.suppress(VecdbError):  # whoever asks is told what is wrong
+                collection.run(query)
 
     def stats(self) -> dict[str, dict[str, Any]]:
         """Return the statistics of the collections that are in use."""

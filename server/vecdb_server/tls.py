@@ -29,6 +29,8 @@ def refuse_older(host: str, port: int) -> None:
             pass
     except (ssl.SSLError, ConnectionError):
         return
+    except OSError as error:
+        raise InvalidInputError(f"cannot look whether {host}:{port} accepts TLS 1.2: {error}", field="tls") from None
     raise InvalidInputError(f"the server accepts TLS 1.2: was {VARIABLE} set too late?", field="tls")
 
 

@@ -14,7 +14,8 @@ import vecdb
 from vecdb.database import Database
 from vecdb.errors import NotFoundError
 from vecdb.storage.follower import Behind, Follower
-from vecdb.storage.shown import Board
+from vecdb.storage.shown import CATALOG, Board
+from vecdb_server.readers.followed import Followed
 
 QUIET = vecdb.Settings(background=False, free_bytes=0, durability="none")
 
@@ -197,3 +198,19 @@ def test_what_many_threads_write_is_seen_once_it_is_acknowledged(both: tuple[Dat
     assert [one.result() for one in writing] == [None] * 3
     assert [one.result() for one in watching] == [[], []]
     assert seen.count() == docs.count() == 451
+
+
+def test_a_reader_whose_writer_has_gone_on_meanwhile_warms_up_all_the_same(tmp_path: Path) -> None:
+    board = Board(tmp_path)
+    with Database.open(tmp_path / "db", settings=QUIET, board=board) as writer:
+        docs = made(writer)
+        followed = Followed(
+            Database.open(tmp_path / "db", settings=QUIET, board=board, read_only=True), board.found(CATALOG)
+        )
+        docs.flush()
+        with pytest.raises(Behind):
+            followed.open("docs").count()
+
+        followed.warm_up()
+
+        followed.close()

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import os
 import random
+import sys
+import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -73,6 +75,7 @@ class Upload:
         self._exchange: Exchange | None = None
         self._sent = self._acknowledged = self._forgotten = 0
         self._opened = records.UpsertStreamResponse.Opened()
+        self._begun = False
 
     def send(self, batch: pa.RecordBatch) -> None:
         """Send rows; they are on their way when this returns.
@@ -166,7 +169,7 @@ class Upload:
         response = exchange.read()
         if response is None or not response.HasField("opened"):
             raise UnavailableError("the server ended an upload before it began")
-        self._opened = response.opened
+        self._opened, self._begun = response.opened, True
 
     def _advance(self) -> None:
         """Send what was not sent in this conversation, as the window allows."""
@@ -228,7 +231,7 @@ class Upload:
 
     def _resuming(self, step: Any) -> Any:
         """Take a step; when the connection breaks, begin another conversation and go on there."""
-        attempt = 0
+        attempt, broken = 0, time.monotonic()
         while True:
             attempt += 1
             known = self.rows_committed
@@ -239,16 +242,27 @@ class Upload:
                 return None if attempt > 1 and step == self._open else step()
             except grpc.RpcError as error:
                 self.close()
-                attempt = 1 if self.rows_committed > known else attempt
-                settings = self._connection.settings
-                left = float("inf") if settings.timeout is None else settings.timeout
-                pause = retries.wait(settings, channels.failure(error), True, attempt, left, random.random())
+                if attempt == 1 or self.rows_committed > known:
+                    attempt, broken = 1, time.monotonic()
+                pause = self._pause(error, attempt, broken)
                 if pause is None:
                     raise channels.raised(error, self._connection.address, methods.UPSERT_STREAM) from None
                 sleep(pause)
             except BaseException:
                 self.close()
                 raise
+
+    def _pause(self, error: Any, attempt: int, broken: float) -> float | None:
+        """Return the seconds until the next attempt, None where there is none.
+
+        An upload that was begun has rows to lose: it outlasts a restart of the server, so time ends it, not attempts.
+        """
+        settings, left = self._connection.settings, float("inf")
+        if settings.timeout is not None:
+            left = broken + settings.timeout - time.monotonic()
+            if self._begun:
+                settings = replace(settings, attempts=sys.maxsize)
+        return retries.wait(settings, channels.failure(error), True, attempt, left, random.random())
 
     def _pieces(self, batch: pa.RecordBatch) -> list[pa.RecordBatch]:
         """Cut rows as the server wants them."""

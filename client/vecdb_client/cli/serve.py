@@ -3,13 +3,13 @@
 import importlib.util
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vecdb_client.cli.errors import UNAVAILABLE, CommandError
 from vecdb_client.cli.options import example
+from vecdb_client.cli.target import Target
 
 
 @example(
@@ -17,7 +17,10 @@ from vecdb_client.cli.options import example
     "vecdb serve ./library --config vecdb.toml",
 )
 def serve(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="The database directory.", show_default=False)],
+    path: Annotated[
+        Target,
+        typer.Argument(metavar="PATH", help="The database directory.", show_default=False, parser=Target.parse),
+    ],
     port: Annotated[int, typer.Option("--port", "-p", metavar="N", help="The port; 0 takes a free one.")] = 7700,
     host: Annotated[
         str | None, typer.Option("--host", metavar="ADDRESS", help="The address to listen on; else 127.0.0.1.")
@@ -36,7 +39,8 @@ def serve(
     """
     if importlib.util.find_spec("vecdb_server") is None:
         raise CommandError("this installation comes without the server", UNAVAILABLE)
-    line = [sys.executable, "-m", "vecdb_server.main", "serve", str(path), "--port", str(port)]
+    folder = path.folder("serve", "start it on the machine where they are")
+    line = [sys.executable, "-m", "vecdb_server.main", "serve", str(folder), "--port", str(port)]
     line += [] if host is None else ["--host", host]
     line += [] if readers is None else ["--readers", str(readers)]
     line += [] if config is None else ["--config", config]

@@ -47,7 +47,7 @@ def demo(
     if serve:
         from vecdb_client.cli.serve import serve as become_server
 
-        become_server(folder, port, None, None)
+        become_server(path, port)
 
 
 @example(

@@ -24,6 +24,7 @@ KeyFile = Annotated[
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="The key's id: the part between vdb_ and the secret.")]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST = 36_500 * 86_400
 
 
 @app.command()
@@ -85,10 +86,10 @@ def list_keys(file: KeyFile = None, config_file: ConfigFile = None, given: Set =
 
 
 def seconds(text: str) -> float:
-    """Return how long a text such as 90d or 12h is.
+    """Return how long a text such as 90d or 12h is, 100 years at most.
 
     Raises:
-        InvalidInputError: it is none.
+        InvalidInputError: it is none, or longer.
 
     """
     match = re.fullmatch(r"(\d+)([smhd])", text)
@@ -96,7 +97,10 @@ def seconds(text: str) -> float:
         raise InvalidInputError(
             f"{text!r} is no time: expected a number and one of s, m, h, d, such as 90d", value=text
         )
-    return int(match[1]) * _UNITS[match[2]]
+    told = int(match[1]) * _UNITS[match[2]]
+    if told > _LONGEST:
+        raise InvalidInputError(f"{text!r} is more than 100 years", value=text)
+    return told
 
 
 def _where(file: str | None, config_file: str | None, given: list[str] | None) -> tuple[Config, Path]:

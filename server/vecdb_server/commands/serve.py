@@ -1,6 +1,7 @@
 """`vecdb-server serve`: open a database and serve it until SIGTERM."""
 
 import os
+import sys
 from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING, Annotated
@@ -66,8 +67,11 @@ def run(config: Config) -> None:
     log.start(config.log.level, config.log.format)
 
     def started(running: server.Server, address: server.Address) -> None:
-        for line in connect_lines(config, address, running.identities.open):
-            print(line, flush=True)
+        try:
+            for line in connect_lines(config, address, running.identities.open):
+                print(line, flush=True)
+        except BrokenPipeError:  # whoever started the server has read enough, which is no reason to end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     server.run(config, started)
 

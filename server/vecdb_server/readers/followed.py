@@ -60,6 +60,12 @@ class Followed(Served):
         if error.follower is not None:
             self._queue.put(error.follower)
 
+    def _warm_up(self, collection: Collection) -> None:
+        try:
+            super()._warm_up(collection)
+        except Behind as error:  # the writer has gone on since the collection was opened here
+            self.behind(error)
+
     def close(self) -> None:
         """Stop following, and close the database."""
         self._closed = True

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from concurrent.futures import Future
 from pathlib import Path
 from shutil import rmtree
@@ -108,9 +109,10 @@ class Readers:
             running = list(self._running.values())
         for process in running:
             _tell(process, DRAIN)
+        end = time.monotonic() + self._config.server.drain_seconds + PATIENCE
         for process in running:
             try:
-                process.wait(self._config.server.drain_seconds + PATIENCE)
+                process.wait(max(0.0, end - time.monotonic()))
             except subprocess.TimeoutExpired:
                 logger.warning("reader killed: it did not end", extra={"pid": process.pid})
 
@@ -131,28 +133,36 @@ class Readers:
     # -- one reader ------------------------------------------------------------------------------------------------
 
     def _keep(self, number: int, first: Future[bool]) -> None:
-        while True:
-            process = self._started(number)
-            if process is None:
-                break
-            assert process.stdout is not None
-            serves = process.stdout.readline() == READY
-            if serves:
-                logger.info("reader serving", extra={"reader": number, "pid": process.pid})
-            if not first.done():
-                first.set_result(serves)
-            code = process.wait()
-            _close(process)
-            self.sheets.forget(number)
-            if self._closed.is_set():
-                break
-            logger.error(
-                "reader ended, starting it again", extra={"reader": number, "pid": process.pid, "reason": _why(code)}
-            )
-            if not serves:
+        while not self._closed.is_set():
+            if not self._run(number, first):
                 self._closed.wait(PAUSE)
         if not first.done():
             first.set_result(False)
+
+    def _run(self, number: int, first: Future[bool]) -> bool:
+        """Run a reader until it ends, and return whether it served; `first` hears so as soon as it is known."""
+        try:
+            process = self._started(number)
+        except OSError as error:  # the system has no process, no memory or no pipe to give
+            logger.error("reader not started", extra={"reader": number, "reason": str(error)})
+            process = None
+        if process is None:
+            if not first.done():
+                first.set_result(False)
+            return False
+        assert process.stdout is not None
+        serves = process.stdout.readline() == READY
+        if serves:
+            logger.info("reader serving", extra={"reader": number, "pid": process.pid})
+        if not first.done():
+            first.set_result(serves)
+        code = process.wait()
+        _close(process)
+        self.sheets.forget(number)
+        if not self._closed.is_set():
+            told = {"reader": number, "pid": process.pid, "reason": _why(code)}
+            logger.error("reader ended, starting it again", extra=told)
+        return serves
 
     def _started(self, number: int) -> subprocess.Popen[bytes] | None:
         told = Told(number, str(self.folder), self._port, self._config)
@@ -162,7 +172,7 @@ class Readers:
             process = self._running[number] = subprocess.Popen(  # nosec B603
                 [sys.executable, "-m", "vecdb_server.readers.reader"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
-        _tell(process, msgspec.json.encode(told) + b"\n")
+            _tell(process, msgspec.json.encode(told) + b"\n")  # before anybody can tell it to drain
         return process
 
 

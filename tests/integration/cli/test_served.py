@@ -121,7 +121,7 @@ def test_collections_are_looked_after(filled: str, vecdb: Run, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [(("repair",), "where its files are"), (("restore", "."), "where a server is to be started"),
-     (("demo",), "vecdb serve")],
+     (("demo",), "vecdb serve"), (("serve",), "on the machine where they are")],
     ids=lambda one: one[0] if isinstance(one, tuple) else "",
 )  # fmt: skip
 def test_what_works_on_files_says_so(vecdb: Run, arguments: tuple[str, ...], hint: str) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from vecdb.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from vecdb.schema.records import validated_batch
 from vecdb_client import Settings, Tls, aio
 from vecdb_server.auth.keys import Keys
 
@@ -275,8 +276,6 @@ def test_reads_and_writes_go_on_after_a_server_was_killed(tmp_path: Path) -> Non
 def test_an_upload_goes_on_after_the_server_was_killed(tmp_path: Path, mode: str) -> None:
     import pyarrow as pa
 
-    from vecdb.schema.records import validated_batch
-
     chunks = [validated_batch(rows(50, 50 * at), SCHEMA) for at in range(12)]
     program = Program(tmp_path / "database")
     running = [program]
@@ -311,6 +310,31 @@ def test_an_upload_goes_on_after_the_server_was_killed(tmp_path: Path, mode: str
             with one:
                 pass
     assert vecdb.check(tmp_path / "database").ok
+
+
+def test_an_upload_waits_for_a_server_that_is_away(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    program = Program(tmp_path / "database")
+    port = program.target.rpartition(":")[2]
+    settings = Settings(attempts=2, first_wait=0.01, longest_wait=0.1, timeout=600.0)
+    with ThreadPoolExecutor(1) as pool, vecdb.connect(f"grpc://{program.target}", settings=settings) as database:
+        docs = database.create_collection("docs", SCHEMA)
+        back: list[Future[Program]] = []
+
+        def sent() -> Iterator[pa.RecordBatch]:
+            for at in range(12):
+                if at == 4:
+                    program.kill()
+                    back.append(pool.submit(Program, tmp_path / "database", ["--port", port]))
+                yield validated_batch(rows(50, 50 * at), SCHEMA)
+
+        try:
+            assert docs.upsert(pa.RecordBatchReader.from_batches(SCHEMA.arrow_schema(), sent())).rows == 600
+            assert docs.count() == 600
+        finally:
+            with back[0].result():
+                pass
 
 
 def test_a_deadline_ends_the_attempts(tmp_path: Path) -> None:

@@ -44,6 +44,40 @@ def test_it_prints_how_to_connect(tmp_path: Path) -> None:
     assert text == f"serving {tmp_path / 'db'} on grpc://{program.target}"
 
 
+def test_it_serves_on_when_nobody_reads_what_it_prints(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    log = tmp_path / "log"
+    line = [sys.executable, "-m", "vecdb_server.main", "serve", str(tmp_path / "db"), "--port", "0"]
+    with log.open("wb") as errors:
+        process = subprocess.Popen(line, stdout=write, stderr=errors)
+    os.close(write)
+    while '"serving"' not in log.read_text():
+        assert process.poll() is None, log.read_text()
+    process.terminate()
+
+    assert process.wait() == 0
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["keys", "add", "x", "--role", "reader", "--file", "{file}/keys.json"], "error: Not a directory: "),
+        (["keys", "add", "x", "--role", "reader", "--file", "{file}", "--expires", "99999999d"], "more than 100 years"),
+    ],
+)
+def test_what_cannot_be_done_to_keys_is_one_line_too(tmp_path: Path, arguments: list[str], told: str) -> None:
+    file = tmp_path / "file"
+    file.touch(0o600)
+
+    run = command(*(one.format(file=file) for one in arguments))
+
+    assert run.returncode == 2
+    assert told in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("flags", "told"),
     [

@@ -39,6 +39,10 @@ def test_a_server_that_says_when_is_asked_then() -> None:
     assert wait(Settings(), busy, True, **USUAL) == 3.0
 
 
+def test_the_thousandth_attempt_waits_no_longer_than_the_longest() -> None:
+    assert wait(Settings(attempts=10_000), GONE, True, attempt=5_000, left=60.0, chance=1.0) == 2.0
+
+
 @given(attempt=st.integers(1, 40), chance=st.floats(0, 1), left=st.floats(0, 10))
 def test_waits_grow_to_the_longest_and_end_before_the_deadline(attempt: int, chance: float, left: float) -> None:
     settings = Settings(attempts=20, first_wait=0.1, longest_wait=2.0)
