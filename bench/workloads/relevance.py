@@ -11,6 +11,11 @@ rows among questions that nothing answers, and among the others. `adapter` judge
 beside them. "TRAIN>TEST" learns from the questions of one set and asks those of another over the same documents. `mean`
 is over the sets.
 
+Which questions lose their answers, and which are judged, is chance, and of a small set it moves the figures by more
+than methods differ. So each set is mixed anew until so many questions were asked (`asked`), at least `mixes` times.
+Each figure is the mean (`fewer` follows from the means of both numbers of rows); `error` behind it is its standard
+error, from the standard deviation among mixes. (Mixes share questions: for other questions of the kind it is larger.)
+
 **Cascade.** 200 candidates by signs, 8-bit numbers and full vectors, each a field of its own: `same` is the share of
 questions with the same ten hits in the same order as with the last step alone, `full` the share of the candidates that
 the last step was asked about, `work` the share of its work when a step counts as many bytes as it reads.
@@ -34,11 +39,13 @@ REPEATS = 1
 FULL: Mapping[str, Parameter] = {
     "sets": "scifact-test,scifact-train,scifact-train>scifact-test,hotpot,2wiki,debian12k",
     "seed": 1,
+    "mixes": 4,
+    "asked": 500,
     "cascade": "debian60k",
     "cascade_rows": 60_000,
     "cascade_queries": 500,
 }
-QUICK: Mapping[str, Parameter] = {"sets": "known:400x16", "cascade": "", "cascade_queries": 50}
+QUICK: Mapping[str, Parameter] = {"sets": "known:400x16", "mixes": 2, "asked": 0, "cascade": "", "cascade_queries": 50}
 HEADLINES = ("mean adapter both auc gain", "mean adapter both fewer", "cascade same", "cascade work")
 
 DEPTH = 200
@@ -74,13 +81,18 @@ def run(context: Context) -> Metrics:
 
     metrics: Metrics = {}
     for name in context.words("sets"):
-        found, mix = _mixed(name, context)
-        with vecdb.connect(":memory:", settings=vecdb.Settings(background=False)) as database:
-            schema = vecdb.Schema(id=vecdb.Id(), text=vecdb.Text(search=True), embedding=vecdb.Vector(found.dimension))
-            documents = database.create_collection("documents", schema)
-            keep = np.array([one not in mix.gone for one in found.rows.column("id").to_pylist()])
-            documents.upsert(found.rows.select(["id", "text", "embedding"]).filter(keep))
-            metrics |= {f"{name} {what}": value for what, value in _asked(documents, mix).items()}
+        train, _, test = name.partition(">")
+        sets = [labelled.load(one, context.data) for one in (train, test) if one]
+        rows, dimension = sets[0].rows.select(["id", "text", "embedding"]), sets[0].dimension
+        told: list[Metrics] = []
+        while len(told) < context.integer("mixes") or _questions(told) < context.integer("asked"):
+            mix = _mixed(sets, context.integer("seed") + len(told))
+            with vecdb.connect(":memory:", settings=vecdb.Settings(background=False)) as database:
+                schema = vecdb.Schema(id=vecdb.Id(), text=vecdb.Text(search=True), embedding=vecdb.Vector(dimension))
+                documents = database.create_collection("documents", schema)
+                documents.upsert(rows.filter(np.array([one not in mix.gone for one in rows.column("id").to_pylist()])))
+                told.append(_asked(documents, mix))
+        metrics |= {f"{name} {what}": value for what, value in _over(told).items()}
     for what in ("auc gain", "fewer", "recall"):
         for method in (_EVT, _ADAPTER, _BOTH):
             values = [value for key, value in metrics.items() if key.endswith(f" {method} {what}")]
@@ -94,11 +106,30 @@ def ratios(parameters: Mapping[str, Parameter]) -> list[Ratio]:
     return []
 
 
-def _mixed(name: str, context: Context) -> tuple[Labelled, Mix]:
-    """Return a set, and which of its questions are learned from, asked, and left without an answer."""
-    train, _, test = name.partition(">")
-    sets = [labelled.load(one, context.data) for one in (train, test) if one]
-    rng = np.random.default_rng(context.integer("seed"))
+def _questions(told: list[Metrics]) -> float:
+    return sum(one["questions"] or 0 for one in told)
+
+
+def _over(told: list[Metrics]) -> Metrics:
+    """Return the means over mixes, the standard errors of what is compared, and the numbers of mixes and questions."""
+    columns = {what: np.array([one[what] for one in told], np.float64) for what in told[0]}
+    found: Metrics = {what: float(values.mean()) for what, values in columns.items()}
+    off = {what: values for what, values in columns.items() if what.endswith((" gain", " of found"))}
+    for what, by_cosine in columns.items():
+        if what.endswith(" kept by cosine"):
+            method = what.removesuffix(" kept by cosine")
+            kept, all_by_cosine = columns[f"{method} kept"], by_cosine.mean()
+            found[f"{method} fewer"] = float(1 - kept.mean() / all_by_cosine)
+            # Of a quotient of means: each mix's distance from the line through both.
+            off[f"{method} fewer"] = (kept - by_cosine * kept.mean() / all_by_cosine) / all_by_cosine
+    for what, values in off.items():
+        found[f"{what} error"] = float(values.std(ddof=1) / np.sqrt(len(told))) if len(told) > 1 else None
+    return found | {"mixes": float(len(told)), "questions": _questions(told)}
+
+
+def _mixed(sets: list[Labelled], seed: int) -> Mix:
+    """Return which questions of a set, or of one and another, are learned from, asked, and left without an answer."""
+    rng = np.random.default_rng(seed)
     halves: list[list[tuple[Question, set[str]]]] = []
     gone: set[str] = set()
     for one in sets:
@@ -110,24 +141,25 @@ def _mixed(name: str, context: Context) -> tuple[Labelled, Mix]:
         for at in order[: len(order) // 2].tolist():
             gone |= answers[questions[at].id]
         shuffled = rng.permutation(len(questions)).tolist()
-        parts = [shuffled] if test else [shuffled[: len(shuffled) // 2], shuffled[len(shuffled) // 2 :]]
+        parts = [shuffled] if len(sets) > 1 else [shuffled[: len(shuffled) // 2], shuffled[len(shuffled) // 2 :]]
         halves += [[(questions[at], answers[questions[at].id]) for at in part] for part in parts]
     learned, asked = ([(question, ids - gone) for question, ids in half] for half in halves)
-    return sets[0], Mix(learned, asked, gone)
+    return Mix(learned, asked, gone)
 
 
 def _asked(documents: Any, mix: Mix) -> Metrics:
     dense = [_Answer.of(documents, _near(question), ids) for question, ids in mix.asked]
     answerable = np.array([bool(ids) for _, ids in mix.asked])
     metrics: Metrics = {"cosine auc": _auc(np.array([one.raw for one in dense]), answerable)}
-    metrics["unanswerable"] = float(1 - answerable.mean())
+    metrics |= {"unanswerable": float(1 - answerable.mean()), "questions": float(len(mix.asked))}
     cuts: dict[str, list[_Answer]] = {
         method: [_Answer.of(documents, _near(question).cut(method), ids) for question, ids in mix.asked]
         for method in (_EVT, "zscore", "higher_criticism", "gap")
     }
-    found = dict.fromkeys(cuts, sum(one.good for one in dense))
+    found = dict.fromkeys((*cuts, _ADAPTER), sum(one.good for one in dense))
     for method, make in ((_ADAPTER, _near), (_BOTH, _both)):
-        found[method] = sum(_Answer.of(documents, make(question), ids).good for question, ids in mix.asked)
+        if make is not _near:
+            found[method] = sum(_Answer.of(documents, make(question), ids).good for question, ids in mix.asked)
         documents.calibrate([(make(question), sorted(ids)) for question, ids in mix.learned], "bench")
         cuts[method] = [
             _Answer.of(documents, make(question).cut("adapter", calibrator="bench"), ids) for question, ids in mix.asked
@@ -143,7 +175,7 @@ def _asked(documents: Any, mix: Mix) -> Metrics:
             f"{method} recall": recall,
             f"{method} recall of found": float(sum(one.good for one in answers) / found[method]),
             f"{method} kept": kept,
-            f"{method} fewer": 1 - kept / _kept_by_cosine(dense, recall * sum(len(ids) for _, ids in mix.asked)),
+            f"{method} kept by cosine": _kept_by_cosine(dense, recall * sum(len(ids) for _, ids in mix.asked)),
             f"{method} empty": float(empty[~answerable].mean()),
             f"{method} empty wrongly": float(empty[answerable].mean()),
         }

@@ -1,4 +1,4 @@
-"""Writes the golden calibrator: `python tests/golden/make_calibrator.py tests/golden/calibrator-2.json`.
+"""Writes the golden calibrator: `python tests/golden/make_calibrator.py tests/golden/calibrator-3.json`.
 
 Run once per form of what manifests hold, never again for one that is committed: the point is that what was
 learned in the past says what it said. Beside what is held stand hits of a query and their log-odds.
@@ -25,7 +25,11 @@ def judged(queries: int = 80) -> list[Judged]:
         answerable, relevant = bool(vector[0] > 0), np.zeros(20, bool)
         relevant[0] = answerable
         table = np.column_stack([np.sort(rng.random(20))[::-1], rng.random(20), -np.log1p(np.arange(20.0))])
-        made.append(Judged(table, np.array([table[0, 0], table[1:10, 0].mean()]), vector, relevant, answerable))
+        context, about = (
+            np.array([table[0, 0], table[1:10, 0].mean()]),
+            np.array([rng.random(), answerable + rng.random()]),
+        )
+        made.append(Judged(table, context, vector, relevant, answerable, about))
     return made
 
 
@@ -40,8 +44,9 @@ def golden() -> dict[str, Any]:
     return {
         "held": Kept(found, arms, FORM).to_json(),
         "asked": [asked.scores.tolist(), asked.context.tolist(), asked.vector.tolist()],
+        "about": asked.about.tolist(),
         "logits": (logits := found.logits(asked.scores, asked.context, asked.vector)).tolist(),
-        "answer": found.answer(logits, asked.context),
+        "answer": found.answer(logits, asked.about),
     }
 
 

@@ -13,7 +13,7 @@ from support.spread import WAYS
 from vecdb import Collection, Query, Relevance, Rescore
 from vecdb.errors import InvalidInputError, NotFoundError, SpaceMismatchError
 from vecdb.planner.depth import first
-from vecdb.planner.evidence import FIRST, FORM, Evidence, gathered, judged_arm
+from vecdb.planner.evidence import FIRST, FORM, SECOND, Evidence, gathered, judged_arm
 from vecdb.planner.gather import NOT_READY, Context
 from vecdb.planner.run import staged
 from vecdb_index.relevance.calibrator import auc
@@ -252,15 +252,44 @@ def test_evidence_tells_which_words_hits_have_and_what_their_vectors_leave_of_th
         docs.upsert(rows)
 
         query = Query(k=3).near("v", [4.0, 0, 3.0, 0]).match("text", "bee honey the zebra bee")
-        found, of_scores = evidence_of(docs, query, FORM), evidence_of(docs, query, FIRST)
+        found, second, of_scores = (evidence_of(docs, query, form) for form in (FORM, SECOND, FIRST))
 
     whole = idf[2] + idf[1] + idf[0]  # bee, honey, zebra; "the" is not searched
     shares = [(idf[2] + idf[1]) / whole, idf[2] / whole, 0.0]
     np.testing.assert_allclose(found.scores[:, 2], shares, rtol=1e-6)
     np.testing.assert_allclose(found.context[-4:], [idf[0] / whole, shares[0], shares[0], 0.6], rtol=1e-6)
+    # The three best leave a length of 0.6; "none" has nothing of what "both", the best one, leaves, and "bee" neither.
+    np.testing.assert_allclose(found.about, [-0.6, 0.0, -idf[0] / whole, shares[0]], atol=1e-6)
     # What was learned by an older vecdb is asked with what that knew.
+    np.testing.assert_array_equal(second.scores, found.scores)
+    np.testing.assert_array_equal(second.context, found.context)
+    np.testing.assert_array_equal(second.about, found.context)
     np.testing.assert_array_equal(of_scores.scores, found.scores[:, [0, 1, 3]])
     np.testing.assert_array_equal(of_scores.context, found.context[:4])
+
+
+def test_evidence_tells_what_few_hits_have_of_a_query_together(tmp_path: Path):
+    texts = {"first": "bee", "second": "honey", "third": "hive", "fourth": "wax"}
+    turned = {"first": [1, 0, 0, 0, 0], "second": [1, 1, 0, 0, 0], "third": [0, 0, 1, 0, 0], "fourth": [0, 0, 0, 1, 0]}
+    with vecdb.connect(tmp_path / "few", settings=vecdb.Settings(background=False)) as database:
+        docs = database.create_collection(
+            "docs", vecdb.Schema(id=vecdb.Id(), text=vecdb.Text(search=True), v=vecdb.Vector(5))
+        )
+        docs.upsert([{"id": one, "text": text, "v": turned[one]} for one, text in texts.items()])
+        query = Query(k=4).near("v", [8.0, 4, 3, 2, 1]).match("text", "bee honey hive wax")
+        left, complement, unknown, few = evidence_of(docs, query, FORM).about
+        alone = (
+            Query(k=1).near("v", [8.0, 4, 3, 2, 1], where="id = 'third'").match("text", "hive", where="id = 'third'")
+        )
+        single = evidence_of(docs, alone, FORM).about
+
+    length = np.sqrt(8**2 + 4**2 + 3**2 + 2**2 + 1)
+    assert left == pytest.approx(-np.sqrt(2**2 + 1) / length)
+    rest = np.array([2.0, -2, 3, 2, 1])  # "second" is best, and leaves this; each other one has a part of it
+    assert complement == pytest.approx(3 / np.linalg.norm(rest))
+    assert unknown == 0
+    assert few == pytest.approx(3 / 4)  # of four words that are equally rare
+    np.testing.assert_allclose(single, [-np.sqrt(1 - (3 / length) ** 2), 0, 0, 1], rtol=1e-6)
 
 
 def test_a_cut_by_a_calibrator_tells_the_chance_of_an_answer(tmp_path: Path):

@@ -18,6 +18,9 @@ from vecdb.query.arms import Match
 from vecdb.schema.fields import Text
 from vecdb.schema.schema import Column
 
+FEW = 3
+"""Rows that may answer a question together."""
+
 
 def aspects(context: Context, arm: BoundArm, candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
     """Return which candidates have which words of a question, (n, u) float32 of 0 and 1, and the words' idf (u,).
@@ -28,22 +31,42 @@ def aspects(context: Context, arm: BoundArm, candidates: Candidates) -> tuple[np
     return _have(context, arm, candidates, found), np.array([word.weight for word in found])
 
 
-def covered(context: Context, arm: BoundArm, candidates: Candidates, first: int) -> tuple[np.ndarray, float, float]:
-    """Return what share of a question's words candidates have, each counted by its idf.
+class Covered(NamedTuple):
+    """What share of a question's words candidates have, each counted by its idf; all from 0 to 1.
 
-    Returns:
-        The share of each candidate (n,) float64, the share of words that no live row has, and the share that the first
-        candidates have together; all from 0 to 1.
+    Attributes:
+        shares: (n,) float64, of each candidate.
+        unknown: the share of words that no live row has.
+        first: the share that the first candidates have together.
+        few: the share that `FEW` candidates have together, each the one that adds most to those before.
 
     """
+
+    shares: np.ndarray
+    unknown: float
+    first: float
+    few: float
+
+
+def covered(context: Context, arm: BoundArm, candidates: Candidates, first: int) -> Covered:
+    """Return what candidates have of a question's words, alone and together."""
     every = _words(context, arm)
     found = [word for word in every if word.known]
     whole = sum(word.weight for word in every)
     if not whole:
-        return np.zeros(len(candidates)), 0.0, 0.0
+        return Covered(np.zeros(len(candidates)), 0.0, 0.0, 0.0)
     weights = np.array([word.weight for word in found]) / whole
     has = _have(context, arm, candidates, found)
-    return has @ weights, float(1 - weights.sum()), float(has[:first].max(axis=0, initial=0) @ weights)
+    together = float(has[:first].max(axis=0, initial=0) @ weights)
+    return Covered(has @ weights, float(1 - weights.sum()), together, _greedy(has, weights))
+
+
+def _greedy(has: np.ndarray, weights: np.ndarray) -> float:
+    """Return what the words of `FEW` candidates weigh together, each the one that adds most to those before."""
+    left = weights.copy()
+    for _ in range(min(FEW, len(has))):
+        left[has[np.argmax(has @ left)] > 0] = 0
+    return float(weights.sum() - left.sum())
 
 
 def fields_of(arm: BoundArm) -> list[tuple[Column[Text], float]]:

@@ -45,7 +45,7 @@ class Kept(NamedTuple):
 
         """
         form = held.get("evidence", evidence.FIRST)
-        if form not in (evidence.FIRST, evidence.FORM):
+        if form not in (evidence.FIRST, evidence.SECOND, evidence.FORM):
             told = f"it has evidence of form {shown(form)}, and this vecdb knows up to {evidence.FORM}"
             raise InvalidInputError(f"a later vecdb made the calibrator: {told}; make it anew", field="calibrator")
         return cls(RelevanceCalibrator.from_json(held), held["arms"], form)
@@ -94,7 +94,7 @@ def learned(state: State, pool: Any, asked: Sequence[tuple[BoundQuery, Sequence[
         known = evidence.gathered(context, bound.arms, judged, candidates)
         wanted = set(relevant)
         good = np.fromiter((one in wanted for one in candidates.ids()), bool, len(candidates))
-        pairs.append(Judged(known.scores, known.context, known.vector, good, bool(wanted)))
+        pairs.append(Judged(known.scores, known.context, known.vector, good, bool(wanted), known.about))
     try:
         return Kept(RelevanceCalibrator.fit(pairs), arms or [], evidence.FORM)
     except ValueError as error:

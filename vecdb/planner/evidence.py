@@ -4,6 +4,9 @@ The first score is that of the arm that is judged, the last its place among the 
 arms. A hit that an arm did not find is scored by it all the same, where that can be done. Where a query looks for
 words, which of them a hit has counts beside its score, and which of them no row has; and of the judged arm how much of
 the query its best hits together leave unexplained.
+
+Some questions are answered by several rows together, of which each has only a part. So whether a query has an answer is
+told by what few hits have of it together.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import numpy as np
 
 from vecdb.fulltext import text_query
 from vecdb.planner import dense, text
-from vecdb.planner.aspects import covered, fields_of
+from vecdb.planner.aspects import FEW, covered, fields_of
 from vecdb.planner.bound import BoundArm
 from vecdb.planner.candidates import Candidates
 from vecdb.planner.gather import Context
@@ -27,8 +30,11 @@ from vecdb.schema.schema import Column
 
 BEHIND = 10
 """The best score of an arm is compared with those behind it, up to this rank."""
-FIRST, FORM = 1, 2
-"""Forms of evidence: of scores alone, and the present one. What was learned of one is asked with that one."""
+FIRST, SECOND, FORM = 1, 2, 3
+"""Forms of evidence: of scores alone; with words and what is left of the query; and the present one, which tells of
+answers by few hits together. What was learned of one is asked with that one."""
+NEAREST = 50
+"""Hits among which the one is looked for that has most of what the best one leaves of the query."""
 FAINT = 1e-3
 """Directions of hits that are shorter than this share of the longest are none: copies differ by rounding."""
 
@@ -43,12 +49,17 @@ class Evidence(NamedTuple):
             words the share of its words that no row has, the share that the first hits have together, and the greatest
             that one of them has; the length of what is left of the query behind the best hits of the judged arm.
         vector: (dimension,) the query of the judged arm, of length 1.
+        about: (2 + 2 words,) what speaks for the query having an answer, more is better: minus the length of what is
+            left of the query behind the few best hits of the judged arm; the cosine between what the best one leaves
+            of it and the hit that has most of that; for each arm of words minus the share of its words that no row
+            has, and the share that few hits have together. Of earlier forms: the context.
 
     """
 
     scores: np.ndarray
     context: np.ndarray
     vector: np.ndarray
+    about: np.ndarray
 
 
 def judged_arm(arms: tuple[BoundArm, ...], name: str | None) -> BoundArm | None:
@@ -62,39 +73,61 @@ def judged_arm(arms: tuple[BoundArm, ...], name: str | None) -> BoundArm | None:
 def gathered(
     context: Context, arms: tuple[BoundArm, ...], judged: BoundArm, candidates: Candidates, form: int = FORM
 ) -> Evidence:
-    """Return the evidence for candidates, in their order; of FIRST form without words and what is left."""
+    """Return the evidence for candidates, in their order, of one of the forms."""
     ordered = (judged, *(one for one in arms if one is not judged))
-    columns, about = [], []
+    columns, of_query = [], []
     for arm in ordered:
         scores, listed = arm_scores(context, arm, candidates)
         scale = _ceiling(context, arm)
         columns.append(scores / scale)
-        about += [float(listed[0]) / scale, float(listed[1:BEHIND].mean()) / scale] if len(listed) > 1 else [0.0, 0.0]
+        best, behind = (listed[0], listed[1:BEHIND].mean()) if len(listed) > 1 else (0.0, 0.0)
+        of_query += [float(best) / scale, float(behind) / scale]
     assert judged.vectors is not None
     vector = judged.vectors[0].astype(np.float64)
+    about: list[float] = []
     if form != FIRST:
+        query, units = _best(judged, candidates, columns[0])
+        about += [-_left(query, units[:FEW]), _complement(query, units)]
         for arm in ordered:
             if isinstance(arm.arm, Match):
-                share, unknown, together = covered(context, arm, candidates, BEHIND)
-                columns.append(share)
-                about += [unknown, together, float(share[:BEHIND].max(initial=0))]
-        about.append(_left(judged, candidates, columns[0]))
+                words = covered(context, arm, candidates, BEHIND)
+                columns.append(words.shares)
+                of_query += [words.unknown, words.first, float(words.shares[:BEHIND].max(initial=0))]
+                about += [-words.unknown, words.few]
+        of_query.append(_left(query, units[:BEHIND]))
     columns.append(-np.log1p(np.arange(len(candidates), dtype=np.float64)))
-    return Evidence(np.column_stack(columns), np.array(about), vector / max(float(np.linalg.norm(vector)), 1e-12))
+    return Evidence(
+        np.column_stack(columns),
+        np.array(of_query),
+        vector / max(float(np.linalg.norm(vector)), 1e-12),
+        np.array(about if form == FORM else of_query),
+    )
 
 
-def _left(judged: BoundArm, candidates: Candidates, scores: np.ndarray) -> float:
-    """Return the length, from 0 to 1, of what is left of a query behind the span of the best hits."""
+def _best(judged: BoundArm, candidates: Candidates, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a query (d,) and its best hits (n, d), best first, as float64 of length 1, or 0 where that is theirs."""
     column, given = cast("Column[Vector]", judged.columns[0]), cast("np.ndarray", judged.vectors)[0]
     query = 2.0 * np.unpackbits(given) - 1 if column.field.dtype == "binary" else given.astype(np.float64)
-    length = float(np.linalg.norm(query))
-    best = np.argsort(-scores, kind="stable")[:BEHIND]
-    if not len(best) or not length:
+    best = candidates.some(np.argsort(-scores, kind="stable")[:NEAREST])
+    return query / max(float(np.linalg.norm(query)), 1e-12), units_of(best, column).astype(np.float64)
+
+
+def _left(query: np.ndarray, units: np.ndarray) -> float:
+    """Return the length, from 0 to 1, of what is left of a query behind the span of hits."""
+    if not len(units) or not query.any():
         return 1.0
-    units = units_of(candidates.some(best), column).astype(np.float64)
     _, sizes, directions = np.linalg.svd(units, full_matrices=False)
-    within = directions[sizes > FAINT * max(float(sizes[0]), FAINT)] @ (query / length)
+    within = directions[sizes > FAINT * max(float(sizes[0]), FAINT)] @ query
     return float(np.sqrt(max(0.0, 1 - float(within @ within))))
+
+
+def _complement(query: np.ndarray, units: np.ndarray) -> float:
+    """Return the greatest cosine of another hit to what the best one leaves of a query; 0 where nothing is left."""
+    if len(units) < 2:
+        return 0.0
+    rest = query - units[0] * float(units[0] @ query)
+    length = float(np.linalg.norm(rest))
+    return float((units[1:] @ rest).max()) / length if length > FAINT else 0.0
 
 
 def arm_scores(context: Context, arm: BoundArm, candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:

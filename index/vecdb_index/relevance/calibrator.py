@@ -10,7 +10,8 @@ Several scores of a hit (a cosine, words) count together. Each weight of a score
 better in all of them is never less likely relevant.
 
 Whether any row answers a query is another question than which of its hits do, and learned beside it: from the log-odds
-of the best hit, as a model tells them that did not see the query, and from what is known of the query.
+of the best hit and of those behind it, as a model tells them that did not see the query, and from what speaks for an
+answer. That counts for it or not at all: what few queries seem to say against it is chance.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ FOLDS = 5
 DIRECTIONS = 0, 8, 16
 """Directions of the queries' vectors that are tried."""
 DECIMALS = 5
-OF_ANSWERS = 30.0
-"""The ridge on what is known of a query, where it is told whether it has an answer: each query tells that once."""
+OF_ANSWERS = 5.0
+"""The ridge on what speaks for an answer, in units of that on the best hit's log-odds: each query tells that once."""
+BEHIND = slice(1, 3)
+"""Hits behind the best one with which it is compared: where they are as good, the query has less likely an answer."""
 OF_QUERIES = 10.0
 """The ridge on what all hits of a query share, in units of that on their scores: there are fewer queries than hits."""
 BETTER = 0.995
@@ -50,6 +53,7 @@ class Judged(NamedTuple):
         vector: (d,) the query, or (0,).
         relevant: (n,) bool.
         answerable: whether any row answers the query, found or not.
+        about: (a,) what speaks for the query having an answer; more is better.
 
     """
 
@@ -58,6 +62,7 @@ class Judged(NamedTuple):
     vector: Floats
     relevant: NDArray[np.bool_]
     answerable: bool
+    about: Floats = np.empty(0)
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,9 @@ class RelevanceCalibrator:
         directions: (d, r) directions of a query's vector; r may be 0.
         bars: the log-odds that keep the shares `RECALLS` of relevant hits, of queries that were not learned from.
         report: what was measured when it was made: see `fit`.
-        answers: weights of the best hit's log-odds and the context, for whether a query has an answer; None where all
-            judged queries had one, or none.
+        answers: weights of the best hit's log-odds, of what speaks for an answer, and of the hits behind the best one,
+            for whether a query has an answer; None where all judged queries had one, or none. Earlier ones have none
+            for the hits behind.
 
     """
 
@@ -120,11 +126,12 @@ class RelevanceCalibrator:
         """Return the chance that hits (n, s) of a query are relevant: (n,), between 0 and 1."""
         return sigmoid(self.logits(scores, context, vector))
 
-    def answer(self, logits: Floats, context: Floats) -> float | None:
+    def answer(self, logits: Floats, about: Floats) -> float | None:
         """Return the chance that a query has an answer, of the log-odds of its hits (n,); None: it is not known."""
         if self.answers is None or not len(logits):
             return None
-        return float(sigmoid(self.answers.logits(_of_query(logits, context))))
+        inputs = _of_query(logits, about)
+        return float(sigmoid(self.answers.logits(inputs[: len(self.answers.weights)])))
 
     def bar(self, recall: float) -> float:
         """Return the log-odds above which a share `recall`, between 0.5 and 0.99, of the relevant hits lie."""
@@ -215,8 +222,11 @@ def _left_out(pairs: Sequence[Judged], count: int) -> list[Floats]:
     return out
 
 
-def _of_query(logits: Floats, context: Floats) -> Floats:
-    return np.append(logits.max(initial=UNLIKELY), context)
+def _of_query(logits: Floats, about: Floats) -> Floats:
+    """Return the best hit's log-odds, what speaks for an answer, and the mean log-odds of the hits behind the best."""
+    ordered = np.sort(logits)[::-1] if len(logits) else np.array([UNLIKELY])
+    behind = ordered[BEHIND] if len(ordered) > 1 else ordered
+    return np.concatenate([ordered[:1], about, [behind.mean()]])
 
 
 def _answers(pairs: Sequence[Judged], told: Sequence[Floats]) -> Logistic | None:
@@ -224,9 +234,9 @@ def _answers(pairs: Sequence[Judged], told: Sequence[Floats]) -> Logistic | None
     answerable = np.array([one.answerable for one in pairs])
     if answerable.all() or not answerable.any():
         return None
-    inputs = np.array([_of_query(logits, one.context) for logits, one in zip(told, pairs, strict=True)])
+    inputs = np.array([_of_query(logits, one.about) for logits, one in zip(told, pairs, strict=True)])
     ridge = np.append(logistic.RIDGE, np.full(inputs.shape[1] - 1, OF_ANSWERS * logistic.RIDGE))
-    return logistic.fit(inputs, answerable, 1, ridge)
+    return logistic.fit(inputs, answerable, inputs.shape[1] - 1, ridge)
 
 
 def _left_out_answers(pairs: Sequence[Judged], told: Sequence[Floats]) -> Floats:
@@ -237,7 +247,7 @@ def _left_out_answers(pairs: Sequence[Judged], told: Sequence[Floats]) -> Floats
         seen = np.flatnonzero(turn != fold).tolist()
         model = _answers([pairs[at] for at in seen], [told[at] for at in seen])
         for at in np.flatnonzero(turn == fold).tolist():
-            asked = _of_query(told[at], pairs[at].context)
+            asked = _of_query(told[at], pairs[at].about)
             out[at] = asked[0] if model is None else model.logits(asked)
     return out
 

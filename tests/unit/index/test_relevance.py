@@ -201,6 +201,33 @@ def test_a_calibrator_never_changes_the_order_of_one_score(seed: int) -> None:
     assert np.all(np.diff(told) <= 1e-12)
 
 
+def test_what_speaks_for_an_answer_never_counts_against_it() -> None:
+    rng = np.random.default_rng(18)
+    given = [
+        one._replace(about=np.array([one.answerable, -float(one.answerable)]) + rng.random(2)) for one in pairs(18)
+    ]
+
+    answers = RelevanceCalibrator.fit(given).answers
+
+    assert answers is not None
+    best, helps, hurts, _ = answers.weights
+    assert best >= 0
+    assert helps > 0
+    assert hurts == 0
+
+
+def test_the_chance_of_an_answer_falls_where_hits_behind_the_best_are_as_good() -> None:
+    found, one = RelevanceCalibrator.fit(pairs(19)), pairs(19)[0]
+    logits = np.array([0.0, -1, -1, -5])
+
+    alone, among = (found.answer(each, one.about) for each in (logits, np.array([0.0, 0, 0, -5])))
+
+    assert alone is not None
+    assert among is not None
+    assert among < alone
+    assert found.answer(np.array([0.0]), one.about) == pytest.approx(found.answer(np.zeros(3), one.about))
+
+
 def test_a_calibrator_comes_back_from_json() -> None:
     found = RelevanceCalibrator.fit(pairs(15))
 

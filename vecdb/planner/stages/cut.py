@@ -101,7 +101,7 @@ def _by_adapter(
     if stage.threshold is not None:
         bar = float(np.log(stage.threshold / (1 - stage.threshold)))
     told = {"arm": arm.label, "calibrator": stage.calibrator, "bar": float(sigmoid(np.array(bar)))}
-    answer = kept.calibrator.answer(logits, known.context)
+    answer = kept.calibrator.answer(logits, known.about)
     if answer is not None:
         told["answer"] = answer
     return logits >= bar, told | {"best": _best(sigmoid(logits))}
