@@ -41,7 +41,7 @@ from vecdb.storage.segment_writer import (
     sparse_file,
     vector_file,
 )
-from vecdb.storage.token_files import nothing, row_file, token_file
+from vecdb.storage.token_files import centroid_file, nothing, row_file, token_file
 from vecdb.storage.token_files import read as read_tokens
 
 if TYPE_CHECKING:
@@ -346,7 +346,9 @@ class Segment:
         if held is not None or not self.has(column):
             return held
         vectors, rows = self._batch(token_file(column.id)), self._batch(row_file(column.id))
-        held = read_tokens(vectors, rows, column.field, f"{self.folder}/{row_file(column.id)}")
+        table = centroid_file(column.id)
+        centroids = self._batch(table) if table in self._entries else None
+        held = read_tokens(vectors, rows, column.field, f"{self.folder}/{row_file(column.id)}", centroids)
         self._tokens[column.id] = held
         return held
 
