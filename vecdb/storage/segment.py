@@ -302,7 +302,7 @@ class Segment:
         if not self.has(column):
             return np.zeros(self.rows, bool)
         own = vector_file if column.field.kind == "vector" else row_file
-        present = self._batch(own(column.id)).column(1)
+        present = self._batch(own(column.id)).column("present")
         if present.true_count == len(present):
             return None
         return bools_of(present)

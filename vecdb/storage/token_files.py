@@ -2,7 +2,7 @@
 
     tok-<id>.arrow    the vectors of all rows, one behind the other, in the form of a vector file
     doc-<id>.arrow    for each row how many it has, and whether it is there at all; of codes, their scales, a list; of
-                      residuals, their centroids, a list
+                      residuals, their centroids, a list. Where all rows have as many, it says so once
     cen-<id>.arrow    of residuals: the centroids, and what a step of a code is worth around each
 
 The vectors are streamed to their file as they come; those that are to be coded around centroids, to a file that is read
@@ -140,8 +140,13 @@ class TokenFiles:
         lengths = np.concatenate(self._lengths) if self._lengths else np.empty(0, np.int64)
         present = np.concatenate(self._present) if self._present else np.empty(0, bool)
         told = how(self._field) | {"longest": self._longest}
-        fields = [pa.field("tokens", pa.int32(), False), pa.field("present", pa.bool_(), False)]
-        arrays: list[Any] = [pa.array(lengths.astype(np.int32)), pa.array(present)]
+        count = int(lengths[0]) if len(lengths) else 0
+        if count and (lengths == count).all():  # the usual thing where rows keep a fixed number of vectors
+            told |= {"count": count}
+        else:
+            count = 0
+        arrays: dict[str, Any] = {} if count else {"tokens": pa.array(lengths.astype(np.int32))}
+        arrays["present"] = pa.array(present)
         beside = None
         if self._field.coded:
             beside = "scales", pa.array(np.concatenate(self._scales) if self._scales else np.empty(0, np.float32))
@@ -149,11 +154,15 @@ class TokenFiles:
             beside = "centroids", pa.array(self.residuals.numbers())
             told |= {"longest_left": self.residuals.longest_left}
         if beside is not None:
-            name, values = beside
-            fields.append(pa.field(name, pa.large_list(pa.field("item", values.type, False)), False))
-            arrays.append(pa.LargeListArray.from_arrays(pa.array(ends_of(lengths)), values, type=fields[-1].type))
+            item = pa.field("item", beside[1].type, False)
+            arrays[beside[0]] = (
+                pa.FixedSizeListArray.from_arrays(beside[1], type=pa.list_(item, count))
+                if count
+                else pa.LargeListArray.from_arrays(pa.array(ends_of(lengths)), beside[1], type=pa.large_list(item))
+            )
+        fields = [pa.field(name, array.type, False) for name, array in arrays.items()]
         schema = pa.schema(fields, metadata={_HOW: orjson.dumps(told)})
-        arrow_file.write_batch(file, pa.record_batch(arrays, schema=schema))
+        arrow_file.write_batch(file, pa.record_batch(list(arrays.values()), schema=schema))
 
 
 def mismatch(
@@ -162,12 +171,14 @@ def mismatch(
     """Return what is wrong between the files of a column, if anything is."""
     if rows is None:
         return "there is no file of its rows"
+    if "tokens" not in rows.schema.names and not _told(rows).get("count"):
+        return "it does not say how many vectors its rows have"
     lengths = _lengths(rows)
     if (lengths < 0).any() or lengths.sum() != vectors.num_rows:
         return f"its rows have {int(lengths.sum())} of {vectors.num_rows} vectors"
-    name = rows.schema.names[2] if rows.num_columns > 2 else None
-    beside = None if name is None else rows.column(2)
-    if beside is not None and not np.array_equal(np.diff(np.asarray(beside.offsets)), lengths):
+    name = _beside(rows)
+    beside = None if name is None else rows.column(name)
+    if beside is not None and not np.array_equal(_sizes(beside), lengths):
         return f"its rows have not as many {name} as vectors"
     if (name == "centroids") != (centroids is not None):
         return "there is no file of its centroids" if centroids is None else "it has centroids that nothing is near"
@@ -178,8 +189,25 @@ def mismatch(
     return None
 
 
+def _told(rows: pa.RecordBatch) -> dict[str, Any]:
+    return orjson.loads((rows.schema.metadata or {}).get(_HOW, b"{}"))
+
+
+def _beside(rows: pa.RecordBatch) -> str | None:
+    """Return the name of what rows have a list of, one value for each vector."""
+    return next((name for name in rows.schema.names if name not in ("tokens", "present")), None)
+
+
 def _lengths(rows: pa.RecordBatch) -> np.ndarray:
-    return arrow_file.numbers_of(rows.column(0)).astype(np.int64)
+    if "tokens" in rows.schema.names:
+        return arrow_file.numbers_of(rows.column("tokens")).astype(np.int64)
+    return np.full(rows.num_rows, _told(rows)["count"], np.int64)
+
+
+def _sizes(lists: Any) -> np.ndarray:
+    if pa.types.is_fixed_size_list(lists.type):
+        return np.full(len(lists), lists.type.list_size, np.int64)
+    return np.diff(np.asarray(lists.offsets))
 
 
 def read(
@@ -199,16 +227,15 @@ def read(
     beside = "scales" if field.coded else "centroids" if field.residual is not None else None
     if problem is None and (
         vectors.column(0).type.list_size != field.file_type.list_size
-        or rows.schema.names[2:] != ([] if beside is None else [beside])
+        or _beside(rows) != beside
         or (centroids is not None and centroids.column(0).type.list_size != field.dimension)
     ):
         problem = f"its vectors are not {field.dtype} of {field.dimension} numbers"
     if problem is not None:
         raise CorruptionError(f"{path} is damaged: {problem}", path=path)
-    offsets, present = ends_of(_lengths(rows)), rows.column(1)
-    listed = None if beside is None else arrow_file.numbers_of(rows.column(2).flatten())
+    offsets, present, told = ends_of(_lengths(rows)), rows.column("present"), _told(rows)
+    listed = None if beside is None else arrow_file.numbers_of(rows.column(beside).flatten())
     table: Centroids | None = None if centroids is None else table_of(centroids)
-    told = orjson.loads((rows.schema.metadata or {}).get(_HOW, b"{}"))
     tokens = Tokens(
         arrow_file.matrix_of(vectors),
         offsets,
