@@ -80,6 +80,7 @@ def test_the_best_rows_are_those_of_numpy_in_segments_in_memory_and_after_merges
         docs.flush()
         docs.upsert(rows(200, 300))
         docs.delete(["0003", "0250"])
+        expected = []
         for _ in range(3):
             expected = ranked(docs)
             for exact in (False, True):

@@ -316,17 +316,20 @@ def _about_residuals(
     asked[: len(question.tokens)] = question.tokens / coded.units[: len(question.tokens), None]
     bases = centroids.vectors.astype(np.float32) @ asked.T
     wide = WIDE[bits] if maxsim.BYTES else WIDE[bits].astype(np.int16) - np.int16(128)
+    word, kernel = np.dtype(f"u{wide[0].nbytes}"), maxsim_residuals[bits]
     out = np.empty(count, np.float32)
 
     def work(todo: Iterator[Slice]) -> None:
         room = np.empty((maxsim.TILE, coded.width), wide.dtype)
+        words = room.view(word)
         picked, bases_of = np.empty(maxsim.TILE, np.int64), np.empty(maxsim.TILE, np.int64)
         part, found = np.empty(maxsim.TILE, np.float32), np.empty((len(coded.blocks), maxsim.LANES), np.float32)
         for first, last in todo:
             some = tokens.slice(first, last) if rows is None else tokens.some(rows[first:last])
-            maxsim_residuals(
-                some.values, np.asarray(some.numbers, np.uint32), some.offsets, wide, centroids.units, bases,
-                coded.blocks, coded.shifts, coded.weights, room, picked, bases_of, part, found, out[first:last],
+            kernel(
+                wide.view(word).ravel(), some.values, np.asarray(some.numbers, np.uint32), some.offsets,
+                centroids.units, bases, coded.blocks, coded.shifts, coded.weights, words, room, picked, bases_of,
+                part, found, out[first:last],
             )  # fmt: skip
 
     if count:
