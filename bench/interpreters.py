@@ -15,7 +15,13 @@ from typing import Any
 from bench import libraries, systems, texts
 from bench.checkout import ROOT, child_environment
 
-_OTHERS = {"pyversity": "pyversity", "milvus-lite": "milvus_lite", "chromadb": "chromadb", "pylate": "pylate"}
+_OTHERS = {
+    "pyversity": "pyversity",
+    "milvus-lite": "milvus_lite",
+    "chromadb": "chromadb",
+    "pylate": "pylate",
+    "fast-plaid": "fast_plaid",
+}
 """The packages of systems that one workload alone compares."""
 
 # Systems that the peers' environment is for; all others run beside vecdb.

@@ -1,14 +1,18 @@
-"""MaxSim of questions with all documents of a set, one thread: the kernels, NumPy over BLAS, and PyLate's rerank.
+"""MaxSim of questions with the documents of a set, one thread: the kernels, NumPy over BLAS, PyLate, fast-plaid.
 
 Every system scores the same float32 tokens and returns the ten best documents. `cpu_ms` is the processor time of a
 question in the median, of the best of `passes` passes; `error` the largest difference of a score from a sum in float64,
 `same` the share of questions with the same ten best as by these sums. `vecdb-int8` compares codes first, and floats
-where these leave it open, as a search does; its tokens are rounded to 8 bits, so its best ten may differ.
+where these leave it open, as a search does; its tokens are rounded to 8 bits, so its best ten may differ. So do
+`vecdb-residual4` and `vecdb-residual2` around centroids, which are made before. `fast-plaid` searches its index on the
+disk, of 4 bits beside a centroid as it makes it, with its own defaults: it looks at the lists of some centroids, not at
+all documents.
 """
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +21,9 @@ from bench.context import Context, Parameter
 from bench.records import Ratio
 from bench.workloads import Metrics
 
-SYSTEMS = ("vecdb", "vecdb-float16", "vecdb-int8", "numpy-blas", "pylate")
+OURS = ("vecdb", "vecdb-float16", "vecdb-int8", "vecdb-residual4", "vecdb-residual2")
+PEERS = ("numpy-blas", "pylate", "fast-plaid")
+SYSTEMS = (*OURS, *PEERS)
 ENVIRONMENT = {name: {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} for name in SYSTEMS}
 REPEATS = 2
 FULL: Mapping[str, Parameter] = {"set": "hotpot", "passes": 3}
@@ -54,8 +60,11 @@ def run(context: Context) -> Metrics:
         "vecdb": lambda: _kernel(tokens, offsets, np.float32),
         "vecdb-float16": lambda: _kernel(tokens, offsets, np.float16),
         "vecdb-int8": lambda: _codes(tokens, offsets),
+        "vecdb-residual4": lambda: _residuals(tokens, offsets, 4),
+        "vecdb-residual2": lambda: _residuals(tokens, offsets, 2),
         "numpy-blas": lambda: _numpy(tokens, offsets),
         "pylate": lambda: _pylate(tokens, offsets),
+        "fast-plaid": lambda: _fast_plaid(tokens, offsets, context.scratch / "fast-plaid"),
     }[context.system]()
     best = np.full(len(questions), np.inf)
     off, same = 0.0, 0
@@ -74,12 +83,7 @@ def run(context: Context) -> Metrics:
 
 def ratios(parameters: Mapping[str, Parameter]) -> list[Ratio]:
     """Return how many times as much processor time the others take."""
-    ours = ("vecdb", "vecdb-float16", "vecdb-int8")
-    return [
-        Ratio(f"CPU time: {peer} / {own}", (peer, "cpu_ms"), (own, "cpu_ms"))
-        for peer in ("numpy-blas", "pylate")
-        for own in ours
-    ]
+    return [Ratio(f"CPU time: {peer} / {own}", (peer, "cpu_ms"), (own, "cpu_ms")) for peer in PEERS for own in OURS]
 
 
 def _kernel(tokens: np.ndarray, offsets: np.ndarray, dtype: Any) -> Ask:
@@ -102,6 +106,23 @@ def _codes(tokens: np.ndarray, offsets: np.ndarray) -> Ask:
     codes, scales = coded(tokens, 8)
     stored = Tokens(codes, offsets, tokens.shape[1], 8, scales, None)
     stored = replace(stored, longest=longest_of(stored))  # as segments keep it
+
+    def ask(question: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = best(stored, Question(question, np.ones(len(question), np.float32)), K)
+        return found.rows[:K], found.scores[:K]
+
+    return ask
+
+
+def _residuals(tokens: np.ndarray, offsets: np.ndarray, bits: int) -> Ask:
+    from vecdb_index.multivector.maxsim import Question, best
+    from vecdb_index.multivector.residual import Centroids
+    from vecdb_index.multivector.stored import Tokens, by_centroids
+
+    halves = tokens.astype(np.float16)
+    table = Centroids.trained(halves, bits)
+    numbers = table.nearest(halves).astype(np.uint16)
+    stored = by_centroids(Tokens(halves, offsets, tokens.shape[1]), table, numbers, bits)
 
     def ask(question: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         found = best(stored, Question(question, np.ones(len(question), np.float32)), K)
@@ -133,5 +154,21 @@ def _pylate(tokens: np.ndarray, offsets: np.ndarray) -> Ask:
             documents_ids=[ids], queries_embeddings=[torch.from_numpy(question)], documents_embeddings=[documents]
         )
         return np.array([one["id"] for one in found[:K]]), np.array([one["score"] for one in found[:K]])
+
+    return ask
+
+
+def _fast_plaid(tokens: np.ndarray, offsets: np.ndarray, folder: Path) -> Ask:
+    import torch  # pyright: ignore[reportMissingImports]
+    from fast_plaid import search  # pyright: ignore[reportMissingImports]
+
+    torch.set_num_threads(1)
+    index = search.FastPlaid(index=str(folder), device="cpu")
+    index.create(documents_embeddings=[torch.from_numpy(one).half() for one in np.split(tokens, offsets[1:-1])])
+
+    def ask(question: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        asked = torch.from_numpy(question)[None].half()
+        (found,) = index.search(queries_embeddings=asked, top_k=K, n_processes=1, show_progress=False)
+        return np.array([row for row, _ in found]), np.array([score for _, score in found])
 
     return ask

@@ -13,6 +13,9 @@ codes first, which finds the same. For each index, which
 `pool 2` and its like are rows stored with so many times fewer tokens, each the mean of some that are alike, and all
 compared: `first100` is the share of the true ten best, by all tokens, among the first 100; `best10` among the first 10.
 
+`float16`, `residual2` and their like are all tokens in other codings, in one segment, and all compared: `token bytes`
+are those of the segment's files of tokens, `best10` is the share of the ten best rows of the first coding among theirs.
+
 `two stages` gathers `fetch` rows by the single vector of each document and compares them all; `pruned` with candidates
 pruned and early exit; `cut` is the share of comparisons that this saves, `lost` the nDCG@10. The single vector is also
 asked alone, as `dense`; `bytes` of `all` are those of the tokens. Every figure of quality comes from ir-measures.
@@ -36,6 +39,7 @@ FULL: Mapping[str, Parameter] = {
     "sets": "scifact-test,hotpot",
     "indexes": "auto,10x3x8 rabitq,40x3x8 rabitq,40x4x16 rabitq,40x4x16 8bit,40x3x8 8bit,40x3x8 product",
     "pools": "2,3,4",
+    "codings": "float16,int8,int4,residual4,residual2",
     "fetch": 50,
     "prune": 0.3,
     "patience": 5,
@@ -45,6 +49,7 @@ QUICK: Mapping[str, Parameter] = {
     "sets": "known:300x16",
     "indexes": "auto,40x3x8 rabitq",
     "pools": "2",
+    "codings": "float16,residual2",
     "fetch": 20,
     "passes": 1,
 }
@@ -59,7 +64,7 @@ def prepare(context: Context) -> None:
 
 
 def setup(context: Context) -> None:
-    """Make a database of every set: a collection with all tokens, and one for each factor of pooling."""
+    """Make a database of every set: a collection with all tokens, and one for each factor of pooling and coding."""
     import vecdb
 
     context.home.mkdir(parents=True)
@@ -70,6 +75,10 @@ def setup(context: Context) -> None:
                 documents = database.create_collection(_collection(factor), _schema(made, factor))
                 documents.upsert(made.rows)
                 documents.compact()
+            for coding in context.words("codings"):
+                documents = database.create_collection(f"coded-{coding}", _schema(made, 1, coding))
+                with documents.bulk() as load:
+                    load.add(made.rows)
 
 
 def run(context: Context) -> Metrics:
@@ -93,6 +102,11 @@ def ratios(parameters: Mapping[str, Parameter]) -> list[Ratio]:
                 Ratio(f"{pooled} / all nDCG@10", ("vecdb", f"{pooled} nDCG@10"), ("vecdb", f"{whole} nDCG@10"))
             )
             found.append(Ratio(f"{pooled} / all bytes", ("vecdb", f"{pooled} bytes"), ("vecdb", f"{whole} bytes")))
+        codings = str(parameters["codings"]).split(",") if parameters["codings"] else []
+        for coding in codings:
+            for what in ("nDCG@10", "token bytes") if "float16" in codings and coding != "float16" else ():
+                one, other = ("vecdb", f"{name} {coding} {what}"), ("vecdb", f"{name} float16 {what}")
+                found.append(Ratio(f"{name} {coding} / float16 {what}", one, other))
         for stage in ("auto", "two stages", "pruned"):
             label, whole, scan = f"{name}: {stage}", f"{name} all", f"{name} scan"
             found.append(
@@ -123,6 +137,7 @@ class _Set:
         metrics["dense first100"] = _share([self._dense(at, FIRST).ids for at in range(self.count)], self.true)
         for factor in self.context.words("pools"):
             metrics |= self._pooled(int(factor))
+        metrics |= self._codings()
         for spec in self.context.words("indexes"):
             metrics |= self._index(spec, float(whole["all nDCG@10"] or 0))
         self.documents.set_index("tokens", "flat")
@@ -145,6 +160,28 @@ class _Set:
             f"{name} best10": _share([ids[:K] for ids in first], self.true),
             f"{name} bytes": kept * self.made.tokens.shape[1] / len(self.made.held.rows),
         }
+
+    def _codings(self) -> Metrics:
+        import vecdb
+
+        metrics: Metrics = {}
+        true = None
+        for coding in self.context.words("codings"):
+            documents = self.database.collection(f"coded-{coding}")
+
+            def compared(at: int, documents: Any = documents) -> Any:
+                return documents.run(
+                    vecdb.Query(k=K, fields=()).gather(vecdb.Tokens("tokens", self.made.questions[at]))
+                )
+
+            found = [compared(at).ids for at in range(self.count)]
+            true = found if true is None else true
+            column = next(one for one in documents.snapshot().schema if one.name == "tokens")
+            files = [file for part in documents.snapshot()._state.segments for file in part.segment.entry.files]
+            held = sum(file.bytes for file in files if file.name.endswith(f"-{column.id}.arrow"))
+            metrics |= self._told(coding, compared)
+            metrics |= {f"{coding} token bytes": held / len(self.made.tokens), f"{coding} best10": _share(found, true)}
+        return metrics
 
     def _index(self, spec: str, whole: float) -> Metrics:
         import vecdb
@@ -261,7 +298,7 @@ def _collection(factor: int) -> str:
     return "documents" if factor == 1 else f"pooled-{factor}"
 
 
-def _schema(made: TokenSet, factor: int) -> Any:
+def _schema(made: TokenSet, factor: int, coding: Any = "int8") -> Any:
     import vecdb
 
     return vecdb.Schema(
@@ -270,7 +307,7 @@ def _schema(made: TokenSet, factor: int) -> Any:
         section=vecdb.Keyword(),
         installed_kb=vecdb.Int64(),
         embedding=vecdb.Vector(made.held.dimension, index="flat"),
-        tokens=vecdb.MultiVector(made.tokens.shape[1], dtype="int8", index="flat", pool_factor=factor),
+        tokens=vecdb.MultiVector(made.tokens.shape[1], dtype=coding, index="flat", pool_factor=factor),
     )
 
 

@@ -17,7 +17,7 @@ from vecdb.schema.space import Encoding, Space, settled_dense
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TokenDtype = Literal["float16", "float32", "int8", "int4"]
+TokenDtype = Literal["float16", "float32", "int8", "int4", "residual4", "residual2"]
 Pooling = Literal["ward", "kmeans", "sequential", "pylate"]
 
 TOKEN_DIMENSION = 4_096
@@ -37,7 +37,8 @@ class MultiVector(Field):
 
     Attributes:
         dimension: of each vector.
-        dtype: how they are stored: "float16", "float32", or codes of "int8" or "int4" with a scale for each vector.
+        dtype: how they are stored: "float16", "float32"; codes of "int8" or "int4" with a scale for each vector; or
+            "residual4" or "residual2": in segments the nearest centroid, and 4 or 2 bits a number for the rest.
         pool_factor: rows are stored with about this many times fewer vectors, each the mean of some that are alike
             (Clavié, Chaffin, Adams, 2024); 1 keeps all.
         pooling: which are joined: "ward", by Ward's criterion; "kmeans"; "sequential", only neighbours in the text;
@@ -128,6 +129,11 @@ class MultiVector(Field):
         return self.dtype in ("int8", "int4")
 
     @property
+    def residual(self) -> int | None:
+        """Bits of a number in segments, beside a centroid; None: segments have what the log has."""
+        return {"residual4": 4, "residual2": 2}.get(self.dtype)
+
+    @property
     def width(self) -> int:
         """Stored values of a vector: its numbers; of codes, bytes: for kernels a multiple of four numbers."""
         padded = -(-self.dimension // 4) * 4
@@ -146,13 +152,25 @@ class MultiVector(Field):
         """How one vector is stored: `fixed_size_list<dtype>[width]`."""
         import pyarrow as pa
 
-        item = {"float16": pa.float16(), "float32": pa.float32()}.get(self.dtype, pa.uint8())
+        item = pa.uint8() if self.coded else pa.float32() if self.dtype == "float32" else pa.float16()
         return cast("pa.FixedSizeListType", pa.list_(pa.field("item", item, False), self.width))
+
+    @property
+    def file_type(self) -> pa.FixedSizeListType:
+        """How one vector stands in a segment: as `token_type`; of residuals, `fixed_size_list<uint8>`, their codes."""
+        if self.residual is None:
+            return self.token_type
+        import pyarrow as pa
+
+        width = -(-self.dimension // 4) * 4 * self.residual // 8
+        return cast("pa.FixedSizeListType", pa.list_(pa.field("item", pa.uint8(), False), width))
 
     @cached_property
     def _stored_type(self) -> pa.DataType:
         import pyarrow as pa
 
+        if self.residual is not None:
+            return pa.large_list(pa.field("item", self.token_type, False))
         if not self.coded:
             return self.arrow_type
         entry = pa.struct([pa.field("codes", self.token_type, False), pa.field("scale", pa.float32(), False)])
@@ -160,5 +178,8 @@ class MultiVector(Field):
 
     @property
     def stored_type(self) -> pa.DataType:
-        """As `arrow_type`; of codes, `large_list<struct<codes: fixed_size_list<uint8>[width], scale: float>>`."""
+        """As `arrow_type`; of codes, `large_list<struct<codes: fixed_size_list<uint8>[width], scale: float>>`.
+
+        Of residuals half floats: they are coded when a segment is made of them.
+        """
         return self._stored_type

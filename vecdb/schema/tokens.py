@@ -216,6 +216,8 @@ def _checked(tokens: NDArray[Any], ends: NDArray[np.int64], field: MultiVector, 
             with np.errstate(over="ignore", under="ignore"):
                 held[start : start + _BLOCK] = block
         problem = token_problem(held[start : start + _BLOCK], block, field.normalise)
+        if problem is None and field.residual is not None and not field.normalise:
+            problem = _too_large(held[start : start + _BLOCK])
         if problem is not None:
             token, told = problem
             token += start
@@ -242,6 +244,13 @@ def token_problem(held: NDArray[Any], given: NDArray[Any], normalise: bool) -> t
         if normalise and length == 0:
             return at, "is all zeros, which has no direction: leave it out, or say normalise=False"
     return None
+
+
+def _too_large(held: NDArray[Any]) -> tuple[int, str] | None:
+    """Return which of the tokens (t, d) has a number that half floats do not, as centroids are stored."""
+    largest = np.abs(held).max(axis=1, initial=0)
+    found = np.flatnonzero(largest > np.finfo(np.float16).max)
+    return (int(found[0]), f"has the number {largest[found[0]]:g}, which does not fit float16") if len(found) else None
 
 
 def _dimension(found: int, field: MultiVector, blame: Blame, row: int) -> DimensionMismatchError:

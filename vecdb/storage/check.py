@@ -27,7 +27,7 @@ from vecdb.storage.packed import Packed
 from vecdb.storage.recovery import OpenReport, check_clean, read_clean, replay_log
 from vecdb.storage.segment import Segment, content_of
 from vecdb.storage.segment_writer import IDS, KEYS, has_norms, norm_file, row_norms, vector_file
-from vecdb.storage.token_files import ROW_FILES, TOKEN_FILES, mismatch
+from vecdb.storage.token_files import CENTROID_FILES, ROW_FILES, TOKEN_FILES, mismatch
 
 Progress = Callable[[str, int, int], None]
 
@@ -210,7 +210,7 @@ def _cross_check(directory: LocalDirectory, base: str, entry: SegmentEntry, audi
     folder = f"{base}/{names.SEGMENTS}/{entry.uuid}"
     held = {file.name: _content(directory, folder, file.name) for file in entry.files}
     for name, one in held.items():
-        if name != KEYS and not name.startswith(TOKEN_FILES) and len(one) != entry.rows:
+        if name != KEYS and not name.startswith((TOKEN_FILES, CENTROID_FILES)) and len(one) != entry.rows:
             audit.note(f"{folder}/{name}", f"{name} has {len(one)} rows, the manifest says {entry.rows}")
             return
     _check_tokens(folder, held, audit)
@@ -233,7 +233,8 @@ def _check_tokens(folder: str, held: dict[str, Any], audit: Audit) -> None:
     """Compare the tokens of multi-vectors with what says to which rows they belong."""
     for name, tokens in held.items():
         if name.startswith(TOKEN_FILES):
-            problem = mismatch(tokens, held.get(name.replace(TOKEN_FILES, ROW_FILES)))
+            rows, centroids = (held.get(name.replace(TOKEN_FILES, other)) for other in (ROW_FILES, CENTROID_FILES))
+            problem = mismatch(tokens, rows, centroids)
             if problem is not None:
                 audit.note(f"{folder}/{name}", f"{folder}/{name} is damaged: {problem}")
 

@@ -134,6 +134,8 @@ def _copy(builder: SegmentWriter, schema: Schema, inputs: list[SegmentView]) -> 
     """Append the live rows of the inputs; return, for each input, each old row's new row (-1 if it was not copied)."""
     moves = {}
     next_row = 0
+    # Where some are pooled again the others get new centroids too: a segment has those of one training, or of others.
+    anew = {column.id: any(_lacking(view, column) > 1 for view in inputs) for column in schema.multivectors}
     for view in inputs:
         live = view.live()
         rows = np.arange(view.rows) if live is None else np.flatnonzero(live)
@@ -142,18 +144,20 @@ def _copy(builder: SegmentWriter, schema: Schema, inputs: list[SegmentView]) -> 
         next_row += len(rows)
         step = min(_step(schema, view), _text_step(view))
         for start in range(0, len(rows), step):
-            _copy_rows(builder, schema, view, rows[start : start + step])
+            _copy_rows(builder, schema, view, rows[start : start + step], anew)
     return moves
 
 
-def _pooled(view: SegmentView, column: Column[MultiVector], rows: np.ndarray) -> Tokens:
-    """Return tokens of some rows, of as few vectors as the column wants by now."""
+def _pooled(view: SegmentView, column: Column[MultiVector], rows: np.ndarray, anew: bool) -> Tokens:
+    """Return tokens of some rows, of as few vectors as the column wants by now; anew: not by their centroids."""
     some, factor = view.tokens(column).some(rows), _lacking(view, column)
-    if factor <= 1:
+    if factor <= 1 and (not anew or some.centroids is None):
         return some
     from vecdb.storage.prepare import in_dtype, pooled
 
-    return in_dtype(pooled(some.floats(), column.field, factor), column.field, some.present)
+    floats = some.floats()
+    made = pooled(floats, column.field, factor) if factor > 1 else floats
+    return in_dtype(made, column.field, some.present)
 
 
 def _lacking(view: SegmentView, column: Column[MultiVector]) -> float:
@@ -185,11 +189,13 @@ def _text_step(view: SegmentView) -> int:
 def _step(schema: Schema, view: SegmentView) -> int:
     """Return how many rows are copied at a time: fewer where they have many tokens."""
     held = [view.tokens(column) for column in schema.multivectors]
-    size = sum(len(tokens.values) * tokens.token_bytes for tokens in held) // max(1, view.rows)
+    size = sum(len(tokens.values) * max(tokens.token_bytes, tokens.dimension) for tokens in held) // max(1, view.rows)
     return max(1, min(CHUNK, CHUNK_BYTES // max(1, size)))
 
 
-def _copy_rows(builder: SegmentWriter, schema: Schema, view: SegmentView, rows: np.ndarray) -> None:
+def _copy_rows(
+    builder: SegmentWriter, schema: Schema, view: SegmentView, rows: np.ndarray, anew: dict[int, bool]
+) -> None:
     contiguous = rows[-1] - rows[0] + 1 == len(rows)
     first, count = int(rows[0]), len(rows)
     arrays, names = [], []
@@ -209,5 +215,5 @@ def _copy_rows(builder: SegmentWriter, schema: Schema, view: SegmentView, rows: 
         vectors[column.id] = matrix[chosen], np.ones(count, bool) if present is None else present[chosen]
     tokens = {}
     for column in schema.multivectors:
-        tokens[column.id] = _pooled(view, column, rows)
+        tokens[column.id] = _pooled(view, column, rows, anew[column.id])
     builder.append_parts(pa.record_batch(arrays, names=names), vectors, tokens)

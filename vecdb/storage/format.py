@@ -46,7 +46,7 @@ MANIFEST_NAME = re.compile(r"(\d{20})-(\d{10})-([0-9a-f]{12})\.json")
 WAL_NAME = re.compile(r"(\d{10})-(\d{20})\.wal")
 UUID_NAME = re.compile(r"[0-9a-f]{32}")
 SEGMENT_FILE = re.compile(
-    r"(ids|keys|data|text|(vec|norm|text|sparse|tok|doc)-\d+|nodes|out|in|attributes)\.arrow"
+    r"(ids|keys|data|text|(vec|norm|text|sparse|tok|doc|cen)-\d+|nodes|out|in|attributes)\.arrow"
     r"|del-\d{20}-[0-9a-f]{8}\.roar"
 )
 INDEX_NAME = re.compile(r"index-(\d+)-[0-9a-f]{12}\.arrow")

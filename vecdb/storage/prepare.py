@@ -34,7 +34,8 @@ def prepared(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
 
 def column_of(array: pa.Array, field: MultiVector) -> pa.Array:
     """Return a validated column of multi-vectors as it is stored."""
-    if not (field.normalise or field.coded or field.fixed is not None) and field.pool_factor == 1:
+    changed = field.normalise or field.coded or field.residual is not None or field.fixed is not None
+    if not changed and field.pool_factor == 1:
         return array
     offsets = np.asarray(array.offsets).astype(np.int64, copy=False)
     pieces, first = [], 0
@@ -54,7 +55,8 @@ def _stored(array: pa.Array, field: MultiVector) -> Tokens:
 
 def floats_of(array: pa.Array, field: MultiVector) -> Tokens:
     """Return a column as users send it as tokens that share its memory."""
-    return split(array, field if not field.coded else replace(field, dtype="float32"))
+    plain = not field.coded and field.residual is None
+    return split(array, field if plain else replace(field, dtype="float32"))
 
 
 def pooled(documents: Ragged, field: MultiVector, factor: float) -> Ragged:
@@ -73,7 +75,7 @@ def pooled(documents: Ragged, field: MultiVector, factor: float) -> Ragged:
 def in_dtype(documents: Ragged, field: MultiVector, present: np.ndarray | None) -> Tokens:
     """Return float32 tokens in the form in which they are stored."""
     if not field.coded:
-        values = np.ascontiguousarray(documents.tokens, np.float16 if field.dtype == "float16" else np.float32)
+        values = np.ascontiguousarray(documents.tokens, np.float32 if field.dtype == "float32" else np.float16)
         return Tokens(values, documents.offsets, field.dimension, None, None, present)
     codes, scales = coded(documents.tokens, BITS[field.dtype])
     return Tokens(codes, documents.offsets, field.dimension, BITS[field.dtype], scales, present)

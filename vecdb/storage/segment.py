@@ -41,7 +41,7 @@ from vecdb.storage.segment_writer import (
     sparse_file,
     vector_file,
 )
-from vecdb.storage.token_files import nothing, row_file, token_file
+from vecdb.storage.token_files import centroid_file, nothing, row_file, token_file
 from vecdb.storage.token_files import read as read_tokens
 
 if TYPE_CHECKING:
@@ -325,7 +325,7 @@ class Segment:
         if not self.has(column):
             return np.zeros(self.rows, bool)
         own = vector_file if column.field.kind == "vector" else row_file
-        present = self._batch(own(column.id)).column(1)
+        present = self._batch(own(column.id)).column("present")
         if present.true_count == len(present):
             return None
         return bools_of(present)
@@ -369,7 +369,9 @@ class Segment:
         if held is not None or not self.has(column):
             return held
         vectors, rows = self._batch(token_file(column.id)), self._batch(row_file(column.id))
-        held = read_tokens(vectors, rows, column.field, f"{self.folder}/{row_file(column.id)}")
+        table = centroid_file(column.id)
+        centroids = self._batch(table) if table in self._entries else None
+        held = read_tokens(vectors, rows, column.field, f"{self.folder}/{row_file(column.id)}", centroids)
         self._tokens[column.id] = held
         return held
 

@@ -9,6 +9,7 @@
     vec-<id>.arrow    one vector column: values and which rows have one
     tok-<id>.arrow    one column of several vectors for a row, and
     doc-<id>.arrow    which of them belong to which row, see token_files.py
+    cen-<id>.arrow    the centroids that they are coded around, if they are
     norm-<id>.arrow   derived: the Euclidean norm of each row of a vector column, unless it is one of bits
     del-<lsn>-<nonce>.roar   deleted rows, one file per version that changed them
 
@@ -30,7 +31,7 @@ from vecdb.storage import arrow_file, keys, packed, tombstones
 from vecdb.storage import format as names
 from vecdb.storage.directory import LocalDirectory, Writer
 from vecdb.storage.manifest import DeletesEntry, FileEntry, SegmentEntry
-from vecdb.storage.token_files import TOKEN_FILES, TokenFiles, row_file, split, token_file
+from vecdb.storage.token_files import TOKEN_FILES, TokenFiles, centroid_file, row_file, split, token_file
 from vecdb_index.multivector.stored import Tokens
 
 IDS = "ids.arrow"
@@ -195,9 +196,11 @@ class SegmentWriter:
             vectors.finish()
             self._close(vector_file(field_id), vectors.file)
         for field_id, tokens in self._tokens.items():
-            tokens.vectors.finish()
+            tokens.finish()
             self._close(token_file(field_id), tokens.vectors.file)
             self._write_with(row_file(field_id), tokens.write_rows)
+            if tokens.residuals is not None:
+                self._write_with(centroid_file(field_id), tokens.residuals.write_table)
         whole = arrow_file.joined(self._batches)
         self._batches = []
         ids = whole.select([self._schema.id.storage_name])
@@ -226,8 +229,10 @@ class SegmentWriter:
 
     def abandon(self) -> None:
         """Drop everything written; the segment never existed."""
-        for vectors in (*self._vectors.values(), *(tokens.vectors for tokens in self._tokens.values())):
+        for vectors in self._vectors.values():
             vectors.file.close()
+        for tokens in self._tokens.values():
+            tokens.abandon()
         self._directory.remove_tree(self._folder)
 
     def _deletes(self, deleted: BitMap, lsn: int) -> DeletesEntry | None:

@@ -75,6 +75,44 @@ def _pairs(builder: Any, x: Value, y: Value) -> Value:
     return builder.add(*parts)
 
 
+def _tile(context: Any, builder: Any, signature: Any, arguments: Any, based: bool) -> Value:
+    """Write the code of `best_of_tile`, or of `best_of_based_tile`."""
+
+    def array(at: int) -> Any:
+        return context.make_array(signature.args[at])(context, builder, arguments[at])
+
+    matrix, picked, scale_of, given, shift_of, kept = (array(at) for at in (0, 1, 2, 4, 6, 7))
+    length = cgutils.unpack_tuple(builder, matrix.shape, 2)[1]
+    line = builder.mul(arguments[5], ir.Constant(_I64, LANES))
+    query = builder.gep(given.data, [builder.mul(line, length)])
+    places = [builder.load(builder.gep(picked.data, [ir.Constant(_I64, i)])) for i in range(TILE)]
+    starts = [builder.gep(matrix.data, [builder.mul(place, length)]) for place in places]
+    shift = _wide(builder, builder.gep(shift_of.data, [line]), _INTEGERS, 4)
+    first = builder.sub(ir.Constant(_INTEGERS, [0] * LANES), shift)
+    cells = [cgutils.alloca_once_value(builder, first) for _ in range(TILE)]
+    for cell in cells:
+        builder.store(first, cell)
+    with cgutils.for_range_slice(builder, ir.Constant(_I64, 0), length, ir.Constant(_I64, STEP), _I64) as (j, _):
+        y = _wide(builder, builder.gep(query, [builder.mul(j, ir.Constant(_I64, LANES))]), _INTEGERS, 1)
+        for start, cell in zip(starts, cells, strict=True):
+            x = _everywhere(builder, _wide(builder, builder.gep(start, [j]), _I32, 1), _INTEGERS)
+            builder.store(_products(builder, builder.load(cell), x, y), cell)
+    target = builder.bitcast(builder.gep(kept.data, [line]), _FLOATS.as_pointer())
+    found = builder.load(target, align=4)
+    for i, cell in enumerate(cells):
+        scale = builder.load(builder.gep(scale_of.data, [builder.add(arguments[3], ir.Constant(_I64, i))]))
+        product = builder.fmul(builder.sitofp(builder.load(cell), _FLOATS), _everywhere(builder, scale, _FLOATS))
+        if based:
+            bases, base_rows = array(8), array(9)
+            width = cgutils.unpack_tuple(builder, bases.shape, 2)[1]
+            row = builder.load(builder.gep(base_rows.data, [ir.Constant(_I64, i)]))
+            place = builder.gep(bases.data, [builder.add(builder.mul(row, width), line)])
+            product = builder.fadd(product, _wide(builder, place, _FLOATS, 4))
+        found = builder.select(builder.fcmp_ordered(">", product, found), product, found)
+    builder.store(found, target, align=4)
+    return context.get_dummy_value()
+
+
 @inlined
 def best_of_tile(
     typingctx: Any, tokens: Any, rows: Any, scales: Any, at: Any, blocks: Any, block: Any, shifts: Any, best: Any
@@ -95,35 +133,23 @@ def best_of_tile(
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
-        def array(at: int) -> Any:
-            return context.make_array(signature.args[at])(context, builder, arguments[at])
-
-        matrix, picked, scale_of, given, shift_of, kept = (array(at) for at in (0, 1, 2, 4, 6, 7))
-        length = cgutils.unpack_tuple(builder, matrix.shape, 2)[1]
-        line = builder.mul(arguments[5], ir.Constant(_I64, LANES))
-        query = builder.gep(given.data, [builder.mul(line, length)])
-        places = [builder.load(builder.gep(picked.data, [ir.Constant(_I64, i)])) for i in range(TILE)]
-        starts = [builder.gep(matrix.data, [builder.mul(place, length)]) for place in places]
-        shift = _wide(builder, builder.gep(shift_of.data, [line]), _INTEGERS, 4)
-        first = builder.sub(ir.Constant(_INTEGERS, [0] * LANES), shift)
-        cells = [cgutils.alloca_once_value(builder, first) for _ in range(TILE)]
-        for cell in cells:
-            builder.store(first, cell)
-        with cgutils.for_range_slice(builder, ir.Constant(_I64, 0), length, ir.Constant(_I64, STEP), _I64) as (j, _):
-            y = _wide(builder, builder.gep(query, [builder.mul(j, ir.Constant(_I64, LANES))]), _INTEGERS, 1)
-            for start, cell in zip(starts, cells, strict=True):
-                x = _everywhere(builder, _wide(builder, builder.gep(start, [j]), _I32, 1), _INTEGERS)
-                builder.store(_products(builder, builder.load(cell), x, y), cell)
-        target = builder.bitcast(builder.gep(kept.data, [line]), _FLOATS.as_pointer())
-        found = builder.load(target, align=4)
-        for i, cell in enumerate(cells):
-            scale = builder.load(builder.gep(scale_of.data, [builder.add(arguments[3], ir.Constant(_I64, i))]))
-            product = builder.fmul(builder.sitofp(builder.load(cell), _FLOATS), _everywhere(builder, scale, _FLOATS))
-            found = builder.select(builder.fcmp_ordered(">", product, found), product, found)
-        builder.store(found, target, align=4)
-        return context.get_dummy_value()
+        return _tile(context, builder, signature, arguments, based=False)
 
     signature = types.void(tokens, rows, scales, types.intp, blocks, types.intp, shifts, best)
+    return signature, codegen
+
+
+@inlined
+def best_of_based_tile(
+    typingctx: Any, tokens: Any, rows: Any, scales: Any, at: Any, blocks: Any, block: Any, shifts: Any, best: Any,
+    bases: Any, base_rows: Any,
+) -> Any:  # fmt: skip
+    """Do what `best_of_tile` does, with bases[base_rows[i]], (k, 16 b) float32, added to the products of token i."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
+        return _tile(context, builder, signature, arguments, based=True)
+
+    signature = types.void(tokens, rows, scales, types.intp, blocks, types.intp, shifts, best, bases, base_rows)
     return signature, codegen
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb_index.multivector.residual import WIDE
 from vecdb_index.multivector.stored import Tokens, eight_of_four, ends_of, longest_of
 from vecdb_index.slices import HELPER_BYTES, SLICE_BYTES, Slice, shared
 
@@ -24,6 +25,8 @@ SLICE_WORK = 64 << 20
 """Bytes of tokens, times blocks of a question's, that one call of a kernel works through: about 0.1 s."""
 _ALL = np.empty(0, np.uint32)
 _SMALLEST = np.float32(2.0**-126)
+TABLE_BYTES = 256 << 20
+"""The largest table of a question's products with centroids; beyond that rows are scored exactly."""
 ROUNDING = 2.0**-16
 """By how much sums in float32 of products of 8-bit numbers may be off, as a share of the largest that they can be."""
 
@@ -68,14 +71,32 @@ class Question:
 class Coded(NamedTuple):
     """A question in 8-bit numbers, as kernels/maxsim.py has them.
 
-    A score is off by no more than `error` times the length of a row's longest token.
+    A score is off by no more than `error` times the length of a row's longest token. That is made of `rounded`, which
+    comes of the rounding of the question, and `summed`, which comes of that of sums.
     """
 
     blocks: NDArray[Any]
     shifts: NDArray[np.int32]
     weights: NDArray[np.float32]
     width: int
-    error: float
+    units: NDArray[np.float32]
+    rounded: float
+    summed: float
+
+    @property
+    def error(self) -> float:
+        """How far off a score may be, for tokens of length 1."""
+        return self.rounded + self.summed
+
+    def off(self, tokens: Tokens) -> float:
+        """Return how far off a score of some tokens may be."""
+        longest = longest_of(tokens) if math.isinf(tokens.longest) else tokens.longest
+        if tokens.centroids is None:
+            return self.error * longest
+        # Products with centroids are those of the question as it is, but sums of floats.
+        left = longest if math.isinf(tokens.longest_left) else tokens.longest_left
+        more = max(1.0, tokens.dimension / 64)
+        return self.rounded * left + 2 * more * self.summed * (longest + 2 * left)
 
     @classmethod
     def of(cls, question: Question) -> Coded:
@@ -89,11 +110,14 @@ class Coded(NamedTuple):
         steps = np.rint(tokens / units[:, None]).clip(-127, 127)
         off = np.linalg.norm(tokens.astype(np.float64) - steps * units[:, None].astype(np.float64), axis=1)
         long = np.linalg.norm(tokens.astype(np.float64), axis=1)
-        error = float(question.weights.astype(np.float64) @ (off + ROUNDING * (long + off)))
+        counted = question.weights.astype(np.float64)
+        rounded, summed = float(counted @ off), float(counted @ (ROUNDING * (long + off)))
         whole = np.zeros((blocks * LANES, width), np.int64)
         whole[:count, : tokens.shape[1]] = steps
         weights = np.zeros(blocks * LANES, np.float32)
         weights[:count] = units * question.weights
+        steps_of = np.ones(blocks * LANES, np.float32)
+        steps_of[:count] = units
         shifts = 128 * whole.sum(axis=1) if BYTES else np.zeros(len(whole))
         laid = whole.reshape(blocks, LANES, width // STEP, STEP).transpose(0, 2, 1, 3).reshape(blocks, -1)
         return cls(
@@ -101,7 +125,9 @@ class Coded(NamedTuple):
             shifts.reshape(blocks, LANES).astype(np.int32),
             weights.reshape(blocks, LANES),
             width,
-            error,
+            steps_of,
+            rounded,
+            summed,
         )
 
 
@@ -200,9 +226,8 @@ def _possible(tokens: Tokens, question: Question, about: NDArray[np.float32], k:
     """Tell which rows may be among the k best, by their scores with a coded question."""
     if len(about) <= k:
         return np.ones(len(about), bool)
-    longest = longest_of(tokens) if math.isinf(tokens.longest) else tokens.longest
     least = np.partition(about, len(about) - k)[len(about) - k]
-    return about >= np.float64(least) - 2 * question.coded.error * longest
+    return about >= np.float64(least) - 2 * question.coded.off(tokens)
 
 
 def _ranked(rows: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Best:
@@ -225,7 +250,7 @@ def _exact(tokens: Tokens, question: Question, rows: NDArray[np.uint32], first: 
         values = tokens.values.view(np.uint16) if half else tokens.values
         kernel(values, tokens.offsets, rows, first, last, queries, weights, room, out)
         return out
-    if tokens.bits == 8:
+    if tokens.bits == 8 and tokens.centroids is None:
         assert tokens.scales is not None
         pair = np.empty((2, tokens.dimension), np.float32)
         codes = tokens.values, tokens.scales, tokens.offsets
@@ -240,7 +265,9 @@ def _exact(tokens: Tokens, question: Question, rows: NDArray[np.uint32], first: 
 def _about(
     tokens: Tokens, question: Question, rows: NDArray[np.int64] | None, count: int, pool: ThreadPoolExecutor | None
 ) -> NDArray[np.float32]:
-    """Return the scores of rows by a coded question, each at most `error` times the longest token off."""
+    """Return the scores of rows by a coded question, each at most `Coded.off` off."""
+    if tokens.centroids is not None:
+        return _about_residuals(tokens, question, rows, count, pool)
     from vecdb_index.kernels import maxsim
 
     coded, scales = question.coded, tokens.scales
@@ -268,6 +295,49 @@ def _about(
     return out
 
 
+def _about_residuals(
+    tokens: Tokens, question: Question, rows: NDArray[np.int64] | None, count: int, pool: ThreadPoolExecutor | None
+) -> NDArray[np.float32]:
+    """Do what `_about` does for tokens by centroids: their products with the question are made first, in one table."""
+    from vecdb_index.kernels import maxsim
+    from vecdb_index.kernels.maxsim_residual import maxsim_residuals
+
+    coded, centroids, bits = question.coded, tokens.centroids, tokens.bits
+    assert centroids is not None
+    assert bits is not None
+    if len(centroids) * coded.units.nbytes > TABLE_BYTES:
+        return score_rows(tokens, question, rows, pool)
+    if rows is not None and int(tokens.lengths_of(rows).sum()) < len(centroids):
+        tokens = tokens.some(rows)  # so few tokens have few of the centroids
+        used, numbers = np.unique(np.asarray(tokens.numbers), return_inverse=True)
+        centroids = centroids.some(used)
+        tokens, rows = replace(tokens, centroids=centroids, numbers=numbers.astype(np.uint32)), None
+    asked = np.zeros((len(coded.units), tokens.dimension), np.float32)
+    asked[: len(question.tokens)] = question.tokens / coded.units[: len(question.tokens), None]
+    bases = centroids.vectors.astype(np.float32) @ asked.T
+    wide = WIDE[bits] if maxsim.BYTES else WIDE[bits].astype(np.int16) - np.int16(128)
+    word, kernel = np.dtype(f"u{wide[0].nbytes}"), maxsim_residuals[bits]
+    out = np.empty(count, np.float32)
+
+    def work(todo: Iterator[Slice]) -> None:
+        room = np.empty((maxsim.TILE, coded.width), wide.dtype)
+        words = room.view(word)
+        picked, bases_of = np.empty(maxsim.TILE, np.int64), np.empty(maxsim.TILE, np.int64)
+        part, found = np.empty(maxsim.TILE, np.float32), np.empty((len(coded.blocks), maxsim.LANES), np.float32)
+        for first, last in todo:
+            some = tokens.slice(first, last) if rows is None else tokens.some(rows[first:last])
+            kernel(
+                wide.view(word).ravel(), some.values, np.asarray(some.numbers, np.uint32), some.offsets,
+                centroids.units, bases, coded.blocks, coded.shifts, coded.weights, words, room, picked, bases_of,
+                part, found, out[first:last],
+            )  # fmt: skip
+
+    if count:
+        given = _ALL if rows is None else rows.astype(np.uint32)
+        _run(work, tokens, question, given, count, pool)
+    return out
+
+
 def _run(
     work: Any, tokens: Tokens, question: Question, rows: NDArray[np.uint32], count: int, pool: ThreadPoolExecutor | None
 ) -> None:
@@ -275,7 +345,8 @@ def _run(
     lengths = tokens.lengths if len(rows) == 0 else tokens.lengths_of(rows)
     ends = np.cumsum(lengths)
     blocks = _blocks(question)
-    most = max(1, min(SLICE_BYTES, SLICE_WORK // blocks) // max(1, tokens.token_bytes))
+    # Codes of few bits are widened, or made floats, a slice at a time.
+    most = max(1, min(SLICE_BYTES, SLICE_WORK // blocks) // max(1, tokens.token_bytes, tokens.dimension))
     if ends[-1] <= most and pool is None:
         work(iter([(0, count)]))
         return

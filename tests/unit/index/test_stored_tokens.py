@@ -77,7 +77,8 @@ def test_a_coded_question_is_off_by_no_more_than_its_bound(bits: int):
         rows = np.flatnonzero(tokens.lengths > 0)
         about = maxsim._about(tokens, asked, rows, len(rows), None)
         off = np.abs(about - expected(tokens, asked)[rows]).max()
-        assert 0 < off <= asked.coded.error * tokens.longest
+        assert 0 < off <= asked.coded.off(tokens)
+        assert asked.coded.off(tokens) == asked.coded.error * tokens.longest
 
 
 def test_equal_rows_at_the_end_of_the_best_all_come_back():
