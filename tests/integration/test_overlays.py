@@ -154,7 +154,7 @@ def test_a_refresh_through_an_index_finds_nearly_what_would_be_made_anew(tmp_pat
 
 
 def test_only_the_process_that_writes_a_collection_refreshes_its_links(docs, tmp_path):
-    with pytest.raises(InvalidInputError, match="not View"):
+    with pytest.raises(InvalidInputError, match="not a View"):
         refresh_similar(docs.restricted("id < 5"), "v")
     with pytest.raises(InvalidInputError, match="least must be 0 or more, not -1"):
         refresh_similar(docs, "v", least=-1)

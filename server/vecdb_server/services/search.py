@@ -42,8 +42,8 @@ class SearchService(Overviews):
         if answer is not None:
             return answer
         message = request.query
-        cursor = not (request.without_cursor and is_plain(snapshot.schema, message))
-        told = self._message(snapshot, snapshot.run(self.query(message)), message, request.explain, cursor)
+        found = self._remembered.run(snapshot, request, self.query)
+        told = self._message(snapshot, found, message, request.explain, not request.without_cursor)
         return pb.SearchResponse(result=told)
 
     def SearchBatch(self, request: pb.SearchBatchRequest, call: Call) -> Iterator[pb.SearchBatchResponse]:  # noqa: N802
