@@ -1,5 +1,7 @@
 """Links between rows that are alike: against a brute force, kept up to date, and walked."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -151,6 +153,17 @@ def test_a_refresh_through_an_index_finds_nearly_what_would_be_made_anew(tmp_pat
         stored, expected = _stored(docs).keys(), _anew(docs, 10, exact=True).keys()
     assert len(stored & expected) / len(expected) >= 0.9
     assert len(stored & expected) / len(stored) >= 0.9
+
+
+def test_clean_up_in_the_background_takes_nothing_of_a_refresh_away(docs, monkeypatch):
+    def cleaned_up_before(old, new, rename=os.rename):
+        docs._writable()._collect()
+        rename(old, new)
+
+    monkeypatch.setattr("vecdb.storage.directory.os.rename", cleaned_up_before)
+    assert refresh_similar(docs, "v", K).searched == ROWS
+    monkeypatch.undo()
+    assert refresh_similar(docs, "v", K).searched == 0
 
 
 def test_only_the_process_that_writes_a_collection_refreshes_its_links(docs, tmp_path):

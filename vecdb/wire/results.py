@@ -50,9 +50,25 @@ Explaining = Callable[[], dict[str, Any]]
 def to_message(
     result: SearchResult, schema: Schema, *, fields: bool = True, explain: bool = False, cursor: bool = True
 ) -> pb.SearchResult:
-    """Return a result as a message.
+    """Return a result as a message; see `write`."""
+    message = pb.SearchResult()
+    write(message, result, schema, fields=fields, explain=explain, cursor=cursor)
+    return message
+
+
+def write(
+    message: pb.SearchResult,
+    result: SearchResult,
+    schema: Schema,
+    *,
+    fields: bool = True,
+    explain: bool = False,
+    cursor: bool = True,
+) -> None:
+    """Write a result into an empty message.
 
     Args:
+        message: where to.
         result: the hits.
         schema: of the state that they were found in.
         fields: False where the query asked for no fields.
@@ -60,7 +76,6 @@ def to_message(
         cursor: whether it says where the next page begins, also where the reader can tell that from what else it says.
 
     """
-    message = pb.SearchResult()
     write_hits(message, result, schema, fields=fields)
     rows = result._rows
     for name, ranks, scores in rows.arms():
@@ -86,7 +101,6 @@ def to_message(
     message.fetches.extend(fetches)
     if explain:
         message.explain = as_json(result.explain)
-    return message
 
 
 def write_hits(message: pb.SearchResult, result: SearchResult, schema: Schema, *, fields: bool) -> None:
