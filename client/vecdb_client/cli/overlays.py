@@ -65,7 +65,7 @@ def link_entities(
     ],
     where: options.Where = None,
 ) -> None:
-    """Link texts to what they name, and names by what texts say of them.
+    """Link texts to what they name, and names by facts.
 
     Facts are found by nine patterns of plain English, such as "X was directed by Y": few of what a text says, mostly
     right. Each name becomes a row, whose id begins with "entity:" and whose text is the name; rows that are there stay
