@@ -20,7 +20,7 @@ from vecdb.errors import ConflictError, NotFoundError, UnavailableError, VecdbEr
 from vecdb.latest import LatestReads
 from vecdb.linked import Linked
 from vecdb.reads import Snapshot
-from vecdb.results import TuneReport, WriteResult
+from vecdb.results import Refreshed, TuneReport, WriteResult
 from vecdb.row_writes import RequestId, RowWrites, request_key
 from vecdb.schema.fields import Field
 from vecdb.schema.given import flag
@@ -371,6 +371,21 @@ class Collection(LatestReads, Versions, Linked):
         while compact_once(writer, self._indexer.carry):
             pass  # an index of a segment that is merged away next would be for nothing
         return self._indexer.build_all(progress)
+
+    def refresh_similar(
+        self,
+        field: str,
+        k: int = 10,
+        *,
+        least: float = 0.0,
+        exact: bool = False,
+        type: str = "similar",
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Refreshed:
+        """Bring the links between rows that are alike up to date; see `vecdb.overlays.refresh_similar`."""
+        from vecdb.overlays import refresh_similar
+
+        return refresh_similar(self, field, k, least=least, exact=exact, type=type, progress=progress)
 
     def set_index(self, name: str, index: IndexSpec | FullText | str | bool) -> None:
         """Search a vector field in another way from now on: "auto", "flat", or for example `vecdb.Hnsw(m=32)`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vecdb.results import Member, Pick, Selected
+from vecdb.results import Member, Paths, Pick, Selected
 from vecdb.row_values import listed, value_of, values
 from vecdb.schema.known import VECTORS
 from vecdb.schema.schema import Column, Schema
@@ -82,7 +82,7 @@ class FoundRows:
         """Return what each of several arms says."""
         return []
 
-    def paths(self) -> Sequence[tuple[tuple[Any, str | None, bool], ...]] | None:
+    def paths(self) -> Paths | None:
         """Return how links led to each row, where any did."""
         paths = self._found.paths
         return None if paths is None else paths.all()
@@ -106,6 +106,10 @@ class FoundRows:
         from vecdb.query.cursors import after_the_last
 
         return after_the_last(self._asked(), self.scores, self.ids())
+
+    def fetches(self) -> tuple[int, ...]:
+        """Return what each arm gathered, where the cursor follows from that, the query and the last hit."""
+        return ()
 
     def _table(self, columns: Sequence[Column]) -> pa.Table:
         import pyarrow as pa
@@ -212,3 +216,7 @@ class AnswerRows(FoundRows):
     def cursor(self) -> str | None:
         """Return where the next page begins."""
         return self._answer.cursor()
+
+    def fetches(self) -> tuple[int, ...]:
+        """Return what each arm gathered, where the cursor follows from that, the query and the last hit."""
+        return self._answer.fetches

@@ -10,7 +10,7 @@ rows: the k nearest of two sets together are among the k nearest of each, so the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,8 +33,18 @@ Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Row, other row, similarity."""
 
 
-def updated(snapshot: Snapshot, field: str, k: int, exact: bool, held: NearestLists | None) -> tuple[NearestLists, int]:
-    """Return the lists of all rows that have a vector, and how many rows were searched for."""
+def updated(
+    snapshot: Snapshot,
+    field: str,
+    k: int,
+    exact: bool,
+    held: NearestLists | None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[NearestLists, int]:
+    """Return the lists of all rows that have a vector, and how many rows were searched for.
+
+    `progress` is called with (rows done, rows) of these.
+    """
     ids, vector = _rows(snapshot, field)
     count = len(ids)
     near, similarity = np.full((count, k), -1, np.int32), np.full((count, k), -np.inf, np.float32)
@@ -48,11 +58,15 @@ def updated(snapshot: Snapshot, field: str, k: int, exact: bool, held: NearestLi
     near[wanted], similarity[wanted] = -1, -np.inf
     place = {value: at for at, value in enumerate(ids.to_pylist())}
     gained: list[Pairs] = []
+    done = 0
     deeper = k if exact or len(wanted) == count else DEEPER * k
     for rows, vectors in _vectors(snapshot, field, place, np.isin(np.arange(count), wanted)):
         found = _searched(snapshot, field, place, rows, vectors, deeper, exact)
         _write_best(near, similarity, found)
         gained.append((found[1], found[0], found[2]))
+        done += len(rows)
+        if progress is not None:
+            progress(done, len(wanted))
     if len(wanted) < count:
         others = np.ones(count, bool)
         others[wanted] = False

@@ -10,16 +10,17 @@ each on disk.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vecdb.errors import InvalidInputError
 from vecdb.neighbour_lists import Pairs, mutual, of_some, updated
+from vecdb.results import Refreshed
 from vecdb.schema.arrow import pc
-from vecdb.schema.given import whole_number
+from vecdb.schema.given import finite, flag, whole_number
+from vecdb.schema.links import type_of
 from vecdb.storage.keys import keys_of
 from vecdb.storage.overlay_file import read_lists, write_lists
 from vecdb_index.graph.adjacency import packed
@@ -34,15 +35,6 @@ if TYPE_CHECKING:
 
 SIMILAR = "similar"
 """What links between rows that are alike are called."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refreshed:
-    """What a refresh did: rows that were searched for, links that were written, and deleted."""
-
-    searched: int
-    written: int
-    deleted: int
 
 
 def similar_links(
@@ -108,6 +100,7 @@ def refresh_similar(
     least: float = 0.0,
     exact: bool = False,
     type: str = SIMILAR,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Refreshed:
     """Bring the stored links between rows that are alike up to date; the first call makes them.
 
@@ -128,38 +121,41 @@ def refresh_similar(
     links; the next one mends that.
 
     Args:
-        docs: a collection that this process writes.
+        docs: a collection, embedded or on a server, which then does all of it.
         field: a field of vectors, of the metric cosine or dot.
         k: how many of the nearest rows count.
         least: the least similarity of a link, 0 or more.
         exact: compare with every row.
         type: the type of the links.
+        progress: called with (rows done, rows) of those that are searched for; it may raise to stop: nothing was
+            written then.
 
     Returns:
         How many rows were searched for, and how many links, two for each pair, were written and deleted.
 
     Raises:
         UnknownFieldError: there is no such field.
-        InvalidInputError: it holds no vectors, or of another metric; least is below 0; or docs is no collection of this
-            process.
+        InvalidInputError: it holds no vectors, or of another metric; least is below 0; or docs is no collection.
         ConflictError: the collection is open read-only.
 
     """
     from vecdb.collection import Collection
 
     if not isinstance(docs, Collection):
-        raise InvalidInputError(
-            f"docs must be a collection that this process writes, not {docs.__class__.__name__}", field="docs"
-        )
+        remote = getattr(docs, "refresh_similar", None)
+        if remote is not None:
+            return remote(field, k, least=least, exact=exact, type=type, progress=progress)
+        raise InvalidInputError(f"docs must be a whole collection, not a {docs.__class__.__name__}", field="docs")
     k = whole_number("k", k, most=1000)
-    if not least >= 0:
+    least, exact, type = finite("least", least), flag("exact", exact), type_of(type)
+    if least < 0:
         raise InvalidInputError(f"least must be 0 or more, not {least!r}", field="least")
     _require_similarity(docs, field)
     writer = docs._writable()
     snapshot = docs.snapshot()
     made_by = {"field": snapshot.schema[field].id, "k": k, "exact": exact}
     held = read_lists(writer.directory, writer.base, type, made_by)
-    lists, searched = updated(snapshot, field, k, exact, held)
+    lists, searched = updated(snapshot, field, k, exact, held, progress)
     one, other, weight = mutual(lists.near, lists.similarity, least)
     written, deleted = _replace(docs, snapshot, type, lists.ids, (one, other, weight))
     # Last: links are compared with those that are stored, so that a crash before this costs time and nothing else.

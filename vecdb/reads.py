@@ -216,9 +216,12 @@ class Snapshot(WiderReads, LinkReads, Overviews):
             CorruptionError: a segment that the answer needs is damaged.
 
         """
+        return self._run(self._bound_query(query))
+
+    def _run(self, bound: BoundQuery) -> SearchResult:
+        """Answer a query that was checked against these fields."""
         from vecdb.planner.run import run
 
-        bound = self._bound_query(query)
         return self._result(bound, run(self._state, bound, self._pool))
 
     def explain(self, query: Query, analyze: bool = False) -> Explanation:

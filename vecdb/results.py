@@ -6,6 +6,7 @@ import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, overload
 
@@ -37,6 +38,15 @@ class WriteResult:
     durable: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What `refresh_similar` did: rows that were searched for, links that were written, and deleted."""
+
+    searched: int
+    written: int
+    deleted: int
+
+
 class ArmScore(NamedTuple):
     """What one arm of a query says of a hit: its rank from 1, and its score."""
 
@@ -57,6 +67,35 @@ class PathStep(NamedTuple):
     id: str | int
     type: str | None
     ahead: bool = True
+
+
+class Paths(NamedTuple):
+    """How links led to hits, as columns: the steps of all hits, one hit behind the other.
+
+    Attributes:
+        lengths: how many steps each hit has; 0 where no link led to it.
+        ids: what each step leads to.
+        types: types of links, by their codes.
+        links: the code of the type of the link that each step follows; -1 for none.
+        ahead: whether the link is followed as it points.
+
+    """
+
+    lengths: Sequence[int]
+    ids: Sequence[str | int]
+    types: Sequence[str]
+    links: Sequence[int]
+    ahead: Sequence[bool]
+
+    def of_each(self) -> list[tuple[PathStep, ...]]:
+        """Return the path of each hit."""
+        types = {code: self.types[code] for code in set(self.links) if code >= 0}
+        steps = [
+            PathStep(value, types.get(code), ahead)
+            for value, code, ahead in zip(self.ids, self.links, self.ahead, strict=True)
+        ]
+        ends = accumulate(self.lengths)
+        return [tuple(steps[end - length : end]) for end, length in zip(ends, self.lengths, strict=True)]
 
 
 class Member(NamedTuple):
@@ -168,8 +207,8 @@ class Rows(Protocol):
         """Return each arm's name, and its rank (0: not found) and score of each row; none of a query with one arm."""
         ...
 
-    def paths(self) -> Sequence[tuple[tuple[Any, str | None, bool], ...]] | None:
-        """Return how links led to each row: id, type and direction of each step; None where nothing was walked."""
+    def paths(self) -> Paths | None:
+        """Return how links led to each row; None where nothing was walked."""
         ...
 
     def groups(self) -> Sequence[tuple[Any, int, int]] | None:
@@ -178,6 +217,10 @@ class Rows(Protocol):
 
     def cursor(self) -> str | None:
         """Return where the next page begins; None behind the last one."""
+        ...
+
+    def fetches(self) -> tuple[int, ...]:
+        """Return what each arm gathered, where the cursor follows from that, the query and the last hit; else ()."""
         ...
 
     def selected(self) -> Selected | None:
@@ -290,7 +333,7 @@ class SearchResult:
         arms, paths, selected = self._rows.arms(), self._rows.paths(), self._rows.selected()
         if not arms and paths is None and selected is None:
             return [Hit(*hit) for hit in hits]
-        steps = [()] * len(ids) if paths is None else [tuple(PathStep(*step) for step in path) for path in paths]
+        steps = [()] * len(ids) if paths is None else paths.of_each()
         picks: Sequence[Pick | None] = [None] * len(ids) if selected is None else self._rows.picks()
         return [
             Hit(

@@ -32,7 +32,7 @@ from vecdb.query.sugar import one_arm_each, query_of
 from vecdb.text_search import text_column
 from vecdb.wire import filters, queries
 from vecdb.wire.values import matrix_to_message, writable
-from vecdb_client.asked_nearest import Templates, Written, nearest, write_effort
+from vecdb_client.asked_nearest import Templates, Written, nearest, parted, write_effort
 from vecdb_proto.v1 import search_service_pb2 as searches
 from vecdb_proto.v1 import values_pb2 as values
 from vecdb_proto.v1 import view_pb2
@@ -165,10 +165,23 @@ def _of_tokens(place: Place, column: Column[Any], one: Any) -> Any:
     return Tokens(one.field, cast(Any, made), fetch=one.fetch, where=one.where, name=one.name)
 
 
-def run(place: Place, asked: Query, explain: bool) -> searches.SearchRequest:
+def run(place: Place, asked: Query, explain: bool) -> searches.SearchRequest | Written:
     """Return the request to answer a query."""
+    key, vector = parted(asked) if place.view is None else (None, None)
+    if key is not None and vector is not None and key.arms[0].label not in place.encoders:
+        found = place.templates.filled((key, explain), vector)
+        if found is None:
+            found = _run(place, asked, explain)
+            place.templates.keep((key, explain), found, vector)
+        return found
+    return _run(place, asked, explain)
+
+
+def _run(place: Place, asked: Query, explain: bool) -> searches.SearchRequest:
     message = queries.to_message(encoded(place, asked))
-    return searches.SearchRequest(collection=place.name, view=place.view, query=message, explain=explain)
+    return searches.SearchRequest(
+        collection=place.name, view=place.view, query=message, explain=explain, without_cursor=True
+    )
 
 
 def explained(request: searches.SearchRequest) -> searches.SearchRequest:

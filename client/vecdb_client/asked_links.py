@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from vecdb.arguments import ids_of, whole_number
+from vecdb.arguments import ids_of, vector_column, whole_number
 from vecdb.filters import parse, resolve
-from vecdb.schema.links import DST, SRC, direction_of, ends_of, link_schema, types_of
+from vecdb.schema.given import finite, flag
+from vecdb.schema.links import DST, SRC, direction_of, ends_of, link_schema, type_of, types_of
 from vecdb.wire import links as wire
 from vecdb.wire import rows
 from vecdb.wire.values import ids_to_message
@@ -114,3 +115,20 @@ def _ends(place: Place, edges: Any) -> pa.RecordBatch:
     """Return what names links: source, destination, and the type where it is given."""
     batch, typed = ends_of(edges, link_schema(place.schema.id.field))
     return batch if typed else batch.select([SRC, DST])
+
+
+def refresh_similar(place: Place, field: str, k: Any, least: Any, exact: Any, type: Any) -> pb.RefreshSimilarRequest:
+    """Return the request to bring the links between rows that are alike up to date.
+
+    Raises:
+        InvalidInputError: an argument is of another kind than it should be.
+
+    """
+    return pb.RefreshSimilarRequest(
+        collection=place.name,
+        field=vector_column(place.schema, field).name,
+        k=whole_number("k", k, most=1000),
+        least=finite("least", least),
+        exact=flag("exact", exact),
+        type=type_of(type),
+    )

@@ -1,4 +1,4 @@
-"""The request of a search by one vector and nothing else, as most searches are.
+"""The request of a search by one vector, and of a query with one vector and no stages but expansions.
 
 Searches that differ in nothing but their vectors have requests that differ in those bytes alone. So the request is made
 and checked as a message once; later ones are the bytes before the vector, the vector, and those behind it.
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from vecdb.arguments import effort_of, names_of, query_matrix, whole_number
 from vecdb.errors import InvalidInputError
-from vecdb.query.arms import FETCH
+from vecdb.query.arms import FETCH, Near
 from vecdb.query.effort import USUAL
+from vecdb.query.graph import Expand
+from vecdb.query.value import Numbers, altered
 from vecdb.wire import filters
 from vecdb.wire.values import vector_to_message
 from vecdb_proto.v1 import search_service_pb2 as searches
@@ -19,6 +21,7 @@ from vecdb_proto.v1 import search_service_pb2 as searches
 if TYPE_CHECKING:
     import numpy as np
 
+    from vecdb.query.query import Query
     from vecdb.schema.schema import Column, Schema
     from vecdb_client.asked import Place
 
@@ -97,6 +100,20 @@ def nearest(
     request = _message(place, column, vector, explain, **options)
     place.templates.keep(key, request, vector)
     return request
+
+
+def parted(asked: Query) -> tuple[Query | None, np.ndarray | None]:
+    """Return a query without its vector, and that; None of one that has not one vector, or what is not told exactly.
+
+    Only of expansions two that are equal are written alike.
+    """
+    if len(asked.arms) != 1 or asked.cursor is not None or not all(type(stage) is Expand for stage in asked.stages):
+        return None, None
+    (arm,) = asked.arms
+    if type(arm) is not Near or not isinstance(arm.vector, Numbers):
+        return None, None
+    vector = arm.vector.array
+    return altered(asked, arms=(altered(arm, vector=(vector.dtype, len(vector))),)), vector
 
 
 def as_message(request: searches.SearchRequest | Written) -> searches.SearchRequest:

@@ -78,6 +78,7 @@ DEGREES = _method("Link", "Degrees", links.DegreesResponse)
 GET_LINK_STATS = _method("Link", "GetLinkStats", links.GetLinkStatsResponse)
 GET_LINK_SCHEMA = _method("Link", "GetLinkSchema", links.GetLinkSchemaResponse)
 ADD_LINK_ATTRIBUTE = _method("Link", "AddLinkAttribute", links.AddLinkAttributeResponse, False, False)
+REFRESH_SIMILAR = _method("Link", "RefreshSimilar", links.RefreshSimilarResponse, False, False)
 
 SEARCH = _method("Search", "Search", searches.SearchResponse)
 SEARCH_BATCH = _method("Search", "SearchBatch", searches.SearchBatchResponse)

@@ -99,6 +99,7 @@ _BY_SERVICE: Mapping[str, Mapping[str, Rule]] = {
         "GetLinkStats": READING,
         "GetLinkSchema": READING,
         "AddLinkAttribute": CHANGING,
+        "RefreshSimilar": Rule((WRITE,), _collection, whole=True, timed=False),
     },
     "vecdb.v1.SearchService": {
         "Search": READING,

@@ -8,6 +8,7 @@ import pytest
 import vecdb
 from vecdb import Query
 from vecdb.errors import InvalidInputError, UnknownFieldError
+from vecdb.planner import ageing
 
 TOPICS, EACH, WIDTH = 30, 6, 16
 """Rows a{topic}.{number}: those of one topic have vectors that are somewhat alike, and a chain of links."""
@@ -230,6 +231,49 @@ def test_links_are_filtered_by_their_attributes_and_age(empty, vectors):
         empty.run(query.expand(half_life=1, aged_by="born"))
     with pytest.raises(InvalidInputError, match="links age by a timestamp, attribute 'weight' is float64"):
         empty.run(query.expand(half_life=1, aged_by="weight"))
+
+
+def test_links_age_alike_whatever_was_written_since_they_were_walked_over_first(empty, vectors, monkeypatch):
+    def moments(days):
+        return [datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(days=day) for day in days]
+
+    def compare():
+        for method in ("pagerank", "paths"):
+            query = (
+                Query(k=30)
+                .near("v", vectors[0], fetch=3)
+                .expand(method=method, hops=3, gate=False, half_life=30 * 86400, aged_by="made", damping=0.9)
+            )
+            found = empty.run(query)
+            with monkeypatch.context() as patched:  # as if nothing was known of the links before
+                patched.setattr(ageing, "_patched", lambda *_: None)
+                patched.setattr(ageing, "remembered", lambda held, key, value: value)
+                empty.snapshot()._state.links.made.clear()
+                expected = empty.run(query)
+            empty.snapshot()._state.links.made.clear()
+            assert found.ids == expected.ids
+            np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-5)
+
+    empty.upsert(_table(range(30), vectors))
+    empty.add_link_attribute("made", vecdb.Timestamp())
+    pairs = [(f"a0.{at}", f"a0.{(at * 7 + 1) % 10}") for at in range(10)]
+    empty.link(_edges(pairs, made=moments(range(0, 100, 10))))
+    compare()
+    empty.flush()
+    compare()
+    empty.link(_edges([("a0.0", "a0.5"), ("a0.5", "a0.6")], made=moments([150, 20])))  # one is the newest of all
+    compare()
+    empty.unlink(src="a0.0", dst="a0.5")  # the newest is gone
+    compare()
+    empty.link(_edges([("a0.3", "a0.9")], made=moments([2_000])))  # so late that others hardly count
+    compare()
+    empty.unlink(_edges(pairs[:2]))
+    compare()
+    empty.link(_edges([("a0.2", "a0.8")]))  # without a moment
+    compare()
+    empty.flush()
+    empty.compact()
+    compare()
 
 
 def test_a_view_walks_only_between_its_rows(docs, vectors):

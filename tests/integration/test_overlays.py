@@ -1,5 +1,7 @@
 """Links between rows that are alike: against a brute force, kept up to date, and walked."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -153,8 +155,19 @@ def test_a_refresh_through_an_index_finds_nearly_what_would_be_made_anew(tmp_pat
     assert len(stored & expected) / len(stored) >= 0.9
 
 
+def test_clean_up_in_the_background_takes_nothing_of_a_refresh_away(docs, monkeypatch):
+    def cleaned_up_before(old, new, rename=os.rename):
+        docs._writable()._collect()
+        rename(old, new)
+
+    monkeypatch.setattr("vecdb.storage.directory.os.rename", cleaned_up_before)
+    assert refresh_similar(docs, "v", K).searched == ROWS
+    monkeypatch.undo()
+    assert refresh_similar(docs, "v", K).searched == 0
+
+
 def test_only_the_process_that_writes_a_collection_refreshes_its_links(docs, tmp_path):
-    with pytest.raises(InvalidInputError, match="not View"):
+    with pytest.raises(InvalidInputError, match="not a View"):
         refresh_similar(docs.restricted("id < 5"), "v")
     with pytest.raises(InvalidInputError, match="least must be 0 or more, not -1"):
         refresh_similar(docs, "v", least=-1)

@@ -25,7 +25,39 @@ def test_patterns_find_facts_that_stand_in_one_sentence():
     ]
 
 
-@pytest.mark.parametrize("text", ["", "He was born in a small town.", "nothing here is a name"])
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        ("J. K. Rowling was born in Yate, England.", ("J. K. Rowling", "born in", "Yate")),
+        ("The Hobbit was written by J. R. R. Tolkien. It is long.", ("The Hobbit", "written by", "J. R. R. Tolkien")),
+        ("Dr. Who was written by Sydney Newman.", ("Dr. Who", "written by", "Sydney Newman")),
+        ("Tesla, Inc. was founded by Martin Eberhard.", ("Tesla, Inc", "founded by", "Martin Eberhard")),
+        ("Ludwig van Beethoven was born in Bonn and died in Vienna.", ("Ludwig van Beethoven", "born in", "Bonn")),
+        ("When Alan Turing was born in London, nobody knew.", ("Alan Turing", "born in", "London")),
+        ("Apple was founded by Steve Jobs and Steve Wozniak.", ("Apple", "founded by", "Steve Jobs")),
+        ("Élan is part of Renault.", ("Élan", "part of", "Renault")),
+    ],
+)
+def test_names_are_taken_whole_and_alone(text, fact):
+    assert PatternExtractor().extract([text]) == [[Fact(*fact)]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "He was born in a small town.",
+        "nothing here is a name",
+        "She died in Passy.",
+        "It was written by Jane Austen.",
+        "OpenAI is not part of Microsoft.",
+        "Is Berlin located in Germany?",
+        "Marks and Spencer was founded by Michael Marks.",
+        "A " * 20_000,
+        "Aa and " * 10_000,
+        "A.B&" * 20_000,
+    ],
+)
 def test_texts_without_names_beside_a_pattern_give_no_facts(text):
     assert PatternExtractor().extract([text]) == [[]]
 

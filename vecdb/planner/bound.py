@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from vecdb.arguments import query_matrix
 from vecdb.filters.evaluate import BoundFilter
 from vecdb.planner.selecting import Selecting
-from vecdb.query.arms import Arm, Match, Near
+from vecdb.query.arms import Arm, Like, Match, Near
 from vecdb.query.cascade import Cascade
 from vecdb.query.effort import Effort
 from vecdb.query.fusion import Fusion
-from vecdb.query.graph import Expand, PathPooling
+from vecdb.query.graph import Expand, Linked, PathPooling
 from vecdb.query.query import Query
 from vecdb.query.scorer import Scorer
 from vecdb.query.stages import MaxSim, Rank, Rescore, Stage
+from vecdb.query.value import Numbers, altered
 from vecdb.schema.fields import Text
 from vecdb.schema.schema import Column
 from vecdb_index.multivector.maxsim import Question
@@ -66,6 +68,15 @@ class BoundStage(NamedTuple):
     last: bool = False
 
 
+def _by_vector(bound: BoundArm) -> bool:
+    return isinstance(bound.arm, Near) and isinstance(bound.arm.vector, Numbers)
+
+
+def _with_vector(bound: BoundArm, vector: np.ndarray) -> BoundArm:
+    checked = query_matrix(bound.columns[0], vector, 1)
+    return bound._replace(arm=altered(bound.arm, vector=Numbers(vector)), vectors=checked)
+
+
 class BoundQuery(NamedTuple):
     """A query that can be run."""
 
@@ -75,6 +86,27 @@ class BoundQuery(NamedTuple):
     stages: tuple[BoundStage, ...]
     fusion: Fusion
     columns: tuple[Column, ...]
+
+    @property
+    def by_vectors(self) -> bool:
+        """Whether nothing of it depends on the vectors of its arms but these, and on no encoder."""
+        vectors = any(arm.vectors is not None for arm in self.arms)
+        plain = all(isinstance(arm.arm, Linked | Like | Match) or _by_vector(arm) for arm in self.arms)
+        stages = all(stage.vectors is stage.question is stage.selecting is None for stage in self.stages)
+        return vectors and plain and stages and not any(stage.steps for stage in self.stages)
+
+    def with_vectors(self, vectors: Sequence[np.ndarray]) -> BoundQuery:
+        """Return it for other vectors, one for each arm that has one; only where `by_vectors`.
+
+        Raises:
+            InvalidInputError: one does not fit its field.
+
+        """
+        given = iter(vectors)
+        arms = tuple([arm if arm.vectors is None else _with_vector(arm, next(given)) for arm in self.arms])
+        stages = tuple([stage._replace(arms=arms) if stage.arms else stage for stage in self.stages])
+        query = altered(self.query, arms=tuple([arm.arm for arm in arms]))
+        return self._replace(query=query, arms=arms, stages=stages)
 
     @property
     def matched(self) -> list[tuple[Column[Text], str]]:

@@ -78,6 +78,11 @@ def behind(bound: BoundQuery, schema: Schema, candidates: Candidates, cursor: Cu
     return candidates.some(slice(low, None))
 
 
+def by_score(query: Query) -> bool:
+    """Tell whether the key of a hit is its score and its id, and the answer has pages."""
+    return all(stage.portable and not isinstance(stage, GroupBy | OrderBy | Select) for stage in query.stages)
+
+
 def _orders(query: Query) -> list[tuple[str, bool]]:
     """Return by what the answer is ordered, if not by score: the last `OrderBy` decides."""
     ordered = [stage.parts for stage in query.stages if isinstance(stage, OrderBy)]

@@ -7,25 +7,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-Step = tuple[Any, str | None, bool]
-"""A row's id, the type of the link that leads to it (None where there is none), and whether it was walked as it
-points."""
+from vecdb.results import Paths
 
 
 class PathColumn(NamedTuple):
-    """Of each candidate (n,) the place of its path, -1 for none, and what gives the paths of some places at once."""
+    """Of each candidate (n,) the place of its path, -1 for none, and what gives the paths to some places at once."""
 
     places: np.ndarray
-    paths: Callable[[Sequence[int]], list[tuple[Step, ...]]]
+    paths: Callable[[Sequence[int]], Paths]
 
     def some(self, at: Any) -> PathColumn:
         """Return those of the candidates at these places."""
         return PathColumn(self.places[at], self.paths)
 
-    def all(self) -> list[tuple[Step, ...]]:
-        """Return the path of each candidate, () for none."""
-        held = iter(self.paths(self.places[self.places >= 0].tolist()))
-        return [next(held) if place >= 0 else () for place in self.places.tolist()]
+    def all(self) -> Paths:
+        """Return the path of each candidate, one without steps for none."""
+        return self.paths(self.places.tolist())
 
 
 def carried(paths: PathColumn, keys: np.ndarray, wanted: np.ndarray) -> PathColumn:

@@ -43,12 +43,16 @@ CANDIDATE_BYTES = 8
 
 
 class Answer(NamedTuple):
-    """The hits of a query, how they were found, and where the next page begins."""
+    """The hits of a query, how they were found, and where the next page begins.
+
+    `fetches` is what each arm gathered, where the cursor follows from that, the query and the last hit; else ().
+    """
 
     candidates: Candidates
     steps: tuple[Step, ...]
     missing: tuple[str, ...]
     cursor: Callable[[], str | None]
+    fetches: Fetches = ()
 
 
 class Gathered(NamedTuple):
@@ -93,6 +97,7 @@ def run(state: State, bound: BoundQuery, pool: ThreadPoolExecutor | None, ready:
         tuple(steps),
         found.missing,
         lambda: _next(bound, state, answer, cursor, fetches) if more else None,
+        fetches if more and cursor is None and len(answer) and paging.by_score(query) else (),
     )
 
 

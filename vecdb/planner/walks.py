@@ -3,80 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from vecdb.errors import InvalidInputError
 from vecdb.filters.evaluate import BoundFilter
 from vecdb.filters.expression import Expression
 from vecdb.planner.candidates import ROW_BITS, Candidates
 from vecdb.planner.columns import bound_filter
-from vecdb.planner.links import Wanted, chosen, graph_of
+from vecdb.planner.links import Wanted, graph_of
 from vecdb.planner.masks import filter_mask, remembered
-from vecdb.planner.paths import Step
 from vecdb.query.graph import ANY
-from vecdb.schema.fields import Timestamp
-from vecdb.storage.links import coded
+from vecdb.results import Paths
 from vecdb.storage.links.graph import LinkGraph
 from vecdb.storage.snapshot import State
-from vecdb_index.graph.adjacency import packed
 from vecdb_index.graph.walk import Reached, Ways
 
-MICROS = 1e6
 
-
-def graph_for(
-    state: State, where: Expression | None, aged_by: str | None = None, half_life: float | None = None
-) -> LinkGraph:
-    """Return the graph of the links that pass a filter, their weights less where they are old.
+def graph_for(state: State, where: Expression | None) -> LinkGraph:
+    """Return the graph of the links that pass a filter.
 
     Raises:
         UnknownFieldError: links have no such attribute.
-        InvalidInputError: it is no timestamp, or the filter does not fit.
+        InvalidInputError: the filter does not fit.
 
     """
-    schema = state.links.schema
-    wanted = Wanted(None, None if where is None else bound_filter(where, schema))
-    if aged_by is None:
-        return graph_of(state, wanted)
-    assert half_life is not None
-    if not isinstance(schema[aged_by].field, Timestamp):
-        told = f"links age by a timestamp, attribute {aged_by!r} is {schema[aged_by].field.kind}"
-        raise InvalidInputError(told, field="aged_by", value=aged_by)
-    key = "aged links", state.links.lsn, wanted.key, schema[aged_by].id, half_life
-    known = state.routes.get(key)
-    return remembered(state.routes, key, _aged(state, wanted, aged_by, half_life)) if known is None else known
-
-
-def _aged(state: State, wanted: Wanted, name: str, half_life: float) -> LinkGraph:
-    """Return a graph whose links count half as much for each half-life that they are older than the newest one.
-
-    Only their relation matters to walkers, so it need not be known what time it is. A link without a moment counts as
-    the oldest.
-    """
-    kept = [piece for piece in zip(state.links.parts, chosen(state, wanted), strict=True) if len(piece[1])]
-    if not kept:
-        return graph_of(state, wanted)
-    links = coded.of_parts(kept)
-    moments = [part.take_links(state.links.schema, numbers, (name,)).column(name) for part, numbers in kept]
-    column: Any = pa.chunked_array(moments).combine_chunks().cast(pa.int64())
-    null = np.asarray(column.is_null())
-    seconds = np.asarray(column.fill_null(0)).astype(np.float64) / MICROS
-    if not null.all():
-        seconds[null] = seconds[~null].min()
-    seconds -= seconds.max(initial=0.0) if null.all() else seconds.max()
-    links = replace(links, weight=(links.weight * np.exp2(seconds / half_life)).astype(np.float32))
-    nodes, forward, backward = len(links.nodes), (links.src, links.dst), (links.dst, links.src)
-    return LinkGraph(
-        links.nodes,
-        (),
-        links.types,
-        lambda: packed(nodes, *forward, links.weight, links.type),
-        lambda: packed(nodes, *backward, links.weight, links.type),
-    )
+    return graph_of(state, Wanted(None, None if where is None else bound_filter(where, state.links.schema)))
 
 
 def ways_of(
@@ -85,8 +37,12 @@ def ways_of(
     """Return what may be walked, and the types that are named and that no link has."""
     ahead, behind = np.zeros(len(graph.types), np.float32), np.zeros(len(graph.types), np.float32)
     code_of, unknown = {name: code for code, name in enumerate(graph.types)}, []
+    told = []
     for name, weight in links.items():
         sign, bare = (name[0], name[1:]) if name[0] in "<>" and name not in code_of else ("", name)
+        told.append((bare != ANY, sign != "", sign, bare, weight))
+    # What names a type counts more than "*", and then what names a direction, in whatever order they are given.
+    for _, _, sign, bare, weight in sorted(told):
         codes: Any = slice(None) if bare == ANY else code_of.get(bare)
         if codes is None:
             unknown.append(bare)
@@ -136,15 +92,12 @@ def keys_of_rows(candidates: Candidates, part: np.ndarray, row: np.ndarray) -> n
     return row if len(candidates.parts) == 1 else (part << ROW_BITS) | row
 
 
-def paths_of(graph: LinkGraph, reached: Reached) -> Callable[[Sequence[int]], list[tuple[Step, ...]]]:
+def paths_of(graph: LinkGraph, reached: Reached) -> Callable[[Sequence[int]], Paths]:
     """Return what gives the paths of some entries. Their ids are looked up at once: a look-up costs more than an id."""
 
-    def paths(places: Sequence[int]) -> list[tuple[Step, ...]]:
-        walked = [reached.path(place) for place in places]
-        ids = iter(graph.ids(np.array([step.node for steps in walked for step in steps], np.int32)))
-        return [
-            tuple((next(ids), graph.types[step.type] if step.type >= 0 else None, step.ahead) for step in steps)
-            for steps in walked
-        ]
+    def paths(places: Sequence[int]) -> Paths:
+        steps = reached.steps(places)
+        ids = graph.ids(np.array(steps.nodes, np.int32))
+        return Paths(steps.lengths, ids, graph.types, steps.types, steps.ahead)
 
     return paths

@@ -78,7 +78,17 @@ def after_the_last(query: Query, scores: Sequence[Any] | Any, ids: Sequence[Any]
         ids: of the hits.
 
     """
-    count = len(scores)
-    if count < query.k:
-        return None
-    return written(query, Cursor((float(scores[-1]), ids[-1]), count, (count,)))
+    return behind_the_last(query, scores, ids, (query.k,)) if len(scores) >= query.k else None
+
+
+def behind_the_last(query: Query, scores: Sequence[Any] | Any, ids: Sequence[Any], fetches: Sequence[int]) -> str:
+    """Return the cursor behind the first page of a query that orders by score.
+
+    Args:
+        query: what was asked, without a cursor of its own.
+        scores: one for each hit, best first; there is one.
+        ids: of the hits.
+        fetches: candidates that each arm gathered.
+
+    """
+    return written(query, Cursor((float(scores[-1]), ids[-1]), len(scores), tuple(fetches)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from vecdb.errors import InvalidInputError
 from vecdb.schema.blame import unknown_part
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vecdb.filters import Expression
+
+P = TypeVar("P")
 
 LONGEST = 65_536
 """The most numbers of one vector in a query."""
@@ -62,6 +64,13 @@ class QueryPart:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={shown(value)}' for name, value in attributes(self))})"
+
+
+def altered(part: P, **checked: Any) -> P:
+    """Return a copy of a frozen dataclass with other attributes, which were checked: nothing is checked again."""
+    made = object.__new__(type(part))
+    made.__dict__.update(part.__dict__, **checked)
+    return made
 
 
 def attributes(part: Any) -> Iterator[tuple[str, Any]]:

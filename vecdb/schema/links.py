@@ -198,6 +198,19 @@ def direction_of(direction: Any) -> Direction:
     return direction
 
 
+def type_of(type: Any) -> str:
+    """Return the type of links that are to be made.
+
+    Raises:
+        InvalidInputError: it is no text of 1 to 256 bytes.
+
+    """
+    if not isinstance(type, str) or not 1 <= len(type.encode("utf-8", "replace")) <= TYPE_BYTES:
+        told = f"the type {shown(type)} is no text of 1 to {TYPE_BYTES} bytes"
+        raise InvalidInputError(told, field=TYPE, value=type)
+    return type
+
+
 def types_of(type: Any) -> frozenset[str] | None:
     """Return the types that are asked for; None: all.
 

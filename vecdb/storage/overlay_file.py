@@ -20,7 +20,8 @@ import numpy as np
 import orjson
 
 from vecdb.schema.arrays import numbers_of
-from vecdb.storage.format import overlay_name
+from vecdb.storage.directory import TEMPORARY
+from vecdb.storage.format import TMP, nonce, overlay_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,7 +64,10 @@ def write_lists(
     with pa.ipc.new_file(sink, batch.schema) as writer:
         writer.write_batch(batch)
     data = sink.getvalue()
-    directory.swap(f"{folder}/{overlay_name(type)}", b"".join((data, hashlib.sha256(data).digest())))
+    # Made in a folder of its own: clean-up in the background removes what is half made beside the collection's files.
+    building = f"{folder}/{TMP}/{overlay_name(type)}{TEMPORARY}{nonce()}"
+    directory.swap(building, b"".join((data, hashlib.sha256(data).digest())))
+    directory.rename(building, f"{folder}/{overlay_name(type)}")
 
 
 def read_lists(directory: LocalDirectory, folder: str, type: str, made_by: dict[str, Any]) -> NearestLists | None:

@@ -26,6 +26,7 @@ from vecdb.schema.schema import Column
 from vecdb.storage import arrow_file, index_file
 from vecdb.storage import format as names
 from vecdb.storage.directory import LocalDirectory
+from vecdb.storage.id_values import IdValues
 from vecdb.storage.keys import Id, KeyIndex
 from vecdb.storage.manifest import FileEntry, IndexEntry, SegmentEntry
 from vecdb.storage.packed import Packed
@@ -81,7 +82,7 @@ class Segment:
         self._tokens: dict[int, tuple[Tokens, dict[str, Any]]] = {}
         self._columns: dict[int, pa.Array] = {}
         self._index: KeyIndex | None = None
-        self._id_buffers: tuple[Any, memoryview | None] | None = None
+        self._id_values: IdValues | None = None
         self._text_bytes: int | None = None
         self._lock = threading.Lock()
         self._indexes: dict[int, Stored | None] = {}
@@ -232,17 +233,9 @@ class Segment:
 
     def ids_of(self, rows: np.ndarray) -> list[Id]:
         """Return the ids of some rows as Python values, without Arrow's cost per value."""
-        if self._id_buffers is None:
-            ids = self.ids()
-            buffers = ids.buffers()
-            if ids.type == pa.int64():
-                self._id_buffers = np.frombuffer(buffers[1], np.int64), None
-            else:  # one place after the other is read fastest through a memoryview
-                self._id_buffers = memoryview(buffers[1]).cast("i"), memoryview(buffers[2] or b"")
-        places, text = self._id_buffers
-        if text is None:
-            return np.asarray(places)[rows].tolist()
-        return [str(text[places[row] : places[row + 1]], "utf-8") for row in rows.tolist()]
+        if self._id_values is None:
+            self._id_values = IdValues(self.ids())
+        return self._id_values.at(rows)
 
     def index(self) -> KeyIndex:
         """Return the primary key index."""

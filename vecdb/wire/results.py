@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vecdb.errors import InvalidInputError
-from vecdb.results import Pick, SearchResult, Selected, WriteResult
+from vecdb.results import Paths, Pick, SearchResult, Selected, WriteResult
 from vecdb.row_values import listed
 from vecdb.wire import paths as wire_paths
 from vecdb.wire import rows as wire_rows
@@ -50,17 +50,32 @@ Explaining = Callable[[], dict[str, Any]]
 def to_message(
     result: SearchResult, schema: Schema, *, fields: bool = True, explain: bool = False, cursor: bool = True
 ) -> pb.SearchResult:
-    """Return a result as a message.
+    """Return a result as a message; see `write`."""
+    message = pb.SearchResult()
+    write(message, result, schema, fields=fields, explain=explain, cursor=cursor)
+    return message
+
+
+def write(
+    message: pb.SearchResult,
+    result: SearchResult,
+    schema: Schema,
+    *,
+    fields: bool = True,
+    explain: bool = False,
+    cursor: bool = True,
+) -> None:
+    """Write a result into an empty message.
 
     Args:
+        message: where to.
         result: the hits.
         schema: of the state that they were found in.
         fields: False where the query asked for no fields.
         explain: whether the message says how the hits were found.
-        cursor: whether it says where the next page begins.
+        cursor: whether it says where the next page begins, also where the reader can tell that from what else it says.
 
     """
-    message = pb.SearchResult()
     write_hits(message, result, schema, fields=fields)
     rows = result._rows
     for name, ranks, scores in rows.arms():
@@ -73,17 +88,19 @@ def to_message(
             message.groups.groups.append(pb.Group(value=optional_to_message(value), first=first, last=last))
     paths = rows.paths()
     if paths is not None:
-        message.paths.CopyFrom(wire_paths.to_message(paths, schema.id.field.type))
+        message.paths.SetInParent()
+        wire_paths.write(message.paths, paths, schema.id.field.type)
     selected = rows.selected()
     if selected is not None:
         told = selections.told_to_message(selected, rows.picks(), schema.id.field.type)
         message.selection.CopyFrom(told)
-    behind = result.cursor if cursor else None
+    fetches = () if cursor else rows.fetches()
+    behind = None if fetches else result.cursor
     if behind is not None:
         message.cursor = behind
+    message.fetches.extend(fetches)
     if explain:
         message.explain = as_json(result.explain)
-    return message
 
 
 def write_hits(message: pb.SearchResult, result: SearchResult, schema: Schema, *, fields: bool) -> None:
@@ -276,7 +293,7 @@ class ReceivedRows:
             found.append((value_from_message(one.value) if one.HasField("value") else None, one.first, one.last))
         return found
 
-    def paths(self) -> Sequence[tuple[tuple[Any, str | None, bool], ...]] | None:
+    def paths(self) -> Paths | None:
         """Return how links led to each hit, where any did."""
         if not self._message.HasField("paths"):
             return None
@@ -295,11 +312,16 @@ class ReceivedRows:
         """Return where the next page begins."""
         if self._message.HasField("cursor"):
             return self._message.cursor
-        if self._asked is None:
+        fetches = self.fetches()
+        if self._asked is None or not fetches or not self._ids:
             return None
-        from vecdb.query.cursors import after_the_last
+        from vecdb.query.cursors import behind_the_last
 
-        return after_the_last(self._asked(), self.scores, self._ids)
+        return behind_the_last(self._asked(), self.scores, self._ids, fetches)
+
+    def fetches(self) -> tuple[int, ...]:
+        """Return what each arm gathered, where the message leaves its reader to make the cursor."""
+        return tuple(self._message.fetches)
 
 
 class SomeRows:
@@ -374,6 +396,10 @@ class SomeRows:
     def cursor(self) -> None:
         """Return no cursor."""
         return
+
+    def fetches(self) -> tuple[int, ...]:
+        """Return nothing: they have no cursor."""
+        return ()
 
 
 def _packed_scores(scores: np.ndarray) -> bytes:

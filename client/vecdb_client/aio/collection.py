@@ -14,11 +14,11 @@ from vecdb.arguments import RequestId, request_bytes, vector_column, whole_numbe
 from vecdb.encoders.attached import space_for
 from vecdb.errors import InvalidInputError
 from vecdb.relevance import CalibrationReport
-from vecdb.results import TuneReport
+from vecdb.results import Refreshed, TuneReport
 from vecdb.schema.fields import Vector
 from vecdb.wire import reports, schemas
 from vecdb.wire.values import from_json
-from vecdb_client import asked, asked_overviews, methods
+from vecdb_client import asked, asked_links, asked_overviews, methods
 from vecdb_client.aio.bulk import BulkLoad
 from vecdb_client.aio.writes import Writes
 from vecdb_client.asked import Place
@@ -227,6 +227,31 @@ class Collection(Writes):
                 elif progress is not None:
                     progress(response.progress.done, response.progress.total)
         return built
+
+    async def refresh_similar(
+        self,
+        field: str,
+        k: int = 10,
+        *,
+        least: float = 0.0,
+        exact: bool = False,
+        type: str = "similar",
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Refreshed:
+        """Bring the links between rows that are alike up to date, on the server; see `vecdb.overlays.refresh_similar`.
+
+        `progress` is called with (rows done, rows) now and then. It may raise to stop, if the server is not done yet.
+        """
+        self._check_writable()
+        request = asked_links.refresh_similar(self._place(), field, k, least, exact, type)
+        told = Refreshed(0, 0, 0)
+        async with aclosing(self._connection.stream(methods.REFRESH_SIMILAR, request, self._timeout)) as responses:
+            async for response in responses:
+                if response.HasField("done"):
+                    told = Refreshed(response.done.searched, response.done.written, response.done.deleted)
+                elif progress is not None:
+                    progress(response.progress.done, response.progress.total)
+        return told
 
     async def tune(
         self, queries: Any = None, *, field: str | None = None, sample: int = 200, k: int = 10, reset: bool = False

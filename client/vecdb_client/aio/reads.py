@@ -275,7 +275,7 @@ class Reads(LinkReads):
         """Return the k best rows near some rows, and not near others; see `vecdb.Snapshot.similar_to`."""
         explain = self._connection.settings.explain
 
-        def make(place: Place) -> SearchRequest:
+        def make(place: Place) -> SearchRequest | Written:
             query = asked.like(
                 place, ids, not_like, strategy, field=field, k=k, where=where, fields=fields, exact=exact,
                 recall=recall, after=after,

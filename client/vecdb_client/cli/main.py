@@ -21,6 +21,7 @@ from vecdb_client.cli import (
     links,
     load,
     measure,
+    overlays,
     overviews,
     query,
     records,
@@ -60,6 +61,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     records.delete,
     links.links,
     links.unlink,
+    overlays.link_similar,
+    overlays.link_entities,
     admin.collections,
     admin.stats,
     admin.versions,
@@ -92,6 +95,8 @@ WRITING = frozenset(
         admin.drop,
         index.index,
         measure.tune,
+        overlays.link_similar,
+        overlays.link_entities,
     )
 )
 """Commands that may have written something when they fail."""

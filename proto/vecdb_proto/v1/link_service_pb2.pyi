@@ -613,3 +613,96 @@ class AddLinkAttributeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AddLinkAttributeResponse: _TypeAlias = AddLinkAttributeResponse  # noqa: Y015
+
+@_typing.final
+class RefreshSimilarRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    K_FIELD_NUMBER: _builtins.int
+    LEAST_FIELD_NUMBER: _builtins.int
+    EXACT_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    field: _builtins.str
+    """A field of vectors."""
+    k: _builtins.int
+    """How many of the nearest rows count."""
+    least: _builtins.float
+    """The least similarity of a link."""
+    exact: _builtins.bool
+    """Compare with every row."""
+    type: _builtins.str
+    """The type of the links."""
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        field: _builtins.str = ...,
+        k: _builtins.int = ...,
+        least: _builtins.float = ...,
+        exact: _builtins.bool = ...,
+        type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "exact", b"exact", "field", b"field", "k", b"k", "least", b"least", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefreshSimilarRequest: _TypeAlias = RefreshSimilarRequest  # noqa: Y015
+
+@_typing.final
+class RefreshSimilarResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Done(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        SEARCHED_FIELD_NUMBER: _builtins.int
+        WRITTEN_FIELD_NUMBER: _builtins.int
+        DELETED_FIELD_NUMBER: _builtins.int
+        searched: _builtins.int
+        """Rows that were searched for."""
+        written: _builtins.int
+        """Links that were written."""
+        deleted: _builtins.int
+        """Links that were deleted."""
+        def __init__(
+            self,
+            *,
+            searched: _builtins.int = ...,
+            written: _builtins.int = ...,
+            deleted: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted", "searched", b"searched", "written", b"written"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def progress(self) -> _result_pb2.Progress:
+        """Rows of those that are searched for."""
+
+    @_builtins.property
+    def done(self) -> Global___RefreshSimilarResponse.Done: ...
+    def __init__(
+        self,
+        *,
+        progress: _result_pb2.Progress | None = ...,
+        done: Global___RefreshSimilarResponse.Done | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "message", b"message", "progress", b"progress"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "message", b"message", "progress", b"progress"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["progress", "done"]  # noqa: Y015
+    _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
+
+Global___RefreshSimilarResponse: _TypeAlias = RefreshSimilarResponse  # noqa: Y015

@@ -76,6 +76,11 @@ class LinkServiceStub(object):
                 request_serializer=vecdb__proto_dot_v1_dot_link__service__pb2.AddLinkAttributeRequest.SerializeToString,
                 response_deserializer=vecdb__proto_dot_v1_dot_link__service__pb2.AddLinkAttributeResponse.FromString,
                 _registered_method=True)
+        self.RefreshSimilar = channel.unary_stream(
+                '/vecdb.v1.LinkService/RefreshSimilar',
+                request_serializer=vecdb__proto_dot_v1_dot_link__service__pb2.RefreshSimilarRequest.SerializeToString,
+                response_deserializer=vecdb__proto_dot_v1_dot_link__service__pb2.RefreshSimilarResponse.FromString,
+                _registered_method=True)
 
 
 class LinkServiceServicer(object):
@@ -139,6 +144,13 @@ class LinkServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RefreshSimilar(self, request, context):
+        """Brings the links between rows that are alike up to date.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LinkServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -181,6 +193,11 @@ def add_LinkServiceServicer_to_server(servicer, server):
                     servicer.AddLinkAttribute,
                     request_deserializer=vecdb__proto_dot_v1_dot_link__service__pb2.AddLinkAttributeRequest.FromString,
                     response_serializer=vecdb__proto_dot_v1_dot_link__service__pb2.AddLinkAttributeResponse.SerializeToString,
+            ),
+            'RefreshSimilar': grpc.unary_stream_rpc_method_handler(
+                    servicer.RefreshSimilar,
+                    request_deserializer=vecdb__proto_dot_v1_dot_link__service__pb2.RefreshSimilarRequest.FromString,
+                    response_serializer=vecdb__proto_dot_v1_dot_link__service__pb2.RefreshSimilarResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -401,6 +418,33 @@ class LinkService(object):
             '/vecdb.v1.LinkService/AddLinkAttribute',
             vecdb__proto_dot_v1_dot_link__service__pb2.AddLinkAttributeRequest.SerializeToString,
             vecdb__proto_dot_v1_dot_link__service__pb2.AddLinkAttributeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefreshSimilar(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/vecdb.v1.LinkService/RefreshSimilar',
+            vecdb__proto_dot_v1_dot_link__service__pb2.RefreshSimilarRequest.SerializeToString,
+            vecdb__proto_dot_v1_dot_link__service__pb2.RefreshSimilarResponse.FromString,
             options,
             channel_credentials,
             insecure,

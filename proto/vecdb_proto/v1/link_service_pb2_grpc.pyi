@@ -51,6 +51,8 @@ class LinkServiceStub:
     """The columns of links."""
     AddLinkAttribute: _grpc.UnaryUnaryMultiCallable[_link_service_pb2.AddLinkAttributeRequest, _link_service_pb2.AddLinkAttributeResponse]
     """Declares an attribute of links."""
+    RefreshSimilar: _grpc.UnaryStreamMultiCallable[_link_service_pb2.RefreshSimilarRequest, _link_service_pb2.RefreshSimilarResponse]
+    """Brings the links between rows that are alike up to date."""
 
 @_typing.type_check_only
 class LinkServiceAsyncStub(LinkServiceStub):
@@ -75,6 +77,8 @@ class LinkServiceAsyncStub(LinkServiceStub):
     """The columns of links."""
     AddLinkAttribute: _aio.UnaryUnaryMultiCallable[_link_service_pb2.AddLinkAttributeRequest, _link_service_pb2.AddLinkAttributeResponse]  # type: ignore[assignment]
     """Declares an attribute of links."""
+    RefreshSimilar: _aio.UnaryStreamMultiCallable[_link_service_pb2.RefreshSimilarRequest, _link_service_pb2.RefreshSimilarResponse]  # type: ignore[assignment]
+    """Brings the links between rows that are alike up to date."""
 
 class LinkServiceServicer(metaclass=_abc_1.ABCMeta):
     """Writes and reads links. Rows of links have the columns src, dst, type, weight and the declared attributes. Request ids
@@ -144,5 +148,13 @@ class LinkServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_link_service_pb2.AddLinkAttributeResponse, _abc.Awaitable[_link_service_pb2.AddLinkAttributeResponse]]:
         """Declares an attribute of links."""
+
+    @_abc_1.abstractmethod
+    def RefreshSimilar(
+        self,
+        request: _link_service_pb2.RefreshSimilarRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_link_service_pb2.RefreshSimilarResponse], _abc.AsyncIterator[_link_service_pb2.RefreshSimilarResponse]]:
+        """Brings the links between rows that are alike up to date."""
 
 def add_LinkServiceServicer_to_server(servicer: LinkServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -67,6 +67,7 @@ class SearchResult(_message.Message):
     EXPLAIN_FIELD_NUMBER: _builtins.int
     SELECTION_FIELD_NUMBER: _builtins.int
     PATHS_FIELD_NUMBER: _builtins.int
+    FETCHES_FIELD_NUMBER: _builtins.int
     id_name: _builtins.str
     """The name of the id field."""
     scores: _builtins.bytes
@@ -103,6 +104,12 @@ class SearchResult(_message.Message):
     def paths(self) -> Global___Paths:
         """How links led to the hits; without it nothing was walked."""
 
+    @_builtins.property
+    def fetches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """In place of `cursor`, where the request wanted to do without: what each arm gathered. The caller makes the cursor of
+        it, the query and the last hit.
+        """
+
     def __init__(
         self,
         *,
@@ -118,10 +125,11 @@ class SearchResult(_message.Message):
         explain: _builtins.bytes = ...,
         selection: _selection_pb2.Selection | None = ...,
         paths: Global___Paths | None = ...,
+        fetches: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "cursor", b"cursor", "fields", b"fields", "groups", b"groups", "ids", b"ids", "paths", b"paths", "selection", b"selection"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "arms", b"arms", "cursor", b"cursor", "explain", b"explain", "fields", b"fields", "groups", b"groups", "id_name", b"id_name", "ids", b"ids", "metric", b"metric", "missing", b"missing", "paths", b"paths", "scores", b"scores", "selection", b"selection"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "arms", b"arms", "cursor", b"cursor", "explain", b"explain", "fetches", b"fetches", "fields", b"fields", "groups", b"groups", "id_name", b"id_name", "ids", b"ids", "metric", b"metric", "missing", b"missing", "paths", b"paths", "scores", b"scores", "selection", b"selection"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cursor: _TypeAlias = _typing.Literal["cursor"]  # noqa: Y015
     _WhichOneofArgType__cursor: _TypeAlias = _typing.Literal["_cursor", b"_cursor"]  # noqa: Y015

@@ -36,8 +36,8 @@ class SearchRequest(_message.Message):
     explain: _builtins.bool
     """Whether the result says how it was found."""
     without_cursor: _builtins.bool
-    """Leave out `cursor`, which takes the server long: of a query with one vector and nothing else the caller makes it of
-    the query and the last hit.
+    """Leave out `cursor`, which takes the server long: the caller makes it of the query, the last hit and `fetches`. It
+    comes all the same where something else than scores orders the hits.
     """
     @_builtins.property
     def view(self) -> _view_pb2.View: ...

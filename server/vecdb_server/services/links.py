@@ -10,11 +10,13 @@ import numpy as np
 from vecdb.wire import links as wire
 from vecdb.wire import results, rows, schemas, values
 from vecdb_proto.v1 import link_service_pb2 as pb
+from vecdb_proto.v1.result_pb2 import Progress as ProgressMessage
 from vecdb_server.call import Call
+from vecdb_server.services.progress import Progress, Tell
 from vecdb_server.services.shared import Shared
 
 if TYPE_CHECKING:
-    from vecdb.results import WriteResult
+    from vecdb.results import Refreshed, WriteResult
 
 BATCH_LINKS = 1 << 16
 
@@ -94,6 +96,30 @@ class LinkService:
         collection = self._shared.served.collection(request.collection, call)
         collection.add_link_attribute(request.name, schemas.field_from_message(request.field))
         return pb.AddLinkAttributeResponse(schema=schemas.to_message(collection.link_schema()))
+
+    def RefreshSimilar(  # noqa: N802
+        self, request: pb.RefreshSimilarRequest, call: Call
+    ) -> Iterator[pb.RefreshSimilarResponse]:
+        """Bring the links between rows that are alike up to date."""
+        collection = self._shared.served.collection(request.collection, call)
+        self._shared.check_most("k", request.k, self._shared.config.limits.k)
+
+        def refresh(tell: Tell) -> Refreshed:
+            return collection.refresh_similar(
+                request.field,
+                request.k,
+                least=request.least,
+                exact=request.exact,
+                type=request.type,
+                progress=lambda done, total: tell("similar", done, total),
+            )
+
+        work = Progress(refresh)
+        for stage, done, total in work:
+            yield pb.RefreshSimilarResponse(progress=ProgressMessage(stage=stage, done=done, total=total))
+        told = work.result
+        made = pb.RefreshSimilarResponse.Done(searched=told.searched, written=told.written, deleted=told.deleted)
+        yield pb.RefreshSimilarResponse(done=made)
 
     # -- what they share -------------------------------------------------------------------------------------------
 

@@ -1,12 +1,13 @@
-"""Searches by one vector and nothing else, as most are: read, checked and bound once for all that differ in it.
+"""Searches that differ in their vectors only: read, checked and bound once.
 
-What is remembered of a request is what it says beside its vector. The caller's rights, the state that is read and the
-budget are looked at with every request.
+Those by one vector and nothing else, as most are, have a way of their own. What is remembered of a request is what it
+says beside its vectors. The caller's rights, the state that is read and the budget are looked at with every request.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vecdb.arguments import effort_of, query_matrix, whole_number
 from vecdb.filters import bind
@@ -15,10 +16,15 @@ from vecdb_proto.v1 import search_service_pb2 as pb
 from vecdb_server.services.shared import Shared, fields_of, given, is_argument
 
 if TYPE_CHECKING:
+    from vecdb.planner.bound import BoundQuery
     from vecdb.query.effort import Effort
+    from vecdb.query.query import Query
     from vecdb.reads import Snapshot
+    from vecdb.results import SearchResult
     from vecdb.schema.fields import Vector
     from vecdb.schema.schema import Column, Schema
+
+T = TypeVar("T")
 
 MOST = 1024
 """So many are remembered; beyond it all are forgotten."""
@@ -65,15 +71,18 @@ class Nearest:
         )
         response = pb.SearchResponse()
         results.write_hits(response.result, found, self.schema, fields=bool(self._columns))
+        if len(found) >= self._k:
+            response.result.fetches.append(self._k)
         return response
 
 
 class Remembered:
-    """Requests that were asked before, by what they say beside their vector."""
+    """Requests that were asked before, by what they say beside their vectors."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._known: dict[bytes, Nearest] = {}
+        self._plain: dict[bytes, Nearest] = {}
+        self._queries: dict[bytes, tuple[Schema, BoundQuery]] = {}
 
     def answer(self, snapshot: Snapshot, request: pb.SearchRequest) -> pb.SearchResponse | None:
         """Return the answer to a request for the rows nearest to a vector; None where it asks for more than that.
@@ -93,20 +102,49 @@ class Remembered:
         vector.ClearField("data")
         key = request.SerializeToString()
         vector.data = numbers
-        found = self._known.get(key)
+        found = self._plain.get(key)
         if found is None or found.schema is not snapshot.schema:
             if not is_plain(snapshot.schema, query):
                 return None
             found = Nearest(self._shared, snapshot, query)
-            self._keep(key, found)
+            _keep(self._plain, key, found)
         return found.answer(snapshot, vector)
 
-    def _keep(self, key: bytes, found: Nearest) -> None:
-        if len(key) > LONGEST:
-            return
-        if len(self._known) >= MOST:
-            self._known.clear()
-        self._known[key] = found
+    def run(self, snapshot: Snapshot, request: pb.SearchRequest, read: Callable[[Any], Query]) -> SearchResult:
+        """Answer any request; `read` returns its query, held to the limits of the server.
+
+        Raises:
+            InvalidInputError: it does not fit the fields, or asks for too much.
+
+        """
+        vectors = [arm.near.vector for arm in request.query.arms if arm.WhichOneof("kind") == "near"]
+        numbers = [vector.data for vector in vectors]
+        if not numbers or not all(numbers):  # none, or one of a text, which an encoder of this state reads
+            return snapshot.run(read(request.query))
+        for vector in vectors:
+            vector.ClearField("data")
+        key = request.SerializeToString()
+        for vector, data in zip(vectors, numbers, strict=True):
+            vector.data = data
+        schema, bound = self._queries.get(key, (None, None))
+        if bound is not None and schema is snapshot.schema:
+            arms = [arm for arm in bound.arms if arm.vectors is not None]
+            given = [
+                values.vector_from_message(one, arm.columns[0].name) for one, arm in zip(vectors, arms, strict=True)
+            ]
+            return snapshot._run(bound.with_vectors(given))
+        bound = snapshot._bound_query(read(request.query))
+        if bound.by_vectors:
+            _keep(self._queries, key, (snapshot.schema, bound))
+        return snapshot._run(bound)
+
+
+def _keep(known: dict[bytes, T], key: bytes, found: T) -> None:
+    if len(key) > LONGEST:
+        return
+    if len(known) >= MOST:
+        known.clear()
+    known[key] = found
 
 
 def is_plain(schema: Schema, query: Any) -> bool:

@@ -42,9 +42,10 @@ class SearchService(Overviews):
         if answer is not None:
             return answer
         message = request.query
-        cursor = not (request.without_cursor and is_plain(snapshot.schema, message))
-        told = self._message(snapshot, snapshot.run(self.query(message)), message, request.explain, cursor)
-        return pb.SearchResponse(result=told)
+        found = self._remembered.run(snapshot, request, self.query)
+        response = pb.SearchResponse()
+        self._write(response.result, snapshot, found, message, request.explain, not request.without_cursor)
+        return response
 
     def SearchBatch(self, request: pb.SearchBatchRequest, call: Call) -> Iterator[pb.SearchBatchResponse]:  # noqa: N802
         """Answer many queries."""
@@ -56,8 +57,9 @@ class SearchService(Overviews):
         snapshot = self._shared.snapshot(request, call)
         message = request.query
         for found in self._pages(snapshot, message, request.exhaustive):
-            result = self._message(snapshot, found, message, request.explain)
-            yield pb.SearchStreamResponse(result=result)
+            response = pb.SearchStreamResponse()
+            self._write(response.result, snapshot, found, message, request.explain)
+            yield response
 
     def Explain(self, request: pb.ExplainRequest, call: Call) -> pb.ExplainResponse:  # noqa: N802
         """Tell how a query is carried out."""
@@ -146,9 +148,11 @@ class SearchService(Overviews):
         )
 
     @staticmethod
-    def _message(snapshot: Snapshot, found: SearchResult, query: Any, explain: bool, cursor: bool = True) -> Any:
+    def _write(
+        message: Any, snapshot: Snapshot, found: SearchResult, query: Any, explain: bool, cursor: bool = True
+    ) -> None:
         wanted = not (query.HasField("fields") and not query.fields.names)
-        return results.to_message(found, snapshot.schema, fields=wanted, explain=explain, cursor=cursor)
+        results.write(message, found, snapshot.schema, fields=wanted, explain=explain, cursor=cursor)
 
 
 def questions(request: Any, most: int) -> Any:

@@ -15,7 +15,7 @@ from integration.cli.program import ROOT, Run, environment
 from vecdb_client.cli.errors import EXIT_CODES
 from vecdb_client.cli.main import COMMANDS
 
-NAMES = [command.__name__.rstrip("_") for command in COMMANDS]
+NAMES = [command.__name__.rstrip("_").replace("_", "-") for command in COMMANDS]
 COMMAND = [sys.executable, "-m", "vecdb_client.cli"]
 
 

@@ -1,5 +1,6 @@
 """Links are written and read alike over every way."""
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -205,3 +206,49 @@ def test_an_attribute_is_declared_once(docs: Any) -> None:
 
     with pytest.raises((InvalidInputError, ConflictError)):
         docs.add_link_attribute("since", vecdb.Int64())
+
+
+def test_links_between_rows_that_are_alike_are_made_and_brought_up_to_date(docs: Any) -> None:
+    told: list[tuple[int, int]] = []
+
+    first = docs.refresh_similar("embedding", 3, exact=True, progress=lambda done, total: told.append((done, total)))
+    idle = docs.refresh_similar("embedding", 3, exact=True)
+    vectors = np.stack([row["embedding"] for row in docs.get(["r03"], fields=["embedding"])])
+    docs.upsert({"id": ["copy"], "embedding": list(vectors)})
+    second = docs.refresh_similar("embedding", 3, exact=True)
+
+    assert first.searched > first.deleted == 0 < first.written
+    assert all(0 < done <= total == first.searched for done, total in told)
+    assert (idle.searched, idle.written, idle.deleted) == (0, 0, 0)
+    assert second.written > 0
+    assert "r03" in docs.neighbours("copy", type="similar").column("neighbour").to_pylist()
+
+
+def test_a_refresh_that_is_stopped_writes_nothing_or_was_over(docs: Any) -> None:
+    def stop(done: int, total: int) -> None:
+        raise RuntimeError(f"enough after {done} of {total}")
+
+    with contextlib.suppress(RuntimeError):  # a server may be done before anybody hears how far it is
+        docs.refresh_similar("embedding", 3, type="near", progress=stop)
+    written = docs.link_stats()["types"].get("near", 0)
+
+    docs.refresh_similar("embedding", 3, type="near")
+    assert written in (0, docs.link_stats()["types"]["near"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error"),
+    [
+        (("missing",), {}, UnknownFieldError),
+        (("body",), {}, InvalidInputError),
+        (("embedding", 0), {}, InvalidInputError),
+        (("embedding",), {"least": -1.0}, InvalidInputError),
+        (("embedding",), {"exact": "yes"}, InvalidInputError),
+        (("embedding",), {"type": ""}, InvalidInputError),
+        (("embedding",), {"type": 3}, InvalidInputError),
+    ],
+    ids=str,
+)
+def test_what_no_refresh_can_mean_is_refused(docs: Any, arguments: Any, options: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        docs.refresh_similar(*arguments, **options)

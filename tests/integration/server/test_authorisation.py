@@ -63,6 +63,7 @@ MAY: dict[str, set[str]] = {
     "/vecdb.v1.LinkService/GetLinkStats": READERS,
     "/vecdb.v1.LinkService/GetLinkSchema": READERS,
     "/vecdb.v1.LinkService/AddLinkAttribute": ADMINS,
+    "/vecdb.v1.LinkService/RefreshSimilar": WRITERS - {G},
     "/vecdb.v1.RecordService/Upsert": WRITERS,
     "/vecdb.v1.RecordService/UpsertStream": WRITERS,
     "/vecdb.v1.RecordService/Patch": WRITERS,

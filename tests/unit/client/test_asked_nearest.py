@@ -109,3 +109,46 @@ def test_a_vector_whose_bytes_stand_elsewhere_too_is_sent_rightly() -> None:
         made = as_message(request(here, np.array([byte], np.uint8)))
         assert made.query.arms[0].near.vector.data == bytes([byte])
         assert made.query.arms[0].near.field == "v"
+
+
+def run(about: Place, query: vecdb.Query) -> Any:
+    return asked.run(about, query, False)
+
+
+def test_an_expansion_that_is_filled_in_is_the_one_that_would_have_been_made() -> None:
+    here = place()
+    shape = vecdb.Query(k=3, fields=("n",)).where("n > 3 and n is not null")
+
+    def expanded(vector: Any) -> vecdb.Query:
+        return shape.near("v", vector, fetch=50).expand({">cites": 2.0}, hops=2, links_where="weight > 1")
+
+    run(here, expanded(FIRST))
+    filled, made = run(here, expanded(SECOND)), run(place(), expanded(SECOND))
+
+    assert isinstance(filled, Written)
+    assert not isinstance(made, Written)
+    assert filled.SerializeToString() == made.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        vecdb.Query().near("v", FIRST).near("v", SECOND),
+        vecdb.Query().near("v", "a text"),
+        vecdb.Query().near("v", FIRST).order_by("n"),
+        vecdb.Query().near("v", FIRST).after("a cursor"),
+        vecdb.Query().match("text", "words"),
+    ],
+    ids=str,
+)
+def test_queries_with_more_than_a_vector_and_expansions_are_made_each_time(query: vecdb.Query) -> None:
+    here = place()
+    assert not isinstance(run(here, query), Written)
+    assert not isinstance(run(here, query), Written)
+
+
+def test_queries_whose_filters_hold_equal_values_of_other_types_are_told_apart() -> None:
+    here = place()
+    for value in (1, 1.0, True):
+        query = vecdb.Query().near("v", FIRST).where(vecdb.col("n") == value)
+        assert as_message(run(here, query)) == as_message(run(place(), query))

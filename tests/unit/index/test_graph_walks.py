@@ -31,6 +31,13 @@ def _both(nodes, source, target, kind, weight):
     return pack(source, target), pack(target, source)
 
 
+def _paths(found, places):
+    """Return the ways to some places of what was reached: node, type and direction of each step."""
+    steps = found.steps(places)
+    told = iter(zip(steps.nodes, steps.types, steps.ahead, strict=True))
+    return [list(itertools.islice(told, length)) for length in steps.lengths]
+
+
 def test_a_row_of_the_patch_counts_instead_of_that_of_the_base() -> None:
     links, _ = _both(4, *(np.array(column) for column in ([0, 0, 1, 2], [1, 2, 2, 3], [0] * 4, [1.0] * 4)))
     patched = links._replace(
@@ -111,13 +118,12 @@ def test_every_path_of_a_push_leads_from_a_seed_over_links_that_are_there():
     found = personalised_pagerank(one_way(out, incoming, 2), np.array([3, 9]), np.array([0.5, 0.5]))
     there = set(zip(source.tolist(), target.tolist(), kind.tolist(), strict=True))
     assert len(found.nodes) > 50
-    for place in range(len(found.nodes)):
-        path = found.path(place)
-        assert path[0].node in (3, 9)
-        assert path[-1].node == found.nodes[place]
-        for one, two in itertools.pairwise(path):
-            ends = (one.node, two.node) if two.ahead else (two.node, one.node)
-            assert (*ends, two.type) in there
+    for node, path in zip(found.nodes.tolist(), _paths(found, range(len(found.nodes))), strict=True):
+        assert path[0] in ((3, -1, True), (9, -1, True))
+        assert path[-1][0] == node
+        for (one, _, _), (two, kind_, ahead) in itertools.pairwise(path):
+            ends = (one, two) if ahead else (two, one)
+            assert (*ends, kind_) in there
 
 
 def test_nodes_so_many_hops_away_keep_what_they_get():
@@ -169,10 +175,15 @@ def test_best_paths_are_those_that_networkx_finds(seed, hops, decay):
             best[name[0]] = max(best.get(name[0], 0.0), float(np.exp(-length)))
     scores = dict(zip(found.nodes[found.answer].tolist(), found.scores[found.answer].tolist(), strict=True))
     assert scores == pytest.approx(best)
-    for place in found.answer.tolist():
-        path = found.path(place)
-        assert len(path) <= hops + 1
-        assert path[0].node in (0, 1, 2)
+    for path in _paths(found, found.answer.tolist()):
+        assert 0 < len(path) <= hops + 1
+        assert path[0][0] in (0, 1, 2)
+
+
+def test_what_has_no_place_has_a_path_without_steps() -> None:
+    out, incoming = _both(2, np.array([0]), np.array([1]), np.array([0]), np.ones(1, np.float32))
+    found = best_paths(one_way(out, incoming, 1), np.array([0]), np.array([1.0]), hops=1)
+    assert _paths(found, [-1, 1, -1]) == [[], [(0, -1, True), (1, 0, True)], []]
 
 
 def test_only_the_heaviest_links_of_a_node_are_followed():
@@ -196,7 +207,7 @@ def test_walkers_take_the_steps_of_a_pattern_and_no_others():
         3: 0.5,
         5: 0.5,
     }
-    assert [(step.node, step.type, step.ahead) for step in found.path(int(found.answer[0]))] in (
+    assert _paths(found, found.answer[:1].tolist())[0] in (
         [(0, -1, True), (1, 0, False), (3, 1, True)],
         [(0, -1, True), (2, 0, False), (5, 1, True)],
     )

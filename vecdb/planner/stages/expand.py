@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vecdb.planner.ageing import aged_graph
 from vecdb.planner.bound import BoundStage
 from vecdb.planner.candidates import ArmColumn, Candidates
 from vecdb.planner.gather import Context
@@ -28,9 +29,15 @@ def expand(context: Context, bound: BoundStage, candidates: Candidates) -> Candi
     """Return the candidates and what links lead to from the best of them, by the score that walkers give."""
     stage, state = bound.stage, context.state
     assert isinstance(stage, Expand)
-    graph = graph_for(state, stage.links_where, stage.aged_by, stage.half_life)
+    scale = 1.0
+    if stage.aged_by is None or stage.half_life is None:
+        graph = graph_for(state, stage.links_where)
+    else:
+        graph, scale = aged_graph(state, stage.links_where, stage.aged_by, stage.half_life)
     assert isinstance(stage.links, Mapping)
     ways, unknown = ways_of(state, graph, stage.links, stage.direction, stage.through)
+    if stage.method == "paths":  # walkers ask for the relation of weights only
+        ways = ways._replace(ahead=ways.ahead * np.float32(scale), behind=ways.behind * np.float32(scale))
     told: dict[str, Any] = {"links": graph.out.links}
     if unknown:
         told["unknown_types"] = unknown

@@ -10,8 +10,9 @@ import numpy as np
 from vecdb.planner.bound import BoundStage
 from vecdb.planner.candidates import Candidates
 from vecdb.planner.gather import Context
-from vecdb.planner.paths import PathColumn, Step
+from vecdb.planner.paths import PathColumn
 from vecdb.query.graph import PathPooling
+from vecdb.results import Paths
 from vecdb_index.graph.pooling import pool_paths
 
 
@@ -27,8 +28,10 @@ def path_pooling(_: Context, bound: BoundStage, candidates: Candidates) -> Candi
     tails = [object() if value is None else value for value in tails]
     pooled = pool_paths(heads, tails, chosen.score, stage.entities, stage.bonus)
 
-    def paths(places: Sequence[int]) -> list[tuple[Step, ...]]:
-        return [tuple((ids[fact], None, True) for fact in pooled.paths[place]) for place in places]
+    def paths(places: Sequence[int]) -> Paths:
+        ways = [pooled.paths[place] if place >= 0 else () for place in places]
+        steps = [ids[fact] for way in ways for fact in way]
+        return Paths([len(way) for way in ways], steps, (), [-1] * len(steps), [True] * len(steps))
 
     column = PathColumn(np.arange(len(chosen)), paths)
     told = {"on_paths": sum(len(one) > 1 for one in pooled.paths)}

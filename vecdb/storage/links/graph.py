@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,8 @@ FILTERS = 8
 
 Pick = Callable[["LinkPart", np.ndarray], np.ndarray]
 """Tells of some links of a part, by their numbers, which ones count, bool (n,)."""
+Weigh = Callable[["LinkPart", np.ndarray], np.ndarray]
+"""Tells by what the weights of some links of a part are to be multiplied, (n,)."""
 
 
 class LinkGraph:
@@ -92,10 +95,12 @@ class LinkGraph:
 
     def ids(self, numbers: np.ndarray) -> list[Id]:
         """Return the ids of some nodes."""
+        if not self._more:
+            return self._base.ids_of(numbers)
         base = len(self._base)
         known = np.flatnonzero(numbers < base)
         found: list[Id] = [self._more[number - base] if number >= base else "" for number in numbers.tolist()]
-        for at, value in zip(known.tolist(), self._base.ids.take(pa.array(numbers[known])).to_pylist(), strict=True):
+        for at, value in zip(known.tolist(), self._base.ids_of(numbers[known]), strict=True):
             found[at] = value
         return found
 
@@ -171,7 +176,8 @@ class LinkGraph:
 class _Base:
     """All segments as one graph, as they were at some deletions; and by segment the numbers of its nodes and types."""
 
-    def __init__(self, views: Sequence[LinkView], id_type: pa.DataType, pick: Pick | None) -> None:
+    def __init__(self, views: Sequence[LinkView], id_type: pa.DataType, pick: Pick | None, weigh: Weigh | None) -> None:
+        self._weigh = weigh
         self._kept = None if pick is None else {view.segment.uuid: _picked(view, pick) for view in views}
         self.deleted = {view.segment.uuid: view.deleted for view in views}
         self.links = sum(view.live_rows for view in views)
@@ -197,7 +203,8 @@ class _Base:
         """Return links of a segment in the numbers of this graph."""
         found = view.coded(numbers)
         known, codes = self._numbers[view.segment.uuid], self._codes[view.segment.uuid]
-        return Coded(self.nodes, self.types, known[found.src], known[found.dst], codes[found.type], found.weight)
+        weight = _weighed(found.weight, view, numbers, self._weigh)
+        return Coded(self.nodes, self.types, known[found.src], known[found.dst], codes[found.type], weight)
 
     def gone(self, view: LinkView) -> Coded:
         """Return the links of a segment that were deleted since."""
@@ -238,17 +245,22 @@ class _Base:
 class Bases:
     """The bases that the states of a collection share, until its segments are others. Safe from any thread.
 
-    One has all links, and some those of them that pass a filter. What passes does not change while a segment lives.
+    One has all links, and some those of them that pass a filter, or count less the older they are. What passes, and
+    what it weighs, does not change while a segment lives.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._bases: dict[Any, _Base] = {}
+        self.kept: dict[Any, Any] = {}
+        """What else whoever picks and weighs links keeps of them."""
 
-    def graph(self, links: LinkState, key: Any = None, pick: Pick | None = None) -> LinkGraph:
-        """Return the graph of all links of a state, or of those that are picked; equal keys pick the same."""
-        base = self._of(links, key, pick)
-        memory = [view.coded(view.live() if pick is None else _picked(view, pick)) for view in links.memtables]
+    def graph(
+        self, links: LinkState, key: Any = None, pick: Pick | None = None, weigh: Weigh | None = None
+    ) -> LinkGraph:
+        """Return the graph of all links of a state, or of those that are picked; equal keys pick and weigh the same."""
+        base = self._of(links, key, pick, weigh)
+        memory = [_in_memory(view, pick, weigh) for view in links.memtables]
         more, types, fresh = _beside(base, memory)
         gone = [base.gone(view) for view in links.segments]
         changed = any(len(piece) for piece in (*gone, *fresh))
@@ -259,7 +271,7 @@ class Bases:
 
         return LinkGraph(base.nodes, more, types, lambda: made("out"), lambda: made("in"))
 
-    def _of(self, links: LinkState, key: Any, pick: Pick | None) -> _Base:
+    def _of(self, links: LinkState, key: Any, pick: Pick | None, weigh: Weigh | None) -> _Base:
         held = self._bases.get(key)
         if held is not None and held.serves(links.segments):
             return held
@@ -267,7 +279,7 @@ class Bases:
             held = self._bases.get(key)
             if held is not None and held.serves(links.segments):
                 return held
-            made = _Base(links.segments, links.schema.id.field.arrow_type, pick)
+            made = _Base(links.segments, links.schema.id.field.arrow_type, pick, weigh)
             older = held is not None and any(
                 not held.deleted.get(view.segment.uuid, BitMap()) <= view.deleted for view in links.segments
             )
@@ -284,6 +296,16 @@ class Bases:
 def _picked(part: LinkPart, pick: Pick) -> np.ndarray:
     numbers = part.live()
     return numbers[pick(part, numbers)]
+
+
+def _in_memory(part: LinkPart, pick: Pick | None, weigh: Weigh | None) -> Coded:
+    numbers = part.live() if pick is None else _picked(part, pick)
+    found = part.coded(numbers)
+    return replace(found, weight=_weighed(found.weight, part, numbers, weigh))
+
+
+def _weighed(weight: np.ndarray, part: LinkPart, numbers: np.ndarray, weigh: Weigh | None) -> np.ndarray:
+    return weight if weigh is None else (weight * weigh(part, numbers)).astype(np.float32)
 
 
 def graph_of_some(links: LinkState, chosen: Sequence[np.ndarray]) -> LinkGraph:

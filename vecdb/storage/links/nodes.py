@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from vecdb.schema.arrow import pc
+from vecdb.storage.id_values import IdValues
 from vecdb.storage.keys import Id, keys_of
 
 
@@ -19,9 +20,16 @@ class Nodes:
         self.keys = keys
         self.ids = ids
         self._exact = pa.types.is_integer(ids.type)
+        self._values: IdValues | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def ids_of(self, numbers: np.ndarray) -> list[Id]:
+        """Return the ids of some numbers."""
+        if self._values is None:
+            self._values = IdValues(self.ids)
+        return self._values.at(numbers)
 
     def find(self, value: Id, key: Any) -> int:
         """Return the number of an id, or -1; key is the id's own key."""

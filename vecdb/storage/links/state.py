@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -60,6 +60,8 @@ class LinkState:
     memtables: tuple[LinkMemtableView, ...]
     bases: Bases = field(compare=False, repr=False)
     narrowed: bool = False
+    made: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What is made of these links when it is first asked for; it outlives writes of rows."""
 
     def narrow(self) -> LinkState:
         """Return the links for somebody who may see only some rows."""
