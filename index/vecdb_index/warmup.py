@@ -28,7 +28,7 @@ _OTHERS = {
     "funnels": ("funnel",),
     "fusions": ("fuse", "worth"),
     "selections": ("selection", "dispersion", "units"),
-    "late interaction": ("maxsim", "tokens"),
+    "late interaction": ("maxsim", "maxsim_residual", "tokens"),
     "walks over links": ("push", "steps", "labels"),
     "texts": ("inverted", "postings", "phrase", "terms", "sparse"),
 }
