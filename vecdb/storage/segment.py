@@ -82,10 +82,10 @@ class Segment:
         self._columns: dict[int, pa.Array] = {}
         self._index: KeyIndex | None = None
         self._id_buffers: tuple[Any, memoryview | None] | None = None
-        self._text_bytes: int | None = None
         self._lock = threading.Lock()
         self._indexes: dict[int, Stored | None] = {}
         self._index_problems: dict[int, str] = {}
+        self._text_bytes: int | None = None
         self.masks: dict[Any, np.ndarray] = {}
         """Which rows pass a filter, remembered by the planner: true for ever, because rows do not change."""
         self.scalars: Any = None
