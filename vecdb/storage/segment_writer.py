@@ -198,9 +198,8 @@ class SegmentWriter:
             tokens.vectors.finish()
             self._close(token_file(field_id), tokens.vectors.file)
             self._write_with(row_file(field_id), tokens.write_rows)
-        table = pa.Table.from_batches(self._batches).combine_chunks()
+        whole = arrow_file.joined(self._batches)
         self._batches = []
-        whole = arrow_file.only_batch(table)
         ids = whole.select([self._schema.id.storage_name])
         index, replaced = keys.build(ids.column(0))
         self._write(IDS, ids)
