@@ -1,7 +1,7 @@
 """Settings of a database: frozen, validated once, with the defaults that most users should keep."""
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 from vecdb.errors import InvalidInputError
@@ -134,6 +134,3 @@ def limits_of(given: Limits | Budget) -> Limits | Budget:
     if not isinstance(given, Limits | Budget):
         raise InvalidInputError(f"limits is {given!r:.200}, expected vecdb.Limits", field="limits", value=given)
     return given
-
-
-SETTING_NAMES = tuple(field.name for field in fields(Settings))

@@ -137,16 +137,24 @@ def joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     """Return the rows of one or more batches, of which there is at least one, as one batch.
 
     Raises:
-        ResourceExhaustedError: a column has more than 2 GiB of text, which no batch holds: Arrow would make several.
+        ResourceExhaustedError: they do not fit one; see `only_batch`.
 
     """
-    if len(batches) == 1:
-        return batches[0]
-    whole = pa.Table.from_batches(batches).combine_chunks().to_batches()
-    if len(whole) > 1:
-        rows = sum(batch.num_rows for batch in batches)
-        raise ResourceExhaustedError(f"{rows} rows have more than 2 GiB of text in one column: write fewer at a time")
-    return whole[0] if whole else batches[0]
+    return batches[0] if len(batches) == 1 else only_batch(pa.Table.from_batches(batches).combine_chunks())
+
+
+def only_batch(table: pa.Table) -> pa.RecordBatch:
+    """Return the rows of a table whose chunks were combined.
+
+    Raises:
+        ResourceExhaustedError: a column has more than 2 GiB of text, of which Arrow makes several batches.
+
+    """
+    batches = table.to_batches()
+    if len(batches) > 1:
+        told = f"{table.num_rows} rows have more than 2 GiB of text in one column: write fewer at a time"
+        raise ResourceExhaustedError(told)
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], table.schema)
 
 
 def matrix_of(batch: pa.RecordBatch) -> np.ndarray:

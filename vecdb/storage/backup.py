@@ -177,7 +177,7 @@ def _link(target: LocalDirectory, old: str, new: str, file: FileEntry) -> bool:
 
 def _copy(target: LocalDirectory, name: str, data: pa.Buffer, file: FileEntry) -> None:
     if data.size != file.bytes or google_crc32c.value(data) != file.crc32c:
-        raise CorruptionError(f"{name} is damaged: its checksum does not match the manifest", path=name)
+        raise names.damaged(name)
     writer = target.create(name)
     try:
         writer.write(data)

@@ -103,7 +103,7 @@ def load(directory: LocalDirectory) -> Catalog:
             before, current = current, _current(directory)
             if current == before:
                 path = f"{names.CATALOG}/{names.MANIFESTS}/{current['file']}"
-                raise CorruptionError(f"{path} is missing", path=path) from None
+                raise names.missing(path) from None
 
 
 def names_folder(directory: LocalDirectory, base: str) -> bool:
@@ -116,14 +116,14 @@ def _current(directory: LocalDirectory) -> dict[str, Any]:
     try:
         return names.unseal(directory.read(path), path)
     except FileNotFoundError:
-        raise CorruptionError(f"{path} is missing", path=path) from None
+        raise names.missing(path) from None
 
 
 def _committed(directory: LocalDirectory, current: dict[str, Any]) -> Catalog:
     path = f"{names.CATALOG}/{names.MANIFESTS}/{current['file']}"
     data = directory.read(path)
     if names.digest(data) != current["sha256"]:
-        raise CorruptionError(f"{path} is not the file that was committed under this name", path=path)
+        raise names.exchanged(path)
     return from_json(names.unseal(data, path))
 
 

@@ -110,6 +110,21 @@ def unseal(data: bytes, path: str) -> dict[str, Any]:
     return orjson.loads(body)
 
 
+def missing(path: str) -> CorruptionError:
+    """Return the error about a file that another one names."""
+    return CorruptionError(f"{path} is missing", path=path)
+
+
+def damaged(path: str) -> CorruptionError:
+    """Return the error about a file whose bytes are not those that were written."""
+    return CorruptionError(f"{path} is damaged: its checksum does not match the manifest", path=path)
+
+
+def exchanged(path: str) -> CorruptionError:
+    """Return the error about a file that is sound, and another than the one that should be there."""
+    return CorruptionError(f"{path} is not the file that was committed under this name", path=path)
+
+
 def digest(data: bytes) -> str:
     """Return the SHA-256 of a sealed file, by which CURRENT names a manifest."""
     return hashlib.sha256(data).hexdigest()

@@ -17,11 +17,6 @@ from vecdb.schema.arrays import bools_of, numbers_array, numbers_of
 Id = str | int
 
 
-def key_type(id_type: pa.DataType) -> type:
-    """Return the dtype of the keys of ids of this type."""
-    return np.int64 if pa.types.is_integer(id_type) else np.uint64
-
-
 def keys_of(ids: Sequence[Any], id_type: pa.DataType) -> np.ndarray:
     """Return the keys of a list of ids, in order."""
     if pa.types.is_integer(id_type):

@@ -274,11 +274,11 @@ def load(directory: LocalDirectory, base: str, file: str, sha256: str | None) ->
     try:
         data = directory.read(path)
     except FileNotFoundError:
-        raise CorruptionError(f"{path} is missing", path=path) from None
+        raise names.missing(path) from None
     content = names.unseal(data, path)
     found = names.digest(data)
     if sha256 is not None and found != sha256:
-        raise CorruptionError(f"{path} is not the file that was committed under this name", path=path)
+        raise names.exchanged(path)
     return Located(parsed(content, path), file, found)
 
 
@@ -297,7 +297,7 @@ def read_current(directory: LocalDirectory, base: str) -> dict[str, Any]:
     try:
         return names.unseal(directory.read(path), path)
     except FileNotFoundError:
-        raise CorruptionError(f"{path} is missing", path=path) from None
+        raise names.missing(path) from None
 
 
 def load_current(directory: LocalDirectory, base: str) -> Located:

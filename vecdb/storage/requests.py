@@ -213,10 +213,10 @@ def read(directory: LocalDirectory, base: str, entry: FileEntry) -> list[tuple[K
     try:
         data = directory.read(path)
     except FileNotFoundError:
-        raise CorruptionError(f"{path} is missing", path=path) from None
+        raise names.missing(path) from None
     sound = len(data) == entry.bytes and google_crc32c.value(data) == entry.crc32c
     if not sound or xxhash.xxh3_128_hexdigest(data) != entry.xxh128:
-        raise CorruptionError(f"{path} is damaged: its checksum does not match the manifest", path=path)
+        raise names.damaged(path)
     batch = pa.ipc.open_file(pa.py_buffer(data)).get_batch(0)
     ids, contents = (_cut(batch.column(name)) for name in ("id", "content"))
     chunks, lsns, rows, at = (batch.column(name).to_numpy().tolist() for name in ("chunk", "lsn", "rows", "at"))

@@ -83,10 +83,10 @@ class Segment:
         self._columns: dict[int, pa.Array] = {}
         self._index: KeyIndex | None = None
         self._id_values: IdValues | None = None
-        self._text_bytes: int | None = None
         self._lock = threading.Lock()
         self._indexes: dict[int, Stored | None] = {}
         self._index_problems: dict[int, str] = {}
+        self._text_bytes: int | None = None
         self.masks: dict[Any, np.ndarray] = {}
         """Which rows pass a filter, remembered by the planner: true for ever, because rows do not change."""
         self.scalars: Any = None
@@ -109,7 +109,7 @@ class Segment:
         try:
             buffer = directory.map(path)
         except FileNotFoundError:
-            raise CorruptionError(f"{path} is missing", path=path) from None
+            raise names.missing(path) from None
         if buffer.size != file.bytes:
             raise CorruptionError(f"{path} has {buffer.size} bytes, the manifest says {file.bytes}", path=path)
         return buffer
@@ -182,7 +182,7 @@ class Segment:
         path = f"{self.folder}/{entry.file.name}"
         buffer = self._buffers[entry.file.name]
         if self._verify != "never" and google_crc32c.value(buffer) != entry.file.crc32c:
-            return None, f"{path} is damaged: its checksum does not match the manifest"
+            return None, str(names.damaged(path))
         try:
             kind, arrays, settings = index_file.read(buffer)
             index = factory.of(kind, arrays, settings)
@@ -221,7 +221,7 @@ class Segment:
         path = f"{self.folder}/{name}"
         buffer = self._buffers[name]
         if self._verify != "never" and google_crc32c.value(buffer) != self._entries[name].crc32c:
-            raise CorruptionError(f"{path} is damaged: its checksum does not match the manifest", path=path)
+            raise names.damaged(path)
         try:
             return content_of(name, buffer, path)
         except (pa.ArrowInvalid, OSError) as error:
@@ -380,7 +380,7 @@ class Segment:
                 self._verified(name)
                 if xxhash.xxh3_128_hexdigest(self._buffers[name]) != entry.xxh128:
                     path = f"{self.folder}/{name}"
-                    raise CorruptionError(f"{path} is not the file that was committed under this name", path=path)
+                    raise names.exchanged(path)
             except CorruptionError as error:
                 problems.append(error)
         return problems
@@ -392,5 +392,5 @@ class Segment:
         if problem is None:
             _, problem = self._load_index(index)
         if problem is None and xxhash.xxh3_128_hexdigest(self._buffers[index.file.name]) != index.file.xxh128:
-            problem = f"{path} is not the file that was committed under this name"
+            problem = str(names.exchanged(path))
         return None if problem is None else CorruptionError(problem, path=path)

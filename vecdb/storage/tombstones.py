@@ -43,9 +43,9 @@ def read(directory: LocalDirectory, folder: str, entry: DeletesEntry) -> BitMap:
     try:
         data = directory.read(path)
     except FileNotFoundError:
-        raise CorruptionError(f"{path} is missing", path=path) from None
+        raise names.missing(path) from None
     if len(data) != entry.bytes or google_crc32c.value(data) != entry.crc32c:
-        raise CorruptionError(f"{path} is damaged: its checksum does not match the manifest", path=path)
+        raise names.damaged(path)
     magic, count, crc = _HEADER.unpack_from(data)
     body = data[_HEADER.size :]
     if magic != _MAGIC or google_crc32c.value(body) != crc or count != entry.count:
