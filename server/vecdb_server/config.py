@@ -137,6 +137,7 @@ class LimitsSection(Section, frozen=True):
         message_out_bytes: of a message to a client.
         metadata_bytes: of the headers of a request.
         connections: connections at once; more are closed as they come. Each takes a file descriptor of the process.
+            With readers, this limit, concurrent_requests and requests_per_caller are those of each process.
         handshake_seconds: how long a new connection may take until it has said hello.
         concurrent_streams: requests at once on one connection.
         concurrent_requests: requests at once on all connections; more are refused.
