@@ -350,6 +350,10 @@ def _run(
     if ends[-1] <= most and pool is None:
         work(iter([(0, count)]))
         return
+    if pool is not None:
+        # Codes of a thousand rows fit into one slice, and would be one thread's: two for each, where that pays.
+        few = HELPER_BYTES // (max(1, tokens.token_bytes) * blocks)
+        most = min(most, max(1, few, -(-int(ends[-1]) // (2 * pool._max_workers))))
     todo, first = [], 0
     while first < count:
         before = int(ends[first - 1]) if first else 0
