@@ -92,6 +92,8 @@ WRITING = frozenset(
         admin.drop,
         index.index,
         measure.tune,
+        links.unlink,
+        overviews.calibrate,
     )
 )
 """Commands that may have written something when they fail."""
