@@ -75,6 +75,9 @@ class Connection:
                 pause = self._pause(error, method, attempt, end)
                 if pause is None:
                     raise channels.raised(error, self.address, method) from None
+            except asyncio.CancelledError:
+                self._check_open()
+                raise
             finally:
                 slot.busy -= 1
             await asyncio.sleep(pause)
@@ -101,6 +104,9 @@ class Connection:
                 pause = None if begun else self._pause(error, method, attempt, end)
                 if pause is None:
                     raise channels.raised(error, self.address, method) from None
+            except asyncio.CancelledError:
+                self._check_open()
+                raise
             finally:
                 answers.cancel()
                 slot.busy -= 1
@@ -139,6 +145,12 @@ class Connection:
             self._slots.append(slot)
         slot.busy += 1
         return slot
+
+    def _check_open(self) -> None:
+        """Raise where the connection was closed: gRPC tells those who wait that they were cancelled, and nobody did."""
+        task = asyncio.current_task()
+        if self._closed and not (task is not None and task.cancelling()):
+            raise UnavailableError("the database is closed") from None
 
     def _channel(self) -> grpc.aio.Channel:
         told = channels.options(self.address, self.settings, self._tls)

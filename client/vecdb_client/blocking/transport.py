@@ -77,6 +77,9 @@ class Connection:
                 pause = self._pause(error, method, attempt, end)
                 if pause is None:
                     raise channels.raised(error, self.address, method) from None
+            except ValueError:  # what gRPC raises where the channel was closed since it was taken
+                self._check_open()
+                raise
             finally:
                 self._given_back(slot)
             time.sleep(pause)
@@ -91,8 +94,9 @@ class Connection:
         while True:
             attempt += 1
             slot = self._taken()
-            answers = self._streaming(slot, method)(request, limit, self._metadata)
+            answers = None
             try:
+                answers = self._streaming(slot, method)(request, limit, self._metadata)
                 for answer in answers:
                     begun = True
                     yield answer
@@ -101,8 +105,12 @@ class Connection:
                 pause = None if begun else self._pause(error, method, attempt, end)
                 if pause is None:
                     raise channels.raised(error, self.address, method) from None
+            except ValueError:
+                self._check_open()
+                raise
             finally:
-                answers.cancel()
+                if answers is not None:
+                    answers.cancel()
                 self._given_back(slot)
             time.sleep(pause)
             limit = None if end is None else max(end - time.monotonic(), 0.001)
@@ -133,14 +141,17 @@ class Connection:
     def _taken(self) -> Slot:
         """Return the channel that does least; a new one where all do something and more are allowed."""
         with self._lock:
-            if self._closed:
-                raise UnavailableError("the database is closed")
+            self._check_open()
             slot = min(self._slots, key=lambda one: one.busy, default=None)
             if slot is None or (slot.busy and len(self._slots) < self.settings.connections):
                 slot = Slot(self._channel())
                 self._slots.append(slot)
             slot.busy += 1
             return slot
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UnavailableError("the database is closed") from None
 
     def _given_back(self, slot: Slot) -> None:
         with self._lock:

@@ -97,6 +97,8 @@ WRITING = frozenset(
         measure.tune,
         overlays.link_similar,
         overlays.link_entities,
+        links.unlink,
+        overviews.calibrate,
     )
 )
 """Commands that may have written something when they fail."""

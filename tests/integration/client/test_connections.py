@@ -1,6 +1,7 @@
 """Connections: refused, encrypted, with keys, broken and made again."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,7 +26,10 @@ from vecdb.errors import (
     UnavailableError,
 )
 from vecdb.schema.records import validated_batch
-from vecdb_client import Settings, Tls, aio
+from vecdb_client import Settings, Tls, aio, methods
+from vecdb_client.address import Address
+from vecdb_client.aio.transport import Connection
+from vecdb_proto.v1.admin_service_pb2 import GetServerRequest
 from vecdb_server.auth.keys import Keys
 
 HURRIED = Settings(timeout=5.0, attempts=2, first_wait=0.01)
@@ -259,6 +263,35 @@ def restarted(program: Program, folder: Path) -> Program:
     port = program.target.rpartition(":")[2]
     program.kill()
     return Program(folder, ["--port", port])
+
+
+def test_a_call_that_comes_while_the_client_is_closed_says_so(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for ask in (lambda docs: docs.count(), lambda docs: list(docs.scan())):
+        database: Any = vecdb.connect(address)
+        docs = database.create_collection("docs", SCHEMA, exist_ok=True)
+        connection = docs._connection
+
+        def closed_meanwhile(taken: Any = connection._taken, close: Any = connection.close) -> Any:
+            slot = taken()
+            close()
+            return slot
+
+        monkeypatch.setattr(connection, "_taken", closed_meanwhile)
+        with pytest.raises(UnavailableError, match="the database is closed"):
+            ask(docs)
+
+
+def test_who_waits_when_an_asyncio_client_is_closed_was_not_cancelled() -> None:
+    async def closed(port: int) -> None:
+        connection = Connection(Address.parse(f"grpc://127.0.0.1:{port}"), Settings(), Tls(), None)
+        waits = asyncio.create_task(connection.call(methods.GET_SERVER, GetServerRequest()))
+        await asyncio.sleep(0)
+        await connection.close()
+        with pytest.raises(UnavailableError, match="the database is closed"):
+            await waits
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
+        asyncio.run(closed(silent.getsockname()[1]))
 
 
 def test_reads_and_writes_go_on_after_a_server_was_killed(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from vecdb.storage import arrow_file, index_file
 from vecdb.storage import format as names
-from vecdb.storage import index_file
 from vecdb.storage.links import coded as codes
 from vecdb.storage.links.coded import Coded
 from vecdb.storage.manifest import SegmentEntry
@@ -53,9 +53,8 @@ class LinkSegmentWriter(SegmentWriter):
 
     def finish_links(self) -> SegmentEntry:
         """Write the links that were appended; the write that commits them gives them its number."""
-        table = pa.Table.from_batches(self._batches).combine_chunks()
+        whole = arrow_file.joined(self._batches)
         self._batches = []
-        whole = table.to_batches()[0]
         return self.write_links(codes.of_batch(whole), whole, 0, 0)[0]
 
     def write_links(
