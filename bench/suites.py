@@ -30,7 +30,7 @@ _ENCODINGS = "indexes=40x2x8 4bit,40x3x8 4bit,80x3x8 4bit,40x4x16 4bit,40x4x16 8
 _MULTIVECTOR = (
     Run("multivector", "scifact", ("sets=scifact-test", _ENCODINGS, "pools=", "passes=1")),
     Run("multivector", "hotpot", ("sets=hotpot", _ENCODINGS, "passes=1")),
-    Run("multivector", "limit", ("sets=limit_small", "indexes=", "pools=", "passes=1")),
+    Run("multivector", "limit", ("sets=limit_small", "indexes=", "pools=", "codings=", "passes=1")),
 )
 _LINKED = (
     Run("linked", "", ("edges=",)),

@@ -9,6 +9,7 @@ import pytest
 
 import vecdb as api
 from integration.cli.program import Run
+from support.ways import served
 
 TEXTS = {
     "t1": "Alien was directed by Ridley Scott.",
@@ -63,3 +64,14 @@ def test_only_rows_that_match_are_read(vecdb: Run) -> None:
 def test_names_are_found_in_texts_only(vecdb: Run) -> None:
     done = vecdb("link-entities", "db", "docs", "--field", "n", code=2)
     assert b"'n' is int64, names are found in a text" in done.stderr
+
+
+@pytest.mark.usefixtures("texts")
+def test_both_commands_take_a_server(vecdb: Run, tmp_path: Path) -> None:
+    with served(tmp_path / "db") as address:
+        alike = vecdb("link-similar", address, "docs", "--k", "2")
+        named = vecdb("link-entities", address, "docs", "--field", "body")
+
+    assert alike.stdout == b"searched for 3 rows, wrote 6 links and deleted 0\n"
+    assert named.stdout == b"read 3 texts and found 3 facts: wrote 8 links, and rows for 4 names\n"
+    assert {row["neighbour"] for row in listed(vecdb("links", "db", "docs", "t1", "-o", "jsonl"))} >= {"t2", "t3"}

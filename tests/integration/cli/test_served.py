@@ -160,8 +160,8 @@ def test_every_command_that_takes_a_database_takes_a_server() -> None:
 
     assert taking - local == {
         "backup", "calibrate", "check", "clusters", "collections", "compact", "count", "create", "delete", "drop",
-        "duplicates", "eval", "export", "facets", "get", "graph", "import", "index", "links", "load", "query", "recall",
-        "sample", "stats", "summarise", "tag", "tune", "unlink", "versions",
+        "duplicates", "eval", "export", "facets", "get", "graph", "import", "index", "link_entities", "link_similar",
+        "links", "load", "query", "recall", "sample", "stats", "summarise", "tag", "tune", "unlink", "versions",
     }  # fmt: skip
 
 
