@@ -237,6 +237,7 @@ def test_every_peer_is_pinned() -> None:
     packages = {package_of(name) for name in PEERS}
     spelled = {
         "faiss": "faiss-cpu",
+        "fast_plaid": "fast-plaid",
         "milvus_lite": "milvus-lite",
         "qdrant_edge": "qdrant-edge-py",
         "svs": "scalable-vs",

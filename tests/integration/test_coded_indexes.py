@@ -11,6 +11,7 @@ import pytest
 import vecdb
 from support.graphs import index_files, plans_of
 from support.unsynced import unsynced
+from vecdb.arguments import FETCH
 from vecdb.errors import InvalidInputError
 
 ROWS, DIMENSION = 600, 32
@@ -74,7 +75,7 @@ def test_a_search_uses_the_index_and_returns_exact_scores(path: Path, index: Any
 
 
 @pytest.mark.parametrize("index", KINDS, ids=repr)
-@pytest.mark.parametrize("k", [1, 7, ROWS - 1, ROWS, ROWS + 1, 10**13])
+@pytest.mark.parametrize("k", [1, 7, ROWS - 1, ROWS, ROWS + 1, FETCH])
 @pytest.mark.parametrize("where", [None, "n < 3", "n = 4 and id < 100", "n > 10", "n > 100"])
 def test_as_many_rows_come_as_match_whatever_k_is(path: Path, index: Any, k: int, where: str | None) -> None:
     with vecdb.connect(path, settings=SETTINGS) as database:
