@@ -71,8 +71,10 @@ def test_the_commands_of_the_document_on_links(root: Path, tmp_path: Path, envir
     with vecdb.connect(tmp_path / "library", read_only=True) as database:
         left = database.collection("papers")
         assert left.get(PAPER) is None
-        assert 0 < left.link_stats()["links"] < 38
-        assert left.link_stats()["dangling_ids"] == 0
+        stats = left.link_stats()
+        assert 0 < stats["types"]["cites"] < 38
+        assert stats["types"]["similar"] > 0
+        assert stats["dangling_ids"] == 0
 
 
 def test_the_command_of_the_document_on_sets(
