@@ -25,6 +25,7 @@ _PEERS = (
 _ALONE = (
     *(Run(name) for name in ("memory", "open", "startup", "planner", "churn", "arms", "batch")),
     *(Run(name) for name in ("quality", "relevance", "selection", "serve")),
+    Run("selection", "late", ("sets=", "fused=", "curve=", "pools=1", "calls=5")),
 )
 _ENCODINGS = "indexes=40x2x8 4bit,40x3x8 4bit,80x3x8 4bit,40x4x16 4bit,40x4x16 8bit,auto"
 _MULTIVECTOR = (
