@@ -15,6 +15,7 @@ import vecdb
 from support.graphs import index_files, plans_of
 from support.supervisor import environment
 from support.unsynced import unsynced
+from vecdb.arguments import FETCH
 from vecdb.errors import InvalidInputError
 
 ROWS, DIMENSION = 300, 16
@@ -226,7 +227,7 @@ def test_recall_takes_any_real_number(docs: vecdb.Collection, number: Any) -> No
     assert len(docs.search(v=query(), recall=number)) == 10
 
 
-@pytest.mark.parametrize("k", [1, 7, ROWS - 1, ROWS, ROWS + 1, 10**6, 10**13])
+@pytest.mark.parametrize("k", [1, 7, ROWS - 1, ROWS, ROWS + 1, 10**6, FETCH])
 @pytest.mark.parametrize("where", [None, "n < 3", "n = 4 and id < 100", "n > 10"])
 def test_as_many_rows_come_as_match_whatever_k_is(docs: vecdb.Collection, k: int, where: str | None) -> None:
     docs.build_indexes()
