@@ -28,7 +28,7 @@ _OTHERS = {
     "funnels": ("funnel",),
     "fusions": ("fuse", "worth"),
     "selections": ("selection", "dispersion", "units"),
-    "late interaction": ("maxsim", "maxsim_residual", "tokens"),
+    "late interaction": ("maxsim", "maxsim_sign", "maxsim_residual", "rotation", "tokens"),
     "walks over links": ("push", "steps", "labels"),
     "texts": ("inverted", "postings", "phrase", "terms", "sparse"),
 }

@@ -15,7 +15,7 @@ D, COUNT = 8, 4
 RNG = np.random.default_rng(3)
 ASKED = RNG.standard_normal((3, D))
 ROWS = [{"id": f"{number:03}", "tokens": RNG.standard_normal((9, D))} for number in range(120)]
-DTYPES = pytest.mark.parametrize("dtype", ["float16", "int8", "int4", "residual2"])
+DTYPES = pytest.mark.parametrize("dtype", ["float16", "int8", "int4", "sign", "residual2"])
 
 
 def made(path: Path, dtype: Any) -> tuple[vecdb.Database, Any]:

@@ -13,7 +13,7 @@ from vecdb.errors import DimensionMismatchError, InvalidInputError
 D = 18
 RNG = np.random.default_rng(7)
 ASKED = RNG.standard_normal((5, D))
-DTYPES = "float16", "float32", "int8", "int4"
+DTYPES = "float16", "float32", "int8", "int4", "sign"
 
 
 def tokens_of(number: int) -> np.ndarray | None:

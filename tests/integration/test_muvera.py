@@ -58,7 +58,7 @@ def plan_of(docs: Any, query: Query) -> list[str]:
     return [part["plan"] for part in step["parts"]]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "int4"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "int4", "sign"])
 def test_searches_through_the_index_find_rows_by_their_own_tokens_with_exact_scores(tmp_path: Path, dtype: str):
     rows = rows_of(1, ROWS)
     with create(tmp_path / "db", dtype=dtype) as database:

@@ -49,7 +49,7 @@ def coded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     ]
     with vecdb.connect(tmp_path_factory.mktemp("coded") / "db", settings=vecdb.Settings(background=False)) as database:
         made = {}
-        for dtype in ("int8", "int4", "residual2"):
+        for dtype in ("int8", "int4", "sign", "residual2"):
             schema = vecdb.Schema(
                 id=vecdb.Id("int64"),
                 kind=vecdb.Int64(),
@@ -98,7 +98,7 @@ def test_fewer_are_scored_and_the_answers_are_full_with_exact_scores(docs: Any, 
     assert fewer >= 8
 
 
-@pytest.mark.parametrize("dtype", ["int8", "int4", "residual2"])
+@pytest.mark.parametrize("dtype", ["int8", "int4", "sign", "residual2"])
 @pytest.mark.parametrize("seed", range(4))
 def test_answers_of_codes_first_are_those_of_floats_page_after_page(
     coded: dict[str, Any], dtype: str, seed: int

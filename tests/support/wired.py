@@ -314,7 +314,7 @@ fields: st.SearchStrategy[Field] = st.one_of(
         lambda dtype, factor, pooling, protect, space: vecdb.MultiVector(
             8, dtype, factor, pooling, protect, normalise=protect > 3, space=space
         ),
-        st.sampled_from(["float16", "float32", "int8", "int4", "residual4", "residual2"]),
+        st.sampled_from(["float16", "float32", "int8", "int4", "sign", "residual4", "residual2"]),
         st.floats(1, 64),
         st.sampled_from(["ward", "kmeans", "sequential", "pylate"]),
         st.integers(0, 9),

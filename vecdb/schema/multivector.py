@@ -17,7 +17,7 @@ from vecdb.schema.space import Encoding, Space, settled_dense
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TokenDtype = Literal["float16", "float32", "int8", "int4", "residual4", "residual2"]
+TokenDtype = Literal["float16", "float32", "int8", "int4", "sign", "residual4", "residual2"]
 Pooling = Literal["ward", "kmeans", "sequential", "pylate"]
 
 TOKEN_DIMENSION = 4_096
@@ -37,8 +37,9 @@ class MultiVector(Field):
 
     Attributes:
         dimension: of each vector.
-        dtype: how they are stored: "float16", "float32"; codes of "int8" or "int4" with a scale for each vector; or
-            "residual4" or "residual2": in segments the nearest centroid, and 4 or 2 bits a number for the rest.
+        dtype: how they are stored: "float16", "float32"; codes of "int8" or "int4" with a scale for each vector;
+            "sign", a bit for each number of the rotated vector, and a scale; or "residual4" or "residual2": in segments
+            the nearest centroid, and 4 or 2 bits a number for the rest.
         pool_factor: rows are stored with about this many times fewer vectors, each the mean of some that are alike
             (Clavié, Chaffin, Adams, 2024); 1 keeps all.
         pooling: which are joined: "ward", by Ward's criterion; "kmeans"; "sequential", only neighbours in the text;
@@ -126,7 +127,7 @@ class MultiVector(Field):
     @property
     def coded(self) -> bool:
         """Whether codes are stored, and not floats."""
-        return self.dtype in ("int8", "int4")
+        return self.dtype in ("int8", "int4", "sign")
 
     @property
     def residual(self) -> int | None:
@@ -135,9 +136,10 @@ class MultiVector(Field):
 
     @property
     def width(self) -> int:
-        """Stored values of a vector: its numbers; of codes, bytes: for kernels a multiple of four numbers."""
+        """Stored values of a vector: its numbers; of codes, bytes: for kernels a multiple of four numbers, 32 signs."""
         padded = -(-self.dimension // 4) * 4
-        return {"int8": padded, "int4": padded // 2}.get(self.dtype, self.dimension)
+        of_codes = {"int8": padded, "int4": padded // 2, "sign": -(-self.dimension // 32) * 4}
+        return of_codes.get(self.dtype, self.dimension)
 
     @cached_property
     def arrow_type(self) -> pa.DataType:

@@ -29,7 +29,7 @@ TOKEN_FILES = "tok-"  # nosec B105
 ROW_FILES = "doc-"
 CENTROID_FILES = "cen-"
 _HOW = b"vecdb-tokens"
-BITS = {"int8": 8, "int4": 4}
+BITS = {"int8": 8, "int4": 4, "sign": 1}
 
 
 def token_file(field_id: int) -> str:

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from vecdb.schema.multivector import MultiVector
 
 TYPE = (
-    "multivector(DIMENSION[,float16|float32|int8|int4|residual4|residual2][,pool_factor=N][,pooling=ward|kmeans|sequential|pylate]"
+    "multivector(DIMENSION[,float16|float32|int8|int4|sign|residual4|residual2][,pool_factor=N][,pooling=ward|kmeans|sequential|pylate]"
     "[,protect=N][,fixed=N][,normalise=false][,flat])"
 )
-DTYPES = ("float16", "float32", "int8", "int4", "residual4", "residual2")
+DTYPES = ("float16", "float32", "int8", "int4", "sign", "residual4", "residual2")
 PARAMETERS = ("pool_factor", "pooling", "protect", "fixed", "normalise")
 OFFSETS = "_offsets"
 """Behind an array's name in a .npz file: where the rows of the array of that name begin."""

@@ -2,7 +2,8 @@
 
 Invariant: the score of a (row, question) pair has the same bits whichever function computed it. Codes of 8 and 4 bits
 are scanned with a question that is coded too, which is several times as fast and not exact; but how far off a score
-can be is known, so the rows that may be among the best are scored again, and the answer is the exact one.
+can be is known, so the rows that may be among the best are scored again, and the answer is the exact one. Signs are
+compared with a question that is rotated as they are; `estimated_rows` takes its signs too, which bounds nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb_index.multivector import sign
 from vecdb_index.multivector.residual import WIDE
 from vecdb_index.multivector.stored import Tokens, eight_of_four, ends_of, longest_of
 from vecdb_index.slices import HELPER_BYTES, SLICE_BYTES, Slice, shared
@@ -27,6 +29,8 @@ _ALL = np.empty(0, np.uint32)
 _SMALLEST = np.float32(2.0**-126)
 TABLE_BYTES = 256 << 20
 """The largest table of a question's products with centroids; beyond that rows are scored exactly."""
+WIDER = {4: eight_of_four, 1: sign.eight_of_one}
+"""How codes of few bits become those of 8 bits that stand for the same numbers."""
 ROUNDING = 2.0**-16
 """By how much sums in float32 of products of 8-bit numbers may be off, as a share of the largest that they can be."""
 
@@ -61,6 +65,20 @@ class Question:
         tokens, weights = np.zeros((count, self.tokens.shape[1]), np.float32), np.zeros(count, np.float32)
         tokens[: len(self.tokens)], weights[: len(self.weights)] = self.tokens, self.weights
         return tokens, weights
+
+    @cached_property
+    def turned(self) -> Question:
+        """The question as tokens of signs are compared with it."""
+        return Question(sign.turned(self.tokens), self.weights)
+
+    @cached_property
+    def signs(self) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+        """The signs of the turned question, and what each token counts, as the kernel over signs takes them."""
+        from vecdb_index.kernels.maxsim import LANES
+
+        asked, units = sign.words_of(self.turned.tokens, LANES)
+        units.reshape(-1)[: len(self.weights)] *= self.weights
+        return asked, units
 
     @cached_property
     def coded(self) -> Coded:
@@ -186,6 +204,8 @@ def estimated_rows(
     """Return about the scores of some rows, in their order, as `score_rows` does; of codes several times as fast."""
     if tokens.bits is None:
         return score_rows(tokens, question, rows, pool)
+    if tokens.bits == 1:
+        return _by_signs(tokens, question, np.ascontiguousarray(rows, np.uint32), pool)
     out = np.full(len(rows), -np.inf, np.float32)
     filled = np.flatnonzero(tokens.lengths_of(rows))
     out[filled] = _about(tokens, question, np.asarray(rows, np.int64)[filled], len(filled), pool)
@@ -227,7 +247,8 @@ def _possible(tokens: Tokens, question: Question, about: NDArray[np.float32], k:
     if len(about) <= k:
         return np.ones(len(about), bool)
     least = np.partition(about, len(about) - k)[len(about) - k]
-    return about >= np.float64(least) - 2 * question.coded.off(tokens)
+    coded = question.turned.coded if tokens.bits == 1 else question.coded
+    return about >= np.float64(least) - 2 * coded.off(tokens)
 
 
 def _ranked(rows: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Best:
@@ -242,7 +263,7 @@ def _ranked(rows: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Bes
 def _exact(tokens: Tokens, question: Question, rows: NDArray[np.uint32], first: int, last: int) -> NDArray[np.float32]:
     from vecdb_index.kernels import maxsim
 
-    queries, weights = question.padded
+    queries, weights = (question.turned if tokens.bits == 1 else question).padded
     out, room = np.empty(last - first, np.float32), np.empty(len(queries), np.float32)
     if tokens.bits is None:
         half = tokens.values.dtype == np.float16
@@ -257,8 +278,12 @@ def _exact(tokens: Tokens, question: Question, rows: NDArray[np.uint32], first: 
         maxsim.maxsim_bytes(*codes, rows, first, last, queries, weights, pair, room, out)
         return out
     some = tokens.slice(first, last) if len(rows) == 0 else tokens.some(rows[first:last])
-    floats = some.floats()
-    maxsim.maxsim_floats(floats.tokens, floats.offsets, _ALL, 0, last - first, queries, weights, room, out)
+    if tokens.bits == 1:
+        assert some.scales is not None
+        numbers = sign.numbers_of(some.values, some.scales)
+    else:
+        numbers = some.floats().tokens
+    maxsim.maxsim_floats(numbers, some.offsets, _ALL, 0, last - first, queries, weights, room, out)
     return out
 
 
@@ -270,7 +295,7 @@ def _about(
         return _about_residuals(tokens, question, rows, count, pool)
     from vecdb_index.kernels import maxsim
 
-    coded, scales = question.coded, tokens.scales
+    coded, scales = (question.turned if tokens.bits == 1 else question).coded, tokens.scales
     assert scales is not None
     given = _ALL if rows is None else rows.astype(np.uint32)
     out = np.empty(count, np.float32)
@@ -281,9 +306,9 @@ def _about(
         found = np.empty((len(coded.blocks), maxsim.LANES), np.float32)
         for first, last in todo:
             values, offsets, units, at, begin, end = tokens.values, tokens.offsets, scales, given, first, last
-            if tokens.bits == 4:
+            if tokens.bits in WIDER:
                 some = tokens.slice(first, last) if len(given) == 0 else tokens.some(given[first:last])
-                values, offsets, units = eight_of_four(some.values), some.offsets, some.scales
+                values, offsets, units = WIDER[tokens.bits](some.values), some.offsets, some.scales
                 at, begin, end = _ALL, 0, last - first
             maxsim.maxsim_codes(
                 values, units, offsets, at, begin, end, coded.blocks, coded.shifts, coded.weights, room, picked, part,
@@ -338,21 +363,50 @@ def _about_residuals(
     return out
 
 
+def _by_signs(
+    tokens: Tokens, question: Question, rows: NDArray[np.uint32], pool: ThreadPoolExecutor | None
+) -> NDArray[np.float32]:
+    """Return the scores of rows by the signs of a question."""
+    from vecdb_index.kernels.maxsim_sign import maxsim_signs
+
+    asked, weights = question.signs
+    words, out = tokens.values.view("<u4"), np.empty(len(rows), np.float32)
+
+    def work(todo: Iterator[Slice]) -> None:
+        best = np.empty(weights.shape, np.float32)
+        for first, last in todo:
+            given = words, tokens.scales, tokens.offsets, rows, first, last
+            maxsim_signs(*given, asked, weights, best, out[first:last])
+
+    if len(rows):
+        _run(work, tokens, question, rows, len(rows), pool, tokens.token_bytes)
+    return out
+
+
 def _run(
-    work: Any, tokens: Tokens, question: Question, rows: NDArray[np.uint32], count: int, pool: ThreadPoolExecutor | None
+    work: Any,
+    tokens: Tokens,
+    question: Question,
+    rows: NDArray[np.uint32],
+    count: int,
+    pool: ThreadPoolExecutor | None,
+    token_bytes: int = 0,
 ) -> None:
-    """Cut rows into slices of bounded work, by their tokens, and let threads take them."""
+    """Cut rows into slices of bounded work, by their tokens, and let threads take them.
+
+    Codes of few bits are widened to a byte a number at least: that is the work, unless `token_bytes` says otherwise.
+    """
+    each = token_bytes or max(tokens.token_bytes, tokens.dimension)
     lengths = tokens.lengths if len(rows) == 0 else tokens.lengths_of(rows)
     ends = np.cumsum(lengths)
     blocks = _blocks(question)
-    # Codes of few bits are widened, or made floats, a slice at a time.
-    most = max(1, min(SLICE_BYTES, SLICE_WORK // blocks) // max(1, tokens.token_bytes, tokens.dimension))
+    most = max(1, min(SLICE_BYTES, SLICE_WORK // blocks) // each)
     if ends[-1] <= most and pool is None:
         work(iter([(0, count)]))
         return
     if pool is not None:
         # Codes of a thousand rows fit into one slice, and would be one thread's: two for each, where that pays.
-        few = HELPER_BYTES // (max(1, tokens.token_bytes) * blocks)
+        few = HELPER_BYTES // (each * blocks)
         most = min(most, max(1, few, -(-int(ends[-1]) // (2 * pool._max_workers))))
     todo, first = [], 0
     while first < count:
@@ -360,7 +414,7 @@ def _run(
         last = min(max(int(np.searchsorted(ends, before + most, "right")), first + 1), count)
         todo.append((first, last))
         first = last
-    shared(work, todo, int(ends[-1]) * tokens.token_bytes * blocks, pool)
+    shared(work, todo, int(ends[-1]) * each * blocks, pool)
 
 
 def _blocks(question: Question) -> int:

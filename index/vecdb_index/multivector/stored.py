@@ -1,8 +1,8 @@
-"""Tokens as they are stored: floats; codes of 8 or 4 bits with a scale for each token; or centroids and residuals.
+"""Tokens as they are stored: floats; codes of 8, 4 or 1 bits with a scale for each; or centroids and residuals.
 
 A code of 8 bits stands for (code - 128) * scale, one of 4 bits for (code - 8) * scale, two of them in a byte, the first
-in the lower half. Behind the last number, up to a multiple of four, codes stand for zeros. What stands for a token by
-its centroid is in residual.py.
+in the lower half. Behind the last number, up to a multiple of four, codes stand for zeros. Those of one bit are the
+signs of the numbers of a rotated token: sign.py. What stands for a token by its centroid is in residual.py.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vecdb_index.multivector import sign
 from vecdb_index.multivector.ragged import Ragged
 from vecdb_index.multivector.residual import Centroids
 
@@ -107,6 +108,8 @@ class Tokens:
             assert self.numbers is not None
             return Ragged(self.centroids.numbers_of(self.values, self.numbers, self.bits), self.offsets)
         assert self.scales is not None
+        if self.bits == 1:
+            return Ragged(sign.turned_back(sign.numbers_of(self.values, self.scales), self.dimension), self.offsets)
         codes = self.values if self.bits == 8 else eight_of_four(self.values)
         numbers = codes[:, : self.dimension].astype(np.float32)
         numbers -= np.float32(128)
@@ -118,6 +121,10 @@ def longest_of(tokens: Tokens) -> float:
     """Return the length of the longest token, a little more; 0 of none, infinity of floats, of which nobody asks."""
     if tokens.bits is None:
         return math.inf
+    if tokens.bits == 1:
+        assert tokens.scales is not None
+        width = sign.width_of(tokens.dimension)
+        return float(tokens.scales.max(initial=0)) * math.sqrt(width) * (1 + 1e-6)
     found = 0.0
     for first in range(0, len(tokens.values), _BLOCK):
         last = min(first + _BLOCK, len(tokens.values))
@@ -135,7 +142,12 @@ def ends_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def coded(numbers: NDArray[np.float32], bits: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Return codes (t, width) of tokens (t, d), and their scales (t,): the nearest steps of the largest number."""
+    """Return codes (t, width) of tokens (t, d), and their scales (t,): the nearest steps of the largest number.
+
+    Of one bit they are signs, as sign.py has them.
+    """
+    if bits == 1:
+        return sign.coded(numbers)
     most = LEVELS[bits]
     scales = np.abs(numbers).max(axis=1, initial=0).astype(np.float32) / np.float32(most)
     units = np.where(scales >= _SMALLEST, scales, np.float32(1))

@@ -466,7 +466,7 @@ class MultiVectorField(_message.Message):
     SPACE_FIELD_NUMBER: _builtins.int
     dimension: _builtins.int
     dtype: _builtins.str
-    """"float16", "float32", "int8", "int4", "residual4" or "residual2"."""
+    """"float16", "float32", "int8", "int4", "sign", "residual4" or "residual2"."""
     pool_factor: _builtins.float
     pooling: _builtins.str
     """"ward", "kmeans", "sequential" or "pylate"."""

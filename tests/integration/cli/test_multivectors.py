@@ -116,6 +116,7 @@ def test_a_question_of_several_vectors_finds_what_the_library_finds(vecdb: Run, 
         "multivector(128)",
         "multivector(64,int8,pool_factor=2.5,pooling=kmeans,protect=0)",
         "multivector(8,fixed=32,flat)",
+        "multivector(8,sign)",
         "multivector(8,residual2)",
     ],
 )

@@ -12,7 +12,7 @@ ROWS = [{"id": f"{number:02}", "tokens": RNG.standard_normal((1 + number % 4, 6)
 ASKED = RNG.standard_normal((2, 6))
 
 
-@pytest.mark.parametrize("dtype", ["int4", "residual4", "residual2"])
+@pytest.mark.parametrize("dtype", ["int4", "sign", "residual4", "residual2"])
 def test_rows_in_codes_are_written_found_and_merged(database: Any, dtype: Any) -> None:
     docs = database.create_collection("codes", vecdb.Schema(id=vecdb.Id(), tokens=vecdb.MultiVector(6, dtype)))
     docs.upsert(ROWS[:30])

@@ -52,7 +52,7 @@ def test_codes_are_the_nearest_steps_and_zeros_behind_the_last_number(bits: int,
     assert (found[7] == 0).all()
 
 
-@pytest.mark.parametrize("bits", [None, 8, 4])
+@pytest.mark.parametrize("bits", [None, 8, 4, 1])
 @pytest.mark.parametrize("dimension", [3, 16, 33])
 @pytest.mark.parametrize("count", [1, 17])
 def test_the_best_rows_are_those_of_numpy_and_a_score_is_always_the_same(bits: int | None, dimension: int, count: int):
