@@ -10,12 +10,12 @@ from bench.workloads import Metrics
 
 CANDIDATES = 1000
 MARGIN = 4.0
-"""How sure to be where the first step is the cosine: it is off by more at times than a normal error would be."""
+"""How sure to be: signs are off by more at times than a normal error would be."""
 _ROUNDS = 3
 
 
 def store(context: Context, name: str) -> None:
-    """Load a set with its tokens as float32 and as codes of 8 bits."""
+    """Load a set with its tokens as float32 and as signs."""
     import vecdb
     from bench import tokens
 
@@ -25,10 +25,10 @@ def store(context: Context, name: str) -> None:
         id=vecdb.Id(),
         embedding=vecdb.Vector(found.held.dimension),
         tokens=vecdb.MultiVector(dimension, dtype="float32", index="flat"),
-        codes=vecdb.MultiVector(dimension, dtype="int8", index="flat"),
+        signs=vecdb.MultiVector(dimension, dtype="sign", index="flat"),
     )
     rows = found.rows.select(["id", "embedding", "tokens"])
-    rows = rows.append_column("codes", rows["tokens"])
+    rows = rows.append_column("signs", rows["tokens"])
     with vecdb.connect(_home(context, name), settings=vecdb.Settings(background=False)) as database:
         documents = database.create_collection("documents", schema)
         for first in range(0, len(rows), 1000):
@@ -40,7 +40,6 @@ def measured(context: Context, names: Sequence[str]) -> Metrics:
     """Return how long either way takes, and how often the answers are the same."""
     import vecdb
     from bench import tokens
-    from vecdb import formula
 
     metrics: Metrics = {}
     for name in names:
@@ -52,7 +51,7 @@ def measured(context: Context, names: Sequence[str]) -> Metrics:
             for question, asked in zip(found.held.questions[:most], found.questions[:most], strict=True):
                 near = vecdb.Query(k=10, fields=()).near("embedding", question.vector, fetch=CANDIDATES).exactly()
                 full = near.rescore(vecdb.MaxSim("tokens", asked))
-                steps = vecdb.Rank(formula.score), vecdb.MaxSim("codes", asked), vecdb.MaxSim("tokens", asked)
+                steps = vecdb.MaxSim("signs", asked), vecdb.MaxSim("tokens", asked)
                 by_steps = near.cascade(*steps, margin=MARGIN)
                 took: tuple[list[float], ...] = ([], [], [])
                 for _ in range(_ROUNDS):
