@@ -1,7 +1,8 @@
 """MaxSim over signs: a product is the number of bits that agree, less that of those that do not, times two scales.
 
-The lanes are 16 query tokens, as in maxsim.py. Where no instruction counts the bits of a word, bytes are counted, and
-added up behind the last word: each count is at most 8, so the sums of 31 words fit a byte.
+The lanes are as many query tokens as fit a register, so that few of them are empty; two tokens are compared at once.
+Where no instruction counts the bits of a word, bytes are counted, and added up behind the last word: each count is at
+most 8, so the sums of 31 words fit a byte.
 """
 
 from typing import Any
@@ -16,8 +17,9 @@ from vecdb_index.kernels.bits import _count, _load
 from vecdb_index.kernels.codes import inlined
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
 from vecdb_index.kernels.loops import _pick
-from vecdb_index.kernels.maxsim import LANES
 
+LANES = 16 if "avx512bw" in features.features() else 8
+"""Query tokens of a block."""
 _WORDS = "avx512vpopcntdq" in features.features()
 """Whether the bits of 16 words are counted by one instruction."""
 _MOST = 31
@@ -45,54 +47,66 @@ def _sums_of_bytes(builder: Any, counts: Value) -> Value:
 
 
 @inlined
-def _best_of_signs(typingctx: Any, words: Any, token: Any, asked: Any, block: Any, scale: Any, best: Any) -> Any:
-    """Raise best[block] to the products of a token with a block of 16 query tokens, whose own scales are left out.
+def _best_of_two(
+    typingctx: Any, words: Any, token: Any, other: Any, asked: Any, block: Any, scales: Any, best: Any
+) -> Any:
+    """Raise best[block] to the products of two tokens with a block of query tokens, whose own scales are left out.
 
     Args:
         typingctx: numba's.
         words: (n, w) uint32.
-        token: which.
-        asked: (b, 16 w) uint32: each word of the 16 query tokens, one behind the other.
+        token: one of them.
+        other: the second one.
+        asked: (b, LANES w) uint32: each word of a block's query tokens, one behind the other.
         block: which.
-        scale: float32, the token's.
-        best: (b, 16) float32.
+        scales: (n,) float32, of the tokens.
+        best: (b, LANES) float32.
 
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
-        held, given, kept = (
-            context.make_array(signature.args[at])(context, builder, arguments[at]) for at in (0, 2, 5)
+        held, given, scale_of, kept = (
+            context.make_array(signature.args[at])(context, builder, arguments[at]) for at in (0, 3, 5, 6)
         )
         count = cgutils.unpack_tuple(builder, held.shape, 2)[1]
-        own = builder.bitcast(builder.gep(held.data, [builder.mul(arguments[1], count)]), _I8.as_pointer())
-        line = builder.mul(arguments[3], ir.Constant(_I64, LANES))
-        others = builder.bitcast(builder.gep(given.data, [builder.mul(line, count)]), _I8.as_pointer())
+        both = arguments[1], arguments[2]
+        own = [builder.bitcast(builder.gep(held.data, [builder.mul(one, count)]), _I8.as_pointer()) for one in both]
+        line = builder.mul(arguments[4], ir.Constant(_I64, LANES))
+        asked_of = builder.bitcast(builder.gep(given.data, [builder.mul(line, count)]), _I8.as_pointer())
         kind = _COUNTS if _WORDS else _BYTES
-        zeros = ir.Constant(kind, [0] * kind.count)
-        total = cgutils.alloca_once_value(builder, ir.Constant(_COUNTS, [0] * LANES))
-        some = cgutils.alloca_once_value(builder, zeros)
+        none, zeros = ir.Constant(_COUNTS, [0] * LANES), ir.Constant(kind, [0] * kind.count)
+        totals = [cgutils.alloca_once_value(builder, none) for _ in both]
+        parts = [cgutils.alloca_once_value(builder, zeros) for _ in both]
+        for total in totals:
+            builder.store(none, total)
         step = ir.Constant(_I64, _MOST)
         with cgutils.for_range_slice(builder, ir.Constant(_I64, 0), count, step, _I64) as (first, _):
-            builder.store(zeros, some)
+            for part in parts:
+                builder.store(zeros, part)
             end = builder.add(first, step)
             last = builder.select(builder.icmp_signed("<", end, count), end, count)
             with cgutils.for_range_slice(builder, first, last, ir.Constant(_I64, 1), _I64) as (j, _):
-                word = _load(builder, own, builder.mul(j, ir.Constant(_I64, 4)), _I32)
-                other = _load(builder, others, builder.mul(j, ir.Constant(_I64, 4 * LANES)), _COUNTS)
-                differing = builder.bitcast(builder.xor(_everywhere(builder, word, _COUNTS), other), kind)
-                builder.store(builder.add(builder.load(some), _count(builder, differing)), some)
-            counted = builder.load(some) if _WORDS else _sums_of_bytes(builder, builder.load(some))
-            builder.store(builder.add(builder.load(total), counted), total)
+                those = _load(builder, asked_of, builder.mul(j, ir.Constant(_I64, 4 * LANES)), _COUNTS)
+                for start, part in zip(own, parts, strict=True):
+                    word = _load(builder, start, builder.mul(j, ir.Constant(_I64, 4)), _I32)
+                    differing = builder.bitcast(builder.xor(_everywhere(builder, word, _COUNTS), those), kind)
+                    builder.store(builder.add(builder.load(part), _count(builder, differing)), part)
+            for total, part in zip(totals, parts, strict=True):
+                counted = builder.load(part) if _WORDS else _sums_of_bytes(builder, builder.load(part))
+                builder.store(builder.add(builder.load(total), counted), total)
         bits = builder.trunc(builder.mul(count, ir.Constant(_I64, 32)), _I32)
-        twice = builder.shl(builder.load(total), ir.Constant(_COUNTS, [1] * LANES))
-        agreeing = builder.sitofp(builder.sub(_everywhere(builder, bits, _COUNTS), twice), _FLOATS)
-        product = builder.fmul(agreeing, _everywhere(builder, arguments[4], _FLOATS))
         target = builder.bitcast(builder.gep(kept.data, [line]), _FLOATS.as_pointer())
         found = builder.load(target, align=4)
-        builder.store(builder.select(builder.fcmp_ordered(">", product, found), product, found), target, align=4)
+        for one, total in zip(both, totals, strict=True):
+            twice = builder.shl(builder.load(total), ir.Constant(_COUNTS, [1] * LANES))
+            agreeing = builder.sitofp(builder.sub(_everywhere(builder, bits, _COUNTS), twice), _FLOATS)
+            scale = builder.load(builder.gep(scale_of.data, [one]))
+            product = builder.fmul(agreeing, _everywhere(builder, scale, _FLOATS))
+            found = builder.select(builder.fcmp_ordered(">", product, found), product, found)
+        builder.store(found, target, align=4)
         return context.get_dummy_value()
 
-    return types.void(words, types.intp, asked, types.intp, types.float32, best), codegen
+    return types.void(words, types.intp, types.intp, asked, types.intp, scales, best), codegen
 
 
 @helper
@@ -100,8 +114,8 @@ def _best(words: Any, scales: Any, begin: Any, end: Any, asked: Any, best: Any) 
     """Write each query token's best product with the tokens begin .. end - 1."""
     best[:] = np.float32(-np.inf)
     for block in range(asked.shape[0]):
-        for token in range(begin, end):
-            _best_of_signs(words, token, asked, block, scales[token], best)
+        for token in range(begin, end, 2):  # a last token without a partner is paired with itself
+            _best_of_two(words, token, min(token + 1, end - 1), asked, block, scales, best)
 
 
 @kernel(
@@ -137,9 +151,9 @@ def maxsim_signs(
         rows: (m,) uint32 documents, or empty: all.
         first: start of the slice of documents, in row numbers or in positions of `rows`.
         last: its end.
-        asked: (b, 16 w) uint32: for each word, those of the 16 query tokens of a block one behind the other.
-        weights: (b, 16) float32, the scale of a query token times its weight; 0 behind the last.
-        best: (b, 16) float32: room.
+        asked: (b, LANES w) uint32: for each word, those of a block's query tokens one behind the other.
+        weights: (b, LANES) float32, the scale of a query token times its weight; 0 behind the last.
+        best: (b, LANES) float32: room.
         out: (last - first,) float32, -inf for documents without tokens.
 
     """

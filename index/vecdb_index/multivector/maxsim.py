@@ -74,7 +74,7 @@ class Question:
     @cached_property
     def signs(self) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
         """The signs of the turned question, and what each token counts, as the kernel over signs takes them."""
-        from vecdb_index.kernels.maxsim import LANES
+        from vecdb_index.kernels.maxsim_sign import LANES
 
         asked, units = sign.words_of(self.turned.tokens, LANES)
         units.reshape(-1)[: len(self.weights)] *= self.weights

@@ -10,7 +10,9 @@ import numpy as np
 from vecdb.planner.bound import BoundStage
 from vecdb.planner.candidates import Candidates
 from vecdb.planner.gather import Context
+from vecdb.planner.stages.max_sim import scores_of
 from vecdb.query.cascade import Cascade
+from vecdb.query.stages import MaxSim
 from vecdb_index.relevance.progressive import probes, verdict
 
 
@@ -66,6 +68,10 @@ def _scores(context: Context, step: BoundStage, chosen: Candidates, places: np.n
     """Return a step's scores of some candidates, NaN for those that it leaves out, and their dtype."""
     from vecdb.planner.stages import APPLY
 
+    if isinstance(step.stage, MaxSim) and step.stage.prune is step.stage.patience is None:
+        scores = scores_of(context, step, chosen.some(places)).astype(np.float64)
+        scores[np.isneginf(scores)] = np.nan
+        return scores, np.float32
     asked = chosen.some(np.sort(places))
     found = APPLY[type(step.stage)](context, step, asked)
     keys = asked.keys
