@@ -39,7 +39,7 @@ FULL: Mapping[str, Parameter] = {
     "sets": "scifact-test,hotpot",
     "indexes": "auto,10x3x8 rabitq,40x3x8 rabitq,40x4x16 rabitq,40x4x16 8bit,40x3x8 8bit,40x3x8 product",
     "pools": "2,3,4",
-    "codings": "float16,int8,int4,residual4,residual2",
+    "codings": "float16,int8,int4,residual4,residual2,sign",
     "fetch": 50,
     "prune": 0.3,
     "patience": 5,
@@ -49,7 +49,7 @@ QUICK: Mapping[str, Parameter] = {
     "sets": "known:300x16",
     "indexes": "auto,40x3x8 rabitq",
     "pools": "2",
-    "codings": "float16,residual2",
+    "codings": "float16,residual2,sign",
     "fetch": 20,
     "passes": 1,
 }
