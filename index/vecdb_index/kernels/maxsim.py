@@ -52,7 +52,7 @@ def _wide(builder: Any, address: Value, kind: ir.Type, align: int) -> Value:
 
 def _everywhere(builder: Any, value: Value, kind: ir.VectorType) -> Value:
     one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(_I32, 0))
-    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES))
+    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(_I32, kind.count), [0] * kind.count))
 
 
 def _pairs(builder: Any, x: Value, y: Value) -> Value:

@@ -17,6 +17,7 @@ from vecdb_index.kernels.bits import _count, _load
 from vecdb_index.kernels.codes import inlined
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
 from vecdb_index.kernels.loops import _pick
+from vecdb_index.kernels.maxsim import _everywhere
 
 LANES = 16 if "avx512bw" in features.features() else 8
 """Query tokens of a block."""
@@ -29,11 +30,6 @@ _I8, _I32, _I64, _F32 = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.FloatT
 _COUNTS, _BYTES, _FLOATS = ir.VectorType(_I32, LANES), ir.VectorType(_I8, 4 * LANES), ir.VectorType(_F32, LANES)
 
 Value = Any
-
-
-def _everywhere(builder: Any, value: Value, kind: ir.VectorType) -> Value:
-    one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(_I32, 0))
-    return builder.shuffle_vector(one, one, ir.Constant(_COUNTS, [0] * LANES))
 
 
 def _sums_of_bytes(builder: Any, counts: Value) -> Value:
