@@ -2,17 +2,9 @@
 
 import posixpath
 import re
-from pathlib import Path
 from typing import Any
 
 _OUTSIDE = re.compile(r"\[([^\]]*)\]\(((?:\.\./)+[^)\s]+)\)")
-
-
-def on_config(config: Any) -> Any:
-    """Return the configuration with the page on migration in its navigation, where there is one."""
-    if (Path(config["docs_dir"]) / "migration.md").exists():
-        config["nav"].insert(2, {"Migration": "migration.md"})
-    return config
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:

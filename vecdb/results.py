@@ -125,7 +125,7 @@ class Selected(NamedTuple):
     """What a selection says of the answer as a whole.
 
     Attributes:
-        method: "graph_cut", "facility_location", "saturated", "mmr", "dpp" or "dispersion".
+        method: "graph_cut", "facility_location", "saturated", "words", "communities", "mmr", "dpp" or "dispersion".
         pool: candidates that it chose from.
         coverage: from 0 to 1, how well the answer represents them, or the universe: the mean similarity to the closest
             hit, counted from the median of the candidates, by relevance.
