@@ -30,6 +30,17 @@ class Context:
         """The folder of this system inside the scratch folder; the system's set-up creates it."""
         return self.scratch / self.system
 
+    def folder(self, name: str) -> Path:
+        """Return the folder of a data set.
+
+        Raises:
+            FileNotFoundError: no data folder was given.
+
+        """
+        if self.data is None:
+            raise FileNotFoundError(f"{name!r} needs a data folder: give --data or VECDB_BENCH_DATA")
+        return self.data / name
+
     def integer(self, name: str) -> int:
         """Return a parameter as an int."""
         return int(self.parameters[name])

@@ -140,11 +140,18 @@ def load(name: str, data: Path | None) -> Dataset:
     return Dataset(name, found.metric, found.vectors, found.queries, found.attributes, wanted, mixes)
 
 
+def stored_vectors(path: Path) -> np.ndarray:
+    """Return the column vec of a Parquet file: float32 (rows, d)."""
+    column = _one_chunk(pq.read_table(path, columns=["vec"]).column("vec"))
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    return np.ascontiguousarray(flat.reshape(len(column), -1), dtype=np.float32)
+
+
 def _folder(folder: Path) -> Dataset:
     """A folder with docs_dense.parquet (column vec) and docs.parquet in the same order, or with MNIST images."""
     if (folder / "docs_dense.parquet").exists():
-        vectors = _vector_column(folder / "docs_dense.parquet")
-        queries = _vector_column(_query_file(folder))
+        vectors = stored_vectors(folder / "docs_dense.parquet")
+        queries = stored_vectors(_query_file(folder))
         attributes = _attributes_of(pq.read_table(folder / "docs.parquet"))
         return Dataset(folder.name, "cosine", vectors, queries, attributes, len(vectors))
     images = sorted(folder.glob("train-images*ubyte*"))
@@ -231,12 +238,6 @@ def _uniform_0_99(rows: np.ndarray) -> np.ndarray:
     mixed = rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
     return ((mixed >> np.uint64(32)) % np.uint64(100)).astype(np.int64)
-
-
-def _vector_column(path: Path) -> np.ndarray:
-    column = _one_chunk(pq.read_table(path, columns=["vec"]).column("vec"))
-    flat = column.flatten().to_numpy(zero_copy_only=False)
-    return np.ascontiguousarray(flat.reshape(len(column), -1), dtype=np.float32)
 
 
 def _vector_array(vectors: np.ndarray) -> pa.FixedSizeListArray:

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.datasets import stored_vectors
+
 _SEED = 20_240_602
 _VOCABULARY = 2000
 
@@ -89,9 +91,9 @@ def _folder(name: str, data: Path) -> Labelled:
     part = f"_{asked}" if asked in ("train", "test") else ""
     start = "poly_" if (data / folder / "poly_queries.parquet").exists() else ""
     documents = pq.read_table(data / folder / "docs.parquet").to_pylist()
-    vectors = _vectors(data / folder / "docs_dense.parquet")
+    vectors = stored_vectors(data / folder / "docs_dense.parquet")
     questions = pq.read_table(data / folder / f"{start}queries{part}.parquet").to_pylist()
-    asked_vectors = _vectors(data / folder / f"{start}queries{part}_dense.parquet")
+    asked_vectors = stored_vectors(data / folder / f"{start}queries{part}_dense.parquet")
     judged = pq.read_table(data / folder / f"{start}qrels{part}.parquet").to_pylist()
     rows = {
         "id": [row["id"] for row in documents],
@@ -142,9 +144,3 @@ def _table(columns: dict[str, list[Any]], vectors: np.ndarray) -> pa.Table:
     arrays = {name: pa.array(values, types[name]) for name, values in columns.items()}
     arrays["embedding"] = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
     return pa.table(arrays)
-
-
-def _vectors(path: Path) -> np.ndarray:
-    column = pq.read_table(path).column("vec").combine_chunks()
-    values = column.values.to_numpy(zero_copy_only=False)
-    return np.ascontiguousarray(values.reshape(len(column), -1), dtype=np.float32)

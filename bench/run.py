@@ -35,15 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     import_from_checkout()
-    if options.peers:
-        options.suite = "peers"
-    if bool(options.suite) == bool(options.workload):
-        parser.error("name either --workload, or --suite (--peers is the suite peers)")
-    if options.suite:
-        runs = SUITES[options.suite]
-    else:
-        names = list(workloads.NAMES) if options.workload == "all" else options.workload.split(",")
-        runs = tuple(Run(name, options.label) for name in names)
+    runs = _chosen(parser, options)
     names = [run.workload for run in runs]
     settable = {parameter for name in names for parameter in workloads.load(name).FULL}
     for setting in options.set:
@@ -62,6 +54,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         failed = failed or bool(record["failures"])
         print(report.tables(record))
     return 1 if failed else 0
+
+
+def _chosen(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tuple[Run, ...]:
+    """Return the records to make, or end with what is wrong in the command line."""
+    if sum(map(bool, (options.suite, options.peers, options.workload))) != 1:
+        parser.error("name one of --workload, --suite and --peers (which is the suite peers)")
+    if options.workload:
+        names = list(workloads.NAMES) if options.workload == "all" else options.workload.split(",")
+        if unknown := [name for name in names if name not in workloads.NAMES]:
+            parser.error(f"no workload is called {', '.join(unknown)}; there are {', '.join(workloads.NAMES)}")
+        return tuple(Run(name, options.label) for name in names)
+    if options.label:
+        parser.error("the records of a suite have labels of their own: --label goes with --workload")
+    runs = SUITES["peers" if options.peers else options.suite]
+    if not options.quick:
+        return runs
+    # Without their data the variants of a workload are the same.
+    first: dict[str, Run] = {}
+    for run in runs:
+        first.setdefault(run.workload, run)
+    return tuple(first.values())
 
 
 def run_workload(name: str, options: argparse.Namespace, interpreters: Interpreters) -> dict[str, Any]:

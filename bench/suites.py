@@ -20,11 +20,12 @@ _PEERS = (
     Run("text"),
     Run("servers"),
     Run("maxsim"),
+    Run("selection"),
     Run("exact", "", ("dataset=debian60k@300000", "rounds=5")),
 )
 _ALONE = (
     *(Run(name) for name in ("memory", "open", "startup", "planner", "churn", "arms", "batch")),
-    *(Run(name) for name in ("quality", "relevance", "selection", "serve")),
+    *(Run(name) for name in ("quality", "relevance", "serve")),
     Run("selection", "late", ("sets=", "fused=", "curve=", "pools=1", "calls=5")),
 )
 _ENCODINGS = "indexes=40x2x8 4bit,40x3x8 4bit,80x3x8 4bit,40x4x16 4bit,40x4x16 8bit,auto"

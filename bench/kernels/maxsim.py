@@ -11,6 +11,7 @@ behind, in the same call. CPU time, the median of the turns.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -19,10 +20,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+# Before NumPy loads BLAS, also in the peers' process: CPU time would count the waiting of the other threads.
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
 import numpy as np
 
 if not __package__:  # run as a script: this folder is on the path instead of the one two above it
     sys.path[0] = str(Path(__file__).resolve().parent.parent.parent)
+
+from bench import measure
+from bench.checkout import import_from_checkout
 
 QUESTION = 3
 
@@ -36,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--peers-python")
     parser.add_argument("--peer", choices=list(_PEERS), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    import_from_checkout()
     for count in map(int, options.documents.split(",")):
         tokens, offsets, question = _read(options.data, count)
         made = _PEERS[options.peer] if options.peer else _own
@@ -106,16 +114,9 @@ _PEERS = {"pylate": _pylate, "fast-plaid": _fast_plaid}
 
 
 def _turns(subjects: dict[str, Callable[[], Any]], turns: int) -> dict[str, float]:
-    import time
-
-    took: dict[str, list[float]] = {name: [] for name in subjects}
-    for turn in range(turns + 1):
-        for name, call in subjects.items():
-            begun = time.process_time()
-            call()
-            if turn:  # the first one warms up
-                took[name].append(time.process_time() - begun)
-    return {name: float(np.median(times)) for name, times in took.items()}
+    """Return each subject's CPU seconds, the median of the turns."""
+    samples = measure.interleave(subjects, turns)
+    return {name: measure.median(sample.cpu_s for sample in taken) for name, taken in samples.items()}
 
 
 def _asked(options: argparse.Namespace, count: int) -> dict[str, float]:

@@ -24,12 +24,14 @@ class Library:
     Attributes:
         widths: what a sweep tries, from fast to exact.
         stores_raw: whether the files hold the raw float32 vectors; they are then not counted as index.
+        threads: those that `batch` will be told, set before `load` for what must know them when it opens.
 
     """
 
     name: ClassVar[str]
     widths: tuple[Width, ...] = WIDTHS
     stores_raw: bool = True
+    threads: int = 2
 
     def build(self, rows: np.ndarray, metric: str, graph: Graph, folder: Path) -> None:
         """Build the index of float32 rows (n, d); rows of cosine have unit length.

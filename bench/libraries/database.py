@@ -31,6 +31,7 @@ class _Database(Library):
         self._system.close()
 
     def load(self, folder: Path, rows: np.ndarray, metric: str) -> None:
+        self._system.threads = self.threads
         self._system.open(folder, self._shape(rows, metric, None))
 
     def set_width(self, width: Width) -> None:
@@ -52,7 +53,7 @@ class _Database(Library):
 
 
 class Vecdb(_Database):
-    """A batch takes the threads of the database's settings, which are the cores of the machine."""
+    """A batch takes the threads of the database's settings, which it is opened with."""
 
     name: ClassVar[str] = "vecdb"
 

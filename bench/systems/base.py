@@ -79,11 +79,16 @@ class UnsupportedError(Exception):
 class System:
     """Base of all systems: every operation is unsupported until a subclass defines it.
 
-    `ef` is the width of the search in an approximate index for the calls that follow; None is the system's own choice.
+    Attributes:
+        ef: the width of the search in an approximate index for the calls that follow; None is the system's own choice.
+        threads: of a batch in a store that is opened afterwards, where the system takes a number; None: those of the
+            shape's graph, or the system's own choice.
+
     """
 
     name: ClassVar[str]
     ef: int | None = None
+    threads: int | None = None
 
     def create(self, path: Path, shape: Shape) -> None:
         """Make an empty store in the new folder `path` and open it."""

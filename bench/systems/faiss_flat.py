@@ -18,7 +18,7 @@ class FaissFlat(System):
     """IndexFlatIP (cosine over unit rows, or dot) or IndexFlatL2; the columns beside it in .npy files."""
 
     name: ClassVar[str] = "faiss"
-    threads: ClassVar[int | None] = None
+    threads: int | None = None
 
     def __init__(self) -> None:
         # By name: the package is optional, and its Python names are made at run time.
@@ -67,4 +67,4 @@ class FaissFlatOneThread(FaissFlat):
     """A single query is often answered sooner without the hand-over between threads."""
 
     name: ClassVar[str] = "faiss-1t"
-    threads: ClassVar[int | None] = 1
+    threads: int | None = 1

@@ -1,4 +1,4 @@
-"""vecdb, embedded, through its public API and with its default settings.
+"""vecdb, embedded, through its public API and with its default settings, the number of threads apart.
 
 Exact search where the shape has no graph: the workloads about it must not begin to measure an index that vecdb makes of
 its own accord.
@@ -35,13 +35,18 @@ class VecdbSystem(System):
         name = vecdb.Id("int64" if shape.whole_ids else "string")
         schema = vecdb.Schema(id=name, **columns, embedding=_vector_field(shape))
         self._dtype = shape.dtype
-        self._db = vecdb.connect(path)
+        self._db = vecdb.connect(path, settings=self._settings(shape))
         self.collection = self._db.create_collection(COLLECTION, schema)
 
     def open(self, path: Path, shape: Shape) -> None:
         self._dtype = shape.dtype
-        self._db = vecdb.connect(path, create=False)
+        self._db = vecdb.connect(path, create=False, settings=self._settings(shape))
         self.collection = self._db.collection(COLLECTION)
+
+    def _settings(self, shape: Shape) -> vecdb.Settings:
+        """Return the defaults with the threads that the peers get too, where a number is asked for."""
+        graph = shape.graph
+        return vecdb.Settings(threads=self.threads or (None if graph is None else graph.threads))
 
     def ingest(self, table: pa.Table) -> None:
         with self.collection.bulk() as bulk:
@@ -56,8 +61,7 @@ class VecdbSystem(System):
         self.collection.upsert(self._converted(batch))
 
     def settle(self) -> None:
-        if hasattr(self.collection, "build_indexes"):
-            self.collection.build_indexes()
+        self.collection.build_indexes()
 
     def compact(self) -> None:
         self.collection.flush()
@@ -81,7 +85,7 @@ class VecdbSystem(System):
         """Return the result of a search by a forced plan: scan, codes, wide or two_hops; None lets vecdb choose.
 
         Raises:
-            UnsupportedError: this vecdb takes no plan, or has none of that name for this search.
+            UnsupportedError: vecdb has no plan of that name for this search.
 
         """
         forced = {} if plan is None else {"plan": plan}
@@ -150,11 +154,6 @@ def _column_field(shape: Shape, column: str) -> Any:
 def _vector_field(shape: Shape) -> Any:
     # Shape carries plain strings from the command line; vecdb checks them.
     options: dict[str, Any] = {"dtype": shape.dtype, "metric": shape.metric}
-    flat, hnsw = getattr(vecdb, "Flat", None), getattr(vecdb, "Hnsw", None)
-    if shape.graph is not None:
-        if hnsw is None:
-            raise UnsupportedError("this vecdb has no approximate index (vecdb.Hnsw)")
-        options["index"] = hnsw(m=shape.graph.m, ef_construction=shape.graph.ef_construction)
-    elif flat is not None:
-        options["index"] = flat()
-    return vecdb.Vector(shape.dimension, **options)
+    graph = shape.graph
+    index = vecdb.Flat() if graph is None else vecdb.Hnsw(m=graph.m, ef_construction=graph.ef_construction)
+    return vecdb.Vector(shape.dimension, index=index, **options)

@@ -94,6 +94,7 @@ def run(context: Context) -> Metrics:
     rows = np.load(context.scratch / "rows.npy", mmap_mode="r")
     warm_up(context, rows, metric)
     before = {name: machine.memory(name) for name in ("RssAnon", "VmRSS")}
+    library.threads = context.integer("threads")
     with measure.Timer() as loading:
         library.load(context.home / "index", rows, metric)
     metrics: Metrics = dict(json.loads((context.home / "build.json").read_text()))

@@ -25,6 +25,7 @@ from bench import curves, labelled, measure
 from bench.context import Context
 from bench.records import Ratio
 from bench.workloads import Metrics
+from bench.workloads.text import plain
 
 SYSTEMS = ("vecdb",)
 REPEATS = 3
@@ -35,7 +36,6 @@ K = 10
 WHERE = "part < 10"
 _LEFT_OUT = 0.2
 _NOISE = 0.1
-_SIGNS = re.compile(r'["+*-]')
 _WORD = re.compile(r"\d+")
 
 
@@ -84,7 +84,7 @@ def run(context: Context) -> Metrics:
     held = labelled.load(context.text("set"), context.data)
     asked = _terms(context, held, "queries")
     rows = vecdb.connect(context.home / "db", read_only=True).collection("rows")
-    texts = [_SIGNS.sub(" ", question.text) for question in held.questions]
+    texts = [plain(question.text) for question in held.questions]
     vectors = [question.vector for question in held.questions]
     terms = [dict(zip(*(part.tolist() for part in asked.row(at)), strict=True)) for at in range(len(texts))]
     calls: dict[str, Callable[[Any], Any]] = {

@@ -98,7 +98,9 @@ def _warm_up(context: Context, shape: Shape, batches: list[pa.RecordBatch], quer
     shutil.rmtree(context.home, ignore_errors=True)
     context.home.parent.mkdir(parents=True, exist_ok=True)
     system = systems.make(context.system)
-    system.create(context.home, replace(shape, graph=Graph(ef_construction=_WARM_CONSTRUCTION)))
+    # With the same threads: zvec takes their number once a process.
+    graph = Graph(context.integer("m"), _WARM_CONSTRUCTION, context.integer("threads"))
+    system.create(context.home, replace(shape, graph=graph))
     system.ingest_batches([batches[0].slice(0, _WARM_ROWS)])
     system.settle()
     system.search(queries[0], K)

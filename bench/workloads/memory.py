@@ -95,8 +95,8 @@ def _compact(context: Context, shape: Shape) -> Metrics:
         "delete rows": float(deleted),
         "compact s": compact.wall_s,
         "compact cpu_s": compact.cpu_s,
-        "compact segments_before": float(_number(before)),
-        "compact segments_after": float(_number(after["segments"])),
+        "compact segments_before": float(before),
+        "compact segments_after": float(after["segments"]),
         "compact deleted_rows_left": float(after["deleted_rows"]),
         "disk_bytes": float(pagecache.size_bytes(context.home)),
     }
@@ -111,10 +111,6 @@ def _batches(context: Context, rows: int) -> Iterator[pa.RecordBatch]:
         left -= batch.num_rows
         if left <= 0:
             return
-
-
-def _number(value: Any) -> int:
-    return len(value) if isinstance(value, list | tuple | dict) else int(value)
 
 
 def _private() -> float | None:

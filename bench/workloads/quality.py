@@ -12,7 +12,6 @@ something to vecdb are taken out of the questions, except for `words as typed`. 
 200 questions.
 """
 
-import inspect
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -24,7 +23,6 @@ from bench import labelled
 from bench.context import Context, Parameter
 from bench.labelled import Labelled, Question
 from bench.records import Ratio
-from bench.systems.base import UnsupportedError
 from bench.workloads import Metrics
 
 SYSTEMS = ("vecdb",)
@@ -67,7 +65,6 @@ def setup(context: Context) -> None:
     """Make one collection of every set of documents."""
     import vecdb
 
-    _check(context)
     context.home.mkdir(parents=True)
     for folder in dict.fromkeys(map(labelled.folder_of, context.words("sets"))):
         name = next(each for each in context.words("sets") if labelled.folder_of(each) == folder)
@@ -89,7 +86,6 @@ def setup(context: Context) -> None:
 def run(context: Context) -> Metrics:
     import vecdb
 
-    _check(context)
     metrics: Metrics = {}
     scores: dict[str, dict[str, float]] = {}
     for name in context.words("sets"):
@@ -109,14 +105,6 @@ def run(context: Context) -> Metrics:
 def ratios(parameters: Mapping[str, Parameter]) -> list[Ratio]:
     others = [DENSE, WORDS, *(name for name in str(parameters["fusions"]).split(",") if name and name != "auto")]
     return [Ratio(f"mean: auto / {other}", ("vecdb", "mean auto"), ("vecdb", f"mean {other}")) for other in others]
-
-
-def _check(context: Context) -> None:
-    import vecdb
-
-    wanted = {"text"} if not context.words("fusions") else {"text", "fusion"}
-    if "fusion" in wanted and "fusion" not in inspect.signature(vecdb.Collection.search).parameters:
-        raise UnsupportedError("this vecdb has no search that fuses words and vectors")
 
 
 def _methods(documents: Any, fusions: list[str]) -> dict[str, Call]:

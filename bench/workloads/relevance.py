@@ -25,10 +25,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from bench import labelled
 from bench.context import Context, Parameter
+from bench.datasets import stored_vectors
 from bench.labelled import Labelled, Question
 from bench.records import Ratio
 from bench.workloads import Metrics
@@ -236,11 +236,9 @@ def _cascade(context: Context) -> Metrics:
     from vecdb.query.value import numbers
 
     (name,) = context.words("cascade")
-    assert context.data is not None
-    folder = context.data / name
-    rows = _vectors(pq.read_table(folder / "docs_dense.parquet", columns=["vec"]))[: context.integer("cascade_rows")]
-    asked = _vectors(pq.read_table(folder / "queries_dense.parquet", columns=["vec"]))
-    asked = asked[: context.integer("cascade_queries")]
+    folder = context.folder(name)
+    rows = stored_vectors(folder / "docs_dense.parquet")[: context.integer("cascade_rows")]
+    asked = stored_vectors(folder / "queries_dense.parquet")[: context.integer("cascade_queries")]
     dimension, mean, scale = rows.shape[1], rows.mean(axis=0), 127 / np.abs(rows).max()
     schema = vecdb.Schema(
         id=vecdb.Id(type="int64"),
@@ -275,9 +273,3 @@ def _cascade(context: Context) -> Metrics:
             full.append(scored[-1])
             work.append(sum(share * cost for share, cost in zip(scored, _BYTES.values(), strict=True)))
     return {"same": float(np.mean(same)), "full": float(np.mean(full)), "work": float(np.mean(work))}
-
-
-def _vectors(table: Any) -> np.ndarray:
-    column = table.column("vec").combine_chunks()
-    values = column.values.to_numpy(zero_copy_only=False)
-    return np.ascontiguousarray(values.reshape(len(column), -1), dtype=np.float32)

@@ -15,7 +15,6 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -94,7 +93,7 @@ def run(context: Context) -> Metrics:
     metrics["private_bytes"] = machine.memory("RssAnon")
     if context.system == "vecdb":
         for name in context.words("sets"):
-            metrics[f"{name} ndcg10"] = _quality(context.data, name)
+            metrics[f"{name} ndcg10"] = _quality(context, name)
     return metrics
 
 
@@ -124,12 +123,11 @@ def _texts(context: Context) -> tuple[list[str], list[str]]:
     if context.text("dataset") == "made":
         made = list(_made(context.integer("rows") + count))
         return made[count:], [" ".join(text.split()[:6]) for text in made[:count]]
-    data = _folder(context.data)
-    held = _table(data, f"{context.text('dataset')}/docs")
+    held = _table(context, context.text("dataset"), "docs")
     known = set(held.get("summary", []))
-    asked = _table(data, f"{context.text('questions')}/queries")["text"]
+    asked = _table(context, context.text("questions"), "queries")["text"]
     fresh = [text for text in asked if text not in known]
-    return held["text"][: context.integer("rows")], [_plain(text) for text in (*fresh, *asked)][:count]
+    return held["text"][: context.integer("rows")], [plain(text) for text in (*fresh, *asked)][:count]
 
 
 def _made(count: int) -> Iterator[str]:
@@ -138,31 +136,24 @@ def _made(count: int) -> Iterator[str]:
         yield " ".join(f"word{number}" for number in np.minimum(rng.zipf(1.3, length), 20_000).tolist())
 
 
-def _plain(question: str) -> str:
+def plain(question: str) -> str:
+    """Return a question without the signs that mean something to an engine."""
     return _SIGNS.sub(" ", question)
 
 
-def _folder(data: Path | None) -> Path:
-    if data is None:
-        raise FileNotFoundError("the texts need a data folder: give --data or VECDB_BENCH_DATA, or --set dataset=made")
-    return data
-
-
-def _table(data: Path, name: str) -> dict[str, list[Any]]:
+def _table(context: Context, folder: str, name: str) -> dict[str, list[Any]]:
     import pyarrow.parquet as pq
 
-    return pq.read_table(data / f"{name}.parquet").to_pydict()
+    return pq.read_table(context.folder(folder) / f"{name}.parquet").to_pydict()
 
 
-def _quality(data: Path | None, name: str) -> float:
+def _quality(context: Context, name: str) -> float:
     """Return nDCG@10 of a labelled set."""
     import ir_measures  # pyright: ignore[reportMissingImports]
 
     folder, _, variant = name.partition("/")
     part = f"_{variant}" if variant in ("test", "train") else ""
-    held, asked, labels = (
-        _table(_folder(data), f"{folder}/{file}") for file in ("docs", f"queries{part}", f"qrels{part}")
-    )
+    held, asked, labels = (_table(context, folder, file) for file in ("docs", f"queries{part}", f"qrels{part}"))
     found = dict(_found(held, asked, variant))
     relevant: dict[str, dict[str, int]] = {}
     for question, row, degree in zip(labels["qid"], labels["did"], labels["rel"], strict=True):
@@ -197,5 +188,5 @@ def _found(
                 where = vecdb.col("section") == asked["f_section"][at]
             if variant == "both":
                 where = where & (vecdb.col("installed_kb") <= asked["f_max_installed_kb"][at])
-            result = docs.search(text=_plain(question), k=K, where=where, fields=[])
+            result = docs.search(text=plain(question), k=K, where=where, fields=[])
             yield str(asked["id"][at]), dict(zip(map(str, result.ids), result.scores.tolist(), strict=True))

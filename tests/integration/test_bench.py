@@ -1,6 +1,5 @@
 """The benchmark suite measures what it says: its arithmetic, its data, its records, and every workload's quick run."""
 
-import inspect
 import json
 import os
 import re
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import vecdb
 from bench import (
     curves,
     datasets,
@@ -113,7 +111,36 @@ def test_a_suite_makes_its_records_and_a_quick_one_asks_for_no_data(name: str, m
     assert asked == [(one.workload, one.label, [*one.settings, "queries=5"]) for one in SUITES[name]]
     asked.clear()
     run.main(["--suite", name, "--quick"])
-    assert asked == [(one.workload, one.label, []) for one in SUITES[name]]
+    assert [one[0] for one in asked] == list(dict.fromkeys(one.workload for one in SUITES[name]))
+    assert {tuple(settings) for *_, settings in asked} == {()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "name one of"),
+        (["--peers", "--suite", "readme"], "name one of"),
+        (["--peers", "--label", "mine"], "labels of their own"),
+        (["--workload", "ann,speed"], "no workload is called speed"),
+        (["--workload", "ann", "--set", "speed=1"], "no chosen workload has it"),
+    ],
+)
+def test_a_command_line_that_asks_for_nothing_that_is_there_is_refused(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run.main(arguments)
+
+    assert told in capsys.readouterr().err
+
+
+def test_the_guide_names_every_workload_and_its_parameters() -> None:
+    text = (ROOT / "bench" / "README.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| .* \| (`.*`.*|`.*`) \| [^|]* min \| [^|]* \|$", text, re.MULTILINE))
+
+    assert set(rows) == set(workloads.NAMES)
+    for name, told in rows.items():
+        assert set(re.findall(r"`(\w+)`", told)) <= set(workloads.load(name).FULL), name
 
 
 @pytest.mark.parametrize("setting", ["rows", "unknown=1"])
@@ -317,19 +344,6 @@ def test_sweeps_growth_and_grids_are_drawn_and_left_out_of_the_tables(tmp_path: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", _APPROXIMATE)
-def test_a_vecdb_without_approximate_search_is_skipped_and_no_failure(name: str, tmp_path: Path) -> None:
-    if hasattr(vecdb, "Hnsw"):
-        pytest.skip("this vecdb has it")
-
-    status, record, _ = _run(tmp_path, "--workload", name, "--repeats", "1", "--systems", "vecdb")
-
-    assert status == 0
-    assert record["failures"] == []
-    assert [one["system"] for one in record["skipped"]] == ["vecdb"]
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("workload", "peers"),
     [
@@ -368,12 +382,8 @@ def test_the_installed_peers_give_right_answers(workload: str, peers: list[str],
 def test_every_workload_runs_quickly_and_leaves_a_complete_record(name: str, tmp_path: Path) -> None:
     if name in ("exact", "graph"):
         pytest.importorskip("faiss")
-    if name in _APPROXIMATE and not hasattr(vecdb, "Hnsw"):
-        pytest.skip("this vecdb has no approximate index")
     if name == "quality":
         pytest.importorskip("ir_measures")
-        if "fusion" not in inspect.signature(vecdb.Collection.search).parameters:
-            pytest.skip("this vecdb fuses no arms")
     # Peers have a test of their own.
     only = ("--systems", "vecdb") if name in _APPROXIMATE else ()
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bench import tokens
 from bench.context import Context
 from bench.workloads import Metrics
 
@@ -14,10 +15,9 @@ MARGIN = 4.0
 _ROUNDS = 3
 
 
-def store(context: Context, name: str) -> None:
+def setup(context: Context, name: str) -> None:
     """Load a set with its tokens as float32 and as signs."""
     import vecdb
-    from bench import tokens
 
     found = tokens.load(name, context.data)
     dimension = found.tokens.shape[1]
@@ -39,7 +39,6 @@ def store(context: Context, name: str) -> None:
 def measured(context: Context, names: Sequence[str]) -> Metrics:
     """Return how long either way takes, and how often the answers are the same."""
     import vecdb
-    from bench import tokens
 
     metrics: Metrics = {}
     for name in names:

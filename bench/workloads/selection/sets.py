@@ -96,11 +96,6 @@ def times(rows: pa.Table, copies: int) -> pa.Table:
     return whole.set_column(whole.schema.get_field_index("id"), "id", pa.array(ids))
 
 
-def coverage(units: np.ndarray, chosen: Sequence[int]) -> float:
-    """Return the mean, over vectors of length 1, of the cosine to the closest chosen one."""
-    return float((units @ units[list(chosen)].T).max(axis=1).mean())
-
-
 def mean(values: Sequence[Any]) -> float:
     """Return a mean as a float."""
     return float(np.mean(values))
