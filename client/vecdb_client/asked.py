@@ -381,7 +381,9 @@ def like(
 def explain(place: Place, asked: Query, analyze: bool) -> searches.ExplainRequest:
     """Return the request to tell how a query is carried out."""
     message = queries.to_message(encoded(place, asked))
-    return searches.ExplainRequest(collection=place.name, view=place.view, query=message, analyze=flag("analyze", analyze))
+    return searches.ExplainRequest(
+        collection=place.name, view=place.view, query=message, analyze=flag("analyze", analyze)
+    )
 
 
 def recall(
