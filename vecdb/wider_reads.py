@@ -354,7 +354,7 @@ class WiderReads:
         from vecdb.planner.facets import candidates_of, facets, rows_that_pass
         from vecdb.planner.gather import Context
 
-        asked, k = asked_fields(self.schema, fields), whole_number("k", k)
+        asked, k = asked_fields(self.schema, fields), rows_asked(k)
         if query is None:
             return facets(rows_that_pass(self._state, self._bind(where)), asked, k, self._state.budget)
         bound = self._bound_query(query)

@@ -19,6 +19,7 @@ from vecdb.arguments import (
     names_of,
     one_vector,
     query_matrix,
+    rows_asked,
     texts_of,
     vector_column,
     whole_number,
@@ -29,6 +30,7 @@ from vecdb.query.arms import Like, Near, Nested, Tokens
 from vecdb.query.query import Query
 from vecdb.query.stages import MaxSim, Rescore
 from vecdb.query.sugar import one_arm_each, query_of
+from vecdb.schema.given import flag
 from vecdb.text_search import text_column
 from vecdb.wire import filters, queries
 from vecdb.wire.values import matrix_to_message, writable
@@ -78,6 +80,16 @@ def filter_of(where: Any) -> filter_pb2.Filter | None:
     if where is None:
         return None
     return filters.optional_to_message(resolve(where))
+
+
+def count_of(name: str, value: Any, bits: int = 32) -> int:
+    """Return a count that has no bound of its own: one that is larger than a message holds means as much as it holds.
+
+    Raises:
+        InvalidInputError: it is no whole number, or less than 1.
+
+    """
+    return min(whole_number(name, value), (1 << bits) - 1)
 
 
 def columns_of(place: Place, fields: Any) -> list[str] | None:
@@ -282,8 +294,8 @@ def alike(
         message = searches.AlikeQueries(field=column.name)
         count = _sought(column, given, message)
         write_effort(message, recall, ef, probes, plan)
-    message.k = whole_number("k", k)
-    message.exact, message.allow_partial = bool(exact), bool(allow_partial)
+    message.k, message.exact = rows_asked(k), flag("exact", exact)
+    message.allow_partial = flag("allow_partial", allow_partial)
     _write_filters(message, filters_for(where, count))
     names = columns_of(place, fields)
     if names is not None:
@@ -369,7 +381,9 @@ def like(
 def explain(place: Place, asked: Query, analyze: bool) -> searches.ExplainRequest:
     """Return the request to tell how a query is carried out."""
     message = queries.to_message(encoded(place, asked))
-    return searches.ExplainRequest(collection=place.name, view=place.view, query=message, analyze=bool(analyze))
+    return searches.ExplainRequest(
+        collection=place.name, view=place.view, query=message, analyze=flag("analyze", analyze)
+    )
 
 
 def recall(
@@ -396,11 +410,11 @@ def recall(
         collection=place.name,
         view=place.view,
         field=column.name,
-        sample=whole_number("sample", sample),
+        sample=count_of("sample", sample),
         where=filter_of(where),
     )
     questions(place, column, asked, request)
-    request.k = whole_number("k", k)
+    request.k = rows_asked(k)
     effort_of(False, recall, ef, plan, probes)
     write_effort(request, recall, ef, probes, plan)
     return request

@@ -12,7 +12,7 @@ from vecdb.schema.links import DST, SRC, direction_of, ends_of, link_schema, typ
 from vecdb.wire import links as wire
 from vecdb.wire import rows
 from vecdb.wire.values import ids_to_message
-from vecdb_client.asked import Place
+from vecdb_client.asked import Place, count_of
 from vecdb_proto.v1 import link_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def neighbours(place: Place, given: Any, type: Any, direction: Any, where: Any, 
         ids=ids(place, [] if given is None else given),
         direction=wire.DIRECTIONS[direction_of(direction)],
         filter=link_filter(type, where),
-        limit=None if limit is None else whole_number("limit", limit),
+        limit=None if limit is None else count_of("limit", limit),
     )
 
 
@@ -58,7 +58,7 @@ def scan(place: Place, src: Any, dst: Any, type: Any, where: Any, batch_rows: An
         src=ids(place, src),
         dst=ids(place, dst),
         filter=link_filter(type, where),
-        batch_rows=whole_number("batch_rows", batch_rows),
+        batch_rows=count_of("batch_rows", batch_rows),
     )
 
 

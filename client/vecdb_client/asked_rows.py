@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vecdb.arguments import whole_number
+from vecdb.arguments import rows_asked
 from vecdb.errors import InvalidInputError
 from vecdb.facets import asked_fields
 from vecdb.query.stages import OrderBy
 from vecdb.wire import queries, reports, results, rows, stages
-from vecdb.wire.values import fields_to_message, ids_to_message
-from vecdb_client.asked import Place, columns_of, encoded, filter_of
+from vecdb.wire.values import fields_to_message, ids_to_message, writable
+from vecdb_client.asked import Place, checked, columns_of, count_of, encoded, filter_of
 from vecdb_proto.v1 import query_pb2
 from vecdb_proto.v1 import record_service_pb2 as records
 from vecdb_proto.v1 import search_service_pb2 as searches
@@ -45,7 +45,7 @@ def scan(place: Place, where: Any, fields: Any, batch_rows: int, order_by: Any, 
 
     """
     request = records.ScanRequest(
-        collection=place.name, view=place.view, batch_rows=whole_number("batch_rows", batch_rows)
+        collection=place.name, view=place.view, batch_rows=count_of("batch_rows", batch_rows)
     )
     names = columns_of(place, fields)
     if names is not None:
@@ -56,9 +56,11 @@ def scan(place: Place, where: Any, fields: Any, batch_rows: int, order_by: Any, 
         order = OrderBy(order_by)
         if any(name == "score" for name, _ in order.parts):
             raise InvalidInputError("a scan has no scores to order by", field="order_by")
-        request.order_by.extend(stages.sort_keys_to_message(order))
+        with writable():
+            request.order_by.extend(stages.sort_keys_to_message(order))
     if after is not None:
-        request.after = _cursor(after)
+        with writable():
+            request.after = _cursor(after)
     passing = filter_of(where)
     if passing is not None:
         request.where.CopyFrom(passing)
@@ -90,10 +92,10 @@ def facets(place: Place, fields: Any, where: Any, k: int, asked: Query | None) -
         collection=place.name,
         view=place.view,
         fields=reports.facet_fields_to_message(edges),
-        k=whole_number("k", k),
+        k=rows_asked(k),
     )
     if asked is not None:
-        if asked.cursor is not None:
+        if checked(asked).cursor is not None:
             raise InvalidInputError("facets count all candidates of a query: leave after() out", field="query")
         request.query.CopyFrom(queries.to_message(encoded(place, asked)))
     passing = filter_of(where)
@@ -134,5 +136,5 @@ def highlight(place: Place, asked: query_pb2.Query, ids: Sequence[Any], length: 
         view=place.view,
         query=asked,
         ids=ids_to_message(ids, place.schema.id.field.type),
-        length=whole_number("length", length),
+        length=count_of("length", length),
     )

@@ -15,7 +15,8 @@ def configured(name: str, told: str | EncoderSection) -> Encoder:
 
     Raises:
         InvalidInputError: the section does not say what it is, or a file of it is something else.
-        NotFoundError: a file is not there.
+        NotFoundError: a file, or the folder of the model, is not there.
+        EncoderError: the folder has no weights of a model.
         MissingExtraError: the library that reads it is not installed.
 
     """
@@ -33,11 +34,12 @@ def configured(name: str, told: str | EncoderSection) -> Encoder:
             f"encoders.{name} has tokens = true and no model, which makes the vectors of tokens",
             field=f"encoders.{name}.tokens",
         )
-    if section.tokenizer:
-        try:
+    try:
+        if section.tokenizer:
             # The operator's name stays when files are moved, and tells those without a table apart.
             return LookupSparse.of_files(section.tokenizer, section.table or None, name=name)
-        except VecdbError as error:
-            raise type(error)(f"encoders.{name}: {error}") from error
-    model = SentenceTransformer(section.model, local_files_only=True)
+        model = SentenceTransformer(section.model, local_files_only=True)
+        model.check()  # it is loaded when it is first used, which would be late to learn that it is not there
+    except VecdbError as error:
+        raise type(error)(f"encoders.{name}: {error}") from error
     return SentenceTokens(model) if section.tokens else model

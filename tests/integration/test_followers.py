@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import vecdb
 from vecdb.database import Database
 from vecdb.errors import NotFoundError
 from vecdb.storage.follower import Behind, Follower
-from vecdb.storage.shown import CATALOG, Board
+from vecdb.storage.shown import CATALOG, Board, Word
 from vecdb_server.readers.followed import Followed
 
 QUIET = vecdb.Settings(background=False, free_bytes=0, durability="none")
@@ -129,22 +129,59 @@ def test_what_the_writer_does_not_show_yet_is_not_shown(both: tuple[Database, Da
     assert seen.count() == 2
 
 
-def test_a_writer_shows_its_own_reads_nothing_that_followers_cannot_see(both: tuple[Database, Database]) -> None:
-    writer, _ = both
-    docs = made(writer)
-    shown = docs._writer
-    word = shown._word
+class Watched:
+    """A word that calls something before and after it is written to."""
+
+    def __init__(self, word: Word, before: Callable[[], None], after: Callable[[], None]) -> None:
+        self._word, self._before, self._after = word, before, after
+
+    @property
+    def value(self) -> int:
+        """The number."""
+        return self._word.value
+
+    @value.setter
+    def value(self, value: int) -> None:
+        self._before()
+        self._word.value = value
+        self._after()
+
+
+def test_a_writer_shows_its_own_reads_what_followers_can_see_and_nothing_else(both: tuple[Database, Database]) -> None:
+    docs = made(both[0])
     read: list[int] = []
-    after = word.value + 1
-    word.value = after  # as between the two steps of a write
-    thread = threading.Thread(target=lambda: read.append(docs.snapshot().lsn))
+    docs._writer._word = Watched(docs._writer._word, *[lambda: read.append(docs.count())] * 2)
+
+    docs.upsert({"id": "r1", "n": 1, "v": [1, 0, 0, 0]})
+
+    assert read == [1, 2]
+
+
+@pytest.mark.parametrize(("step", "rows"), [("before", 1), ("after", 2)])
+def test_a_write_that_is_broken_off_while_it_is_shown_keeps_no_read_waiting(
+    both: tuple[Database, Database], step: str, rows: int
+) -> None:
+    docs = made(both[0])
+    word = docs._writer._word
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def nothing() -> None:
+        pass
+
+    before, after = (interrupt if step == one else nothing for one in ("before", "after"))
+    docs._writer._word = Watched(word, before, after)
+    with pytest.raises(KeyboardInterrupt):
+        docs.upsert({"id": "r1", "n": 1, "v": [1, 0, 0, 0]})
+    docs._writer._word = word
+    read: list[int] = []
+    thread = threading.Thread(target=lambda: read.append(docs.count()), daemon=True)
 
     thread.start()
-    assert not read
-    shown._number = after
-    thread.join()
+    thread.join(60)
 
-    assert len(read) == 1
+    assert read == [rows]
 
 
 def test_a_collection_that_the_writer_has_not_opened_is_not_found(tmp_path: Path) -> None:

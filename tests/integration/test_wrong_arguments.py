@@ -357,6 +357,7 @@ def test_every_search_refuses_more_rows_than_any_may_find(docs: vecdb.Collection
         "rows like rows": lambda: docs.similar_to("r1", k=k),
         "a query": lambda: docs.run(vecdb.Query(k=k)),
         "recall": lambda: docs.recall(k=k),
+        "facets": lambda: docs.facets("n", k=k),
     }
 
     for what, ask in asked.items():

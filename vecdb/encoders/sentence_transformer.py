@@ -14,11 +14,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
 from vecdb.encoders.base import TextEncoder, prompts_of
-from vecdb.encoders.weights import HUB_NAME, folder_of, name_of, weights_of
+from vecdb.encoders.weights import HUB_NAME, folder_of, name_of, weight_files, weights_of
 from vecdb.errors import EncoderError, InvalidInputError, MissingExtraError, NotFoundError, VecdbError
 from vecdb.schema.space import Space
 
@@ -114,6 +115,19 @@ class SentenceTransformer(TextEncoder):
             _ = self._loaded
         return folder_of(self.model)
 
+    def check(self) -> None:
+        """Look whether the library and the files of the model are here. Nothing is loaded, nothing downloaded.
+
+        Raises:
+            NotFoundError: the model is not on this machine.
+            EncoderError: its folder has no weights.
+            MissingExtraError: the library is not installed.
+
+        """
+        weight_files(folder_of(self.model))
+        if find_spec("sentence_transformers") is None:
+            raise self._missing()
+
     def described(self, dimension: int) -> Space:
         """Return the space of the vectors. Loads the model."""
         return self._described
@@ -157,7 +171,7 @@ class SentenceTransformer(TextEncoder):
         try:
             library = import_module("sentence_transformers")
         except ImportError as error:
-            raise MissingExtraError(f"{self.name!r} needs sentence-transformers, and {EXTRA}") from error
+            raise self._missing() from error
         folder = Path(self.model).expanduser()
         if not folder.is_dir() and not HUB_NAME.fullmatch(self.model):
             raise NotFoundError(f"there is no folder {self.model!r} with a model")
@@ -171,6 +185,9 @@ class SentenceTransformer(TextEncoder):
         if self.pooling is not None:
             _pool(loaded, self.pooling, self.name)
         return loaded
+
+    def _missing(self) -> MissingExtraError:
+        return MissingExtraError(f"{self.name!r} needs sentence-transformers, and {EXTRA}")
 
     def _vectors(self, texts: list[str], kind: str) -> Any:
         loaded, prompt = self._loaded, self._prompts[kind]

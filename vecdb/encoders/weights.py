@@ -61,16 +61,19 @@ def weights_of(folder: Path) -> str:
         EncoderError: there are none.
 
     """
-    files = _files(folder)
-    if not files:
-        raise EncoderError(f"there are no weights in {folder}: expected {', '.join(PATTERNS)}")
-    stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in weight_files(folder)]
     hashes = [_hash(*stamp) for stamp in stamps]
     whole = hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
     return f"sha256:{whole}"
 
 
-def _files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
+    """Return the files of the weights in a model's folder; none of them is read.
+
+    Raises:
+        EncoderError: there are none.
+
+    """
     try:
         modules = json.loads((folder / "modules.json").read_bytes())
         paths = [str(module["path"]) for module in modules]
@@ -82,6 +85,8 @@ def _files(folder: Path) -> list[Path]:
     for path in paths:
         found = (sorted((folder / path).glob(pattern)) for pattern in PATTERNS)
         files += next((some for some in found if some), [])
+    if not files:
+        raise EncoderError(f"there are no weights in {folder}: expected {', '.join(PATTERNS)}")
     return files
 
 

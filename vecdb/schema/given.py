@@ -80,6 +80,18 @@ def listed(what: str, value: Any, of: str) -> tuple[Any, ...]:
     raise InvalidInputError(f"{what} is {shown(value)}, expected a list of {of}", field=what, value=value)
 
 
+def name(what: str, value: Any) -> str:
+    """Return a name given by a user.
+
+    Raises:
+        InvalidInputError: it is no text.
+
+    """
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{what} is {shown(value)}, expected a name", field=what, value=value)
+    return value
+
+
 def names(what: str, value: Any) -> tuple[str, ...]:
     """Return a list of names given by a user.
 
@@ -88,9 +100,9 @@ def names(what: str, value: Any) -> tuple[str, ...]:
 
     """
     given = listed(what, value, "names")
-    for name in given:
-        if not isinstance(name, str):
-            raise InvalidInputError(f"{what} holds {shown(name)}, which is no name", field=what, value=name)
+    for one in given:
+        if not isinstance(one, str):
+            raise InvalidInputError(f"{what} holds {shown(one)}, which is no name", field=what, value=one)
     return given
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vecdb.errors import ConflictError, CorruptionError, InvalidInputError, NotFoundError
+from vecdb.schema import given
 from vecdb.schema.blame import shown
 from vecdb.storage import manifest as manifests
 from vecdb.storage.apply import open_views
@@ -78,7 +79,7 @@ def _choose(located: Located, version: int | None, moment: float | None) -> Past
 
 def tag(writer: Writer, name: str) -> int:
     """Publish a version that holds every acknowledged write, under a name that keeps it."""
-    if not isinstance(name, str) or not NAME.fullmatch(name):
+    if not NAME.fullmatch(given.name("tag", name)):
         raise InvalidInputError(
             f"{shown(name)} cannot name a tag: use letters, digits, dots, dashes, underscores", value=name
         )
@@ -108,9 +109,7 @@ def untag(writer: Writer, name: str) -> None:
 
 def _tagged(tags: Mapping[str, int], name: str) -> int:
     """Return the version of a tag."""
-    if not isinstance(name, str):
-        raise InvalidInputError(f"tag is {shown(name)}, expected a name", field="tag", value=name)
-    if name not in tags:
+    if given.name("tag", name) not in tags:
         raise NotFoundError(f"no tag {shown(name)} (there are: {', '.join(sorted(tags)) or 'none'})")
     return tags[name]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,25 +87,36 @@ class Board:
 
 
 class Shows:
-    """Whoever has a `state` that readers in other processes may follow; without a word nobody does."""
+    """Whoever has a `state` that readers in other processes may follow; without a word nobody does.
+
+    Only one thread at a time sets it. No moment between the steps of that leaves readers waiting, so that it may be
+    broken off there, by Ctrl-C for example.
+    """
 
     _word: Word | None = None
     _state: State
-    _number: int = 0
+    _held: tuple[int, State]
+    _coming: tuple[int, State]
 
     @property
     def state(self) -> State:
-        """What reads see now."""
+        """What reads see now: of followed states the one whose number the word has."""
         if self._word is None:
             return self._state
-        while self._word.value != self._number:
-            time.sleep(0)  # another thread is between the two assignments below
-        return self._state
+        while True:
+            shown = self._word.value
+            for told, state in (self._held, self._coming):
+                if told == shown:
+                    return state
+            # Another thread has set the state, and the next one, since the word was looked at.
 
     @state.setter
     def state(self, state: State) -> None:
-        if self._word is not None:
-            self._word.value = number(state.located.manifest.version, state.lsn)
-        self._state = state
-        if self._word is not None:
-            self._number = number(state.located.manifest.version, state.lsn)
+        if self._word is None:
+            self._state = state
+            return
+        told = number(state.located.manifest.version, state.lsn)
+        # Before the word, so that reads which see it there find its state, and none shows an older one.
+        self._coming = told, state
+        self._word.value = told
+        self._held = told, state

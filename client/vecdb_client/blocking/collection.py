@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from google.protobuf.message import Message
 
-from vecdb.arguments import RequestId, request_bytes, vector_column, whole_number
+from vecdb.arguments import RequestId, request_bytes, rows_asked, vector_column
 from vecdb.encoders.attached import space_for
 from vecdb.errors import InvalidInputError
 from vecdb.relevance import CalibrationReport
 from vecdb.results import Refreshed, TuneReport
+from vecdb.schema import given
 from vecdb.schema.fields import Vector
 from vecdb.wire import reports, schemas
-from vecdb.wire.values import from_json
+from vecdb.wire.values import from_json, writable
 from vecdb_client import asked, asked_links, asked_overviews, methods
 from vecdb_client.asked import Place
 from vecdb_client.blocking.bulk import BulkLoad
@@ -104,7 +105,8 @@ class Collection(Writes):
 
         """
         if isinstance(encoder, str):
-            request = collections.SetEncoderRequest(collection=self.name, name=name, encoder=encoder, source=source)
+            with writable():
+                request = collections.SetEncoderRequest(collection=self.name, name=name, encoder=encoder, source=source)
             self._change(methods.SET_ENCODER, request)
             return
         space = space_for(self.schema[name], encoder)
@@ -181,13 +183,17 @@ class Collection(Writes):
     def tag(self, name: str) -> int:
         """Publish everything acknowledged so far as a version, keep it until untag(), and return its number."""
         self._check_writable()
-        request = snapshots.TagRequest(collection=self.name, tag=name)
+        given.name("tag", name)
+        with writable():
+            request = snapshots.TagRequest(collection=self.name, tag=name)
         return (self._connection.call(methods.TAG, request, self._timeout)).version
 
     def untag(self, name: str) -> None:
         """Let a tagged version expire like any other."""
         self._check_writable()
-        request = snapshots.UntagRequest(collection=self.name, tag=name)
+        given.name("tag", name)
+        with writable():
+            request = snapshots.UntagRequest(collection=self.name, tag=name)
         self._connection.call(methods.UNTAG, request, self._timeout)
 
     def tags(self) -> dict[str, int]:
@@ -209,7 +215,7 @@ class Collection(Writes):
         Returns the counts before and after: segments_before, segments_after, bytes_before, bytes_after, seconds.
         """
         self._check_writable()
-        request = admin.CompactRequest(collection=self.name, purge=purge)
+        request = admin.CompactRequest(collection=self.name, purge=given.flag("purge", purge))
         done = self._connection.call(methods.COMPACT, request, self._timeout)
         return {field.name: getattr(done, field.name) for field in done.DESCRIPTOR.fields}
 
@@ -264,11 +270,11 @@ class Collection(Writes):
 
         def make(place: Place) -> Message:
             column = vector_column(place.schema, field)
-            request = admin.TuneRequest(collection=self.name, field=column.name, reset=reset)
+            request = admin.TuneRequest(collection=self.name, field=column.name, reset=given.flag("reset", reset))
             if not reset:
-                request.sample = whole_number("sample", sample)
+                request.sample = asked.count_of("sample", sample)
                 asked.questions(place, column, queries, request)
-                request.k = whole_number("k", k)
+                request.k = rows_asked(k)
             return request
 
         response = self._call(methods.TUNE, make)

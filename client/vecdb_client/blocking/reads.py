@@ -20,6 +20,7 @@ from vecdb.errors import InvalidInputError
 from vecdb.explanation import Explanation
 from vecdb.facets import Facets
 from vecdb.results import RecallReport, SearchResult
+from vecdb.schema.given import listed
 from vecdb.wire import overviews, queries, reports, results
 from vecdb.wire import rows as wire_rows
 from vecdb.wire.values import from_json
@@ -167,8 +168,8 @@ class Reads(LinkReads):
     def run_batch(self, queries: Sequence[Query]) -> list[SearchResult]:
         """Answer several queries at once, from one state; see `vecdb.Snapshot.run_batch`."""
         explain = self._connection.settings.explain
-        listed = list(queries)
-        request, _, found = self._batch(lambda place: asked.batch(place, listed, explain))
+        given = listed("queries", queries, "queries")
+        request, _, found = self._batch(lambda place: asked.batch(place, given, explain))
         return [self._one_of(request, at, message) for at, message in enumerate(found)]
 
     def search_batch(
@@ -372,9 +373,9 @@ class Reads(LinkReads):
 
     def get(self, ids: Any, fields: Sequence[str] | None = None) -> Any:
         """Return the record of an id, or None; for a list of ids a list. See `vecdb.Snapshot.get`."""
-        listed, single = self.checked_ids(ids)
-        response = self._call(methods.GET, lambda place: asked_rows.get(place, listed, fields))
-        records = asked_rows.records_of(response, len(listed))
+        given, single = self.checked_ids(ids)
+        response = self._call(methods.GET, lambda place: asked_rows.get(place, given, fields))
+        records = asked_rows.records_of(response, len(given))
         return records[0] if single else records
 
     def checked_ids(self, ids: Any) -> tuple[list[str | int], bool]:

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf.message import Message
 
-from vecdb.arguments import RequestId, whole_number
+from vecdb.arguments import RequestId
 from vecdb.encoders.attached import Attached
 from vecdb.errors import ConflictError, InvalidInputError
 from vecdb.results import WriteResult
-from vecdb.schema.given import flag
+from vecdb.schema import given
 from vecdb.schema.records import validated, validated_batch
 from vecdb.wire import results, schemas
 from vecdb.wire import rows as wire_rows
-from vecdb.wire.values import ids_to_message
+from vecdb.wire.values import ids_to_message, writable
 from vecdb_client import asked, methods, views
 from vecdb_client.asked import Place
 from vecdb_client.blocking.links import Linked
@@ -131,15 +131,20 @@ class Writes(Reads, Linked):
         if sum(choice is not None for choice in (version, timestamp, tag)) != 1:
             raise InvalidInputError("name one of version, timestamp and tag")
         if version is not None:
-            return self._pinned(view_pb2.View(version=whole_number("version", version)))
+            return self._pinned(view_pb2.View(version=asked.count_of("version", version, 63)))
         if tag is not None:
-            return self._pinned(view_pb2.View(tag=tag))
+            given.name("tag", tag)
+            with writable():
+                view = view_pb2.View(tag=tag)
+            return self._pinned(view)
         moment = timestamp.timestamp() if isinstance(timestamp, datetime) else timestamp
         if not isinstance(moment, int | float):
             raise InvalidInputError(
-                f"timestamp is {timestamp!r}, expected a datetime or seconds since 1970", field="timestamp"
+                f"timestamp is {timestamp!r:.200}, expected a datetime or seconds since 1970", field="timestamp"
             )
-        return self._pinned(view_pb2.View(timestamp=moment))
+        with writable():
+            view = view_pb2.View(timestamp=moment)
+        return self._pinned(view)
 
     def upsert(
         self,
@@ -208,11 +213,11 @@ class Writes(Reads, Linked):
 
         def make(place: Place) -> Message:
             request = records.DeleteRequest(
-                collection=self.name, view=self._view, request_id=key, cascade=flag("cascade", cascade)
+                collection=self.name, view=self._view, request_id=key, cascade=given.flag("cascade", cascade)
             )
             if where is None:
-                given = list(dict.fromkeys(self.checked_ids(ids)[0]))
-                request.ids.CopyFrom(ids_to_message(given, place.schema.id.field.type))
+                listed = list(dict.fromkeys(self.checked_ids(ids)[0]))
+                request.ids.CopyFrom(ids_to_message(listed, place.schema.id.field.type))
             else:
                 request.where.CopyFrom(cast(Any, asked.filter_of(where)))
             return request

@@ -16,7 +16,11 @@ INTERVAL = 1.0
 
 
 class Watched(Generic[T]):
-    """What was read of some files. A change that cannot be read is logged, and what was read before stays in force."""
+    """What was read of some files.
+
+    A change that cannot be read is logged, and tried again at each look: its cause, such as the rights of the file, may
+    go without another change. Until then what was read before stays in force.
+    """
 
     def __init__(self, paths: list[Path], read: Callable[[], T], interval: float = INTERVAL) -> None:
         """Read the files; what `read` raises the first time is raised."""
@@ -25,6 +29,7 @@ class Watched(Generic[T]):
         self._interval = interval
         self._guard = threading.Lock()
         self._seen = self._stamp()
+        self._failed = self._seen
         self._looked = time.monotonic()
         self._value = read()
 
@@ -44,10 +49,13 @@ class Watched(Generic[T]):
             name = str(self._paths[0])
             try:
                 self._value = self._read()
-                logger.info("file read again", extra={"file": name})
             except Exception as error:
-                logger.error("file not read again", extra={"file": name, "reason": str(error)})
-            self._seen = stamp
+                if stamp != self._failed:
+                    logger.error("file not read again", extra={"file": name, "reason": str(error)})
+                self._failed = stamp
+            else:
+                self._seen = stamp
+                logger.info("file read again", extra={"file": name})
         self._looked = time.monotonic()
 
     def _stamp(self) -> list[tuple[int, int, int] | None]:

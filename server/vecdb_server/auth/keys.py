@@ -10,7 +10,8 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,6 +153,29 @@ class Keys:
         if found is None:
             raise NotFoundError(f"there is no key {given!r}: `vecdb-server keys list` shows them")
         return found
+
+
+@contextmanager
+def changing(path: Path) -> Iterator[None]:
+    """Keep other processes from changing a file of keys while the block runs: they wait for its end.
+
+    The lock is a file of its own, which stays: each change replaces the file of keys.
+
+    Raises:
+        NotFoundError: there is no folder for the file.
+
+    """
+    import fcntl
+
+    try:
+        file = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no folder {path.parent} with a file of keys") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
 
 
 def _hashed(secret: str) -> str:

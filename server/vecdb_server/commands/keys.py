@@ -11,7 +11,7 @@ import typer
 
 from vecdb.errors import InvalidInputError
 from vecdb_server.auth.grants import Roles
-from vecdb_server.auth.keys import Key, Keys
+from vecdb_server.auth.keys import Key, Keys, changing
 from vecdb_server.commands.options import ConfigFile, Set, loaded
 from vecdb_server.config import Config
 
@@ -42,8 +42,10 @@ def add(
     config, path = _where(file, config_file, given)
     roles = Roles(config.auth.roles).known(role)
     ends = None if expires is None else time.time() + seconds(expires)
-    keys, key, token = Keys.read_or_none(path).with_key(name, roles, ends)
-    keys.write(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with changing(path):
+        keys, key, token = Keys.read_or_none(path).with_key(name, roles, ends)
+        keys.write(path)
     _show(key, token, path)
 
 
@@ -59,8 +61,9 @@ def rotate(
 ) -> None:
     """Make a new key with the same name and roles; the old one expires."""
     _, path = _where(file, config_file, given)
-    keys, key, token = Keys.read(path).rotated(key_id, seconds(grace))
-    keys.write(path)
+    with changing(path):
+        keys, key, token = Keys.read(path).rotated(key_id, seconds(grace))
+        keys.write(path)
     _show(key, token, path)
 
 
@@ -68,7 +71,8 @@ def rotate(
 def revoke(key_id: KeyId, file: KeyFile = None, config_file: ConfigFile = None, given: Set = None) -> None:
     """Make a key invalid at once."""
     _, path = _where(file, config_file, given)
-    Keys.read(path).revoked(key_id).write(path)
+    with changing(path):
+        Keys.read(path).revoked(key_id).write(path)
     print(f"{key_id} is revoked", file=sys.stderr)
 
 

@@ -15,6 +15,7 @@ from vecdb.errors import (
     DuplicateIdError,
     FilterSyntaxError,
     InvalidInputError,
+    NotFoundError,
     UnknownFieldError,
     VecdbError,
 )
@@ -48,6 +49,14 @@ READS: dict[str, Callable[[Any], Any]] = {
     "k: zero": lambda reads: reads.search(embedding=ASKED, k=0),
     "k: fraction": lambda reads: reads.search(embedding=ASKED, k=1.5),
     "k: too many": lambda reads: reads.search(embedding=ASKED, body="x", k=10**8),
+    "k: beyond what any may find": lambda reads: reads.search(embedding=ASKED, k=10**30),
+    "k: of a batch": lambda reads: reads.search_batch(embedding=ASKED[None], k=10**8),
+    "k: of words": lambda reads: reads.search_batch(body=["x"], k=10**30),
+    "k: of facets": lambda reads: reads.facets("size", k=10**30),
+    "k: of recall": lambda reads: reads.recall(field="embedding", k=10**30),
+    "partial": lambda reads: reads.search(embedding=ASKED, allow_partial=np.ones(2)),
+    "partial: of a batch": lambda reads: reads.search_batch(embedding=ASKED[None], allow_partial="no"),
+    "exact: of words": lambda reads: reads.search_batch(body=["x"], exact=1),
     "recall: one": lambda reads: reads.search(embedding=ASKED, recall=1),
     "recall and ef": lambda reads: reads.search(embedding=ASKED, recall=0.9, ef=10),
     "ef: too wide": lambda reads: reads.search(embedding=ASKED, ef=10**6),
@@ -85,6 +94,8 @@ READS: dict[str, Callable[[Any], Any]] = {
         Query().near("embedding", ASKED).match("body", "x").fuse(vecdb.Rrf(weights=(1.0, 2.0, 3.0)))
     ),
     "query: in a batch": lambda reads: reads.run_batch([Query().match("body", "a"), Query().match("note", "b")]),
+    "query: no list": lambda reads: reads.run_batch(3),
+    "query: analysed": lambda reads: reads.explain(Query().match("body", "x"), "yes"),
     "query: pages": lambda reads: next(iter(reads.run_iter(Query().match("note", "b")))),
     "query: explained": lambda reads: reads.explain(Query().order_by("tags")),
     "pages": lambda reads: next(iter(reads.search_iter(embedding=ASKED, k=0))),
@@ -99,6 +110,7 @@ READS: dict[str, Callable[[Any], Any]] = {
     "facets: none": lambda reads: reads.facets([]),
     "facets: edges": lambda reads: reads.facets({"size": [3, 1]}),
     "facets: edges of words": lambda reads: reads.facets({"section": ["a", "b"]}),
+    "facets: no query": lambda reads: reads.facets("size", query="honey"),
     "facets: a query with a cursor": lambda reads: reads.facets("size", query=Query().match("body", "x").after("x")),
     "scan: batch": lambda reads: list(reads.scan(batch_rows=0)),
     "scan: after alone": lambda reads: list(reads.scan(after="x")),
@@ -155,6 +167,13 @@ WRITES: dict[str, Callable[[Any], Any]] = {
     "at: tag": lambda docs: docs.at(tag="nothing"),
     "at: no moment": lambda docs: docs.at(timestamp="yesterday"),
     "untag: unknown": lambda docs: docs.untag("nothing"),
+    "at: no tag": lambda docs: docs.at(tag=3),
+    "tag: no name": lambda docs: docs.tag(3),
+    "tag: no name of a tag": lambda docs: docs.tag("a b"),
+    "untag: no name": lambda docs: docs.untag(None),
+    "compact: purge": lambda docs: docs.compact("yes"),
+    "tune: k": lambda docs: docs.tune(field="embedding", k=10**30),
+    "tune: reset": lambda docs: docs.tune(field="embedding", reset="yes"),
     "tune: no index": lambda docs: docs.tune(field="embedding"),
     "tune: field": lambda docs: docs.tune(field="size"),
 }
@@ -215,3 +234,19 @@ def test_what_holds_no_records_is_refused_alike(kept: Any, reference: vecdb.Coll
 
     assert isinstance(error, InvalidInputError)
     assert described(error) == described(caught(call, reference))
+
+
+def test_a_count_that_no_message_holds_asks_for_all_there_is(kept: Any) -> None:
+    most = 10**30
+
+    assert sum(batch.num_rows for batch in kept.scan(batch_rows=most)) == contract.ROWS
+    assert list(kept.links(batch_rows=most)) == []
+    assert kept.neighbours("r01", limit=most).num_rows == 0
+    assert all(kept.search(body="honey").highlights(most))
+    assert kept.bulk(most).rows == 0
+
+
+@pytest.mark.parametrize("name", ["tag", "untag"])
+def test_half_a_character_is_in_no_name(kept: Any, name: str) -> None:
+    with pytest.raises((InvalidInputError, NotFoundError)):
+        getattr(kept, name)("\ud800")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vecdb
-from vecdb.errors import InvalidInputError, MissingExtraError, NotFoundError, VecdbError
+from vecdb.errors import EncoderError, InvalidInputError, MissingExtraError, NotFoundError, VecdbError
 from vecdb_server import sources
 from vecdb_server.config import EncoderSection
 from vecdb_server.encoders import configured
@@ -141,6 +141,9 @@ def test_objects_in_a_table_are_not_loaded(model: Path) -> None:
         ('model = "m"\ntokenizer = "t"', InvalidInputError, "encoders.x needs either"),
         ('model = "m"\ntable = "t"', InvalidInputError, "encoders.x has a table and a model"),
         ('tokenizer = "t"\ntokens = true', InvalidInputError, "encoders.x has tokens = true and no model"),
+        ('model = "/nowhere/m"', NotFoundError, "encoders.x: there is no model '/nowhere/m' on this machine"),
+        ('model = "/nowhere/m"\ntokens = true', NotFoundError, "encoders.x: there is no model '/nowhere/m'"),
+        ('model = "EMPTY"', EncoderError, "encoders.x: there are no weights in .*: expected"),
         ('tokenizer = "/nowhere/t"', NotFoundError, "encoders.x: there is no tokenizer '/nowhere/t'"),
     ],
 )
@@ -148,6 +151,8 @@ def test_a_section_that_says_nothing_useful_is_refused_at_the_start(
     tmp_path: Path, section: str, kind: type[VecdbError], told: str
 ) -> None:
     file = tmp_path / "vecdb.toml"
+    (tmp_path / "empty").mkdir()
+    section = section.replace("EMPTY", str(tmp_path / "empty"))
     file.write_text(f'[server]\npath = "{tmp_path / "db"}"\n[encoders.x]\n{section}\n')
     with pytest.raises(kind, match=told):
         Server(sources.load(file, environment={}).config)
@@ -157,3 +162,10 @@ def test_a_tokenizer_without_the_library_says_what_to_install(model: Path, monke
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     with pytest.raises(MissingExtraError, match=r"encoders.terms: .* needs tokenizers, and the extra 'tokenizers'"):
         configured("terms", EncoderSection(tokenizer=str(model)))
+
+
+def test_a_model_without_the_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(MissingExtraError, match=r"encoders.m: .* needs sentence-transformers, and the extra 'embed'"):
+        configured("m", EncoderSection(model=str(tmp_path)))

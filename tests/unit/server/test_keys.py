@@ -2,13 +2,15 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from vecdb.errors import InvalidInputError, NotFoundError
-from vecdb_server.auth.keys import Keys
+from vecdb_server.auth.keys import Keys, changing
 
 
 @pytest.fixture
@@ -108,3 +110,52 @@ def test_a_file_that_is_none_of_keys_is_refused(path: Path, content: str) -> Non
 
     with pytest.raises(InvalidInputError, match="is not a file of keys"):
         Keys.read(path)
+
+
+ADDING = """
+import sys, time
+from vecdb_server.auth.keys import Keys
+from vecdb_server.main import main
+
+write = Keys.write
+
+def later(keys, path):
+    time.sleep(0.5)  # so that the other one would have read the file before this one writes it
+    write(keys, path)
+
+Keys.write = later
+print("ready", flush=True)
+sys.stdin.readline()
+sys.exit(main(["keys", "add", sys.argv[1], "--role", "reader", "--file", sys.argv[2]]))
+"""
+
+
+def test_keys_that_two_processes_add_at_once_are_both_in_the_file(path: Path) -> None:
+    adding = [
+        subprocess.Popen(
+            [sys.executable, "-c", ADDING, name, path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        for name in ("one", "other")
+    ]
+    for process in adding:
+        assert process.stdout is not None
+        process.stdout.readline()
+
+    for process in adding:
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    outcomes = [process.communicate() and process.returncode for process in adding]
+
+    assert outcomes == [0, 0]
+    assert sorted(key.name for key in Keys.read(path).by_id.values()) == ["one", "other"]
+
+
+def test_a_change_of_keys_where_there_is_no_folder_makes_none(path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no folder"), changing(path.parent / "none" / "keys.json"):
+        pass
+
+    assert os.listdir(path.parent) == []

@@ -1,5 +1,6 @@
 """Files that are read again when they change."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -47,6 +48,29 @@ def test_what_cannot_be_read_leaves_what_was_read_before(tmp_path: Path) -> None
     assert watched.value == 1
     path.write_text("333")
     assert watched.value == 333
+
+
+def test_a_change_that_could_not_be_read_is_read_once_it_can_be(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("vecdb"), "propagate", True)  # a test before this may have started the log
+    path = tmp_path / "n"
+    path.write_text("1")
+    allowed = [True]
+
+    def read() -> int:
+        if not allowed[0]:
+            raise PermissionError("others may read it")  # what has another cause than the content
+        return int(path.read_text())
+
+    watched = Watched([path], read, interval=0.0)
+    allowed[0] = False
+    path.write_text("22")
+    assert [watched.value for _ in range(3)] == [1, 1, 1]
+    allowed[0] = True
+
+    assert watched.value == 22
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == ["file not read again"]
 
 
 def test_the_first_time_an_unreadable_file_is_an_error(tmp_path: Path) -> None:
