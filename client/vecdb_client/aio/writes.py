@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf.message import Message
 
-from vecdb.arguments import RequestId, whole_number
+from vecdb.arguments import RequestId, version_of
 from vecdb.encoders.attached import Attached
 from vecdb.errors import ConflictError, InvalidInputError
 from vecdb.results import WriteResult
@@ -16,7 +15,7 @@ from vecdb.schema.given import flag
 from vecdb.schema.records import validated, validated_batch
 from vecdb.wire import results, schemas
 from vecdb.wire import rows as wire_rows
-from vecdb.wire.values import ids_to_message
+from vecdb.wire.values import ids_to_message, writable
 from vecdb_client import asked, methods, views
 from vecdb_client.aio.links import Linked
 from vecdb_client.aio.reads import Reads
@@ -32,6 +31,8 @@ from vecdb_proto.v1 import snapshot_service_pb2 as snapshots
 from vecdb_proto.v1 import view_pb2
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import pyarrow as pa
 
     from vecdb.config import Limits
@@ -121,22 +122,15 @@ class Writes(Reads, Linked):
     ) -> Snapshot:
         """Return an older version: by number, by tag, or the newest that was published by a moment.
 
+        The moment is a datetime, in UTC where it has no zone, or seconds since 1970.
+
         Raises:
             NotFoundError: there is no such version any more.
 
         """
-        if sum(choice is not None for choice in (version, timestamp, tag)) != 1:
-            raise InvalidInputError("name one of version, timestamp and tag")
-        if version is not None:
-            return await self._pinned(view_pb2.View(version=whole_number("version", version)))
-        if tag is not None:
-            return await self._pinned(view_pb2.View(tag=tag))
-        moment = timestamp.timestamp() if isinstance(timestamp, datetime) else timestamp
-        if not isinstance(moment, int | float):
-            raise InvalidInputError(
-                f"timestamp is {timestamp!r}, expected a datetime or seconds since 1970", field="timestamp"
-            )
-        return await self._pinned(view_pb2.View(timestamp=moment))
+        with writable():
+            view = view_pb2.View(**version_of(version, timestamp, tag))
+        return await self._pinned(view)
 
     async def upsert(
         self,

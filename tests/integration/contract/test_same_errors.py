@@ -154,6 +154,8 @@ WRITES: dict[str, Callable[[Any], Any]] = {
     "at: no version": lambda docs: docs.at(version="one"),
     "at: tag": lambda docs: docs.at(tag="nothing"),
     "at: no moment": lambda docs: docs.at(timestamp="yesterday"),
+    "at: a truth value": lambda docs: docs.at(timestamp=True),
+    "at: tag of another kind": lambda docs: docs.at(tag=5),
     "untag: unknown": lambda docs: docs.untag("nothing"),
     "tune: no index": lambda docs: docs.tune(field="embedding"),
     "tune: field": lambda docs: docs.tune(field="size"),
