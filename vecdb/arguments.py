@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -26,6 +27,7 @@ RequestId: TypeAlias = bytes | uuid.UUID | str
 """16 bytes, a UUID, its text, or any other text of at most 200 characters."""
 LONGEST_REQUEST_ID = 200
 _CHUNKS = 1 << 62
+_VERSIONS = (1 << 63) - 1
 FETCH = 10_000_000
 """The most rows that a search, or an arm of one, may be asked for."""
 WIDEST = 10_000
@@ -348,6 +350,36 @@ def _id(column: Column[Id], value: Any, collection: str) -> str | int:
         except UnicodeEncodeError:
             raise InvalidInputError(f"id {value!r} is not valid Unicode", field=column.name, value=value) from None
     return value
+
+
+def version_of(version: Any, timestamp: Any, tag: Any) -> dict[str, Any]:
+    """Return how an older version is named, by one of these: a moment in seconds since 1970.
+
+    Raises:
+        InvalidInputError: none is given, or several, or what cannot name a version.
+
+    """
+    given = {"version": version, "timestamp": timestamp, "tag": tag}
+    named = {name: value for name, value in given.items() if value is not None}
+    if len(named) != 1:
+        raise InvalidInputError("name one of version, timestamp and tag")
+    if tag is not None and not isinstance(tag, str):
+        raise InvalidInputError(f"tag is {shown(tag)}, expected a name", field="tag", value=tag)
+    if tag is not None:
+        return named
+    if version is not None:
+        return {"version": whole_number("version", version, most=_VERSIONS)}
+    return {"timestamp": _seconds(timestamp)}
+
+
+def _seconds(timestamp: Any) -> float:
+    """Return a moment in seconds since 1970; one without a zone is taken as UTC, as in a field."""
+    if isinstance(timestamp, datetime):
+        return (timestamp if timestamp.tzinfo is not None else timestamp.replace(tzinfo=UTC)).timestamp()
+    if isinstance(timestamp, bool) or not isinstance(timestamp, int | float):
+        told = f"timestamp is {shown(timestamp)}, expected a datetime or seconds since 1970"
+        raise InvalidInputError(told, field="timestamp", value=timestamp)
+    return timestamp
 
 
 def request_bytes(request_id: Any) -> bytes:

@@ -70,6 +70,7 @@ class Collection(LatestReads, Versions, Linked):
         if self._writer is not None:
             from vecdb.storage.indexing import Indexer
 
+            self._writer.pool = pool
             self._indexer = Indexer(self._writer, pool)
             if self._writer.settings.background:
                 self._start_workers(self._writer, self._indexer)

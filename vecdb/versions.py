@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from vecdb.errors import InvalidInputError
-from vecdb.schema.given import whole_number
+from vecdb.arguments import version_of
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from vecdb.reads import Snapshot
     from vecdb.storage.reader import Reader
     from vecdb.storage.snapshot import State
@@ -36,6 +36,7 @@ class Versions:
         """Return an older version: by number, by tag, or the newest that was published by a moment.
 
         Versions are published by flushes, merges, bulk loads, tags and schema changes, and kept as the settings say.
+        The moment is a datetime, in UTC where it has no zone, or seconds since 1970.
 
         Raises:
             NotFoundError: there is no such version any more.
@@ -43,17 +44,7 @@ class Versions:
         """
         from vecdb.storage import history
 
-        if sum(choice is not None for choice in (version, timestamp, tag)) != 1:
-            raise InvalidInputError("name one of version, timestamp and tag")
-        if version is not None:
-            version = whole_number("version", version)
-        moment = timestamp.timestamp() if isinstance(timestamp, datetime) else timestamp
-        if moment is not None and not isinstance(moment, int | float):
-            raise InvalidInputError(
-                f"timestamp is {timestamp!r:.200}, expected a datetime or seconds since 1970", field="timestamp"
-            )
-        found = history.at(self._store, self._state(), version, moment, tag)
-        return self._frozen(found)
+        return self._frozen(history.at(self._store, self._state(), **version_of(version, timestamp, tag)))
 
     def versions(self) -> list[dict[str, Any]]:
         """Return the versions that `at` can reach, oldest first: version, committed_at, rows, tags."""

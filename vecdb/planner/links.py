@@ -16,7 +16,7 @@ import pyarrow as pa
 from vecdb.filters.evaluate import BoundFilter
 from vecdb.planner.masks import remembered
 from vecdb.schema.arrow import pc
-from vecdb.schema.links import DST, SRC, TYPE, WEIGHT, Direction
+from vecdb.schema.links import DST, SRC, TYPE, WEIGHT, Direction, attributes_of
 from vecdb.schema.schema import Schema
 from vecdb.storage.keys import Id, keys_of
 from vecdb.storage.links import coded
@@ -92,7 +92,7 @@ def columns_of(schema: Schema) -> pa.Schema:
     """Return the columns of the answer of `neighbours`."""
     end = schema.id.field.arrow_type
     fields = [("id", end), ("neighbour", end), ("direction", pa.string()), (TYPE, pa.string()), (WEIGHT, pa.float64())]
-    return pa.schema([*fields, *((column.name, column.field.arrow_type) for column in schema.columns[4:])])
+    return pa.schema([*fields, *((column.name, column.field.arrow_type) for column in attributes_of(schema))])
 
 
 def neighbours(state: State, ids: Sequence[Id], direction: Direction, wanted: Wanted, limit: int | None) -> pa.Table:

@@ -8,15 +8,16 @@ they do on rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from vecdb.errors import InvalidInputError
 from vecdb.schema.blame import shown
 from vecdb.schema.fields import Bool, Field, Float64, Id, Int64, Keyword, Timestamp
+from vecdb.schema.given import choice
 from vecdb.schema.limits import DEFAULT_LIMITS
-from vecdb.schema.schema import Schema
+from vecdb.schema.schema import Column, Schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 SRC, DST, TYPE, WEIGHT = "src", "dst", "type", "weight"
 ENDS = SRC, DST, TYPE
-FIXED = 4
+_FIXED = 4
 """Columns before the attributes."""
 DEFAULT_TYPE = "link"
 TYPE_BYTES = 256
@@ -42,6 +43,11 @@ def link_schema(id_field: Id) -> Schema:
     """Return the schema of the links between ids of one type, without attributes."""
     end = Keyword() if id_field.type == "string" else Int64()
     return Schema(src=Id(id_field.type), dst=end, type=Keyword(), weight=Float64())
+
+
+def attributes_of(schema: Schema) -> tuple[Column, ...]:
+    """Return the columns of a schema of links that were declared, those behind the fixed ones."""
+    return schema.columns[_FIXED:]
 
 
 def with_attribute(schema: Schema, name: str, field: Field) -> Schema:
@@ -192,9 +198,7 @@ def direction_of(direction: Any) -> Direction:
         InvalidInputError: it is none.
 
     """
-    if direction not in ("out", "in", "both"):
-        told = f"direction is {shown(direction)}, expected 'out', 'in' or 'both'"
-        raise InvalidInputError(told, field="direction", value=direction)
+    choice("direction", direction, get_args(Direction))
     return direction
 
 

@@ -37,25 +37,31 @@ def versions(located: Located) -> list[dict[str, Any]]:
 
 
 @typed_os_errors()
-def at(store: Writer | Reader, state: State, version: int | None, moment: float | None, tag: str | None) -> State:
+def at(
+    store: Writer | Reader,
+    state: State,
+    version: int | None = None,
+    timestamp: float | None = None,
+    tag: str | None = None,
+) -> State:
     """Return the state of an older version: the rows exactly as they were after the write at its floor.
 
     The writer may drop the version while it is being opened: then the versions of now decide.
     """
     try:
-        return _open(store, state, version, moment, tag)
+        return _open(store, state, version, timestamp, tag)
     except CorruptionError:
         now = store.refresh() if isinstance(store, Reader) else store.state
         if now.located.file == state.located.file:
             raise
-        return _open(store, now, version, moment, tag)
+        return _open(store, now, version, timestamp, tag)
 
 
-def _open(store: Writer | Reader, state: State, version: int | None, moment: float | None, tag: str | None) -> State:
+def _open(store: Writer | Reader, state: State, version: int | None, timestamp: float | None, tag: str | None) -> State:
     located = state.located
     if tag is not None:
         version = _tagged(located.manifest.tags, tag)
-    past = _choose(located, version, moment)
+    past = _choose(located, version, timestamp)
     found = manifests.load(store.directory, store.base, past.file, past.sha256)
     known = {view.segment.uuid: view for view in state.segments}
     views = open_views(store.directory, store.base, found.manifest, store.settings.verify, known)
@@ -63,14 +69,14 @@ def _open(store: Writer | Reader, state: State, version: int | None, moment: flo
     return State(found.manifest.floor, found.manifest.schema, found, tuple(views.values()), (), links)
 
 
-def _choose(located: Located, version: int | None, moment: float | None) -> Past:
+def _choose(located: Located, version: int | None, timestamp: float | None) -> Past:
     pasts = reachable(located)
     if version is not None:
         chosen = [past for past in pasts if past.version == version]
         wanted = f"version {shown(version)}"
     else:
-        chosen = [past for past in pasts if moment is not None and past.committed_at <= moment]
-        wanted = f"version as old as {shown(moment)}"
+        chosen = [past for past in pasts if timestamp is not None and past.committed_at <= timestamp]
+        wanted = f"version as old as {shown(timestamp)}"
     if not chosen:
         known = ", ".join(str(past.version) for past in pasts)
         raise NotFoundError(f"no {wanted} is kept (there are: {known})")

@@ -6,6 +6,7 @@ without the centroids that no token is near any more. A segment holds either the
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -35,10 +36,13 @@ class Residuals:
 
     """
 
-    def __init__(self, directory: LocalDirectory, folder: str, column: Column[MultiVector]) -> None:
+    def __init__(
+        self, directory: LocalDirectory, folder: str, column: Column[MultiVector], pool: ThreadPoolExecutor | None
+    ) -> None:
         assert column.field.residual is not None
         self._bits, self._dimension = column.field.residual, column.field.dimension
         self._type = column.field.token_type
+        self._pool = pool
         self._directory, self._name = directory, f"{folder}/waiting-{column.id}.arrow"
         self._waiting: arrow_file.VectorFile | None = None
         self._tables: list[Centroids] = []
@@ -76,11 +80,11 @@ class Residuals:
         self._waiting = None
         values = arrow_file.matrix_of(arrow_file.read_batch(self._directory.map(self._name)))
         self._directory.unlink(self._name)
-        table = Centroids.trained(values, self._bits)
+        table = Centroids.trained(values, self._bits, pool=self._pool)
         for first in range(0, len(values), _BLOCK):
             block = values[first : first + _BLOCK]
             row = Tokens(block, np.array([0, len(block)], np.int64), self._dimension)
-            yield by_centroids(row, table, table.nearest(block), self._bits)
+            yield by_centroids(row, table, table.nearest(block, self._pool), self._bits)
 
     def abandon(self) -> None:
         """Close what is open."""

@@ -19,6 +19,7 @@ tmp/ and renamed into place when every file in it is synced, so a folder under s
 
 import errno
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import google_crc32c
 import numpy as np
@@ -131,7 +132,10 @@ class SegmentWriter:
 
     """
 
-    def __init__(self, directory: LocalDirectory, base: str, schema: Schema) -> None:
+    def __init__(
+        self, directory: LocalDirectory, base: str, schema: Schema, pool: ThreadPoolExecutor | None = None
+    ) -> None:
+        """Begin an empty segment; threads of the pool help where tokens are coded around centroids."""
         self.uuid = names.new_uuid()
         self.rows = 0
         self.size = 0
@@ -151,7 +155,7 @@ class SegmentWriter:
             )
             for column in schema.vectors
         }
-        self._tokens = {column.id: TokenFiles(directory, self._folder, column) for column in schema.multivectors}
+        self._tokens = {column.id: TokenFiles(directory, self._folder, column, pool) for column in schema.multivectors}
 
     def has_room(self, batch: pa.RecordBatch, segment_bytes: int) -> bool:
         """Tell whether the segment is neither full nor would have too much text with these rows; an empty one has."""

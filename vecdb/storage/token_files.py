@@ -10,6 +10,7 @@ again when all are there (residual_files.py). All files are Arrow; the second on
 the vectors before they were stored.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -91,12 +92,14 @@ def how(field: MultiVector) -> dict[str, Any]:
 class TokenFiles:
     """Writes the files of a column."""
 
-    def __init__(self, directory: LocalDirectory, folder: str, column: Column[MultiVector]) -> None:
+    def __init__(
+        self, directory: LocalDirectory, folder: str, column: Column[MultiVector], pool: ThreadPoolExecutor | None
+    ) -> None:
         self._field = column.field
         self.vectors = arrow_file.VectorFile(
             directory.create(f"{folder}/{token_file(column.id)}"), column.field.file_type
         )
-        self.residuals = Residuals(directory, folder, column) if column.field.residual is not None else None
+        self.residuals = Residuals(directory, folder, column, pool) if column.field.residual is not None else None
         self._lengths: list[np.ndarray] = []
         self._present: list[np.ndarray] = []
         self._scales: list[np.ndarray] = []

@@ -14,6 +14,7 @@ although they never reached the disk, so syncing again proves nothing. Reads go 
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -69,6 +70,7 @@ class Writer(Shows):
         self.mutex = threading.RLock()
         self.on_full: Callable[[], None] = self.flush_if_full
         self.on_flushed: Callable[[], None] = lambda: None
+        self.pool: ThreadPoolExecutor | None = None  # the threads of who opened it, which help with what is slow
         self.merging = threading.RLock()
         self._maintenance = threading.RLock()
         self._clock = clock
@@ -158,7 +160,7 @@ class Writer(Shows):
 
         Its folder is safe from clean-up until release() or abandon().
         """
-        builder = kind(self.directory, self.base, schema)
+        builder = kind(self.directory, self.base, schema, self.pool)
         self._unpublished.add(builder.uuid)
         return builder
 

@@ -6,12 +6,11 @@ Made of `vecdb_client/aio/writes.py` by `client/generate.py`: change that, and r
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf.message import Message
 
-from vecdb.arguments import RequestId
+from vecdb.arguments import RequestId, version_of
 from vecdb.encoders.attached import Attached
 from vecdb.errors import ConflictError, InvalidInputError
 from vecdb.results import WriteResult
@@ -35,6 +34,8 @@ from vecdb_proto.v1 import snapshot_service_pb2 as snapshots
 from vecdb_proto.v1 import view_pb2
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import pyarrow as pa
 
     from vecdb.config import Limits
@@ -124,26 +125,14 @@ class Writes(Reads, Linked):
     ) -> Snapshot:
         """Return an older version: by number, by tag, or the newest that was published by a moment.
 
+        The moment is a datetime, in UTC where it has no zone, or seconds since 1970.
+
         Raises:
             NotFoundError: there is no such version any more.
 
         """
-        if sum(choice is not None for choice in (version, timestamp, tag)) != 1:
-            raise InvalidInputError("name one of version, timestamp and tag")
-        if version is not None:
-            return self._pinned(view_pb2.View(version=asked.count_of("version", version, 63)))
-        if tag is not None:
-            given.name("tag", tag)
-            with writable():
-                view = view_pb2.View(tag=tag)
-            return self._pinned(view)
-        moment = timestamp.timestamp() if isinstance(timestamp, datetime) else timestamp
-        if not isinstance(moment, int | float):
-            raise InvalidInputError(
-                f"timestamp is {timestamp!r:.200}, expected a datetime or seconds since 1970", field="timestamp"
-            )
         with writable():
-            view = view_pb2.View(timestamp=moment)
+            view = view_pb2.View(**version_of(version, timestamp, tag))
         return self._pinned(view)
 
     def upsert(

@@ -166,6 +166,8 @@ WRITES: dict[str, Callable[[Any], Any]] = {
     "at: no version": lambda docs: docs.at(version="one"),
     "at: tag": lambda docs: docs.at(tag="nothing"),
     "at: no moment": lambda docs: docs.at(timestamp="yesterday"),
+    "at: a truth value": lambda docs: docs.at(timestamp=True),
+    "at: tag of another kind": lambda docs: docs.at(tag=5),
     "untag: unknown": lambda docs: docs.untag("nothing"),
     "at: no tag": lambda docs: docs.at(tag=3),
     "tag: no name": lambda docs: docs.tag(3),

@@ -1,5 +1,6 @@
 """Tokens by centroids and residuals: what they stand for, and MaxSim over them beside sums in float64."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 
@@ -116,13 +117,16 @@ def test_more_bits_are_nearer_and_nothing_is_further_off_than_it_says():
     assert off[4] < off[2] / 2 < none / 4
 
 
-def test_the_same_tokens_make_the_same_table():
-    tokens = floats(5, 16).values
+def test_the_same_tokens_make_the_same_table_with_any_number_of_threads():
+    tokens = floats(5, 16, rows=2000).values
 
-    one, other = Centroids.trained(tokens, 2), Centroids.trained(tokens, 2)
+    with ThreadPoolExecutor(3) as pool:
+        one, other = Centroids.trained(tokens, 2), Centroids.trained(tokens, 2, pool=pool)
+        numbers = other.nearest(tokens, pool)
 
     assert np.array_equal(one.vectors, other.vectors)
     assert np.array_equal(one.units, other.units)
+    assert np.array_equal(one.nearest(tokens), numbers)
 
 
 def test_tables_are_joined_without_a_change_of_what_tokens_are():

@@ -1,6 +1,7 @@
 """Time travel with a clock of its own: versions by number, by moment, by tag, and how they are forgotten."""
 
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,6 +84,26 @@ def test_a_moment_finds_the_newest_version_published_by_then(collection: vecdb.C
     assert collection.at(timestamp=moment + 3600).version == second
     assert collection.at(timestamp=datetime.fromtimestamp(moment, UTC)).version == first
     assert collection.at(timestamp=clock.now + 10**6).version == second
+
+
+@pytest.fixture
+def honolulu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose clock on the wall is ten hours behind UTC."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Pacific/Honolulu")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("honolulu")
+def test_a_moment_without_a_zone_is_in_utc_as_in_a_field(collection: vecdb.Collection, clock: Clock) -> None:
+    first = publish(collection, clock, 0)
+    moment = datetime.fromtimestamp(clock.now, UTC)
+    publish(collection, clock, 1)
+
+    assert collection.at(timestamp=moment.replace(tzinfo=None)).version == first
+    assert collection.at(timestamp=moment.astimezone()).version == first
 
 
 def test_a_moment_before_the_first_version_finds_nothing(collection: vecdb.Collection, clock: Clock) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from pyroaring import BitMap
 
+from vecdb.schema.links import attributes_of
 from vecdb.schema.schema import Schema
 from vecdb.storage import format as names
 from vecdb.storage import merge_policy, tombstones
@@ -152,7 +153,7 @@ def _merged(
 ) -> tuple[SegmentEntry, np.ndarray]:
     """Write the links that are kept; return the entry, and the number that each has there."""
     links: Coded = coded.of_parts(list(zip(inputs, kept, strict=True))).tight()
-    declared = tuple(column.name for column in schema.columns[4:])
+    declared = tuple(column.name for column in attributes_of(schema))
     batches = [view.take_links(schema, rows, declared) for view, rows in zip(inputs, kept, strict=True)]
     table = pa.Table.from_batches(batches).combine_chunks() if declared else None
     attributes = pa.record_batch([], names=[])

@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from vecdb.schema.links import attributes_of
 from vecdb.storage import arrow_file, index_file
 from vecdb.storage import format as names
 from vecdb.storage.links import coded as codes
@@ -68,7 +69,7 @@ class LinkSegmentWriter(SegmentWriter):
         self._write(NODES, pa.record_batch([pa.array(links.nodes.keys), links.nodes.ids], names=["key", "id"]))
         self._write_arrays(OUT, out, list(links.types))
         self._write_arrays(IN, incoming(out), [])
-        declared = [column.storage_name for column in self._schema.columns[4:]]
+        declared = [column.storage_name for column in attributes_of(self._schema)]
         if declared:
             self._write(ATTRIBUTES, attributes.select(declared).take(pa.array(order)))
         files = tuple(file_entry(self._directory, self._folder, name) for name in self._directory.list(self._folder))
