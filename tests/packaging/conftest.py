@@ -1,7 +1,11 @@
 """The tree that is shipped: which files belong to it, and how to run it without installing it."""
 
 import os
+import shlex
 import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,3 +40,24 @@ def environment() -> dict[str, str]:
     """Return an environment in which Python finds the packages of the checkout, installed or not."""
     paths = [str((ROOT / folder).resolve()) for folder in FOLDERS]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "COLUMNS": "80"}
+
+
+@pytest.fixture(scope="session")
+def warm(environment: dict[str, str]) -> Iterator[str]:
+    """Return what makes `vecdb` a command of a shell that is forked from a process which knows its modules already."""
+    from support import warm
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/warm"
+        found = environment["PYTHONPATH"] + os.pathsep + str(ROOT / "tests")
+        serve = [sys.executable, "-m", "support.warm", "serve", path]
+        with subprocess.Popen(
+            serve, env={**environment, "PYTHONPATH": found}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        ) as server:
+            try:
+                assert server.stdout is not None
+                assert server.stdout.readline() == b"ready\n"
+                ask = shlex.join([sys.executable, "-IS", warm.__file__, "ask", path])
+                yield f'vecdb() {{ {ask} "$@"; }}\n'
+            finally:
+                server.kill()

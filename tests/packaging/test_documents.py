@@ -125,16 +125,15 @@ def test_the_server_example_of_the_readme_runs_on_the_library_of_the_first(
 
 
 def test_the_commands_and_lines_of_the_indexes_document_run_as_they_stand(
-    root: Path, tmp_path: Path, environment: dict[str, str]
+    root: Path, tmp_path: Path, environment: dict[str, str], warm: str
 ) -> None:
     text = (root / "docs" / "indexes.md").read_text("utf-8")
     (commands,) = [block for block in blocks(text, "sh") if block.startswith("vecdb ")]
     write, measure = blocks(text, "python")
-    vecdb = f'vecdb() {{ "{sys.executable}" -m vecdb_client.cli "$@"; }}\n'
 
     for arguments in (
         [sys.executable, "-W", "error", "-c", write],
-        ["sh", "-eu", "-c", vecdb + commands],
+        ["sh", "-eu", "-c", warm + commands],
         [sys.executable, "-W", "error", "-c", measure],
     ):
         run = subprocess.run(
@@ -162,15 +161,14 @@ def test_the_examples_of_the_query_document_run_one_after_the_other(
 
 
 def test_the_commands_of_the_query_document_run_as_they_stand(
-    root: Path, tmp_path: Path, environment: dict[str, str]
+    root: Path, tmp_path: Path, environment: dict[str, str], warm: str
 ) -> None:
     text = (root / "docs" / "query.md").read_text("utf-8")
     (commands,), (asked,) = blocks(text, "sh"), blocks(text, "json")
     (tmp_path / "asked.json").write_text(asked)
-    vecdb = f'vecdb() {{ "{sys.executable}" -m vecdb_client.cli "$@"; }}\n'
 
     run = subprocess.run(
-        ["sh", "-eu", "-c", vecdb + commands],
+        ["sh", "-eu", "-c", warm + commands],
         cwd=tmp_path, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
 

@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,11 +27,10 @@ def commands(document: str, root: Path) -> str:
     return found
 
 
-def run(script: str, folder: Path, environment: dict[str, str]) -> str:
-    """Run commands in a folder and return what they print."""
-    command = f'vecdb() {{ "{sys.executable}" -m vecdb_client.cli "$@"; }}\n'
+def run(script: str, folder: Path, environment: dict[str, str], vecdb: str) -> str:
+    """Run commands in a folder and return what they print; `vecdb` says what this command is."""
     done = subprocess.run(
-        ["sh", "-eu", "-c", command + script],
+        ["sh", "-eu", "-c", vecdb + script],
         cwd=folder, env={**environment, "XDG_STATE_HOME": str(folder / "state")},
         capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
@@ -62,8 +60,10 @@ def papers(tmp_path: Path) -> list[str]:
 
 
 @pytest.mark.usefixtures("papers")
-def test_the_commands_of_the_document_on_links(root: Path, tmp_path: Path, environment: dict[str, str]) -> None:
-    told = run(commands("graph.md", root), tmp_path, environment)
+def test_the_commands_of_the_document_on_links(
+    root: Path, tmp_path: Path, environment: dict[str, str], warm: str
+) -> None:
+    told = run(commands("graph.md", root), tmp_path, environment, warm)
 
     assert "W1" in told
     assert "cites" in told
@@ -78,16 +78,18 @@ def test_the_commands_of_the_document_on_links(root: Path, tmp_path: Path, envir
 
 
 def test_the_command_of_the_document_on_sets(
-    papers: list[str], root: Path, tmp_path: Path, environment: dict[str, str]
+    papers: list[str], root: Path, tmp_path: Path, environment: dict[str, str], warm: str
 ) -> None:
-    run("vecdb load ./library papers papers.parquet --no-index", tmp_path, environment)
+    run("vecdb load ./library papers papers.parquet --no-index", tmp_path, environment, warm)
 
-    told = run(commands("sets.md", root), tmp_path, environment)
+    told = run(commands("sets.md", root), tmp_path, environment, warm)
 
     assert sum(paper in told for paper in papers) > 5
 
 
-def test_the_command_of_the_document_on_evaluation(root: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+def test_the_command_of_the_document_on_evaluation(
+    root: Path, tmp_path: Path, environment: dict[str, str], warm: str
+) -> None:
     with vecdb.connect(tmp_path / "library", settings=vecdb.Settings(background=False)) as database:
         database.create_collection("papers", demo.schema()).upsert(demo.load())
     parquet.write_table(demo.queries(), tmp_path / "questions.parquet")
@@ -96,7 +98,7 @@ def test_the_command_of_the_document_on_evaluation(root: Path, tmp_path: Path, e
     for name, query in (("nearest", nearest), ("diverse", nearest.select(vecdb.Coverage()))):
         (tmp_path / f"{name}.json").write_text(json.dumps(query.to_json()))
 
-    told = run(commands("evaluation.md", root), tmp_path, environment)
+    told = run(commands("evaluation.md", root), tmp_path, environment, warm)
 
     assert "nDCG@10" in told
     assert "diverse" in (tmp_path / "report.html").read_text("utf-8")
@@ -135,14 +137,20 @@ def qdrant(folder: Path) -> None:
      ("qdrant-jsonl", "json", qdrant)],
 )  # fmt: skip
 def test_a_command_of_the_document_on_migration(
-    kind: str, needs: str, write: Callable[[Path], None], root: Path, tmp_path: Path, environment: dict[str, str]
+    kind: str,
+    needs: str,
+    write: Callable[[Path], None],
+    root: Path,
+    tmp_path: Path,
+    environment: dict[str, str],
+    warm: str,
 ) -> None:
     if find_spec(needs) is None:
         pytest.skip(f"needs {needs}")
     (line,) = [line for line in commands("migration.md", root).splitlines() if line.startswith(f"vecdb import {kind} ")]
     write(tmp_path)
 
-    told = run(line, tmp_path, environment)
+    told = run(line, tmp_path, environment, warm)
 
     assert "40 rows taken over" in told
     with vecdb.connect(tmp_path / "library", read_only=True) as database:
