@@ -2,6 +2,8 @@
 
 import re
 import sys
+import errno
+import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,7 +44,10 @@ def add(
     config, path = _where(file, config_file, given)
     roles = Roles(config.auth.roles).known(role)
     ends = None if expires is None else time.time() + seconds(expires)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path.parent)) from None
     with changing(path):
         keys, key, token = Keys.read_or_none(path).with_key(name, roles, ends)
         keys.write(path)
