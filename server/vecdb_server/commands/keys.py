@@ -1,9 +1,9 @@
 """`vecdb-server keys`: make, rotate, revoke and list API keys. A running server sees the change within a second."""
 
-import re
-import sys
 import errno
 import os
+import re
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
