@@ -124,11 +124,11 @@ class FoundRows:
         return pa.table(arrays, schema=pa.schema([column.arrow_field for column in columns]))
 
     def _few(self, column: Column, places: Sequence[tuple[Part, int]]) -> pa.Array:
-        import pyarrow as pa
+        from vecdb.schema.arrays import python_array
 
         if column.field.kind in VECTORS and places:
             return self._found.take(lambda part, rows: values(part, column, rows))
-        return pa.array([part.value(column, row) for part, row in places], column.field.arrow_type)
+        return python_array([part.value(column, row) for part, row in places], column.field.arrow_type)
 
 
 class WordRows(FoundRows):

@@ -22,6 +22,8 @@ def values(part: Part, column: Column, rows: np.ndarray) -> pa.Array:
     import numpy as np
     import pyarrow as pa
 
+    from vecdb.schema.arrays import bools_array, numbers_array
+
     if column.field.kind == "multivector":
         return tokens_of(part, cast("Column[MultiVector]", column), rows)
     if column.field.kind != "vector":
@@ -30,14 +32,12 @@ def values(part: Part, column: Column, rows: np.ndarray) -> pa.Array:
     if held is None:
         list_type = column.field.arrow_type  # with zeros under the nulls, as everywhere: pa.nulls has nulls there too
         zeros = np.zeros(len(rows) * list_type.list_size, list_type.value_type.to_pandas_dtype())
-        nowhere = pa.array(np.ones(len(rows), bool))
-        return pa.FixedSizeListArray.from_arrays(pa.array(zeros, list_type.value_type), type=list_type, mask=nowhere)
+        nowhere = bools_array(np.ones(len(rows), bool))
+        return pa.FixedSizeListArray.from_arrays(numbers_array(zeros), type=list_type, mask=nowhere)
     matrix, present, _ = held
     chosen = np.ascontiguousarray(matrix[rows]).reshape(-1)
-    mask = None if present is None else pa.array(~present[rows])
-    return pa.FixedSizeListArray.from_arrays(
-        pa.array(chosen, column.field.arrow_type.value_type), type=column.field.arrow_type, mask=mask
-    )
+    mask = None if present is None else bools_array(~present[rows])
+    return pa.FixedSizeListArray.from_arrays(numbers_array(chosen), type=column.field.arrow_type, mask=mask)
 
 
 def tokens_of(part: Part, column: Column[MultiVector], rows: np.ndarray) -> pa.Array:
@@ -64,7 +64,9 @@ def listed(kind: str, array: pa.ChunkedArray) -> list[Any]:
         return [_matrix(value) for value in array]
     if kind != "vector":
         return array.to_pylist()
-    return [None if value.values is None else value.values.to_numpy() for value in array]
+    from vecdb.schema.arrays import numbers_of
+
+    return [None if value.values is None else numbers_of(value.values) for value in array]
 
 
 def value_of(part: Part, column: Column, row: int) -> Any:

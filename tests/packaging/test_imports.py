@@ -1,5 +1,6 @@
 """Importing is cheap: heavy libraries are loaded by what needs them."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -97,3 +98,39 @@ print(*sys.modules)
 
     assert run.returncode == 0, run.stderr
     assert "pandas" not in run.stdout.split()
+
+
+def test_commands_about_rows_that_are_stored_load_no_pandas(environment: dict[str, str], tmp_path: Path) -> None:
+    """Only where they show a moment: Arrow makes no datetime without looking for pandas."""
+    made = """
+import sys, vecdb
+with vecdb.connect(sys.argv[1]) as database:
+    schema = vecdb.Schema(id=vecdb.Id(), text=vecdb.Text(search=True), v=vecdb.Vector(2), size=vecdb.Int64(),
+                          kept=vecdb.Bool(), tags=vecdb.Keyword(many=True))
+    docs = database.create_collection("docs", schema)
+    row = {"text": "honey bee", "v": [1, 2], "size": 3, "kept": True, "tags": ["b"]}
+    docs.upsert([{"id": f"{i}", **(row if i % 2 else {})} for i in range(9)])
+    docs.flush()
+    docs.upsert([{"id": f"{i}", **(row if i % 2 else {})} for i in range(7, 15)])  # these are in the log
+"""
+    asked = """
+import sys
+from vecdb_client.cli.main import main
+path = sys.argv[1]
+for command in (
+    f"count {path} docs", f"count {path} docs --where size>1", f"collections {path}", f"stats {path} docs",
+    f"versions {path} docs", f"get {path} docs 1 2 9 --output json", f"facets {path} docs size tags kept",
+    f"query {path} docs --vector [1,2] --show text,size,kept", f"query {path} docs --match bee --output json",
+    f"query {path} docs --order-by size --output jsonl", f"export {path} docs - --format jsonl --show text,v,tags",
+    f"delete {path} docs 1 9 10", f"tag {path} docs one", f"compact {path} docs", f"drop {path} docs --yes",
+):
+    assert main(command.split()) == 0, command
+    assert "pandas" not in sys.modules, command
+"""
+    subprocess.run([sys.executable, "-c", made, str(tmp_path / "d")], env=environment, check=True)
+    (tmp_path / "pandas.py").touch()  # one that is there and that Arrow would stumble over
+    beside = {**environment, "PYTHONPATH": os.pathsep.join((str(tmp_path), environment["PYTHONPATH"]))}
+
+    run = subprocess.run([sys.executable, "-c", asked, str(tmp_path / "d")], env=beside, capture_output=True, text=True)
+
+    assert run.returncode == 0, run.stderr

@@ -23,6 +23,7 @@ from vecdb.planner.candidates import ROW_BITS
 from vecdb.planner.gather import Context
 from vecdb.planner.masks import filter_mask
 from vecdb.planner.run import staged
+from vecdb.schema.arrays import codes_of, numbers_array, numbers_of
 from vecdb.schema.schema import Column
 from vecdb.schema.timestamps import EPOCH
 from vecdb.storage.snapshot import Part, State
@@ -79,9 +80,12 @@ def _most_frequent(column: Column, held: Sequence[pa.Array], k: int) -> tuple[tu
     if not counted:
         return (), 0
     values, numbers = (pa.concat_arrays(arrays) for arrays in zip(*counted, strict=True))
-    table = pa.table({"value": values, "n": numbers})
     if len(counted) > 1:
-        table = table.group_by("value").aggregate([("n", "sum")]).rename_columns({"n_sum": "n"})
+        coded = values.dictionary_encode()
+        summed = np.zeros(len(coded.dictionary), np.int64)
+        np.add.at(summed, numbers_of(coded.indices), numbers_of(numbers))
+        values, numbers = coded.dictionary, numbers_array(summed)
+    table = pa.table({"value": values, "n": numbers})
     keys = table
     if column.field.kind == "bool":  # Arrow does not sort truth values
         keys = keys.set_column(keys.schema.get_field_index("value"), "value", keys["value"].cast(pa.int8()))
@@ -113,17 +117,17 @@ def _counted(array: pa.Array) -> tuple[pa.Array, pa.Array]:
 def _once_a_row(array: Any) -> pa.Array:
     """Return the values of all lists, each once for its list."""
     coded = array.flatten().dictionary_encode()
-    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    parents = _compute.list_parent_indices(array).to_numpy(zero_copy_only=False).astype(np.int64)
+    codes = codes_of(coded)
+    parents = numbers_of(_compute.list_parent_indices(array)).astype(np.int64)
     known = codes >= 0
     pairs = np.unique(parents[known] * (len(coded.dictionary) + 1) + codes[known])
-    return coded.dictionary.take(pa.array(pairs % (len(coded.dictionary) + 1)))
+    return coded.dictionary.take(numbers_array(pairs % (len(coded.dictionary) + 1)))
 
 
 def _numbers(array: pa.Array) -> np.ndarray:
     """Return the values that there are, a timestamp as microseconds."""
     given = array.drop_null()
-    return (given.cast(pa.int64()) if pa.types.is_timestamp(given.type) else given).to_numpy(zero_copy_only=False)
+    return numbers_of(given.cast(pa.int64()) if pa.types.is_timestamp(given.type) else given)
 
 
 class _Measures(NamedTuple):

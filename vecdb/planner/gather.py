@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from vecdb.filters.evaluate import BoundFilter
@@ -19,6 +18,7 @@ from vecdb.planner.found import Found, PartPlan
 from vecdb.planner.masks import filter_mask
 from vecdb.query.arms import Like, Match, Near, Terms, Tokens
 from vecdb.query.graph import Linked
+from vecdb.schema.arrays import numbers_array, numbers_of
 from vecdb.schema.fields import Sparse, Text
 from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import Column
@@ -116,5 +116,5 @@ def rows_by_id(state: State, where: BoundFilter | None) -> Found:
     found = all_rows(state, where)
     if len(found.row) < 2:
         return found
-    order: Any = pc.array_sort_indices(found.take(lambda part, rows: part.ids().take(pa.array(rows))))  # pyright: ignore[reportAttributeAccessIssue]
-    return found.some(order.to_numpy())
+    order: Any = pc.array_sort_indices(found.take(lambda part, rows: part.ids().take(numbers_array(rows))))  # pyright: ignore[reportAttributeAccessIssue]
+    return found.some(numbers_of(order))

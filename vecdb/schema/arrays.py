@@ -6,8 +6,11 @@ its objects: most of the time that a process's first search takes. Memory and it
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -16,27 +19,48 @@ from numpy.typing import NDArray
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_PLAIN = (
+    pa.types.is_string, pa.types.is_boolean, pa.types.is_int64, pa.types.is_float64, pa.types.is_timestamp,
+)  # fmt: skip
 
 
 def array_of(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
-    """Return Python's values, none of them None, as an array of a field's type.
+    """Return Python's values as an array of a field's type.
 
     Args:
-        values: bool, int, float, str or datetime, as `type_` holds them.
+        values: bool, int, float, str or datetime, as `type_` holds them, or None.
         type_: of a bool, int64, float64, text, keyword or timestamp field.
 
     """
+    missing = np.array([value is None for value in values], np.bool_)
+    if pa.types.is_boolean(type_):
+        return bools_array(np.array([bool(value) for value in values], np.bool_), missing if missing.any() else None)
+    valid = pa.py_buffer(np.packbits(~missing, bitorder="little")) if missing.any() else None
     if pa.types.is_string(type_):
-        texts = [value.encode() for value in values]
+        texts = [b"" if value is None else value.encode() for value in values]
         offsets = np.zeros(len(texts) + 1, np.int32)
         np.cumsum([len(text) for text in texts], out=offsets[1:])
-        return pa.Array.from_buffers(type_, len(texts), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(texts))])
-    if pa.types.is_boolean(type_):
-        return bools_array(np.array(values, np.bool_))
+        return pa.Array.from_buffers(type_, len(texts), [valid, pa.py_buffer(offsets), pa.py_buffer(b"".join(texts))])
     if pa.types.is_timestamp(type_):
-        values = [(_moment(value) - _EPOCH) // _MICROSECOND for value in values]
+        values = [None if value is None else (_moment(value) - _EPOCH) // _MICROSECOND for value in values]
     dtype = np.float64 if pa.types.is_floating(type_) else np.int64
-    return pa.Array.from_buffers(type_, len(values), [None, pa.py_buffer(np.array(values, dtype))])
+    numbers = np.array([0 if value is None else value for value in values], dtype)
+    return pa.Array.from_buffers(type_, len(values), [valid, pa.py_buffer(numbers)])
+
+
+def python_array(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
+    """Return a few of Python's values, None among them, as an array of any field's type.
+
+    `pa.array` does that faster, once pandas is loaded or where there is none.
+    """
+    if "pandas" not in sys.modules and _has_pandas() and any(test(type_) for test in _PLAIN):
+        return array_of(values, type_)
+    return pa.array(values, type_)
+
+
+@cache
+def _has_pandas() -> bool:
+    return find_spec("pandas") is not None
 
 
 def scalar_of(value: Any, type_: pa.DataType) -> pa.Scalar[Any]:
@@ -65,6 +89,12 @@ def bools_array(bools: NDArray[np.bool_], missing: NDArray[np.bool_] | None = No
 def numbers_of(array: pa.Array) -> NDArray[Any]:
     """Return the numbers of an array without nulls as a read-only array (n,) that shares its memory."""
     return np.from_dlpack(array)  # pyright: ignore[reportArgumentType]
+
+
+def codes_of(coded: pa.DictionaryArray) -> NDArray[np.int64]:
+    """Return which entry of its dictionary each value of an array is, (n,); -1 for null."""
+    nowhere = numbers_array(np.array([-1], np.int32))[0]
+    return numbers_of(coded.indices.fill_null(nowhere)).astype(np.int64)
 
 
 def true_of(array: pa.Array) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from pyroaring import BitMap
 
 from vecdb.config import Verify
 from vecdb.errors import CorruptionError
+from vecdb.schema.arrays import numbers_array, python_array
 from vecdb.schema.schema import Schema
 from vecdb.storage import tombstones, wal
 from vecdb.storage.directory import LocalDirectory
@@ -131,7 +132,7 @@ class Live:
                     return 1
             return 0
         order = np.argsort(keys)  # sorted probes walk each index once, in order
-        return self._delete_keys(pa.array(ids, id_type).take(pa.array(order)), keys[order])
+        return self._delete_keys(python_array(ids, id_type).take(numbers_array(order)), keys[order])
 
     def _delete_keys(self, values: pa.Array, keys: np.ndarray) -> int:
         deleted = 0

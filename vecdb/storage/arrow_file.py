@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from vecdb.errors import ResourceExhaustedError
-from vecdb.schema.arrays import numbers_of
+from vecdb.schema.arrays import bools_array, numbers_of
 from vecdb.storage.directory import Writer
 
 ALIGNMENT = 64
@@ -72,7 +72,7 @@ def _frame(list_type: pa.FixedSizeListType, values: np.ndarray, present: np.ndar
     )
     lists = pa.FixedSizeListArray.from_arrays(child, list_type.list_size)
     schema = vector_schema(list_type, pad)
-    batch = pa.record_batch([lists, pa.array(present, pa.bool_())], schema=schema)
+    batch = pa.record_batch([lists, bools_array(present)], schema=schema)
     sink = _Recorder(values.ctypes.data)
     with pa.PythonFile(sink, mode="w") as file, pa.ipc.new_file(file, schema) as writer:
         writer.write_batch(batch)

@@ -41,7 +41,7 @@ def build(ids: pa.Array) -> tuple[pa.RecordBatch, np.ndarray]:
     if len(replaced):
         keep = ~np.isin(order, replaced)
         order, sorted_keys = order[keep], sorted_keys[keep]
-    batch = pa.record_batch([pa.array(sorted_keys), pa.array(order)], names=["key", "row"])
+    batch = pa.record_batch([numbers_array(sorted_keys), numbers_array(order)], names=["key", "row"])
     return batch, replaced
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from vecdb.schema.arrays import numbers_array
 from vecdb.schema.schema import Column, Schema
 from vecdb.storage.arrow_file import joined
 from vecdb.storage.keys import Id
@@ -345,7 +346,7 @@ class MemtableView:
             column.id: self.memtable.tokens(column.id, self.rows).some(rows)
             for column in self.memtable.schema.multivectors
         }
-        builder.append_parts(narrow if len(rows) == self.rows else narrow.take(pa.array(rows)), vectors, tokens)
+        builder.append_parts(narrow if len(rows) == self.rows else narrow.take(numbers_array(rows)), vectors, tokens)
         made = {key: words.index(rows) for key, words in list(self.memtable.words.items())}
         self.copied_words = {key: index for key, index in made.items() if index is not None}
 
@@ -384,7 +385,7 @@ class MemtableView:
 
     def take(self, column: Column, rows: np.ndarray) -> pa.Array:
         """Return the values of some rows of an id or scalar column, in their order."""
-        return self.column(column).take(pa.array(rows))
+        return self.column(column).take(numbers_array(rows))
 
     def value(self, column: Column, row: int) -> Any:
         """Return one value of an id or scalar column as a Python object."""

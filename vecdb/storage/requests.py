@@ -24,6 +24,7 @@ import pyarrow as pa
 import xxhash
 
 from vecdb.errors import CorruptionError, RequestMismatchError
+from vecdb.schema.arrays import numbers_array, numbers_of
 from vecdb.storage import format as names
 
 if TYPE_CHECKING:
@@ -180,11 +181,11 @@ def publish(directory: LocalDirectory, base: str, kept: list[tuple[Key, Done]], 
 
     columns = {
         "id": _bytes([key.id for key, _ in kept]),
-        "chunk": pa.array(np.array([key.chunk for key, _ in kept], np.int64)),
+        "chunk": numbers_array(np.array([key.chunk for key, _ in kept], np.int64)),
         "content": _bytes([done.content for _, done in kept]),
-        "lsn": pa.array(np.array([done.lsn for _, done in kept], np.int64)),
-        "rows": pa.array(np.array([done.rows for _, done in kept], np.int64)),
-        "at": pa.array(np.array([done.at for _, done in kept], np.float64)),
+        "lsn": numbers_array(np.array([done.lsn for _, done in kept], np.int64)),
+        "rows": numbers_array(np.array([done.rows for _, done in kept], np.int64)),
+        "at": numbers_array(np.array([done.at for _, done in kept], np.float64)),
     }
     batch = pa.record_batch(list(columns.values()), names=list(columns))
     sink = pa.BufferOutputStream()
@@ -219,7 +220,7 @@ def read(directory: LocalDirectory, base: str, entry: FileEntry) -> list[tuple[K
         raise names.damaged(path)
     batch = pa.ipc.open_file(pa.py_buffer(data)).get_batch(0)
     ids, contents = (_cut(batch.column(name)) for name in ("id", "content"))
-    chunks, lsns, rows, at = (batch.column(name).to_numpy().tolist() for name in ("chunk", "lsn", "rows", "at"))
+    chunks, lsns, rows, at = (numbers_of(batch.column(name)).tolist() for name in ("chunk", "lsn", "rows", "at"))
     return list(zip(map(Key, ids, chunks), map(Done, contents, lsns, rows, at), strict=True))
 
 

@@ -27,6 +27,7 @@ import pyarrow as pa
 import xxhash
 from pyroaring import BitMap
 
+from vecdb.schema.arrays import bools_of, numbers_array, numbers_of
 from vecdb.schema.schema import Schema
 from vecdb.storage import arrow_file, keys, packed, tombstones
 from vecdb.storage import format as names
@@ -111,10 +112,10 @@ def split_vectors(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """Return a fixed-size list array as a C-contiguous (n, d) matrix and a mask of the rows that are not null."""
     size = array.type.list_size
     values = array.values.slice(array.offset * size, len(array) * size)
-    matrix = values.to_numpy(zero_copy_only=True).reshape(len(array), size)
+    matrix = numbers_of(values).reshape(len(array), size)
     if array.null_count == 0:
         return matrix, np.ones(len(array), bool)
-    return matrix, array.is_valid().to_numpy(zero_copy_only=False)
+    return matrix, bools_of(array.is_valid())
 
 
 def file_entry(directory: LocalDirectory, folder: str, name: str) -> FileEntry:
@@ -223,7 +224,7 @@ class SegmentWriter:
         for column in self._schema.sparse:
             self._write(sparse_file(column.id), whole.select([column.storage_name]))
         for field_id, norms in self._norms.items():
-            self._write(norm_file(field_id), pa.record_batch([pa.array(np.concatenate(norms))], names=["norm"]))
+            self._write(norm_file(field_id), pa.record_batch([numbers_array(np.concatenate(norms))], names=["norm"]))
         files = tuple(file_entry(self._directory, self._folder, name) for name in self._directory.list(self._folder))
         deleted = BitMap(replaced.tolist())
         deletes = self._deletes(deleted, max_lsn)

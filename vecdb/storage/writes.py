@@ -3,6 +3,7 @@
 import orjson
 import pyarrow as pa
 
+from vecdb.schema.arrays import python_array
 from vecdb.schema.schema import Schema
 from vecdb.storage import wal
 from vecdb.storage.group_commit import Write
@@ -28,7 +29,7 @@ def upsert_write(schema: Schema, batch: pa.RecordBatch, unchanged_since: int | N
 def delete_write(schema: Schema, ids: list[Id], unchanged_since: int | None, cascade: bool = False) -> Write:
     """Return the write that deletes rows by id; with cascade, the links of these ids too."""
     column = schema.id
-    batch = pa.record_batch([pa.array(ids, column.field.arrow_type)], names=[column.storage_name])
+    batch = pa.record_batch([python_array(ids, column.field.arrow_type)], names=[column.storage_name])
     kind = wal.DELETE_CASCADE if cascade else wal.DELETE
     return Write(kind, schema, memoryview(batch.serialize()), ids, unchanged_since=unchanged_since)
 

@@ -191,8 +191,9 @@ def _values(column: "pa.Array") -> list[Any]:
 
     Sparse vectors become dicts.
     """
-    import numpy as np
     import pyarrow as pa
+
+    from vecdb.schema.arrays import bools_of, numbers_of
 
     if isinstance(column, pa.LargeListArray) and pa.types.is_fixed_size_list(column.type.value_type):
         from vecdb.row_values import listed
@@ -204,7 +205,7 @@ def _values(column: "pa.Array") -> list[Any]:
     if not isinstance(column, pa.FixedSizeListArray):
         return column.to_pylist()
     size = column.type.list_size
-    flat = column.values.slice(column.offset * size, len(column) * size).to_numpy(zero_copy_only=False)
-    present = np.asarray(column.is_valid())
+    flat = numbers_of(column.values.slice(column.offset * size, len(column) * size))
+    present = bools_of(column.is_valid())
     matrix = flat.reshape(len(column), size)
     return [row if valid else None for row, valid in zip(matrix, present, strict=True)]

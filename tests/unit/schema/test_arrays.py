@@ -1,13 +1,24 @@
 """Arrow arrays made of plain values are what pyarrow makes of them, and come back."""
 
+import sys
 from datetime import UTC, datetime, timedelta, timezone
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from vecdb.schema.arrays import array_of, bools_array, bools_of, numbers_array, numbers_of, scalar_of, true_of
+from vecdb.schema.arrays import (
+    array_of,
+    bools_array,
+    bools_of,
+    numbers_array,
+    numbers_of,
+    python_array,
+    scalar_of,
+    true_of,
+)
 
 MOMENTS = [
     datetime(2024, 5, 1, 12, tzinfo=timezone(timedelta(hours=2))),
@@ -34,6 +45,29 @@ def test_arrays_of_values_are_those_of_pyarrow(values: list[Any], type_: pa.Data
     assert found.equals(pa.array(values, type_))
     assert array_of([], type_).equals(pa.array([], type_))
     assert scalar_of(values[0], type_).equals(pa.scalar(values[0], type_))
+    assert array_of([None, *values, None], type_).equals(pa.array([None, *values, None], type_))
+    array_of([None, *values, None], type_).validate(full=True)
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize(
+    ("values", "type_"),
+    [
+        (["a", None], pa.string()),
+        ([1, None], pa.int64()),
+        ([["a"], None], pa.list_(pa.string())),
+        ([{"lat": 1.0, "lon": 2.0}, None], pa.struct([("lat", pa.float64()), ("lon", pa.float64())])),
+    ],
+)
+def test_a_few_values_are_an_array_whether_pandas_is_loaded_or_not(
+    monkeypatch: pytest.MonkeyPatch, values: list[Any], type_: pa.DataType, there: bool
+) -> None:
+    if there:
+        monkeypatch.setitem(sys.modules, "pandas", ModuleType("pandas"))
+    else:
+        monkeypatch.delitem(sys.modules, "pandas", raising=False)
+
+    assert python_array(values, type_).equals(pa.array(values, type_))
 
 
 def test_text_that_is_no_unicode_is_refused() -> None:

@@ -11,6 +11,7 @@ from vecdb.planner.candidates import Candidates, comparable
 from vecdb.planner.gather import Context
 from vecdb.planner.units import units_of
 from vecdb.query.stages import Collapse
+from vecdb.schema.arrays import codes_of
 
 BLOCK = 256
 """Candidates that are compared with those kept so far, and with each other, at once."""
@@ -22,7 +23,7 @@ def collapse(context: Context, bound: BoundStage, candidates: Candidates) -> Can
     assert isinstance(stage, Collapse)
     if column.field.kind != "vector":
         coded: Any = comparable(candidates.take(column)).dictionary_encode()
-        codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        codes = codes_of(coded)
         first = np.unique(codes, return_index=True)[1]
         kept = np.zeros(len(codes), bool)
         kept[first] = True

@@ -12,6 +12,7 @@ from vecdb.planner.bound import BoundStage
 from vecdb.planner.candidates import Candidates, comparable
 from vecdb.planner.gather import Context
 from vecdb.query.stages import GroupBy
+from vecdb.schema.arrays import codes_of, numbers_array
 
 
 def group_by(_: Context, bound: BoundStage, candidates: Candidates) -> Candidates:
@@ -24,7 +25,7 @@ def group_by(_: Context, bound: BoundStage, candidates: Candidates) -> Candidate
         lengths = values.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
         place, values = np.repeat(place, lengths), values.flatten()
     coded: Any = values.dictionary_encode()
-    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    codes = codes_of(coded)
     known = codes >= 0
     place, codes = place[known], codes[known]
     first = np.full(len(coded.dictionary), len(place), np.int64)
@@ -40,7 +41,7 @@ def group_by(_: Context, bound: BoundStage, candidates: Candidates) -> Candidate
     codes, place = codes[kept], place[kept]
     begins = _begins(codes)
     ends = np.r_[begins, len(codes)][1:].astype(np.int64)
-    names = coded.dictionary.take(pa.array(codes[begins])).to_pylist()
+    names = coded.dictionary.take(numbers_array(codes[begins])).to_pylist()
     groups = tuple(zip(names, begins.tolist(), ends.tolist(), strict=True))
     return replace(candidates.some(place), groups=groups)
 

@@ -11,6 +11,7 @@ from vecdb.planner.bound import BoundStage
 from vecdb.planner.candidates import Candidates
 from vecdb.planner.gather import Context
 from vecdb.query.stages import OrderBy
+from vecdb.schema.arrays import numbers_array, numbers_of
 
 
 def order_by(context: Context, bound: BoundStage, candidates: Candidates) -> Candidates:
@@ -23,7 +24,7 @@ def order_by(context: Context, bound: BoundStage, candidates: Candidates) -> Can
     arrays: list[pa.Array] = []
     keys: list[tuple[str, str]] = []
     for number, (name, descends) in enumerate(stage.parts):
-        values = pa.array(candidates.score) if name == "score" else candidates.take(columns[name])
+        values = numbers_array(candidates.score) if name == "score" else candidates.take(columns[name])
         if values.null_count:  # a key of its own says that nulls come last, whichever way the values go
             arrays.append(values.is_null().cast(pa.int8()))
             keys.append((f"null{number}", "ascending"))
@@ -33,4 +34,4 @@ def order_by(context: Context, bound: BoundStage, candidates: Candidates) -> Can
     keys.append(("id", "ascending"))
     table = pa.table(arrays, names=[name for name, _ in keys])
     order: Any = pc.sort_indices(table, sort_keys=keys)  # pyright: ignore[reportAttributeAccessIssue]
-    return candidates.some(order.to_numpy())
+    return candidates.some(numbers_of(order))
