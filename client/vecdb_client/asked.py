@@ -19,9 +19,9 @@ from vecdb.arguments import (
     names_of,
     one_vector,
     query_matrix,
+    rows_asked,
     texts_of,
     vector_column,
-    whole_number,
 )
 from vecdb.errors import InvalidInputError
 from vecdb.fulltext import text_query
@@ -263,10 +263,11 @@ def alike(
     """
     text = text_column(place.schema, vectors)
     single = None if text is not None else _asked_each(place.schema, vectors)
+    effort_of(exact, recall, ef, plan, probes)
     if single is not None:
         shown = None if fields is None else tuple(columns_of(place, fields) or ())
         whole = Query(k, fields=shown, exact=exact, allow_partial=allow_partial)
-        asked = one_arm_each(place.schema[single], vectors[single], whole)
+        asked = one_arm_each(place.schema[single], vectors[single], whole, (recall, ef, probes, plan))
         pairs = zip(asked, filters_for(where, len(asked)), strict=True)
         return batch(place, [one if passing is None else one.where(passing) for one, passing in pairs], explain)
     if text is not None:
@@ -276,13 +277,12 @@ def alike(
         count = len(asked)
     else:
         column, given = one_vector(place.schema, vectors)
-        effort_of(exact, recall, ef, plan, probes)
         if column.name in place.encoders:
             given = as_vectors(column, given, place.encoders)
         message = searches.AlikeQueries(field=column.name)
         count = _sought(column, given, message)
         write_effort(message, recall, ef, probes, plan)
-    message.k = whole_number("k", k)
+    message.k = rows_asked(k)
     message.exact, message.allow_partial = bool(exact), bool(allow_partial)
     _write_filters(message, filters_for(where, count))
     names = columns_of(place, fields)
@@ -396,11 +396,11 @@ def recall(
         collection=place.name,
         view=place.view,
         field=column.name,
-        sample=whole_number("sample", sample),
+        sample=rows_asked(sample, "sample"),
         where=filter_of(where),
     )
     questions(place, column, asked, request)
-    request.k = whole_number("k", k)
+    request.k = rows_asked(k)
     effort_of(False, recall, ef, plan, probes)
     write_effort(request, recall, ef, probes, plan)
     return request

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vecdb.arguments import effort_of, names_of, query_matrix, whole_number
-from vecdb.errors import InvalidInputError
-from vecdb.query.arms import FETCH, Near
+from vecdb.arguments import effort_of, names_of, query_matrix, rows_asked
+from vecdb.query.arms import Near
 from vecdb.query.effort import USUAL
 from vecdb.query.graph import Expand
 from vecdb.query.value import Numbers, altered
@@ -158,7 +157,7 @@ def _message(
     effort = effort_of(exact, recall, ef, plan, probes)
     request = searches.SearchRequest(collection=place.name, view=place.view, explain=explain, without_cursor=True)
     message = request.query
-    message.k, message.exact, message.allow_partial = _k(k), bool(exact), bool(allow_partial)
+    message.k, message.exact, message.allow_partial = rows_asked(k), bool(exact), bool(allow_partial)
     near = message.arms.add().near
     near.field = column.name
     near.vector.CopyFrom(vector_to_message(vector))
@@ -178,10 +177,3 @@ def write_effort(message: Any, recall: float | None, ef: int | None, probes: int
     for name, value in (("recall", recall), ("ef", ef), ("probes", probes), ("plan", plan)):
         if value is not None:
             setattr(message, name, value)
-
-
-def _k(k: Any) -> int:
-    number = whole_number("k", k)
-    if number > FETCH:
-        raise InvalidInputError(f"k is {k}, at most {FETCH}", field="k", value=k)
-    return number

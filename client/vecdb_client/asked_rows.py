@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vecdb.arguments import whole_number
+from vecdb.arguments import AT_ONCE, rows_asked
 from vecdb.errors import InvalidInputError
 from vecdb.facets import asked_fields
 from vecdb.query.stages import OrderBy
@@ -44,9 +44,8 @@ def scan(place: Place, where: Any, fields: Any, batch_rows: int, order_by: Any, 
         InvalidInputError: an argument is wrong.
 
     """
-    request = records.ScanRequest(
-        collection=place.name, view=place.view, batch_rows=whole_number("batch_rows", batch_rows)
-    )
+    most = rows_asked(batch_rows, "batch_rows", AT_ONCE)
+    request = records.ScanRequest(collection=place.name, view=place.view, batch_rows=most)
     names = columns_of(place, fields)
     if names is not None:
         request.fields.CopyFrom(values.Fields(names=names))
@@ -90,7 +89,7 @@ def facets(place: Place, fields: Any, where: Any, k: int, asked: Query | None) -
         collection=place.name,
         view=place.view,
         fields=reports.facet_fields_to_message(edges),
-        k=whole_number("k", k),
+        k=rows_asked(k),
     )
     if asked is not None:
         if asked.cursor is not None:
@@ -134,5 +133,5 @@ def highlight(place: Place, asked: query_pb2.Query, ids: Sequence[Any], length: 
         view=place.view,
         query=asked,
         ids=ids_to_message(ids, place.schema.id.field.type),
-        length=whole_number("length", length),
+        length=length,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from google.protobuf.message import Message
 
-from vecdb.arguments import RequestId, request_bytes, vector_column, whole_number
+from vecdb.arguments import RequestId, request_bytes, rows_asked, vector_column
 from vecdb.encoders.attached import space_for
 from vecdb.errors import InvalidInputError
 from vecdb.relevance import CalibrationReport
@@ -263,9 +263,9 @@ class Collection(Writes):
             column = vector_column(place.schema, field)
             request = admin.TuneRequest(collection=self.name, field=column.name, reset=reset)
             if not reset:
-                request.sample = whole_number("sample", sample)
+                request.sample = rows_asked(sample, "sample")
                 asked.questions(place, column, queries, request)
-                request.k = whole_number("k", k)
+                request.k = rows_asked(k)
             return request
 
         response = await self._call(methods.TUNE, make)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
-from vecdb.arguments import chunk_number, whole_number
+from vecdb.arguments import AT_ONCE, chunk_number, rows_asked
 from vecdb.errors import InvalidInputError
 from vecdb.results import WriteResult
 from vecdb_client.blocking.transport import Connection
@@ -34,7 +34,7 @@ class BulkLoad:
         request_id: bytes | None,
     ) -> None:
         if rows_per_segment is not None:
-            rows_per_segment = whole_number("rows_per_segment", rows_per_segment)
+            rows_per_segment = rows_asked(rows_per_segment, "rows_per_segment", AT_ONCE)
         opening = records.UpsertStreamRequest.Open(
             collection=collection,
             mode=records.UPSERT_MODE_BULK,
