@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -16,6 +16,7 @@ from vecdb.schema.blame import shown
 from vecdb.schema.fields import Id, Sparse, Vector
 from vecdb.schema.given import choice, flag, listed, names, whole_number
 from vecdb.schema.schema import ARGUMENTS, Column, Schema
+from vecdb.schema.timestamps import timestamp_micros
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +31,8 @@ _CHUNKS = 1 << 62
 _VERSIONS = (1 << 63) - 1
 FETCH = 10_000_000
 """The most rows that a search, or an arm of one, may be asked for."""
+AT_ONCE = (1 << 31) - 1
+"""The most rows of a batch or a segment, and links of an id, that may be asked for: more than there are."""
 WIDEST = 10_000
 """The most candidates that a walk may be asked to keep, and the most lists that a search may be asked to read."""
 
@@ -37,14 +40,14 @@ _SURE = 1e37
 """A square of a query below this is of one that is short enough for any metric."""
 
 
-def rows_asked(k: Any) -> int:
-    """Return how many rows a search is to find, from 1 to `FETCH`.
+def rows_asked(k: Any, name: str = "k", most: int = FETCH) -> int:
+    """Return how many rows are asked for by an argument, at least 1.
 
     Raises:
         InvalidInputError: it is no such number.
 
     """
-    return whole_number("k", k, most=FETCH)
+    return whole_number(name, k, most=most)
 
 
 def sought(schema: Schema, name: str) -> Column:
@@ -374,8 +377,9 @@ def version_of(version: Any, timestamp: Any, tag: Any) -> dict[str, Any]:
 
 def _seconds(timestamp: Any) -> float:
     """Return a moment in seconds since 1970; one without a zone is taken as UTC, as in a field."""
-    if isinstance(timestamp, datetime):
-        return (timestamp if timestamp.tzinfo is not None else timestamp.replace(tzinfo=UTC)).timestamp()
+    micros = timestamp_micros(timestamp) if isinstance(timestamp, datetime) else None
+    if micros is not None:
+        return micros / 10**6
     if isinstance(timestamp, bool) or not isinstance(timestamp, int | float):
         told = f"timestamp is {shown(timestamp)}, expected a datetime or seconds since 1970"
         raise InvalidInputError(told, field="timestamp", value=timestamp)

@@ -9,11 +9,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
-from vecdb.arguments import chunk_number
+from vecdb.arguments import AT_ONCE, chunk_number, rows_asked
 from vecdb.errors import ConflictError, InvalidInputError
 from vecdb.results import WriteResult
 from vecdb.row_writes import request_key, request_of
-from vecdb.schema.given import whole_number
 from vecdb.schema.records import validated, validated_batch
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class BulkLoad:
         request_id: RequestId | None = None,
     ) -> None:
         if rows_per_segment is not None:
-            rows_per_segment = whole_number("rows_per_segment", rows_per_segment)
+            rows_per_segment = rows_asked(rows_per_segment, "rows_per_segment", AT_ONCE)
         self.rows = 0
         self._writer = writer
         self._schema = writer.state.schema

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vecdb.schema.given import whole_number
+from vecdb.arguments import AT_ONCE, ids_of, rows_asked
 from vecdb.schema.links import LINK_BATCH, Direction, direction_of, types_of
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class LinkReads:
         from vecdb.planner.links import neighbours
 
         given, _ = self._ids(ids)
-        most = None if limit is None else whole_number("limit", limit)
+        most = None if limit is None else rows_asked(limit, "limit", AT_ONCE)
         return neighbours(self._state, given, direction_of(direction), self._wanted(type, where), most)
 
     def links(
@@ -82,7 +82,7 @@ class LinkReads:
         from vecdb.planner.links import scan
 
         ends = [None if given is None else self._ids(given)[0] for given in (src, dst)]
-        rows = whole_number("batch_rows", batch_rows)
+        rows = rows_asked(batch_rows, "batch_rows", AT_ONCE)
         return scan(self._state, ends[0], ends[1], self._wanted(type, where), rows)
 
     def degrees(
@@ -111,8 +111,6 @@ class LinkReads:
         return statistics(self._state)
 
     def _ids(self, ids: Any) -> tuple[list[Any], bool]:
-        from vecdb.arguments import ids_of
-
         return ids_of(self._state.schema.id, ids, self.name)
 
     def _wanted(self, type: Any, where: str | Expression | None) -> Wanted:

@@ -32,7 +32,7 @@ from vecdb.overview_reads import Overviews
 from vecdb.results import RecallReport, SearchResult
 from vecdb.row_values import value_of
 from vecdb.schema.fields import Vector
-from vecdb.schema.given import flag, whole_number
+from vecdb.schema.given import flag
 from vecdb.schema.schema import Column, Schema
 from vecdb.text_search import TermSearch, TextSearch, plain_arguments, plain_question, text_search
 from vecdb.wider_reads import WiderReads
@@ -302,7 +302,7 @@ class Snapshot(WiderReads, LinkReads, Overviews):
             return tuning.recall(self.trial(queries, field, sample, k, where), effort)
         from vecdb import token_trials
 
-        asked = token_trials.questions(self._state, column, queries, whole_number("sample", sample))
+        asked = token_trials.questions(self._state, column, queries, rows_asked(sample, "sample"))
         bound = self._bind(where)
         trial = token_trials.TokenTrial(self._state, column, asked, rows_asked(k), bound, self._pool)
         return tuning.recall(trial, effort)
@@ -322,7 +322,7 @@ class Snapshot(WiderReads, LinkReads, Overviews):
         from vecdb import tuning
 
         column = vector_column(self.schema, field)
-        asked = tuning.questions(self._state, column, queries, whole_number("sample", sample), self._encoders)
+        asked = tuning.questions(self._state, column, queries, rows_asked(sample, "sample"), self._encoders)
         return tuning.Trial(self._state, column, asked, rows_asked(k), self._bind(where), self._pool)
 
     def _query(self, vectors: dict[str, Any]) -> tuple[Column[Vector], Any]:

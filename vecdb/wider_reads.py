@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from vecdb.arguments import effort_of, filters_for, query_matrix, rows_asked, sought, texts_of, vector_column
+from vecdb.arguments import AT_ONCE, effort_of, filters_for, query_matrix, rows_asked, sought, texts_of, vector_column
 from vecdb.errors import InvalidInputError
 from vecdb.hits import AnswerRows, FoundRows
 from vecdb.results import SearchResult
 from vecdb.scans import Scan
 from vecdb.schema.fields import Text, Vector
-from vecdb.schema.given import flag, listed, names, whole_number
+from vecdb.schema.given import flag, listed, names
 from vecdb.schema.schema import Column, Schema
 from vecdb.text_search import TextSearch, text_column
 
@@ -110,7 +110,7 @@ class WiderReads:
             return self._search_texts(text, vectors[text.name], k, where, fields, exact, allow_partial)
         if kinds in (["sparse"], ["multivector"]):
             ((name, asked),) = vectors.items()
-            return self._search_each(name, asked, k, where, fields, exact, allow_partial)
+            return self._search_each(name, asked, k, where, fields, exact, allow_partial, (recall, ef, probes, plan))
         column, given = self._query(vectors)
         k = rows_asked(k)
         queries, columns = query_matrix(column, given, 2), self._columns(fields)
@@ -156,13 +156,14 @@ class WiderReads:
         fields: Sequence[str] | None,
         exact: bool,
         allow_partial: bool,
+        effort: tuple[Any, Any, Any, Any],
     ) -> list[SearchResult]:
         from vecdb.query.query import Query
         from vecdb.query.sugar import one_arm_each
 
         shown = None if fields is None else names("fields", fields)
         whole = Query(k, fields=shown, exact=exact, allow_partial=allow_partial)
-        queries = one_arm_each(self.schema[name], asked, whole)
+        queries = one_arm_each(self.schema[name], asked, whole, effort)
         filters = filters_for(where, len(queries))
         pairs = zip(queries, filters, strict=True)
         return self.run_batch([one if passing is None else one.where(passing) for one, passing in pairs])
@@ -341,7 +342,7 @@ class WiderReads:
         Args:
             fields: a field, several, or a dict of fields and the edges of ranges, None for values.
             where: a filter; rows that do not pass are not counted.
-            k: how many values of each field.
+            k: how many values of each field, at most 10,000,000.
             query: count only its candidates: what its arms gather (each its `fetch`, or as many as the query needs)
                 and its stages leave, before the best `k` of the query are taken.
 
@@ -394,7 +395,7 @@ class WiderReads:
             InvalidInputError: an argument is wrong, or `after` is given without `order_by`.
 
         """
-        batch_rows = whole_number("batch_rows", batch_rows)
+        batch_rows = rows_asked(batch_rows, "batch_rows", AT_ONCE)
         columns = list(self.schema.columns) if fields is None else [self.schema.id, *self._columns(fields)]
         from vecdb.planner import paging, scan
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from vecdb.arguments import (
+from vecdb.arguments import (, whole_number
     as_vectors,
     effort_of,
     filters_for,
@@ -22,7 +22,6 @@ from vecdb.arguments import (
     rows_asked,
     texts_of,
     vector_column,
-    whole_number,
 )
 from vecdb.errors import InvalidInputError
 from vecdb.fulltext import text_query
@@ -275,10 +274,11 @@ def alike(
     """
     text = text_column(place.schema, vectors)
     single = None if text is not None else _asked_each(place.schema, vectors)
+    effort_of(exact, recall, ef, plan, probes)
     if single is not None:
         shown = None if fields is None else tuple(columns_of(place, fields) or ())
         whole = Query(k, fields=shown, exact=exact, allow_partial=allow_partial)
-        asked = one_arm_each(place.schema[single], vectors[single], whole)
+        asked = one_arm_each(place.schema[single], vectors[single], whole, (recall, ef, probes, plan))
         pairs = zip(asked, filters_for(where, len(asked)), strict=True)
         return batch(place, [one if passing is None else one.where(passing) for one, passing in pairs], explain)
     if text is not None:
@@ -288,7 +288,6 @@ def alike(
         count = len(asked)
     else:
         column, given = one_vector(place.schema, vectors)
-        effort_of(exact, recall, ef, plan, probes)
         if column.name in place.encoders:
             given = as_vectors(column, given, place.encoders)
         message = searches.AlikeQueries(field=column.name)
@@ -410,7 +409,7 @@ def recall(
         collection=place.name,
         view=place.view,
         field=column.name,
-        sample=count_of("sample", sample),
+        sample=rows_asked(sample, "sample"),
         where=filter_of(where),
     )
     questions(place, column, asked, request)

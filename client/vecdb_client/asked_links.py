@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from vecdb.arguments import ids_of, vector_column, whole_number
+from vecdb.arguments import AT_ONCE, ids_of, rows_asked, vector_column
 from vecdb.filters import parse, resolve
 from vecdb.schema.given import finite, flag
 from vecdb.schema.links import DST, SRC, direction_of, ends_of, link_schema, type_of, types_of
 from vecdb.wire import links as wire
 from vecdb.wire import rows
 from vecdb.wire.values import ids_to_message
-from vecdb_client.asked import Place, count_of
+from vecdb_client.asked import Place
 from vecdb_proto.v1 import link_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def neighbours(place: Place, given: Any, type: Any, direction: Any, where: Any, 
         ids=ids(place, [] if given is None else given),
         direction=wire.DIRECTIONS[direction_of(direction)],
         filter=link_filter(type, where),
-        limit=None if limit is None else count_of("limit", limit),
+        limit=None if limit is None else rows_asked(limit, "limit", AT_ONCE),
     )
 
 
@@ -58,7 +58,7 @@ def scan(place: Place, src: Any, dst: Any, type: Any, where: Any, batch_rows: An
         src=ids(place, src),
         dst=ids(place, dst),
         filter=link_filter(type, where),
-        batch_rows=count_of("batch_rows", batch_rows),
+        batch_rows=rows_asked(batch_rows, "batch_rows", AT_ONCE),
     )
 
 
@@ -127,7 +127,7 @@ def refresh_similar(place: Place, field: str, k: Any, least: Any, exact: Any, ty
     return pb.RefreshSimilarRequest(
         collection=place.name,
         field=vector_column(place.schema, field).name,
-        k=whole_number("k", k, most=1000),
+        k=rows_asked(k, most=1000),
         least=finite("least", least),
         exact=flag("exact", exact),
         type=type_of(type),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vecdb.arguments import rows_asked
+from vecdb.arguments import AT_ONCE, rows_asked
 from vecdb.errors import InvalidInputError
 from vecdb.facets import asked_fields
 from vecdb.query.stages import OrderBy
@@ -44,9 +44,8 @@ def scan(place: Place, where: Any, fields: Any, batch_rows: int, order_by: Any, 
         InvalidInputError: an argument is wrong.
 
     """
-    request = records.ScanRequest(
-        collection=place.name, view=place.view, batch_rows=count_of("batch_rows", batch_rows)
-    )
+    most = rows_asked(batch_rows, "batch_rows", AT_ONCE)
+    request = records.ScanRequest(collection=place.name, view=place.view, batch_rows=most)
     names = columns_of(place, fields)
     if names is not None:
         request.fields.CopyFrom(values.Fields(names=names))

@@ -177,6 +177,9 @@ def test_a_question_that_does_not_fit_is_refused(tmp_path: Path) -> None:
             docs.run(vecdb.Query().near("tokens", ASKED, weights=[1, 2]))
         with pytest.raises(InvalidInputError, match="do not go with 'tokens'"):
             docs.search(tokens=ASKED, ef=10)
+        for effort in ({"ef": 10}, {"recall": 0.9}, {"probes": 3}, {"plan": "scan"}):
+            with pytest.raises(InvalidInputError, match="do not go with 'tokens'"):
+                docs.search_batch(tokens=[ASKED, ASKED], **effort)
         with pytest.raises(InvalidInputError, match="not of multi-vectors"):
             docs.run(vecdb.Query().rescore(vecdb.MaxSim("n", ASKED)))
 

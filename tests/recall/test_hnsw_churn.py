@@ -18,7 +18,7 @@ from vecdb_index.dense.hnsw import search as hnsw
 from vecdb_index.dense.hnsw.build import build
 from vecdb_index.dense.hnsw.check import problems
 from vecdb_index.dense.hnsw.graph import Graph
-from vecdb_index.dense.hnsw.merge import consolidated, merged
+from vecdb_index.dense.hnsw.merge import merged
 from vecdb_index.dense.hnsw.reach import reachable
 from vecdb_index.types import Metric
 
@@ -72,10 +72,11 @@ def test_ten_rounds_cost_no_recall(vectors: np.ndarray, pool: ThreadPoolExecutor
         live = np.ones(size, bool)
         live[gone] = False
 
-        alone = consolidated(graph, live, pool=pool)
+        rows = np.flatnonzero(live)
+        left = vectors[held[rows]]
+        alone = merged([(graph, rows)], left, metric, flat.norms(left), pool=pool)
         assert reachable(alone.links, alone.entries).all()
 
-        rows = np.flatnonzero(live)
         held, spare = np.concatenate([held[rows], spare]), held[gone]
         matrix = vectors[held]
         parts = [(graph, rows), (None, np.arange(size - len(rows)))]

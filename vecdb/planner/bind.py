@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from vecdb.arguments import effort_of
-from vecdb.errors import InvalidInputError
 from vecdb.planner.bind_stages import Around, bound_stages
 from vecdb.planner.bound import BoundArm, BoundQuery, Encode
 from vecdb.planner.columns import (
@@ -18,7 +17,7 @@ from vecdb.planner.columns import (
     vector_of,
 )
 from vecdb.planner.tokens import multivector_column
-from vecdb.query.arms import Arm, Like, Match, Near, Nested, Terms, Tokens
+from vecdb.query.arms import Arm, Like, Match, Near, Nested, Terms, Tokens, refuse_effort
 from vecdb.query.fusion import Rrf
 from vecdb.query.graph import Linked
 from vecdb.query.query import Query
@@ -92,8 +91,6 @@ def _bound_arm(arm: Arm, label: str, query: Query, schema: Schema, encode: Encod
 
 def _of_tokens(arm: Near) -> Tokens:
     """Return what an arm means by a field of multi-vectors: a text, or one vector."""
-    if (arm.recall, arm.ef, arm.probes, arm.plan) != (None, None, None, None):
-        told = f"recall, ef, probes and plan do not go with {arm.field!r}, a field of multi-vectors"
-        raise InvalidInputError(told, field=arm.field)
+    refuse_effort(arm.field, (arm.recall, arm.ef, arm.probes, arm.plan))
     sought = arm.vector if isinstance(arm.vector, str) else arm.vector.array[None]
     return Tokens(arm.field, sought, fetch=arm.fetch, where=arm.where, name=arm.name)  # pyright: ignore[reportArgumentType]

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vecdb.planner import dense
 from vecdb.planner.chosen import Chosen
 from vecdb.planner.found import Found, take
 from vecdb.planner.paths import PathColumn
@@ -139,6 +140,19 @@ class Candidates:
             at = np.flatnonzero(self.part == number)
             out.append((self.parts[number], at, self.row[at]))
         return out
+
+    def scores_by(self, column: Column, vector: np.ndarray) -> np.ndarray:
+        """Return the exact score of each by a vector field, (n,) float32; NaN where it has no vector."""
+        scores = np.full(len(self), np.nan, np.float32)
+        for part, at, rows in self.by_part():
+            held = part.vectors(column)
+            if held is None:
+                continue
+            matrix, present, norms = held
+            if present is not None:
+                at, rows = at[present[rows]], rows[present[rows]]
+            scores[at] = dense.score_rows(matrix, vector, rows, column.field.metric, norms)
+        return scores
 
     def found(self) -> Found:
         """Return them as ranked rows."""

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from vecdb.fulltext import text_query
-from vecdb.planner import dense, text
+from vecdb.planner import text
 from vecdb.planner.aspects import FEW, covered, fields_of
 from vecdb.planner.bound import BoundArm
 from vecdb.planner.candidates import Candidates
@@ -164,15 +164,7 @@ def _asked(context: Context, arm: BoundArm, candidates: Candidates) -> np.ndarra
     scores = np.full(len(candidates), np.nan)
     if isinstance(arm.arm, Near):
         assert arm.vectors is not None
-        (column,) = arm.columns
-        for part, at, rows in candidates.by_part():
-            held = part.vectors(column)
-            if held is None:
-                continue
-            matrix, present, norms = held
-            if present is not None:
-                at, rows = at[present[rows]], rows[present[rows]]
-            scores[at] = dense.score_rows(matrix, arm.vectors[0], rows, column.field.metric, norms)
+        scores[:] = candidates.scores_by(arm.columns[0], arm.vectors[0])
     elif isinstance(arm.arm, Match):
         asked = text_query(arm.arm.text, arm.label)
         scores[:] = text.scores(context.state, fields_of(arm), asked, candidates.part, candidates.row)

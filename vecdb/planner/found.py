@@ -115,8 +115,8 @@ class Found(NamedTuple):
 
     `part` is None when all rows are of the first part. `missing` names the parts left out because of damage; `reads`
     counts the codes that were compared, where an index was used; `work` has the same of each plan but those that skip,
-    or nothing. `shared` has the ids of this and other answers, this
-    one's at place `at`. `paths` says how links led to the rows, where they did.
+    or nothing. `shared` has the ids of this and other answers, this one's at place `at`. `paths` says how links led to
+    the rows, where they did.
     """
 
     parts: Sequence[Part]

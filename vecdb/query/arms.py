@@ -10,14 +10,14 @@ Nested    what another query finds
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from vecdb.arguments import FETCH, effort_of
 from vecdb.errors import InvalidInputError
 from vecdb.query.matrix import question, weights_of_tokens
-from vecdb.query.value import Numbers, QueryPart, filter_of, shown
+from vecdb.query.value import Numbers, QueryPart, field_name, filter_of, ids_given, shown
 from vecdb.query.value import numbers as numbers_of
 from vecdb.query.weights import Weights, weights_of
 from vecdb.schema.given import choice, finite, whole_number
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from vecdb.filters import Expression
     from vecdb.query.query import Query
 
-EXAMPLES = 1024
-"""The most ids that an arm may be likened to."""
 TEXT = 65_536
 """The most characters of a text that is searched for."""
 LEAST_BOOST, MOST_BOOST = 1e-6, 1e6
@@ -88,7 +86,7 @@ class Near(Arm):
     def __post_init__(self) -> None:
         """Keep a copy of the vector, and check the rest."""
         super().__post_init__()
-        _field_name(self.field)
+        field_name(self.field)
         if isinstance(self.vector, str):
             _text(f"the query for {shown(self.field)}", self.vector)
         else:
@@ -121,10 +119,10 @@ class Match(Arm):
         if isinstance(self.field, Mapping):
             if not self.field:
                 raise InvalidInputError("match names no field", field="field", value=self.field)
-            boosts = {_field_name(name): _boost(name, boost) for name, boost in self.field.items()}
+            boosts = {field_name(name): _boost(name, boost) for name, boost in self.field.items()}
             object.__setattr__(self, "field", _Boosts(boosts))
         else:
-            _field_name(self.field)
+            field_name(self.field)
         _text(f"the query for {shown(self.label)}", self.text)
 
     @property
@@ -155,7 +153,7 @@ class Terms(Arm):
     def __post_init__(self) -> None:
         """Keep a copy of the terms, checked."""
         super().__post_init__()
-        _field_name(self.field)
+        field_name(self.field)
         if isinstance(self.terms, str):
             _text(f"the query for {shown(self.field)}", self.terms)
         else:
@@ -190,7 +188,7 @@ class Tokens(Arm):
     def __post_init__(self) -> None:
         """Keep a copy of the vectors, and check the weights."""
         super().__post_init__()
-        _field_name(self.field)
+        field_name(self.field)
         object.__setattr__(self, "tokens", question(self.field, self.tokens))
         if isinstance(self.tokens, str):
             _text(f"the query for {shown(self.field)}", self.tokens)
@@ -231,9 +229,9 @@ class Like(Arm):
     def __post_init__(self) -> None:
         """Check the ids and the strategy."""
         super().__post_init__()
-        _field_name(self.field)
+        field_name(self.field)
         for name in ("like", "unlike"):
-            object.__setattr__(self, name, _ids(name, getattr(self, name)))
+            object.__setattr__(self, name, ids_given(name, getattr(self, name)))
         if not self.like:
             raise InvalidInputError("like names no id", field="like", value=self.like)
         choice("strategy", self.strategy, get_args(Strategy))
@@ -265,6 +263,21 @@ class Nested(Arm):
             raise InvalidInputError("a nested query has no pages: leave after() out", field="query")
 
 
+def refuse_effort(name: str, effort: tuple[Any, Any, Any, Any]) -> None:
+    """Refuse recall, ef, probes and plan, as a search takes them, where the field holds multi-vectors.
+
+    Raises:
+        InvalidInputError: one of them is given.
+
+    """
+    if effort != (None, None, None, None):
+        told = (
+            f"recall, ef, probes and plan do not go with {name!r}, a field of multi-vectors: vecdb.Tokens takes recall"
+            " and ef"
+        )
+        raise InvalidInputError(told, field=name)
+
+
 class _Boosts(dict[str, float]):
     """Fields and boosts that have a hash, because queries are values."""
 
@@ -273,12 +286,6 @@ class _Boosts(dict[str, float]):
 
 
 ARMS: dict[str, type[Arm]] = {cls.kind: cls for cls in (Near, Match, Terms, Tokens, Like, Nested)}
-
-
-def _field_name(name: Any) -> str:
-    if not isinstance(name, str) or not name:
-        raise InvalidInputError(f"a field's name is a text, found {shown(name)}", field="field", value=name)
-    return name
 
 
 def _boost(name: str, boost: Any) -> float:
@@ -294,17 +301,3 @@ def _text(what: str, text: Any) -> None:
         raise InvalidInputError(f"{what} is {shown(text)}, not a text", field="text", value=text)
     if len(text) > TEXT:
         raise InvalidInputError(f"{what} has {len(text)} characters, at most {TEXT}", field="text")
-
-
-def _ids(name: str, ids: Any) -> tuple[str | int, ...]:
-    if hasattr(ids, "tolist"):
-        ids = ids.tolist()
-    if not isinstance(ids, str | int | Iterable):
-        raise InvalidInputError(f"{name} is {shown(ids)}, expected ids", field=name, value=ids)
-    listed = (ids,) if isinstance(ids, str | int) else tuple(ids)
-    for one in listed:
-        if not isinstance(one, str | int) or isinstance(one, bool):
-            raise InvalidInputError(f"{name} holds {shown(one)}, which is no id", field=name, value=one)
-    if len(listed) > EXAMPLES:
-        raise InvalidInputError(f"{name} has {len(listed)} ids, at most {EXAMPLES}", field=name)
-    return tuple(dict.fromkeys(listed))

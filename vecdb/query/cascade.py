@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from vecdb.arguments import rows_asked
 from vecdb.errors import InvalidInputError
 from vecdb.query.scorer import Scorer
 from vecdb.query.stages import STAGES, MaxSim, Rank, Rescore, Stage, top_of
 from vecdb.query.value import shown
-from vecdb.schema.given import finite, flag, listed, whole_number
+from vecdb.schema.given import finite, flag, listed
 
 STEPS = 8
 """The most steps."""
@@ -52,7 +53,7 @@ class Cascade(Stage):
         if not 1 <= len(steps) <= STEPS:
             raise InvalidInputError(f"a cascade has {len(steps)} steps, expected 1 to {STEPS}", field="steps")
         set_(self, "steps", steps)
-        set_(self, "keep", whole_number("keep", self.keep))
+        set_(self, "keep", rows_asked(self.keep, "keep"))
         set_(self, "margin", finite("margin", self.margin))
         if self.margin < 0:
             raise InvalidInputError(f"margin is {self.margin!r}, expected 0 or more", field="margin")

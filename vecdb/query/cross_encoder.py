@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from vecdb.arguments import rows_asked
 from vecdb.errors import InvalidInputError, MissingExtraError
-from vecdb.schema.given import finite, whole_number
+from vecdb.schema.given import finite
 
 SEPARATION = 4.0
 """Evenly spread scores fall into clusters whose means are 3.5 of their standard deviations apart."""
@@ -64,7 +65,7 @@ class CrossEncoder:
     def __post_init__(self) -> None:
         """Check the numbers."""
         if self.keep is not None:
-            object.__setattr__(self, "keep", whole_number("keep", self.keep))
+            object.__setattr__(self, "keep", rows_asked(self.keep, "keep"))
         object.__setattr__(self, "separation", finite("separation", self.separation))
         if self.separation <= 0:
             raise InvalidInputError(f"separation is {self.separation!r}, expected more than 0", field="separation")

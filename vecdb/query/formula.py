@@ -14,13 +14,14 @@ import numbers
 import re
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from vecdb.errors import InvalidInputError
 from vecdb.query.value import filter_of, shown
 from vecdb.schema.fields import LATITUDES, LONGITUDES
 from vecdb.schema.given import choice, finite
+from vecdb.schema.timestamps import timestamp_micros
 
 if TYPE_CHECKING:
     from vecdb.filters import Expression
@@ -421,18 +422,17 @@ def _place(place: Sequence[Any]) -> tuple[float, float]:
 
 
 def _moment(origin: Any) -> float:
-    if isinstance(origin, date) and not isinstance(origin, datetime):
-        origin = datetime(origin.year, origin.month, origin.day, tzinfo=UTC)
-    if isinstance(origin, str):
-        try:
-            origin = datetime.fromisoformat(origin)
-        except ValueError as error:
-            raise InvalidInputError(
-                f"origin {shown(origin)} is no moment: write it as 2024-05-01T12:30:00", field="origin", value=origin
-            ) from error
-    if isinstance(origin, datetime):
-        return (origin if origin.tzinfo else origin.replace(tzinfo=UTC)).timestamp()
-    return finite("origin", origin)
+    if not isinstance(origin, str | date):
+        return finite("origin", origin)
+    try:
+        micros = timestamp_micros(origin)
+    except ValueError as error:
+        raise InvalidInputError(
+            f"origin {shown(origin)} is no moment: it {error}", field="origin", value=origin
+        ) from error
+    if micros is None:
+        raise InvalidInputError(f"origin is {shown(origin)}, expected a moment", field="origin", value=origin)
+    return micros / 10**6
 
 
 def _span(name: str, span: Any) -> float:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from vecdb.errors import InvalidInputError
-from vecdb.query.arms import ARMS, Arm, _field_name, _ids
+from vecdb.query.arms import ARMS, Arm
 from vecdb.query.stages import STAGES, Stage
-from vecdb.query.value import filter_of, shown
+from vecdb.query.value import field_name, filter_of, ids_given, shown
 from vecdb.schema.given import choice, finite, flag, listed, whole_number
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Linked(Arm):
         """Check everything."""
         super().__post_init__()
         set_ = object.__setattr__
-        set_(self, "ids", _ids("ids", self.ids))
+        set_(self, "ids", ids_given("ids", self.ids))
         if not self.ids:
             raise InvalidInputError("linked names no id to start from", field="ids")
         set_(self, "links", link_weights(self.links))
@@ -161,7 +161,7 @@ class Expand(Stage):
             raise InvalidInputError("half_life and aged_by belong together: give both or neither", field="half_life")
         if self.half_life is not None:
             set_(self, "half_life", _between("half_life", self.half_life, 0, float("inf"), closed=False))
-            _field_name(self.aged_by)
+            field_name(self.aged_by)
 
 
 @dataclass(frozen=True, repr=False)
@@ -192,9 +192,9 @@ class PathPooling(Stage):
         from vecdb.query.stages import top_of
 
         set_ = object.__setattr__
-        _field_name(self.head)
-        _field_name(self.tail)
-        set_(self, "entities", _ids("entities", self.entities))
+        field_name(self.head)
+        field_name(self.tail)
+        set_(self, "entities", ids_given("entities", self.entities))
         set_(self, "top", top_of(self.top))
         set_(self, "bonus", _between("bonus", self.bonus, 0, float("inf"), closed=False))
 

@@ -13,8 +13,6 @@ from vecdb.schema.given import finite, whole_number
 
 Method = Literal["zscore", "evt", "higher_criticism", "gap", "adapter"]
 METHODS: tuple[str, ...] = get_args(Method)
-BACKGROUND = ("zscore", "evt", "higher_criticism")
-"""Methods that compare with a background sample."""
 SAMPLE = 2048
 """Rows of the background sample."""
 FEWEST_SAMPLED, MOST_SAMPLED = 100, 65_536
@@ -61,7 +59,7 @@ class Relevance(Stage):
     def __post_init__(self) -> None:
         """Check everything that needs neither fields nor arms."""
         set_ = object.__setattr__
-        if self.method not in METHODS:
+        if not isinstance(self.method, str) or self.method not in METHODS:
             told = f"relevance has no method {shown(self.method)}: there are {', '.join(METHODS)}"
             raise InvalidInputError(told, field="method", value=self.method)
         set_(self, "expect_false", finite("expect_false", self.expect_false))

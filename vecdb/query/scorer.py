@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn
 
+from vecdb.arguments import rows_asked
 from vecdb.errors import InvalidInputError
 from vecdb.query.stages import Stage, top_of
 from vecdb.query.value import shown
-from vecdb.schema.given import finite, names, whole_number
+from vecdb.schema.given import finite, names
 
 BUDGET = 100
 """Candidates that are scored, unless told otherwise: such a function often takes a millisecond for each, or more."""
@@ -50,7 +51,7 @@ class Scorer(Stage):
         named = (self.fields,) if isinstance(self.fields, str) else names("fields", self.fields)
         object.__setattr__(self, "fields", named)
         object.__setattr__(self, "top", top_of(self.top))
-        object.__setattr__(self, "batch", whole_number("batch", self.batch))
+        object.__setattr__(self, "batch", rows_asked(self.batch, "batch"))
         if self.deadline is not None:
             object.__setattr__(self, "deadline", finite("deadline", self.deadline))
             if self.deadline <= 0:

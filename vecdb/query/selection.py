@@ -18,9 +18,8 @@ from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 from vecdb.errors import InvalidInputError
-from vecdb.query.arms import EXAMPLES
 from vecdb.query.stages import STAGES, Stage
-from vecdb.query.value import QueryPart, shown
+from vecdb.query.value import QueryPart, ids_given, shown
 from vecdb.schema.given import choice, finite, listed, whole_number
 
 Form = Literal["graph_cut", "facility_location", "saturated", "words", "communities"]
@@ -330,7 +329,7 @@ class Select(Stage):
         set_(self, "quotas", _quotas(self.quotas))
         set_(self, "grid", _axes(self.grid))
         for name in ("fixed", "forbidden"):
-            set_(self, name, _ids(name, getattr(self, name)))
+            set_(self, name, ids_given(name, getattr(self, name)))
         if self.distinct is not None:
             set_(self, "distinct", _between("distinct", self.distinct, 0, 1, above=True))
         if isinstance(self.budget, Mapping):
@@ -349,7 +348,8 @@ class Select(Stage):
         self._check_company()
 
     def _check_company(self) -> None:
-        if self.similarity not in (None, LINKS) and not callable(self.similarity):
+        named = isinstance(self.similarity, str) and self.similarity == LINKS
+        if not (self.similarity is None or named or callable(self.similarity)):
             told = f'similarity is {shown(self.similarity)}, expected a function or "{LINKS}"'
             raise InvalidInputError(told, field="similarity", value=self.similarity)
         if self.similarity is not None and (self.field is not None or isinstance(self.universe, tuple | Cells)):
@@ -465,21 +465,10 @@ def _universe(given: Any) -> int | tuple[str | int, ...] | Cells:
         return Cells.from_json(given)
     if isinstance(given, int) and not isinstance(given, bool):
         return whole_number("universe", given, most=MOST)
-    ids = _ids("universe", given)
+    ids = ids_given("universe", given)
     if not ids:
         raise InvalidInputError("universe is an empty list: there is nothing to represent", field="universe")
     return ids
-
-
-def _ids(name: str, given: Any) -> tuple[str | int, ...]:
-    one = isinstance(given, str) or (isinstance(given, int) and not isinstance(given, bool))
-    ids = (given,) if one else listed(name, given, "ids")
-    for each in ids:
-        if isinstance(each, bool) or not isinstance(each, str | int):
-            raise InvalidInputError(f"{name} holds {shown(each)}, which is no id", field=name, value=each)
-    if len(ids) > EXAMPLES:
-        raise InvalidInputError(f"{name} has {len(ids)} ids, at most {EXAMPLES}", field=name)
-    return tuple(dict.fromkeys(ids))
 
 
 STAGES[Select.kind] = Select

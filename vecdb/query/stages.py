@@ -13,11 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from vecdb.arguments import FETCH
+from vecdb.arguments import rows_asked
 from vecdb.errors import InvalidInputError
 from vecdb.query.formula import Formula, formula_of
 from vecdb.query.matrix import question, weights_of_tokens
-from vecdb.query.value import QueryPart, shown
+from vecdb.query.value import QueryPart, field_name, shown
 from vecdb.query.value import numbers as numbers_of
 from vecdb.schema.given import finite, listed, whole_number
 
@@ -63,7 +63,7 @@ class Collapse(Stage):
 
     def __post_init__(self) -> None:
         """Check the similarity."""
-        _name(self.field)
+        field_name(self.field)
         similarity = finite("similarity", self.similarity)
         if not 0 < similarity <= 1:
             raise InvalidInputError(
@@ -86,7 +86,7 @@ class GroupBy(Stage):
 
     def __post_init__(self) -> None:
         """Check the number."""
-        _name(self.field)
+        field_name(self.field)
         object.__setattr__(self, "per_group", whole_number("per_group", self.per_group, most=PER_GROUP))
 
 
@@ -132,7 +132,7 @@ class Rescore(Stage):
 
     def __post_init__(self) -> None:
         """Keep a copy of the vector."""
-        _name(self.field)
+        field_name(self.field)
         if not isinstance(self.vector, str):
             object.__setattr__(self, "vector", numbers_of(f"the query for {self.field!r}", self.vector))
         object.__setattr__(self, "top", top_of(self.top))
@@ -166,7 +166,7 @@ class MaxSim(Stage):
 
     def __post_init__(self) -> None:
         """Keep a copy of the vectors, and check the rest."""
-        _name(self.field)
+        field_name(self.field)
         object.__setattr__(self, "tokens", question(self.field, self.tokens))
         count = None if isinstance(self.tokens, str) else len(self.tokens)
         object.__setattr__(self, "weights", weights_of_tokens(self.weights, count))
@@ -177,7 +177,7 @@ class MaxSim(Stage):
                 raise InvalidInputError(f"prune is {shown(self.prune)}, expected a share from 0", field="prune")
             object.__setattr__(self, "prune", share)
         if self.patience is not None:
-            object.__setattr__(self, "patience", whole_number("patience", self.patience))
+            object.__setattr__(self, "patience", rows_asked(self.patience, "patience"))
 
 
 @dataclass(frozen=True, repr=False)
@@ -204,7 +204,7 @@ STAGES: dict[str, type[Stage]] = {
 
 def top_of(top: Any) -> int | None:
     """Return how many candidates a stage looks at, checked."""
-    return None if top is None else whole_number("top", top, most=FETCH)
+    return None if top is None else rows_asked(top, "top")
 
 
 def _key(key: Any) -> tuple[str, str]:
@@ -216,8 +216,3 @@ def _key(key: Any) -> tuple[str, str]:
             f"{shown(key)} is nothing to order by: write a field's name, and asc or desc behind it", field="order_by"
         )
     return words[0], words[1].lower()
-
-
-def _name(field: Any) -> None:
-    if not isinstance(field, str) or not field:
-        raise InvalidInputError(f"a field's name is a text, found {shown(field)}", field="field", value=field)

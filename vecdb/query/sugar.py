@@ -8,7 +8,7 @@ from typing import Any
 from vecdb.arguments import effort_of
 from vecdb.arguments import sought as field_of
 from vecdb.errors import InvalidInputError
-from vecdb.query.arms import Arm, Match, Near, Terms, Tokens
+from vecdb.query.arms import Arm, Match, Near, Terms, Tokens, refuse_effort
 from vecdb.query.fusion import fusion_from
 from vecdb.query.query import Query
 from vecdb.query.relevance import relevance_of
@@ -89,9 +89,7 @@ def _arm(column: Column, sought: Any, effort: tuple[Any, Any, Any, Any], fetch: 
     if kind == "vector":
         return Near(name, sought, *effort, fetch=fetch)
     if kind == "multivector":
-        if effort != (None, None, None, None):
-            told = f"recall, ef, probes and plan do not go with {name!r}, a field of multi-vectors"
-            raise InvalidInputError(told, field=name)
+        refuse_effort(name, effort)
         return Tokens(name, sought, fetch=fetch)
     if kind == "text":
         return Match(name, sought, fetch=fetch)
@@ -103,11 +101,11 @@ def _arm(column: Column, sought: Any, effort: tuple[Any, Any, Any, Any], fetch: 
     )
 
 
-def one_arm_each(column: Column, asked: Any, whole: Query) -> list[Query]:
+def one_arm_each(column: Column, asked: Any, whole: Query, effort: tuple[Any, Any, Any, Any]) -> list[Query]:
     """Return a query for each question of a batch in a field of sparse vectors or of multi-vectors.
 
     Raises:
-        InvalidInputError: they are no list of questions.
+        InvalidInputError: they are no list of questions, or recall, ef, probes or plan are given for multi-vectors.
 
     """
     name = column.name
@@ -116,4 +114,5 @@ def one_arm_each(column: Column, asked: Any, whole: Query) -> list[Query]:
 
         rows = rows_of_scipy(asked) if hasattr(asked, "tocsr") else asked
         return [whole.terms(name, one) for one in listed(f"the queries for {name!r}", rows, "sparse vectors")]
+    refuse_effort(name, effort)
     return [whole.gather(Tokens(name, one)) for one in listed(f"the queries for {name!r}", asked, "matrices")]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from vecdb.errors import InvalidInputError
 from vecdb.schema.blame import unknown_part
+from vecdb.schema.given import listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 P = TypeVar("P")
 
+EXAMPLES = 1024
+"""The most ids that one argument of a query may name."""
 LONGEST = 65_536
 """The most numbers of one vector in a query."""
 
@@ -149,6 +152,36 @@ def numbers(name: str, value: Any) -> Numbers:
         if not np.isfinite(array).all():
             raise InvalidInputError(f"{name} holds NaN or infinity, or is too large for float32", field=name)
     return Numbers(array)
+
+
+def field_name(name: Any) -> str:
+    """Return the name of a field.
+
+    Raises:
+        InvalidInputError: it is no text, or an empty one.
+
+    """
+    if not isinstance(name, str) or not name:
+        raise InvalidInputError(f"a field's name is a text, found {shown(name)}", field="field", value=name)
+    return name
+
+
+def ids_given(what: str, ids: Any) -> tuple[str | int, ...]:
+    """Return one id, or several, each once; whether a collection has such ids is checked later.
+
+    Raises:
+        InvalidInputError: they are no ids, or too many.
+
+    """
+    if hasattr(ids, "tolist"):
+        ids = ids.tolist()
+    given = (ids,) if isinstance(ids, str | int) else listed(what, ids, "ids")
+    for one in given:
+        if not isinstance(one, str | int) or isinstance(one, bool):
+            raise InvalidInputError(f"{what} holds {shown(one)}, which is no id", field=what, value=one)
+    if len(given) > EXAMPLES:
+        raise InvalidInputError(f"{what} has {len(given)} ids, at most {EXAMPLES}", field=what)
+    return tuple(dict.fromkeys(given))
 
 
 def filter_of(value: Any) -> Expression | None:

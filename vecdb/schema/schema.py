@@ -289,7 +289,7 @@ class Schema:
         return self._of(_resourced(columns, old, new), self.next_id)
 
     def with_index(self, name: str, index: IndexSpec | FullText | str | bool) -> Schema:
-        """Return a schema in which a vector column, or a text column, is searched in another way.
+        """Return a schema in which a column of vectors, of multi-vectors or of texts is searched in another way.
 
         Raises:
             UnknownFieldError: there is no such column.

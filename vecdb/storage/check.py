@@ -332,26 +332,25 @@ def _check_logged(directory: LocalDirectory, base: str, located: Located, live: 
 
 
 def _unique_ids(live: Live, base: str, audit: Audit) -> None:
-    pieces = []
+    pieces = [hashed for _, hashed in _live_ids(live)]
+    unique, counts = np.unique(np.concatenate(pieces or [np.empty(0, np.uint64)]), return_counts=True)
+    # Two ids may share a hash; that many that do would be a wonder, one pair is worth a look by id.
+    doubtful = set(unique[counts > 1].tolist())
+    if not doubtful:
+        return
+    seen: set[object] = set()
+    for ids, hashed in _live_ids(live):
+        for value, key in zip(ids, hashed.tolist(), strict=True):
+            if key in doubtful:
+                if value in seen:
+                    audit.note(base, f"id {value!r} is alive twice")
+                seen.add(value)
+
+
+def _live_ids(live: Live) -> Iterator[tuple[list[Any], np.ndarray]]:
+    """Yield the ids that are alive in each part, and their keys."""
     for part in live.state().parts:
         mask = part.live()
         ids = part.ids() if mask is None else part.ids().filter(pa.array(mask))
-        pieces.append(keys.keys_of(ids.to_pylist(), ids.type))
-    if not pieces:
-        return
-    found = np.concatenate(pieces)
-    unique, counts = np.unique(found, return_counts=True)
-    if len(unique) < len(found):
-        # Two ids may share a hash; that many that do would be a wonder, one pair is worth a look by id.
-        doubtful = set(unique[counts > 1].tolist())
-        seen: set[object] = set()
-        for part in live.state().parts:
-            mask = part.live()
-            ids = part.ids() if mask is None else part.ids().filter(pa.array(mask))
-            listed = ids.to_pylist()
-            hashed = keys.keys_of(listed, ids.type).tolist()
-            for value, key in zip(listed, hashed, strict=True):
-                if key in doubtful:
-                    if value in seen:
-                        audit.note(base, f"id {value!r} is alive twice")
-                    seen.add(value)
+        listed = ids.to_pylist()
+        yield listed, keys.keys_of(listed, ids.type)

@@ -43,7 +43,7 @@ class DeletesEntry:
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """An index of one vector column of a segment: derived data, added when it is built.
+    """An index of one column of a segment: derived data, added when it is built.
 
     kind and parameters say how it was made; where others are wanted it is made again.
     """

@@ -216,7 +216,6 @@ class _Vectors:
         self._matrix = np.zeros((_CAPACITY, list_type.list_size), list_type.value_type.to_pandas_dtype())
         self._present = np.zeros(_CAPACITY, bool)
         self._norms = np.zeros(_CAPACITY, np.float32)
-        self._missing = 0
 
     def append(self, start: int, matrix: np.ndarray, present: np.ndarray, norms: np.ndarray) -> None:
         end = start + len(matrix)
@@ -225,7 +224,6 @@ class _Vectors:
         self._matrix[start:end] = matrix
         self._present[start:end] = present
         self._norms[start:end] = norms
-        self._missing += int(len(present) - present.sum())
 
     def _grow(self, rows: int, needed: int) -> None:
         capacity = len(self._matrix)

@@ -193,7 +193,8 @@ class Segment:
             problems.append(f"it is a {kind} of {len(index)} rows, not a {entry.kind} of {self.rows}")
         return (None, f"{path} is damaged: {problems[0]}") if problems else (index, None)
 
-    def _batch(self, name: str) -> pa.RecordBatch:
+    def batch(self, name: str) -> pa.RecordBatch:
+        """Return what a file holds, verified."""
         batch = self._content(name)
         assert isinstance(batch, pa.RecordBatch)
         return batch
@@ -229,7 +230,7 @@ class Segment:
 
     def ids(self) -> pa.Array:
         """Return the ids of all rows."""
-        return self._batch(IDS).column(0)
+        return self.batch(IDS).column(0)
 
     def ids_of(self, rows: np.ndarray) -> list[Id]:
         """Return the ids of some rows as Python values, without Arrow's cost per value."""
@@ -240,7 +241,7 @@ class Segment:
     def index(self) -> KeyIndex:
         """Return the primary key index."""
         if self._index is None:
-            self._index = KeyIndex(self._batch(KEYS), self.ids())
+            self._index = KeyIndex(self.batch(KEYS), self.ids())
         return self._index
 
     @property
@@ -281,7 +282,7 @@ class Segment:
             own = sparse_file(column.id)
             return own if own in self._entries else None
         for file in (DATA, TEXT):
-            if file in self._entries and name in self._batch(file).schema.names:
+            if file in self._entries and name in self.batch(file).schema.names:
                 return file
         return None
 
@@ -299,7 +300,7 @@ class Segment:
             file = self._file_of(column)
             if file is None:
                 return pa.nulls(self.rows, column.field.arrow_type)
-            found = self._batch(file).column(column.storage_name)
+            found = self.batch(file).column(column.storage_name)
         self._columns[column.id] = found
         return found
 
@@ -318,7 +319,7 @@ class Segment:
         if not self.has(column):
             return np.zeros(self.rows, bool)
         own = vector_file if column.field.kind == "vector" else row_file
-        present = self._batch(own(column.id)).column("present")
+        present = self.batch(own(column.id)).column("present")
         if present.true_count == len(present):
             return None
         return bools_of(present)
@@ -331,16 +332,12 @@ class Segment:
         held = self._vectors.get(column.id)
         if held is not None or not self.has(column):
             return held
-        matrix = arrow_file.matrix_of(self._batch(vector_file(column.id)))
+        matrix = arrow_file.matrix_of(self.batch(vector_file(column.id)))
         norms = None
         if has_norms(column.field.arrow_type):
-            norms = numbers_of(self._batch(norm_file(column.id)).column(0))
+            norms = numbers_of(self.batch(norm_file(column.id)).column(0))
         held = self._vectors[column.id] = matrix, self.present(column), norms
         return held
-
-    def batch(self, name: str) -> pa.RecordBatch:
-        """Return what a file holds, verified."""
-        return self._batch(name)
 
     def tokens(self, column: "Column[MultiVector]") -> "Tokens":
         """Return the tokens of a column of several vectors for a row, sharing the files' memory; without it, all null.
@@ -361,9 +358,9 @@ class Segment:
         held = self._tokens.get(column.id)
         if held is not None or not self.has(column):
             return held
-        vectors, rows = self._batch(token_file(column.id)), self._batch(row_file(column.id))
+        vectors, rows = self.batch(token_file(column.id)), self.batch(row_file(column.id))
         table = centroid_file(column.id)
-        centroids = self._batch(table) if table in self._entries else None
+        centroids = self.batch(table) if table in self._entries else None
         held = read_tokens(vectors, rows, column.field, f"{self.folder}/{row_file(column.id)}", centroids)
         self._tokens[column.id] = held
         return held

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from vecdb.errors import InvalidInputError
-from vecdb.query.arms import EXAMPLES
 from vecdb.query.graph import KINDS, Expand, Linked, PathPooling
+from vecdb.query.value import EXAMPLES
 from vecdb.wire import filters
 from vecdb.wire.values import id_from_message, id_to_message
 from vecdb_proto.v1 import graph_pb2 as pb

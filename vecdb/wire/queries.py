@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from vecdb.errors import InvalidInputError
-from vecdb.query.arms import EXAMPLES, Arm, Like, Match, Near, Nested, Strategy, Terms, Tokens
+from vecdb.query.arms import Arm, Like, Match, Near, Nested, Strategy, Terms, Tokens
 from vecdb.query.fusion import AutoFusion, Fusion, Interleave, Rrf, WeightedSum
 from vecdb.query.graph import Linked
 from vecdb.query.query import ARM_COUNT, DEPTH, Query
-from vecdb.query.value import Numbers
+from vecdb.query.value import EXAMPLES, Numbers
 from vecdb.query.weights import Weights
 from vecdb.wire import filters, graph
 from vecdb.wire.stages import stage_from_message, stage_to_message

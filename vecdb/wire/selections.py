@@ -8,7 +8,6 @@ from typing import Any, cast
 import numpy as np
 
 from vecdb.errors import InvalidInputError
-from vecdb.query.arms import EXAMPLES
 from vecdb.query.selection import (
     BOUNDS,
     Axis,
@@ -24,6 +23,7 @@ from vecdb.query.selection import (
     Select,
     Unit,
 )
+from vecdb.query.value import EXAMPLES
 from vecdb.results import Member, Pick, Selected
 from vecdb.wire.values import (
     id_from_message,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Self
 
-from vecdb.arguments import chunk_number
+from vecdb.arguments import AT_ONCE, chunk_number, rows_asked
 from vecdb.errors import InvalidInputError
 from vecdb.results import WriteResult
 from vecdb_client.aio.transport import Connection
 from vecdb_client.aio.upload import Upload
-from vecdb_client.asked import count_of
 from vecdb_proto.v1 import record_service_pb2 as records
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ class BulkLoad:
         request_id: bytes | None,
     ) -> None:
         if rows_per_segment is not None:
-            rows_per_segment = count_of("rows_per_segment", rows_per_segment, 64)
+            rows_per_segment = rows_asked(rows_per_segment, "rows_per_segment", AT_ONCE)
         opening = records.UpsertStreamRequest.Open(
             collection=collection,
             mode=records.UPSERT_MODE_BULK,

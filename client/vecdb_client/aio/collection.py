@@ -269,7 +269,7 @@ class Collection(Writes):
             column = vector_column(place.schema, field)
             request = admin.TuneRequest(collection=self.name, field=column.name, reset=given.flag("reset", reset))
             if not reset:
-                request.sample = asked.count_of("sample", sample)
+                request.sample = rows_asked(sample, "sample")
                 asked.questions(place, column, queries, request)
                 request.k = rows_asked(k)
             return request

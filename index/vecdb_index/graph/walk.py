@@ -101,12 +101,6 @@ class Reached(NamedTuple):
         return found
 
 
-def one_way(links: Adjacency, incoming: Adjacency, types: int, direction: str = "both") -> Ways:
-    """Return ways in which every type counts 1, in a direction: out, in or both."""
-    ones, zeros = np.ones(types, np.float32), np.zeros(types, np.float32)
-    return Ways(links, incoming, ones if direction != "in" else zeros, ones if direction != "out" else zeros)
-
-
 def summed(nodes: Sequence[int] | np.ndarray, mass: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return seeds, each once, with what they have together; those without mass are left out."""
     given = np.asarray(mass, np.float64)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vecdb.arguments import effort_of, query_matrix, whole_number
+from vecdb.arguments import effort_of, query_matrix, rows_asked
 from vecdb.filters import bind
 from vecdb.wire import filters, results, values
 from vecdb_proto.v1 import search_service_pb2 as pb
@@ -53,7 +53,7 @@ class Nearest:
         shared.check_most("probes", near.probes, limits.probes)
         self.schema = schema
         self._column: Column[Vector] = schema[near.field]
-        self._k = whole_number("k", query.k)
+        self._k = rows_asked(query.k)
         self._allow_partial: bool = query.allow_partial
         where = filters.from_message(query.filter) if query.HasField("filter") else None
         if where is not None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from vecdb_index.graph.adjacency import Adjacency, packed
 from vecdb_index.graph.pagerank import personalised_pagerank
 from vecdb_index.graph.paths import best_paths, walkers
-from vecdb_index.graph.walk import Ways, one_way
+from vecdb_index.graph.walk import Ways
 
 
 def _links(rng, nodes, count, types=1):
@@ -29,6 +29,12 @@ def _both(nodes, source, target, kind, weight):
         return packed(nodes, one.astype(np.int32), two.astype(np.int32), weight, kind.astype(np.uint16))
 
     return pack(source, target), pack(target, source)
+
+
+def _ways(links, incoming, types, direction="both"):
+    """Return ways in which every type counts 1, in a direction: out, in or both."""
+    ones, zeros = np.ones(types, np.float32), np.zeros(types, np.float32)
+    return Ways(links, incoming, ones if direction != "in" else zeros, ones if direction != "out" else zeros)
 
 
 def _paths(found, places):
@@ -96,7 +102,7 @@ def _power(transition, seeds, mass, damping):
 def test_a_push_is_below_the_power_iteration_by_no_more_than_it_says(seed, damping, epsilon, hub, balanced, direction):
     rng = np.random.default_rng(seed)
     links = _links(rng, 40, 120, types=3)
-    ways = one_way(*_both(40, *links), 3, direction)
+    ways = _ways(*_both(40, *links), 3, direction)
     ways = ways._replace(
         ahead=ways.ahead * np.array([1, 0.5, 2], np.float32), behind=ways.behind * np.array([1, 3, 0], np.float32)
     )
@@ -115,7 +121,7 @@ def test_every_path_of_a_push_leads_from_a_seed_over_links_that_are_there():
     rng = np.random.default_rng(1)
     source, target, kind, weight = _links(rng, 200, 600, types=2)
     out, incoming = _both(200, source, target, kind, weight)
-    found = personalised_pagerank(one_way(out, incoming, 2), np.array([3, 9]), np.array([0.5, 0.5]))
+    found = personalised_pagerank(_ways(out, incoming, 2), np.array([3, 9]), np.array([0.5, 0.5]))
     there = set(zip(source.tolist(), target.tolist(), kind.tolist(), strict=True))
     assert len(found.nodes) > 50
     for node, path in zip(found.nodes.tolist(), _paths(found, range(len(found.nodes))), strict=True):
@@ -129,9 +135,7 @@ def test_every_path_of_a_push_leads_from_a_seed_over_links_that_are_there():
 def test_nodes_so_many_hops_away_keep_what_they_get():
     chain = np.arange(5)
     out, incoming = _both(6, chain, chain + 1, np.zeros(5, int), np.ones(5, np.float32))
-    found = personalised_pagerank(
-        one_way(out, incoming, 1, "out"), np.array([0]), np.array([1.0]), hops=2, epsilon=1e-9
-    )
+    found = personalised_pagerank(_ways(out, incoming, 1, "out"), np.array([0]), np.array([1.0]), hops=2, epsilon=1e-9)
     assert dict(zip(found.nodes.tolist(), found.scores.tolist(), strict=True)) == {0: 0.5, 1: 0.25, 2: 0.125}
     assert found.unknown == pytest.approx(0.125)
 
@@ -139,14 +143,14 @@ def test_nodes_so_many_hops_away_keep_what_they_get():
 def test_a_push_without_room_for_all_neighbours_says_so_and_stays_below_the_truth():
     leaves = np.arange(1, 101)
     out, incoming = _both(101, np.zeros(100, int), leaves, np.zeros(100, int), np.ones(100, np.float32))
-    found = personalised_pagerank(one_way(out, incoming, 1), np.array([0]), np.array([1.0]), room=50)
+    found = personalised_pagerank(_ways(out, incoming, 1), np.array([0]), np.array([1.0]), room=50)
     assert found.cut == 1
     assert found.scores.sum() + found.unknown == pytest.approx(1.0)
 
 
 def test_closed_nodes_are_not_walked():
     out, incoming = _both(3, np.array([0, 1]), np.array([1, 2]), np.zeros(2, int), np.ones(2, np.float32))
-    ways = one_way(out, incoming, 1)._replace(open=np.array([1, 0, 1], np.uint8))
+    ways = _ways(out, incoming, 1)._replace(open=np.array([1, 0, 1], np.uint8))
     assert personalised_pagerank(ways, np.array([0]), np.array([1.0])).nodes.tolist() == [0]
     assert best_paths(ways, np.array([0]), np.array([1.0])).nodes.tolist() == [0]
 
@@ -156,7 +160,7 @@ def test_closed_nodes_are_not_walked():
 def test_best_paths_are_those_that_networkx_finds(seed, hops, decay):
     rng = np.random.default_rng(seed)
     source, target, _, weight = links = _links(rng, 30, 90)
-    ways = one_way(*_both(30, *links), 1)
+    ways = _ways(*_both(30, *links), 1)
     seeds, values = np.array([0, 1, 2]), np.array([1.0, 0.7, 0.4])
     found = best_paths(ways, seeds, values, hops=hops, decay=decay)
     # Of each node a copy for each number of links walked; the product is greatest where the sum of -log is least.
@@ -182,7 +186,7 @@ def test_best_paths_are_those_that_networkx_finds(seed, hops, decay):
 
 def test_what_has_no_place_has_a_path_without_steps() -> None:
     out, incoming = _both(2, np.array([0]), np.array([1]), np.array([0]), np.ones(1, np.float32))
-    found = best_paths(one_way(out, incoming, 1), np.array([0]), np.array([1.0]), hops=1)
+    found = best_paths(_ways(out, incoming, 1), np.array([0]), np.array([1.0]), hops=1)
     assert _paths(found, [-1, 1, -1]) == [[], [(0, -1, True), (1, 0, True)], []]
 
 
@@ -190,7 +194,7 @@ def test_only_the_heaviest_links_of_a_node_are_followed():
     leaves = np.arange(1, 6)
     weights = np.array([0.2, 0.9, 0.5, 0.9, 0.1], np.float32)
     out, incoming = _both(6, np.zeros(5, int), leaves, np.zeros(5, int), weights)
-    found = best_paths(one_way(out, incoming, 1), np.array([0]), np.array([1.0]), hops=1, fan_out=2)
+    found = best_paths(_ways(out, incoming, 1), np.array([0]), np.array([1.0]), hops=1, fan_out=2)
     assert sorted(found.nodes.tolist()) == [0, 2, 4]
 
 
@@ -216,7 +220,7 @@ def test_walkers_take_the_steps_of_a_pattern_and_no_others():
 def test_balanced_walkers_choose_the_type_first():
     source, target, kind = np.zeros(4, int), np.array([1, 2, 3, 4]), np.array([0, 0, 0, 1])
     out, incoming = _both(5, source, target, kind, np.ones(4, np.float32))
-    ways = one_way(out, incoming, 2, "out")
+    ways = _ways(out, incoming, 2, "out")
     for balanced, expected in ((True, [1 / 6, 1 / 6, 1 / 6, 1 / 2]), (False, [1 / 4] * 4)):
         found = walkers([ways], np.array([0]), np.array([1.0]), balanced=balanced)
         by_node = dict(zip(found.nodes[found.answer].tolist(), found.scores[found.answer].tolist(), strict=True))

@@ -13,7 +13,7 @@ from vecdb_index.dense.hnsw import search as hnsw
 from vecdb_index.dense.hnsw.build import build
 from vecdb_index.dense.hnsw.check import problems
 from vecdb_index.dense.hnsw.graph import ENTRIES, Graph
-from vecdb_index.dense.hnsw.merge import Part, consolidated, merged
+from vecdb_index.dense.hnsw.merge import Part, merged
 from vecdb_index.dense.hnsw.reach import reachable
 from vecdb_index.types import Metric, TopK
 
@@ -105,14 +105,14 @@ def test_any_number_of_threads_gives_the_same_graph(metric: Metric) -> None:
 def test_deletions_leave_a_graph_as_good_as_a_new_one(metric: Metric, share: float) -> None:
     matrix = uneven(4000, 3)
     graph = graph_of(matrix, metric)
-    live = np.zeros(4000, bool)
-    live[live_of(4000, share)] = True
+    live = live_of(4000, share)
 
-    after = consolidated(graph, live)
+    left, after = merge_of([(matrix, graph, live)], metric)
 
-    assert_sound(after, live.sum())
-    assert (after.codes == graph.codes[live]).all()
-    assert_as_good_as_new(after, matrix[live], metric)
+    assert_sound(after, len(live))
+    assert (after.coder is graph.coder) == (share > 0.02)  # of fewer rows nothing is worth keeping
+    assert after.coder is not graph.coder or (after.codes == graph.codes[live]).all()
+    assert_as_good_as_new(after, left, metric)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -153,10 +153,10 @@ def test_adversarial_deletions(metric: Metric, which: str) -> None:
     elif which == "the near half":
         live = towards < np.median(towards)
 
-    after = consolidated(graph, live)
+    left, after = merge_of([(matrix, graph, np.flatnonzero(live))], metric)
 
     assert_sound(after, live.sum())
-    assert_as_good_as_new(after, matrix[live], metric)
+    assert_as_good_as_new(after, left, metric)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -236,8 +236,6 @@ def test_a_merge_of_no_rows_is_refused() -> None:
 
     with pytest.raises(ValueError, match="not 0"):
         merged([(graph, nothing), (None, nothing)], matrix[:0], "cosine", np.empty(0, np.float32))
-    with pytest.raises(ValueError, match="none is live"):
-        consolidated(graph, np.zeros(100, bool))
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -324,7 +322,7 @@ def test_arrays_of_a_mapped_file_are_only_read() -> None:
     for array in (graph.links, graph.codes, graph.entries):
         array.setflags(write=False)
 
-    after = consolidated(graph, np.arange(800) % 5 > 0)
+    _, after = merge_of([(matrix, graph, np.flatnonzero(np.arange(800) % 5))], "cosine")
 
     assert_sound(after, 640)
     assert after.links.flags.writeable

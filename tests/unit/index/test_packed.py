@@ -11,7 +11,7 @@ from vecdb_index.dense import flat
 from vecdb_index.dense.hnsw.build import build
 from vecdb_index.dense.hnsw.check import problems
 from vecdb_index.dense.hnsw.graph import Graph
-from vecdb_index.dense.hnsw.merge import consolidated, merged
+from vecdb_index.dense.hnsw.merge import merged
 from vecdb_index.kernels import features, packed
 from vecdb_index.kernels.jit import filled, frozen
 from vecdb_index.types import METRIC_CODES, Metric
@@ -142,8 +142,6 @@ def test_a_merge_chooses_links_by_8_bits_again() -> None:
 
     assert isinstance(after.coder, ScalarCoder)
     assert (after.links == whole.links).mean() > 0.9  # the scale is chosen anew from other rows
-    with pytest.raises(ValueError, match="packed"):
-        consolidated(short, np.ones(2000, np.uint8))
 
 
 def test_damaged_packed_codes_are_told() -> None:

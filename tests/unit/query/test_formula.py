@@ -4,6 +4,7 @@ import json
 from datetime import UTC, date, datetime
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,6 +63,7 @@ WRONG: list[tuple[Any, str]] = [
     (lambda: f.value(""), "text"),
     (lambda: f.value("a", float("nan")), "missing is nan"),
     (lambda: f.decay("a", "yesterday", 1), "no moment"),
+    (lambda: f.decay("a", pd.NaT, 1), "expected a moment"),  # pyright: ignore[reportArgumentType]
     (lambda: f.decay("a", 0, "3 fortnights"), "no span"),
     (lambda: f.decay("a", 0, -1), "above 0"),
     (lambda: f.decay("a", 0, 1, at_scale=1), "at_scale"),

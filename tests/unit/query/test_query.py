@@ -135,11 +135,17 @@ WRONG: list[tuple[Any, str]] = [
     (lambda: Query().match({"a": 1e-305}, "x"), "boost of 'a' is 1e-305, expected a number from 1e-06 to 1e+06"),
     (lambda: Query().match("a", 3), "not a text"),  # pyright: ignore[reportArgumentType]
     (lambda: Query().like("v", []), "no id"),
+    (lambda: Query().like("v", b"ab"), "expected a list of ids"),  # pyright: ignore[reportArgumentType]
+    (lambda: Query().select(fixed=[True]), "holds True, which is no id"),
     (lambda: Query().like("v", ["a"], strategy="worst"), "'worst'"),  # pyright: ignore[reportArgumentType]
     (lambda: Query().fuse("sum"), "'sum'"),
     (lambda: Query().order_by(), "0 fields"),
     (lambda: Query().order_by("size sideways"), "sideways"),
     (lambda: Query().collapse("v", 2), "similarity is 2"),
+    (lambda: Query().cut([1.0, 2.0]), "no method [1.0, 2.0]"),  # pyright: ignore[reportArgumentType]
+    (lambda: Query().cut(np.ones(3)), "no method"),  # pyright: ignore[reportArgumentType]
+    (lambda: Query().select(similarity=np.eye(3)), "similarity is"),
+    (lambda: Query().rescore(vecdb.MaxSim("t", [[1.0]], patience=10_000_001)), "patience is 10000001, at most"),
     (lambda: Query().min_score(float("inf")), "min_score is inf"),
     (lambda: Query().group_by("s", 0), "per_group is 0"),
     (lambda: Query().group_by("s").min_score(1), "last stage"),

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import numpy as np
 
-from vecdb.errors import InvalidInputError, ScorerError, VecdbError
+from vecdb.errors import InvalidInputError
+from vecdb.planner.answered import answered
 from vecdb.planner.bound import BoundStage
 from vecdb.planner.candidates import Candidates
 from vecdb.planner.gather import Context
 from vecdb.query.scorer import Scorer
 from vecdb.query.value import shown
-from vecdb.row_values import value_of
 
 
 def scorer(context: Context, bound: BoundStage, candidates: Candidates) -> Candidates:
@@ -40,18 +39,7 @@ def scorer(context: Context, bound: BoundStage, candidates: Candidates) -> Candi
 
 
 def _asked(context: Context, bound: BoundStage, stage: Scorer, some: Candidates) -> np.ndarray:
-    name, found = context.state.schema.id.name, some.found()
-    records: list[dict[str, Any]] = [
-        {name: key} | {column.name: value_of(part, column, row) for column in bound.columns}
-        for key, (part, row) in zip(found.ids(), found.places(), strict=True)
-    ]
-    try:
-        answer = stage.function(records)
-    except VecdbError:
-        raise
-    except Exception as error:
-        told = f"score_by: {stage.called} failed on {len(records)} records: {type(error).__name__}: {error}"
-        raise ScorerError(told) from error
+    answer = answered(context, f"score_by: {stage.called}", stage.function, bound.columns, some)
     try:
         numbers = np.asarray(answer, np.float64)
     except (TypeError, ValueError):

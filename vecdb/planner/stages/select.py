@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
-from vecdb.errors import InvalidInputError, NotFoundError, ScorerError, VecdbError
-from vecdb.planner import dense
+from vecdb.errors import InvalidInputError, NotFoundError
+from vecdb.planner.answered import answered
 from vecdb.planner.aspects import aspects
 from vecdb.planner.bound import BoundStage
 from vecdb.planner.candidates import ArmColumn, Candidates
@@ -25,10 +25,9 @@ from vecdb.planner.limits import Told
 from vecdb.planner.region import region
 from vecdb.planner.selecting import MOST, Selecting, pool_of, rule_of
 from vecdb.planner.units import tokens_of, units_of
-from vecdb.query.selection import LINKS, Cells, Coverage, Dpp, Mmr, Select
+from vecdb.query.selection import Cells, Coverage, Dpp, Mmr, Select
 from vecdb.query.value import shown
 from vecdb.results import Selected
-from vecdb.row_values import value_of
 from vecdb.schema.fields import Vector
 from vecdb.schema.multivector import MultiVector
 from vecdb.schema.schema import Column
@@ -233,15 +232,9 @@ def _with_fixed(
     if len(missing):
         added = lone.some(missing)
         if about.near is not None and about.near.vectors is not None:
-            column = cast("Column[Vector]", about.near.columns[0])
-            for part, at, there in added.by_part():
-                held = part.vectors(column)
-                if held is None:
-                    continue
-                if held[1] is not None:
-                    at, there = at[held[1][there]], there[held[1][there]]
-                metric = column.field.metric
-                added.score[at] = dense.score_rows(held[0], about.near.vectors[0], there, metric, held[2])
+            scores = added.scores_by(about.near.columns[0], about.near.vectors[0])
+            known = ~np.isnan(scores)
+            added.score[known] = scores[known]
         candidates = _appended(candidates, added)
         keys = candidates.keys
     order = np.argsort(keys, kind="stable")
@@ -278,22 +271,10 @@ def _given(context: Context, bound: BoundStage, some: Candidates) -> np.ndarray:
     """
     stage = bound.stage
     assert isinstance(stage, Select)
-    if stage.similarity == LINKS:
+    if not callable(stage.similarity):
         return link_similarities(context, some)
-    assert stage.similarity is not None
-    name, found = context.state.schema.id.name, some.found()
     columns = [column for column in bound.columns if column.name in stage.fields]
-    records: list[dict[str, Any]] = [
-        {name: key} | {column.name: value_of(part, column, row) for column in columns}
-        for key, (part, row) in zip(found.ids(), found.places(), strict=True)
-    ]
-    try:
-        answer = stage.similarity(records)
-    except VecdbError:
-        raise
-    except Exception as error:
-        told = f"select: similarity failed on {len(records)} records: {type(error).__name__}: {error}"
-        raise ScorerError(told) from error
+    answer = answered(context, "select: similarity", stage.similarity, columns, some)
     try:
         given = np.ascontiguousarray(answer, np.float32)
     except (TypeError, ValueError):

@@ -17,7 +17,7 @@ from vecdb_index.codes.scalar import Codes, ScalarCoder
 from vecdb_index.dense.hnsw.build import Builder, Progress, build, encode
 from vecdb_index.dense.hnsw.graph import EF_CONSTRUCTION, Graph, M
 from vecdb_index.slices import Slice, slices_of
-from vecdb_index.types import Mask, Matrix, Metric, Scores
+from vecdb_index.types import Matrix, Metric, Scores
 
 KEPT_LEAST = 0.1
 """Share of the new rows that a graph must hold to be kept. To keep a smaller one saves next to nothing; recall was as
@@ -78,29 +78,6 @@ def merged(
             coder, codes = _codes(graph, rows, int(firsts[largest]), matrix, norms, pool)
             return _continued(kept, coder, codes, m, ef_construction, pool, progress)
     return build(matrix, metric, norms, m=m, ef_construction=ef_construction, pool=pool, progress=progress)
-
-
-def consolidated(
-    graph: Graph,
-    live: Mask,
-    *,
-    ef_construction: int = EF_CONSTRUCTION,
-    pool: ThreadPoolExecutor | None = None,
-    progress: Progress | None = None,
-) -> Graph:
-    """Return the graph of its live rows, renumbered from 0 in their order, with the coder that it has.
-
-    live is (n,), with at least one row that is not zero. merged with one part does the same, also for packed codes, and
-    looks whether the coder still fits.
-    """
-    if isinstance(graph.coder, PackedCoder):
-        raise ValueError("the links of new rows are chosen by 8-bit codes, and this graph has packed ones")
-    rows = np.flatnonzero(live).astype(np.int32)
-    if len(rows) == 0:
-        raise ValueError("a graph has at least one row, none is live")
-    kept = _kept(graph, rows, 0)
-    m = graph.links.shape[1] // 2
-    return _continued(kept, graph.coder, graph.codes[rows], m, ef_construction, pool, progress)
 
 
 def _fits(graph: Graph, metric: Metric, dimension: int, m: int) -> bool:
