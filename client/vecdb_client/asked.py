@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from vecdb.arguments import (, whole_number
+from vecdb.arguments import (
     as_vectors,
     effort_of,
     filters_for,
@@ -22,6 +22,7 @@ from vecdb.arguments import (, whole_number
     rows_asked,
     texts_of,
     vector_column,
+    whole_number,
 )
 from vecdb.errors import InvalidInputError
 from vecdb.fulltext import text_query
