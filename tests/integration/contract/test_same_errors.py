@@ -10,6 +10,7 @@ import pytest
 import vecdb
 from support import contract
 from vecdb import Query, col
+from vecdb.arguments import AT_ONCE
 from vecdb.errors import (
     DimensionMismatchError,
     DuplicateIdError,
@@ -246,14 +247,20 @@ def test_what_holds_no_records_is_refused_alike(kept: Any, reference: vecdb.Coll
     assert described(error) == described(caught(call, reference))
 
 
-def test_a_count_that_no_message_holds_asks_for_all_there_is(kept: Any) -> None:
-    most = 10**30
-
-    assert sum(batch.num_rows for batch in kept.scan(batch_rows=most)) == contract.ROWS
-    assert list(kept.links(batch_rows=most)) == []
-    assert kept.neighbours("r01", limit=most).num_rows == 0
-    assert all(kept.search(body="honey").highlights(most))
-    assert kept.bulk(most).rows == 0
+def test_counts_end_where_no_machine_holds_so_many_rows(kept: Any) -> None:
+    calls: list[tuple[str, Callable[[int], Any]]] = [
+        ("batch_rows", lambda most: [batch.num_rows for batch in kept.scan(batch_rows=most)]),
+        ("batch_rows", lambda most: list(kept.links(batch_rows=most))),
+        ("limit", lambda most: kept.neighbours("r01", limit=most)),
+        ("rows_per_segment", kept.bulk),
+    ]
+    for name, call in calls:
+        call(AT_ONCE)
+        for much in (AT_ONCE + 1, 10**30):
+            with pytest.raises(InvalidInputError) as told:
+                call(much)
+            assert told.value.field == name
+    assert all(kept.search(body="honey").highlights(10**30))  # no count of rows
 
 
 @pytest.mark.parametrize("name", ["tag", "untag"])
