@@ -224,7 +224,8 @@ def test_the_limits_that_the_filters_document_names_are_those_of_the_code(root: 
 def test_the_examples_of_a_document_run_one_after_the_other(
     name: str, root: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    examples = blocks((root / "docs" / f"{name}.md").read_text("utf-8"), "python")
+    text = (root / "docs" / f"{name}.md").read_text("utf-8")
+    examples = blocks(text, "python")
 
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", "\n".join(examples)],
@@ -233,6 +234,7 @@ def test_the_examples_of_a_document_run_one_after_the_other(
 
     assert examples
     assert run.returncode == 0, run.stderr
+    assert [shown for shown in blocks(text, "text") if shown not in run.stdout] == []
 
 
 def test_the_constants_that_the_indexes_document_names_have_the_values_that_it_says(root: Path) -> None:

@@ -1,4 +1,4 @@
-"""The commands of the documents on links, sets, evaluation and migration run as they stand, on files of those names."""
+"""The commands of documents run as they stand, on files of those names: links, sets, evaluation, migration, shell."""
 
 import json
 import re
@@ -50,6 +50,7 @@ def papers(tmp_path: Path) -> list[str]:
         "id": ids,
         "title": [f"Paper {at} on hash tables and other structures of data" for at in range(40)],
         "venue": [f"venue {at % 7}" for at in range(40)],
+        "year": [1990 + at for at in range(40)],
         "embedding": column(VECTORS),
     }
     parquet.write_table(pa.table(table), tmp_path / "papers.parquet")
@@ -57,6 +58,16 @@ def papers(tmp_path: Path) -> list[str]:
     parquet.write_table(pa.table(links), tmp_path / "citations.parquet")
     np.save(tmp_path / "question.npy", VECTORS[7])
     return ids
+
+
+@pytest.mark.usefixtures("papers")
+def test_the_commands_of_the_document_on_the_command_line(
+    root: Path, tmp_path: Path, environment: dict[str, str], warm: str
+) -> None:
+    told = run(commands("cli.md", root), tmp_path, environment, warm)
+
+    assert "2029" in told
+    assert '"title":"Paper ' in told
 
 
 @pytest.mark.usefixtures("papers")

@@ -40,8 +40,9 @@ def create(
 
     The database is made as well if there is none.
 
-    Types: id, id(int64), text, keyword, keyword(many), bool, int64, float64, timestamp, json,
-    vector(DIMENSION[,float32|float16|int8][,cosine|dot|l2][,INDEX]), and bits(NUMBER) for binary vectors. Without an
+    Types: id, id(int64), text, text(search), keyword, keyword(many), bool, int64, float64, timestamp, json, geo,
+    vector(DIMENSION[,float32|float16|int8][,cosine|dot|l2][,INDEX]), bits(NUMBER) for binary vectors,
+    sparse(DIMENSION), and multivector(DIMENSION[,int8][,pool_factor=N]) for several vectors a row. Without an
     id field a string id called 'id' is added. INDEX is auto, flat, hnsw, ivf, funnel or binary, with parameters
     hnsw(m=16,ef_construction=200), ivf(lists=N,codes=8bit) or funnel(dimensions=N,rotate=false).
     """

@@ -13,7 +13,7 @@ import vecdb as db
 from integration.cli.program import Run
 from support.ways import BACKUPS, served
 from vecdb_client.cli import complete
-from vecdb_client.cli.main import COMMANDS
+from vecdb_client.cli.main import COMMANDS, main
 
 DATA = [
     {"id": f"p{at}", "title": f"paper {at} about {'bees' if at % 2 else 'trees'}", "year": 2000 + at,
@@ -163,6 +163,18 @@ def test_every_command_that_takes_a_database_takes_a_server() -> None:
         "duplicates", "eval", "export", "facets", "get", "graph", "import", "index", "link_entities", "link_similar",
         "links", "load", "query", "recall", "sample", "stats", "summarise", "tag", "tune", "unlink", "versions",
     }  # fmt: skip
+
+
+def test_serve_leaves_to_its_file_what_no_option_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[list[str]] = []
+    monkeypatch.setattr("os.execv", lambda _, line: lines.append(line[3:]))
+    monkeypatch.chdir(tmp_path)
+
+    for options in ([], ["--port", "0", "--readers", "2"], ["--config", "vecdb.toml"]):
+        assert main(["serve", "./library", *options]) == 0
+
+    assert [line[0] for line in lines] == ["serve"] * 3
+    assert [line[2:] for line in lines] == [[], ["--port", "0", "--readers", "2"], ["--config", "vecdb.toml"]]
 
 
 def test_failures_have_the_usual_exit_codes(address: str, vecdb: Run) -> None:
