@@ -45,30 +45,35 @@ def warmup(progress: Callable[[str, int, int], None] | None = None) -> None:
             ("", n, n).
 
     """
-    steps = [(dtype, _importing(module)) for dtype, (module, *_) in _MODULES.items()]
-    steps += [(what, _importing(*modules)) for what, modules in _USUAL.items()]
-    steps += [(f"graphs of {dtype}", _making("answer", "answer_of", letter)) for dtype, letter in _LETTERS.items()]
-    steps += [(f"lists of {dtype}", _making("lists", "scan_lists", letter)) for dtype, letter in _LETTERS.items()]
-    steps += [(what, _importing(*modules)) for what, modules in _OTHERS.items()]
-    steps.append(("costs", _measuring))
-    for done, (what, compile_it) in enumerate(steps):
+    compiling = steps()
+    total = len(compiling) + 1
+    for done, (what, step) in enumerate([*compiling, ("costs", _measuring)]):
         if progress is not None:
-            progress(what, done, len(steps))
-        compile_it()
+            progress(what, done, total)
+        step()
     if progress is not None:
-        progress("", len(steps), len(steps))
+        progress("", total, total)
+
+
+def steps() -> list[tuple[str, Callable[[], object]]]:
+    """Return what compiles all kernels: of what each, and how."""
+    found = [(dtype, _importing(module)) for dtype, (module, *_) in _MODULES.items()]
+    found += [(what, _importing(*modules)) for what, modules in _USUAL.items()]
+    found += [(f"graphs of {dtype}", _making("answer", "answer_of", letter)) for dtype, letter in _LETTERS.items()]
+    found += [(f"lists of {dtype}", _making("lists", "scan_lists", letter)) for dtype, letter in _LETTERS.items()]
+    return found + [(what, _importing(*modules)) for what, modules in _OTHERS.items()]
 
 
 def load(dtypes: Iterable[str], texts: bool = False) -> None:
     """Compile, or load, what searches of some kinds of vectors need, and of words or sparse vectors if `texts`."""
-    steps = [_importing(*_USUAL["queries"])]
+    needed = [_importing(*_USUAL["queries"])]
     for dtype in dict.fromkeys(dtypes):
-        steps.append(_importing(_MODULES[dtype][0]))
+        needed.append(_importing(_MODULES[dtype][0]))
         if dtype in _LETTERS:
-            steps.append(_making("answer", "answer_of", _LETTERS[dtype]))
+            needed.append(_making("answer", "answer_of", _LETTERS[dtype]))
     if texts:
-        steps.append(_importing(*_OTHERS["texts"]))
-    for step in steps:
+        needed.append(_importing(*_OTHERS["texts"]))
+    for step in needed:
         step()
 
 

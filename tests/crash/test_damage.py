@@ -6,8 +6,6 @@ Undetected damage passes only when every answer is right and it is one of the fe
 
 import json
 import random
-import subprocess
-import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -17,9 +15,10 @@ from typing import Any
 import pytest
 
 from support.damage import Damage, damages
+from support.damage_child import work
 from support.figures import Figures
 from support.museum import build, tell
-from support.supervisor import environment
+from support.supervisor import Fork
 
 # LOCK holds advice for people. CLEAN is a second opinion on the end of the log: without a good one the log is read
 # as after a crash. Bytes behind the log's last write are what a crash may always leave there.
@@ -52,19 +51,13 @@ def meet_all(pristine: Path, expected: dict[str, str], drawn: list[Damage], scra
         Path(task["scratch"]).mkdir()
         file = scratch / f"task-{len(results)}.json"
         file.write_text(json.dumps(task))
-        child = subprocess.run(
-            [sys.executable, "-m", "support.damage_child", str(file)],
-            capture_output=True,
-            text=True,
-            env=environment(),
-            check=False,
-        )
-        met = [json.loads(line) for line in child.stdout.splitlines() if '"end"' in line]
+        child = Fork(work, str(file), errors=file.with_suffix(".errors"))
+        met = [json.loads(line) for line in child.lines if '"end"' in line]
         results += met
-        if child.returncode:
-            results.append({"crash": child.returncode, "stderr": child.stderr[-1500:]})
+        if status := child.wait():
+            results.append({"crash": status, "stderr": child.errors()})
         else:
-            assert met, child.stderr
+            assert met, child.errors()
     return results
 
 

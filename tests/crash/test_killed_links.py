@@ -2,8 +2,6 @@
 
 import itertools
 import random
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,8 +10,8 @@ import pytest
 
 import vecdb
 from support.figures import Figures
-from support.link_child import COLLECTION, Links, after
-from support.supervisor import environment
+from support.link_child import COLLECTION, Links, after, work
+from support.supervisor import Fork
 
 
 @pytest.mark.parametrize(
@@ -45,21 +43,14 @@ def test_acknowledged_links_survive_a_kill_at_any_time(
 
 def _killed(path: Path, seed: int, turn: int, links: Links, rng: random.Random) -> tuple[Links, int, str, int]:
     """Kill a child in the middle of its work; return the links of what it acknowledged, and the turn behind that."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "support.link_child", str(path), str(seed), str(turn)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
-    )  # fmt: skip
-    assert child.stdout is not None
-    heard = 0
-    for line in itertools.islice(child.stdout, rng.randrange(1, 40)):
-        heard += line != "ready\n"
+    child = Fork(work, str(path), str(seed), str(turn), errors=path.parent / "errors")
+    heard = sum(line != "ready" for line in itertools.islice(child.lines, rng.randrange(1, 40)))
     time.sleep(rng.uniform(0, 0.05))
     child.kill()
-    heard += sum(line.strip().isdigit() for line in child.stdout if line.endswith("\n"))
-    _, errors = child.communicate()
+    heard += sum(line.isdigit() for line in child.lines)
     for number in range(turn, turn + heard):
         links = after(links, seed, number)
-    return links, turn + heard, errors, heard
+    return links, turn + heard, child.errors(), heard
 
 
 def _links(docs: vecdb.Collection) -> Links:

@@ -2,8 +2,6 @@
 
 import itertools
 import random
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,8 +9,8 @@ import pytest
 
 import vecdb
 from support.figures import Figures
-from support.overlay_child import COLLECTION, FIELD, K
-from support.supervisor import environment
+from support.overlay_child import COLLECTION, FIELD, K, work
+from support.supervisor import Fork
 from vecdb.overlays import refresh_similar, similar_links
 
 
@@ -40,17 +38,12 @@ def test_a_refresh_after_a_kill_leaves_the_links_that_would_be_made_anew(
 
 
 def _killed(path: Path, seed: int, rng: random.Random) -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-m", "support.overlay_child", str(path), str(seed)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
-    )  # fmt: skip
-    assert child.stdout is not None
-    heard = sum(1 for _ in itertools.islice(child.stdout, rng.randrange(1, 12)))
+    child = Fork(work, str(path), str(seed), errors=path.parent / "errors")
+    heard = sum(1 for _ in itertools.islice(child.lines, rng.randrange(1, 12)))
     time.sleep(rng.uniform(0, 0.1))
     child.kill()
-    _, errors = child.communicate()
-    assert heard, errors
-    assert errors == ""
+    assert heard, child.errors()
+    assert child.errors() == ""
 
 
 def _links(docs: vecdb.Collection) -> dict[tuple[int, int], float]:

@@ -8,6 +8,7 @@ import faulthandler
 import json
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -60,8 +61,8 @@ def emit(line: str) -> None:
     os.write(1, f"{line}\n".encode()[:4000])
 
 
-def run(job_json: str, says: Connection, errors: str) -> None:
-    """Do the job; lines go to the pipe, which is standard output from here on, and errors to a file."""
+def begin(work: Callable[..., None], arguments: tuple[str, ...], says: Connection, errors: str) -> None:
+    """Do some work after a fork; its lines go to the pipe, which is standard output from here on, errors to a file."""
     os.dup2(says.fileno(), 1)
     says.close()
     with open(errors, "wb") as sink:
@@ -69,6 +70,11 @@ def run(job_json: str, says: Connection, errors: str) -> None:
     os.chdir(Path(errors).parent)
     faulthandler.enable()
     faulthandler.dump_traceback_later(PATIENCE, exit=True)
+    work(*arguments)
+
+
+def run(job_json: str) -> None:
+    """Do a job."""
     # Loaded before the first line: a kill "while opening" shall not always hit the imports.
     from support import controls, faults, graphs
     from vecdb.storage.directory import LocalDirectory

@@ -1,28 +1,24 @@
 """The process that opens damaged databases: it may crash, and then its supervisor knows which damage did it.
 
-Run as `python -m support.damage_child FILE`, a JSON object with the pristine database, a scratch folder, the expected
-answers and a list of damages. One JSON line goes out for each: what every question met, and what check() said.
+It reads a file, a JSON object with the pristine database, a scratch folder, the expected answers and a list of damages.
+One JSON line goes out for each: what every question met, and what check() said.
 """
 
-import faulthandler
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import vecdb
-from support.child import PATIENCE, emit
+from support.child import emit
 from support.damage import Damage
 from support.museum import SETTING, fingerprint, questions
 from vecdb.errors import CorruptionError
 
 
-def main() -> None:
-    """Meet every damage of the file named on the command line."""
-    faulthandler.enable()
-    faulthandler.dump_traceback_later(PATIENCE, exit=True)
-    task = json.loads(Path(sys.argv[1]).read_text())
+def work(file: str) -> None:
+    """Meet every damage of a file."""
+    task = json.loads(Path(file).read_text())
     scratch = Path(task["scratch"])
     for number, entry in enumerate(task["damages"]):
         emit(json.dumps({"begin": number}))
@@ -73,7 +69,3 @@ def meet(
                 detected.append(f"check: {str(report.problems[0])[:200]}")
         guarded("close", database.close)
     return {"detected": detected[:3], "noted": noted, "wrong": wrong[:3], "unexpected": unexpected[:3]}
-
-
-if __name__ == "__main__":
-    main()

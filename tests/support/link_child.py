@@ -1,12 +1,10 @@
 """The process that is killed while it writes links: a stream of operations, each told when it was acknowledged.
 
-Run as `python -m support.link_child PATH SEED`. The n-th operation follows from the seed and n alone, so that whoever
-counts acknowledgements knows what must be there.
+The n-th operation follows from the seed and n alone, so that whoever counts acknowledgements knows what must be there.
 """
 
 import os
 import random
-import sys
 import threading
 from typing import Any
 
@@ -57,11 +55,11 @@ def carry_out(docs: Any, seed: int, turn: int) -> None:
         docs.delete(ends[0][0], cascade=True)
 
 
-def main() -> None:
-    """Work until killed."""
+def work(path: str, given_seed: str, first: str) -> None:
+    """Work until killed, from operation `first` on."""
     import vecdb
 
-    path, seed, first = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    seed, turn = int(given_seed), int(first)
     database = vecdb.connect(path, settings=vecdb.Settings(**SETTINGS))
     docs = database.create_collection(COLLECTION, vecdb.Schema(id=vecdb.Id()), exist_ok=True)
     os.write(1, b"ready\n")
@@ -72,12 +70,7 @@ def main() -> None:
             docs.compact()
 
     threading.Thread(target=keep, daemon=True).start()
-    turn = first
     while True:
         carry_out(docs, seed, turn)
         os.write(1, f"{turn}\n".encode())
         turn += 1
-
-
-if __name__ == "__main__":
-    main()

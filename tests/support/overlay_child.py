@@ -1,10 +1,9 @@
 """The process that is killed while it brings links between rows that are alike up to date.
 
-Run as `python -m support.overlay_child PATH SEED`. It writes and deletes rows, says that it refreshes, and does so.
+It writes and deletes rows, says that it refreshes, and does so.
 """
 
 import os
-import sys
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,12 @@ ROWS, WIDTH, K = 300, 6, 5
 SETTINGS: dict[str, Any] = {"memtable_bytes": 16 << 10, "merge_fan_in": 2, "free_bytes": 0}
 
 
-def main() -> None:
+def work(path: str, seed: str) -> None:
     """Work until killed."""
     import vecdb
     from vecdb.overlays import refresh_similar
 
-    path, rng = sys.argv[1], np.random.default_rng(int(sys.argv[2]))
+    rng = np.random.default_rng(int(seed))
     database = vecdb.connect(path, settings=vecdb.Settings(**SETTINGS))
     schema = vecdb.Schema(id=vecdb.Id("int64"), v=vecdb.Vector(WIDTH))
     docs = database.create_collection(COLLECTION, schema, exist_ok=True)
@@ -30,7 +29,3 @@ def main() -> None:
         docs.delete(rng.choice(ROWS, 5, replace=False).tolist())
         os.write(1, b"refreshing\n")
         refresh_similar(docs, FIELD, K, exact=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -7,12 +7,13 @@ most of what they do.
 import multiprocessing
 import os
 import threading
-from multiprocessing.connection import wait
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import vecdb
 from support.audit import observe_database
-from support.child import Job, run
+from support.child import Job, begin, run
 from support.ledger import Ledger
 from support.rows import ANCHOR, Observation, schema
 from support.workload import COLLECTION
@@ -71,31 +72,60 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / folder) for folder in _FOLDERS)}
 
 
-class Child:
-    """A running child. Lines are noted in the ledger as they arrive; `heard(prefix)` waits for one."""
+class Fork:
+    """A running child, which does what a function does with some texts; `lines` are what it writes, as it does."""
 
-    def __init__(self, job: Job, ledger: Ledger, errors: Path) -> None:
-        self.ledger = ledger
+    def __init__(self, work: Callable[..., None], *arguments: str, errors: Path) -> None:
         self._errors = errors
-        self._condition = threading.Condition()
-        self._lines: list[str] = []
-        self._ended = False
-        self._said, says = _FORKS.Pipe(duplex=False)
-        self.process = _FORKS.Process(target=run, args=(job.to_json(), says, str(errors)))
+        said, says = _FORKS.Pipe(duplex=False)
+        self.process = _FORKS.Process(target=begin, args=(work, arguments, says, str(errors)))
         with _STATUS:
             self.process.start()
         says.close()
+        self.lines = _lines_of(said)
+
+    def kill(self) -> None:
+        """Send SIGKILL and wait for the end; what the child had said before can still be read."""
+        self.process.kill()
+        self.wait()
+
+    def wait(self) -> int:
+        """Wait for the end and return the exit status, negative for a signal."""
+        wait([self.process.sentinel])
+        with _STATUS:
+            self.process.join()
+        assert self.process.exitcode is not None
+        return self.process.exitcode
+
+    def errors(self) -> str:
+        """Return what the child wrote to its standard error, at most the last 3,000 characters."""
+        return self._errors.read_text(errors="replace")[-3000:]
+
+
+def _lines_of(said: Connection) -> Iterator[str]:
+    with open(said.fileno(), "rb", closefd=False) as lines, said:
+        for raw in lines:
+            yield raw.decode().rstrip("\n")
+
+
+class Child(Fork):
+    """A running child with a job. Its lines are noted in the ledger as they arrive; `heard(prefix)` waits for one."""
+
+    def __init__(self, job: Job, ledger: Ledger, errors: Path) -> None:
+        super().__init__(run, job.to_json(), errors=errors)
+        self.ledger = ledger
+        self._condition = threading.Condition()
+        self._lines: list[str] = []
+        self._ended = False
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        with open(self._said.fileno(), "rb", closefd=False) as lines, self._said:
-            for raw in lines:
-                line = raw.decode().rstrip("\n")
-                with self._condition:
-                    self.ledger.note(line)
-                    self._lines.append(line)
-                    self._condition.notify_all()
+        for line in self.lines:
+            with self._condition:
+                self.ledger.note(line)
+                self._lines.append(line)
+                self._condition.notify_all()
         with self._condition:
             self._ended = True
             self._condition.notify_all()
@@ -109,20 +139,8 @@ class Child:
                 self._condition.wait()
             return True
 
-    def kill(self) -> None:
-        """Send SIGKILL and take in everything that the child had said before."""
-        self.process.kill()
-        self.wait()
-
     def wait(self) -> int:
-        """Wait for the end and return the exit status, negative for a signal."""
-        wait([self.process.sentinel])
-        with _STATUS:
-            self.process.join()
+        """Wait for the end and for what was said before it, and return the exit status."""
+        status = super().wait()
         self._reader.join()
-        assert self.process.exitcode is not None
-        return self.process.exitcode
-
-    def errors(self) -> str:
-        """Return what the child wrote to its standard error, at most the last 3,000 characters."""
-        return self._errors.read_text(errors="replace")[-3000:]
+        return status
