@@ -21,6 +21,15 @@ DETAILS = "grpc-status-details-bin"
 """Where the details of a failed call are."""
 
 
+_CLOSED = "Socket closed", "Connection reset", "Broken pipe"
+"""What gRPC says of a connection that the other side closed."""
+_CERTIFICATE = {
+    False: "it may ask for a certificate of the client: name it and its key as Tls(certificate=..., key=...) or in"
+    " VECDB_TLS_CERTIFICATE and VECDB_TLS_KEY",
+    True: "it may not know who signed the certificate that the client shows",
+}
+
+
 def options(address: Address, settings: Settings, tls: Tls) -> list[tuple[str, Any]]:
     """Return the options of a channel."""
     told: list[tuple[str, Any]] = [
@@ -74,7 +83,7 @@ def failure(error: Any) -> Failure:
     return Failure(error.code(), decided and info.domain == errors.DOMAIN, seconds if asked else None)
 
 
-def raised(error: Any, address: Address, method: Method[Any]) -> VecdbError:
+def raised(error: Any, address: Address, method: Method[Any], tls: Tls) -> VecdbError:
     """Return the error of vecdb for one of gRPC: the server's own, or one about the connection."""
     status = _status(error)
     if status is not None:
@@ -91,6 +100,9 @@ def raised(error: Any, address: Address, method: Method[Any]) -> VecdbError:
             )
         elif "Socket closed" in told and not address.tls:
             sentence += f": where it speaks TLS, its address is grpcs://{address.target}"
+        elif address.tls and "failed to connect" in told and any(end in told for end in _CLOSED):
+            # With TLS 1.3 a server that wants another certificate says so when the client takes them for connected.
+            sentence += f": {_CERTIFICATE[tls.certificate is not None]}"
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         sentence = _late(address, method)
     if code is grpc.StatusCode.UNIMPLEMENTED:

@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from vecdb.errors import UnavailableError
+from vecdb.errors import UnavailableError, VecdbError
 from vecdb_client import channels, retries
 from vecdb_client.address import Address
 from vecdb_client.aio.keeper import Keeper
@@ -74,7 +74,7 @@ class Connection:
             except grpc.RpcError as error:
                 pause = self._pause(error, method, attempt, end)
                 if pause is None:
-                    raise channels.raised(error, self.address, method) from None
+                    raise self.raised(error, method) from None
             except asyncio.CancelledError:
                 self._check_open()
                 raise
@@ -103,7 +103,7 @@ class Connection:
             except grpc.RpcError as error:
                 pause = None if begun else self._pause(error, method, attempt, end)
                 if pause is None:
-                    raise channels.raised(error, self.address, method) from None
+                    raise self.raised(error, method) from None
             except asyncio.CancelledError:
                 self._check_open()
                 raise
@@ -129,6 +129,10 @@ class Connection:
     def closed(self) -> bool:
         """Whether it was closed."""
         return self._closed
+
+    def raised(self, error: Any, method: Method[Any]) -> VecdbError:
+        """Return the error of vecdb for one of gRPC."""
+        return channels.raised(error, self.address, method, self._tls)
 
     def _pause(self, error: Any, method: Method[Any], attempt: int, end: float | None) -> float | None:
         left = float("inf") if end is None else end - time.monotonic()

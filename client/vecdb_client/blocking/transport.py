@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from vecdb.errors import UnavailableError
+from vecdb.errors import UnavailableError, VecdbError
 from vecdb_client import channels, retries
 from vecdb_client.address import Address
 from vecdb_client.asked_nearest import Written
@@ -76,7 +76,7 @@ class Connection:
             except grpc.RpcError as error:
                 pause = self._pause(error, method, attempt, end)
                 if pause is None:
-                    raise channels.raised(error, self.address, method) from None
+                    raise self.raised(error, method) from None
             except ValueError:  # what gRPC raises where the channel was closed since it was taken
                 self._check_open()
                 raise
@@ -104,7 +104,7 @@ class Connection:
             except grpc.RpcError as error:
                 pause = None if begun else self._pause(error, method, attempt, end)
                 if pause is None:
-                    raise channels.raised(error, self.address, method) from None
+                    raise self.raised(error, method) from None
             except ValueError:
                 self._check_open()
                 raise
@@ -132,6 +132,10 @@ class Connection:
     def closed(self) -> bool:
         """Whether it was closed."""
         return self._closed
+
+    def raised(self, error: Any, method: Method[Any]) -> VecdbError:
+        """Return the error of vecdb for one of gRPC."""
+        return channels.raised(error, self.address, method, self._tls)
 
     def _pause(self, error: Any, method: Method[Any], attempt: int, end: float | None) -> float | None:
         left = float("inf") if end is None else end - time.monotonic()

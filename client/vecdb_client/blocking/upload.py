@@ -246,7 +246,7 @@ class Upload:
                     attempt, broken = 1, time.monotonic()
                 pause = self._pause(error, attempt, broken)
                 if pause is None:
-                    raise channels.raised(error, self._connection.address, methods.UPSERT_STREAM) from None
+                    raise self._connection.raised(error, methods.UPSERT_STREAM) from None
                 sleep(pause)
             except BaseException:
                 self.close()

@@ -194,6 +194,31 @@ def test_an_address_without_encryption_is_corrected(secured: tuple[str, Tls, dic
         vecdb.connect(plain, settings=HURRIED)
 
 
+def test_a_server_that_asks_for_certificates_is_told_from_one_that_is_not_there(tmp_path: Path) -> None:
+    authority, stranger = Authority(tmp_path), Authority(tmp_path, "stranger")
+    pair, mine, other = authority.issue("vecdb.test"), authority.issue("me"), stranger.issue("other")
+    flags = ["--tls-certificate", str(pair.certificate), "--tls-key", str(pair.key)]
+    flags += ["--tls-client-ca", str(authority.certificate)]
+    ca = authority.certificate
+    unsigned, signed = Tls(ca=ca), Tls(ca=ca, certificate=mine.certificate, key=mine.key)
+    loop = contract.Loop()
+
+    with Program(tmp_path / "database", flags) as program:
+        address = program.told[0].rpartition(" ")[2]
+        with vecdb.connect(address, tls=signed) as database:
+            assert database.collections() == []
+        for call in (vecdb.connect, lambda *args, **options: loop.call(aio.connect, *args, **options)):
+            with pytest.raises(UnavailableError, match=r"may ask for a certificate of the client: .* VECDB_TLS_CERT"):
+                call(address, tls=unsigned, settings=HURRIED)
+        shown = Tls(ca=ca, certificate=other.certificate, key=other.key)
+        with pytest.raises(UnavailableError, match="may not know who signed the certificate that the client shows"):
+            vecdb.connect(address, tls=shown, settings=HURRIED)
+    loop.close()
+    with pytest.raises(UnavailableError, match="cannot be reached") as gone:
+        vecdb.connect(address, tls=unsigned, settings=HURRIED)
+    assert "certificate" not in str(gone.value)
+
+
 # -- many calls at once ------------------------------------------------------------------------------------------------
 
 
