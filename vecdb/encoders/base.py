@@ -9,13 +9,14 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vecdb.errors import EncoderError, InvalidInputError, VecdbError
+from vecdb.schema.blame import shown
+from vecdb.schema.given import flag, whole_number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -31,17 +32,12 @@ class TextEncoder(ABC):
     """Makes vectors of texts; from several threads too."""
 
     def __init__(self, name: str, truncate: int | None, normalize: bool, batch_size: int) -> None:
-        for argument, value in (("truncate", truncate), ("batch_size", batch_size)):
-            if value is not None and (type(value) is not int or value < 1):
-                raise InvalidInputError(f"{argument} is {value!r}, expected a whole number of at least 1")
-        if type(normalize) is not bool:
-            raise InvalidInputError(f"normalize is {normalize!r}, expected True or False")
         if not isinstance(name, str) or not name:
             raise InvalidInputError(f"name is {name!r}, expected what to call the model")
         self.name = name
-        self.truncate = truncate
-        self.normalize = normalize
-        self.batch_size = batch_size
+        self.truncate = None if truncate is None else whole_number("truncate", truncate)
+        self.normalize = flag("normalize", normalize)
+        self.batch_size = whole_number("batch_size", batch_size)
         self._asked: OrderedDict[str, NDArray[Any]] = OrderedDict()
         self._asking = threading.Lock()
 
@@ -126,6 +122,20 @@ class TextEncoder(ABC):
         return _unit(made) if self.normalize else made
 
 
+def functions_of(function: Any, query: Any, version: Any) -> dict[str, Callable[[list[str]], Any]]:
+    """Return what makes vectors of documents and of queries; `query` is for these alone, where it is given.
+
+    Raises:
+        InvalidInputError: one is no function, or the version is no text.
+
+    """
+    if not callable(function) or not (query is None or callable(query)):
+        raise InvalidInputError(f"{function!r} is not a function from texts to vectors", field="function")
+    if not (version is None or isinstance(version, str)):
+        raise InvalidInputError(f"version is {version!r}, expected a text", field="version", value=version)
+    return {"document": function, "query": query or function}
+
+
 def prompts_of(given: Mapping[str, str] | None) -> dict[str, str]:
     """Return the prompts for queries and documents, as far as they are given.
 
@@ -133,10 +143,12 @@ def prompts_of(given: Mapping[str, str] | None) -> dict[str, str]:
         InvalidInputError: a key is neither "query" nor "document", or a prompt is no text.
 
     """
-    prompts = dict(given or {})
-    if not prompts.keys() <= set(KINDS) or not all(isinstance(prompt, str) for prompt in prompts.values()):
-        raise InvalidInputError(f"prompts is {given!r}, expected texts for 'query' and 'document'", field="prompts")
-    return prompts
+    prompts = {} if given is None else given
+    known = isinstance(prompts, Mapping) and prompts.keys() <= set(KINDS)
+    if not known or not all(isinstance(prompt, str) for prompt in prompts.values()):
+        told = f"prompts is {shown(given)}, expected texts for 'query' and 'document'"
+        raise InvalidInputError(told, field="prompts", value=given)
+    return dict(prompts)
 
 
 def _unit(made: NDArray[Any]) -> NDArray[np.float32]:

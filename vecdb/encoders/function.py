@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vecdb.encoders.base import TextEncoder, prompts_of
-from vecdb.errors import InvalidInputError
+from vecdb.encoders.base import TextEncoder, functions_of, prompts_of
 from vecdb.schema.space import Space
 
 
@@ -47,13 +46,9 @@ class Encoder(TextEncoder):
 
         """
         super().__init__(name, truncate, normalize, batch_size)
-        if not callable(function) or not (query is None or callable(query)):
-            raise InvalidInputError(f"{function!r} is not a function from texts to vectors", field="function")
-        if not (version is None or isinstance(version, str)):
-            raise InvalidInputError(f"version is {version!r}, expected a text", field="version", value=version)
+        self._functions = functions_of(function, query, version)
         self.version = version
         self.prompts = prompts_of(prompts)
-        self._functions = {"document": function, "query": query or function}
 
     def described(self, dimension: int) -> Space:
         """Return the space of the vectors; of that dimension unless they are truncated."""

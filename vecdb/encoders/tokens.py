@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vecdb.encoders.base import prompts_of
+from vecdb.encoders.base import functions_of, prompts_of
 from vecdb.encoders.sentence_transformer import SentenceTransformer
 from vecdb.encoders.weights import folder_of, name_of, weights_of
 from vecdb.errors import EncoderError, InvalidInputError, MissingExtraError, VecdbError
@@ -125,13 +125,9 @@ class TokenFunction(TokenEncoder):
 
         """
         super().__init__(name, batch_size)
-        if not callable(function) or not (query is None or callable(query)):
-            raise InvalidInputError(f"{function!r} is not a function from texts to vectors", field="function")
-        if not (version is None or isinstance(version, str)):
-            raise InvalidInputError(f"version is {version!r}, expected a text", field="version", value=version)
+        self._functions = functions_of(function, query, version)
         self.version = version
         self.prompts = prompts_of(prompts)
-        self._functions = {"document": function, "query": query or function}
 
     def described(self, dimension: int) -> Space:
         """Return the space of the vectors."""

@@ -214,7 +214,8 @@ def link_weights(links: Any) -> LinkWeights:
     if isinstance(links, Mapping):
         given = dict(links)
     else:
-        given = dict.fromkeys((links,) if isinstance(links, str) else listed("links", links, "types of links"), 1.0)
+        named = (links,) if isinstance(links, str) else listed("links", links, "types of links")
+        given = dict.fromkeys(map(_type, named), 1.0)
     if not 0 < len(given) <= KINDS:
         raise InvalidInputError(f"{len(given)} types of links are named, expected 1 to {KINDS}", field="links")
     found = LinkWeights()

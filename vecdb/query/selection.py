@@ -12,7 +12,8 @@ Dispersion   relevance, plus the distances between the chosen rows
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
@@ -218,10 +219,14 @@ class Axis(QueryPart):
         if self.bins is not None:
             bins = whole_number(f"bins of the axis {self.field!r}", self.bins, most=BOUNDS, field="grid")
             object.__setattr__(self, "bins", bins)
-        if isinstance(self.edges, str | bytes | Mapping) or not isinstance(self.edges, Iterable):
+        given = None
+        if not isinstance(self.edges, str | bytes | Mapping):
+            with suppress(TypeError):
+                given = tuple(self.edges)
+        if given is None:
             told = f"the axis {self.field!r} is {shown(self.edges)}, expected a number of bins or a list of edges"
             raise InvalidInputError(told, field="grid", value=self.edges)
-        edges = tuple(finite(f"an edge of the axis {self.field!r}", edge, "grid") for edge in self.edges)
+        edges = tuple(finite(f"an edge of the axis {self.field!r}", edge, "grid") for edge in given)
         object.__setattr__(self, "edges", edges)
         if len(edges) > BOUNDS or any(one >= other for one, other in pairwise(edges)):
             raise InvalidInputError(

@@ -156,7 +156,9 @@ def _lists(values: list[Any], field: Keyword, blame: Blame) -> pa.Array:
         if value is None:
             lists.append(None)
             continue
-        items = value.tolist() if isinstance(value, np.ndarray) else list(value)
+        items = list(value) if isinstance(value, list | tuple) else value.tolist()
+        if not isinstance(items, list):  # an array without axes
+            raise blame.error(row, f"{shown(value)} ({type(value).__name__}) {hint}", value)
         for item in items:
             if not isinstance(item, str) or not _is_unicode(item):
                 raise blame.error(row, f"{shown(item)} in the list {_NO_STR} of valid Unicode", item)

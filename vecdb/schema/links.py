@@ -7,7 +7,7 @@ they do on rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from vecdb.errors import InvalidInputError
 from vecdb.schema.blame import shown
 from vecdb.schema.fields import Bool, Field, Float64, Id, Int64, Keyword, Timestamp
-from vecdb.schema.given import choice
+from vecdb.schema.given import choice, listed
 from vecdb.schema.limits import DEFAULT_LIMITS
 from vecdb.schema.schema import Column, Schema
 
@@ -224,7 +224,7 @@ def types_of(type: Any) -> frozenset[str] | None:
     """
     if type is None:
         return None
-    given = list(type) if isinstance(type, Iterable) and not isinstance(type, str) else [type]
+    given = (type,) if isinstance(type, str) else listed("type", type, "strings, or one")
     for one in given:
         if not isinstance(one, str):
             raise InvalidInputError(f"type is {shown(one)}, expected a string or a list of them", field="type")

@@ -65,7 +65,8 @@ class Space:
             or type(self.dimension) is not int
             or type(self.normalized) is not bool
         ):
-            raise InvalidInputError(f"this does not describe a space: {self.to_json()!r:.300}", field="space")
+            told = {part.name: getattr(self, part.name) for part in fields(self)}
+            raise InvalidInputError(f"this does not describe a space: {told!r:.300}", field="space")
 
     @cached_property
     def _identity(self) -> tuple[Any, ...]:

@@ -114,6 +114,7 @@ READS: dict[str, Callable[[Any], Any]] = {
     "facets: too many": lambda reads: reads.facets("section", k=10**8),
     "facets: more than a message holds": lambda reads: reads.facets("section", k=2**40),
     "scan: more rows a batch": lambda reads: list(reads.scan(batch_rows=2**40)),
+    "neighbours: types": lambda reads: reads.neighbours("r01", type=np.array(3)),
     "neighbours: more of each": lambda reads: reads.neighbours("r01", limit=2**40),
     "links: more a batch": lambda reads: list(reads.links(batch_rows=2**40)),
     "recall: more questions": lambda reads: reads.recall(field="embedding", sample=2**40),

@@ -127,6 +127,8 @@ def test_fewer_values_than_truncate_asks_for_are_an_error() -> None:
         {"batch_size": 1.5},
         {"normalize": 1},
         {"prompts": {"passage": "x"}},
+        {"prompts": ["x"]},
+        {"prompts": 5},
         {"prompts": {"query": 1}},
         {"version": 2},
         {"query": "x"},

@@ -135,6 +135,8 @@ WRONG: list[tuple[Any, str]] = [
     (lambda: Query().match({"a": 1e-305}, "x"), "boost of 'a' is 1e-305, expected a number from 1e-06 to 1e+06"),
     (lambda: Query().match("a", 3), "not a text"),  # pyright: ignore[reportArgumentType]
     (lambda: Query().like("v", []), "no id"),
+    (lambda: Query().linked("a", [["cites"]]), "found ['cites']"),
+    (lambda: Query().select(grid=[vecdb.query.selection.Axis("f", None, np.array(3))]), "expected a number of bins"),  # pyright: ignore[reportArgumentType]
     (lambda: Query().like("v", b"ab"), "expected a list of ids"),  # pyright: ignore[reportArgumentType]
     (lambda: Query().select(fixed=[True]), "holds True, which is no id"),
     (lambda: Query().like("v", ["a"], strategy="worst"), "'worst'"),  # pyright: ignore[reportArgumentType]

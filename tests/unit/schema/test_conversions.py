@@ -186,6 +186,7 @@ WRONG: list[tuple[Field, Any, int, str]] = [
     (Text(), pa.array([2**31 - 1], pa.int32()).view(pa.date32()), 0, "in a column of date32.* is not a text"),
     (Keyword(), pa.array([["a"]]), 0, "is not a keyword"),
     (Keyword(many=True), ["a"], 0, "a single keyword is written"),
+    (Keyword(many=True), [["a"], np.array("a")], 1, "a single keyword is written"),
     (Keyword(many=True), [["a"], ["a", 5]], 1, "5 in the list is not a str"),
     (Keyword(many=True), [["a"], ["a", None]], 1, "None in the list is not a str"),
     (Keyword(many=True), pa.array(["a"]), 0, "'a' in a column of string is not a keyword"),
