@@ -58,8 +58,8 @@ sys.exit(f"imported {{found}}" if found else code)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_the_readme_documents_every_command_and_exit_code() -> None:
-    text = (ROOT / "client" / "README.md").read_text()
+def test_the_documents_name_every_command_and_exit_code() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text()
 
     assert [name for name in NAMES if f"`{name}" not in text] == []
     assert [code for code in re.findall(r"^  (\d+) ", EXIT_CODES, re.MULTILINE) if f"| {code} |" not in text] == []
