@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from vecdb_client.cli.numbers import whole
+
 if TYPE_CHECKING:
     from vecdb.query.graph import Expand
 
@@ -18,7 +20,6 @@ def expansion(text: str) -> "Expand":
     from vecdb.query.graph import Expand
 
     types, colon, hops = text.rpartition(":")
-    if not (colon and hops.strip().isdigit()):
-        types, hops = text, ""
-    named = [name.strip() for name in types.split(",") if name.strip()]
-    return Expand(named or "*", int(hops) if hops else None)
+    wanted = whole(hops.strip()) if colon else None
+    named = [name.strip() for name in (text if wanted is None else types).split(",") if name.strip()]
+    return Expand(named or "*", wanted)

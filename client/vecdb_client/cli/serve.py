@@ -21,7 +21,9 @@ def serve(
         Target,
         typer.Argument(metavar="PATH", help="The database directory.", show_default=False, parser=Target.parse),
     ],
-    port: Annotated[int, typer.Option("--port", "-p", metavar="N", help="The port; 0 takes a free one.")] = 7700,
+    port: Annotated[
+        int | None, typer.Option("--port", "-p", metavar="N", help="The port; else 7700. 0 takes a free one.")
+    ] = None,
     host: Annotated[
         str | None, typer.Option("--host", metavar="ADDRESS", help="The address to listen on; else 127.0.0.1.")
     ] = None,
@@ -40,7 +42,8 @@ def serve(
     if importlib.util.find_spec("vecdb_server") is None:
         raise CommandError("this installation comes without the server", UNAVAILABLE)
     folder = path.folder("serve", "start it on the machine where they are")
-    line = [sys.executable, "-m", "vecdb_server.main", "serve", str(folder), "--port", str(port)]
+    line = [sys.executable, "-m", "vecdb_server.main", "serve", str(folder)]
+    line += [] if port is None else ["--port", str(port)]
     line += [] if host is None else ["--host", host]
     line += [] if readers is None else ["--readers", str(readers)]
     line += [] if config is None else ["--config", config]
