@@ -42,7 +42,8 @@ def add(
     config, path = _where(file, config_file, given)
     roles = Roles(config.auth.roles).known(role)
     ends = None if expires is None else time.time() + seconds(expires)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
     with changing(path):
         keys, key, token = Keys.read_or_none(path).with_key(name, roles, ends)
         keys.write(path)
