@@ -5,7 +5,14 @@ from collections.abc import Sequence
 
 import typer
 
-from vecdb.errors import VecdbError
+from vecdb.errors import (
+    ConflictError,
+    CorruptionError,
+    InvalidInputError,
+    NotFoundError,
+    ResourceExhaustedError,
+    VecdbError,
+)
 from vecdb_server.commands import keys, serve, settings
 
 app = typer.Typer(
@@ -20,7 +27,16 @@ app.command()(serve.serve)
 app.add_typer(keys.app, name="keys")
 app.add_typer(settings.app, name="config")
 
-FAILED = 2
+USAGE, UNAVAILABLE = 2, 7
+EXIT_CODES: tuple[tuple[type[VecdbError], int], ...] = (
+    (InvalidInputError, USAGE),
+    (NotFoundError, 3),
+    (ConflictError, 4),
+    (CorruptionError, 5),
+    (ResourceExhaustedError, 6),
+    (VecdbError, UNAVAILABLE),
+)
+"""Those of `vecdb`, whose `serve` becomes this program; the first that fits counts."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         outcome = typer.main.get_command(app).main(args=given, prog_name="vecdb-server", standalone_mode=False)
         return outcome if isinstance(outcome, int) else 0
     except VecdbError as error:
-        return _told(str(error))
+        return _told(str(error), next(code for kind, code in EXIT_CODES if isinstance(error, kind)))
     except OSError as error:
         return _told(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
     except typer.Abort:
@@ -42,9 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _told(str(message()))
 
 
-def _told(sentence: str) -> int:
+def _told(sentence: str, code: int = USAGE) -> int:
     print(f"error: {sentence}", file=sys.stderr)
-    return FAILED
+    return code
 
 
 if __name__ == "__main__":

@@ -167,7 +167,7 @@ def test_searches_are_right_while_indexes_come_and_go(
 
 @pytest.mark.parametrize("how", ["close", "drop"])
 def test_a_collection_that_is_closed_during_builds_ends_them(how: str, memory_path: Path, seed: int) -> None:
-    """Threads that build meet the end of the database: UnavailableError, or NotFoundError of what was dropped before."""
+    """Threads that build meet the end of the database: UnavailableError, or NotFoundError of what was dropped."""
     path = memory_path / "library"
     rng = np.random.default_rng(seed)
     for turn in range(4):

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from vecdb_client.cli import selecting
+from vecdb_client.cli.complete import STRATEGIES
 from vecdb_client.cli.errors import NOT_FOUND, CommandError
+from vecdb_client.cli.numbers import whole
 from vecdb_client.cli.target import Target
 from vecdb_client.cli.vectors import read_terms, read_vector
 
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from vecdb.query.stages import Collapse
 
 DEFAULT_K = 10
-STRATEGIES = "average", "best", "sum"
 _BESIDE_JSON = frozenset(("after", "json", "model"))
 """What may stand beside --query: all else is said in the query itself."""
 
@@ -318,11 +319,14 @@ def _cut(text: str) -> "Relevance":
         raise CommandError(f"--cut {text!r}: there are {', '.join(METHODS)}")
     if not colon:
         return Relevance(cast(Any, method))
+    if method == "gap":
+        extra = whole(number)
+        if extra is None:
+            raise CommandError(f"--cut {text!r}: {number!r} is no number of rows")
+        return Relevance(method, extra=extra)
     value = _number("--cut", text, number)
     if method in ("zscore", "evt"):
         return Relevance(method, expect_false=value)
-    if method == "gap":
-        return Relevance(method, extra=int(value))
     return Relevance(cast(Any, method), threshold=value)
 
 

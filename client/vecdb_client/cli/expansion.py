@@ -2,6 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from vecdb_client.cli.errors import CommandError
+from vecdb_client.cli.numbers import whole
+
 if TYPE_CHECKING:
     from vecdb.query.graph import Expand
 
@@ -12,13 +15,15 @@ def expansion(text: str) -> "Expand":
     A number behind the last colon is the hops, so that a type may have colons itself.
 
     Raises:
-        InvalidInputError: there is no type, or the hops are out of range.
+        CommandError: the hops are no number that there could be.
+        InvalidInputError: a type is none, or the hops are out of range.
 
     """
     from vecdb.query.graph import Expand
 
     types, colon, hops = text.rpartition(":")
-    if not (colon and hops.strip().isdigit()):
-        types, hops = text, ""
-    named = [name.strip() for name in types.split(",") if name.strip()]
-    return Expand(named or "*", int(hops) if hops else None)
+    wanted = whole(hops.strip()) if colon else None
+    if colon and wanted is None and hops.strip().isdecimal():
+        raise CommandError(f"--expand {text:.80}: the hops are too many")
+    named = [name.strip() for name in (text if wanted is None else types).split(",") if name.strip()]
+    return Expand(named or "*", wanted)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from vecdb_client.cli import multivectors
 from vecdb_client.cli.errors import NOT_FOUND, CommandError
+from vecdb_client.cli.numbers import whole
 
 if TYPE_CHECKING:
     from vecdb.schema import Schema
@@ -82,8 +83,8 @@ def parse_field(specification: str) -> tuple[str, Any]:
         return name, schema.Id(cast(Literal["string", "int64"], arguments[0] if arguments else "string"))
     if kind == "vector":
         return name, _vector(specification, arguments)
-    if kind == "sparse" and (not arguments or (len(arguments) == 1 and arguments[0].isdecimal())):
-        return name, schema.Sparse(int(arguments[0]) if arguments else None)
+    if kind == "sparse" and (not arguments or (len(arguments) == 1 and whole(arguments[0]) is not None)):
+        return name, schema.Sparse(whole(arguments[0]) if arguments else None)
     if kind == "multivector":
         return name, multivectors.parse(specification, arguments)
     if kind == "bits":
@@ -103,11 +104,12 @@ def _vector(specification: str, arguments: list[str]) -> Any:
         if option is None or option in options:
             raise CommandError(f"--field {specification!r}: {argument!r} is not expected", hint=f"types are {TYPES}")
         options[option] = parse_index(argument) if option == "index" else argument
-    if not arguments or not arguments[0].isdecimal():
+    dimension = whole(arguments[0]) if arguments else None
+    if dimension is None:
         raise CommandError(
             f"--field {specification!r} does not say the dimension", hint="for example vector(384,cosine)"
         )
-    return Vector(int(arguments[0]), **options)
+    return Vector(dimension, **options)
 
 
 def _option(argument: str) -> str | None:

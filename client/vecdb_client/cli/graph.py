@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vecdb_client.cli import options
-from vecdb_client.cli.errors import CommandError, note
+from vecdb_client.cli.errors import CONFLICT, NOT_FOUND, CommandError, note
 
 
 @options.example(
@@ -38,11 +38,13 @@ def graph(
     from vecdb_client.drawing import write_picture
 
     if out.exists() and not force:
-        raise CommandError(f"{out} is there already", hint="--force writes over it")
+        raise CommandError(f"{out} exists already", CONFLICT, hint="--force writes over it")
     types = [name.strip() for name in links.split(",") if name.strip()] if links else None
     with opened_collection(path, collection) as target:
         (start,) = parse_ids(target, [around])
         seen = surroundings(target, start, hops, types, most)
+        if not seen.links and target.get(start, fields=[]) is None:
+            raise CommandError(f"no row with the id {start!r} in {collection!r}, and no links", NOT_FOUND)
         labels: dict[object, str] = {}
         if label is not None:
             rows = target.get(list(seen.away), fields=[label])

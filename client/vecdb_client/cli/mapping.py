@@ -173,7 +173,7 @@ def _field_name(prefix: str) -> str:
 
 def _in_order(names: list[str]) -> list[str]:
     """Sort by the numbers inside the names, so that v10 comes after v9."""
-    return sorted(names, key=lambda name: [int(s) if s.isdigit() else s for s in re.split(r"(\d+)", name)])
+    return sorted(names, key=lambda name: [int(s) if s.isdecimal() else s for s in re.split(r"(\d+)", name)])
 
 
 def _only_vector(targets: dict[str, tuple[str, ...]], schema: "Schema") -> dict[str, tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from vecdb_client.cli.errors import CommandError
+from vecdb_client.cli.numbers import whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +31,8 @@ def parse(specification: str, arguments: list[str]) -> "MultiVector":
     from vecdb.schema import MultiVector
     from vecdb.schema.indexes import INDEXES
 
-    if not arguments or not arguments[0].isdecimal():
+    dimension = whole(arguments[0]) if arguments else None
+    if dimension is None:
         hint = "for example multivector(128,pool_factor=2)"
         raise CommandError(f"--field {specification!r} does not say the dimension", hint=hint)
     options: dict[str, Any] = {}
@@ -45,7 +47,7 @@ def parse(specification: str, arguments: list[str]) -> "MultiVector":
         if name in options:
             raise CommandError(f"--field {specification!r} gives {name} twice")
         options[name] = _value(value)
-    return MultiVector(int(arguments[0]), **options)
+    return MultiVector(dimension, **options)
 
 
 def describe(field: "MultiVector") -> str:

@@ -7,6 +7,7 @@ import typer
 
 from vecdb_client.cli import options
 from vecdb_client.cli.errors import NOT_FOUND, CommandError, note
+from vecdb_client.cli.numbers import whole
 from vecdb_client.cli.options import Output, Plain
 
 K = Annotated[int, typer.Option("--k", "-k", min=1, help="How many rows.")]
@@ -92,10 +93,10 @@ def clusters(
     """
     from vecdb_client.cli.session import opened_collection, vector_field
 
-    if k != "auto" and not k.isdecimal():
+    wanted = "auto" if k == "auto" else whole(k)
+    if wanted is None:
         raise CommandError(f"--k {k!r} is neither a number nor auto")
     with opened_collection(path, collection) as target:
-        wanted = k if k == "auto" else int(k)
         found = target.clusters(wanted, where, field=vector_field(target, field), seed=seed)
         told = {one.medoid: {"size": one.size, "cohesion": round(one.cohesion, 4)} for one in found.clusters}
         _write(target, told, show, output)

@@ -6,6 +6,7 @@ import typer
 
 from vecdb_client.cli import complete
 from vecdb_client.cli.errors import CommandError
+from vecdb_client.cli.numbers import whole
 
 if TYPE_CHECKING:
     from vecdb.collection import Collection
@@ -177,13 +178,15 @@ def _universe(target: "Collection", text: str) -> "int | Cells | tuple[str | int
     from vecdb.query.selection import Cells
     from vecdb_client.cli.session import parse_ids
 
-    if text.isdecimal():
-        return int(text)
+    rows = whole(text)
+    if rows is not None:
+        return rows
     name, colon, probes = text.partition(":")
     if name == "cells":
-        if colon and not probes.isdecimal():
+        cells = whole(probes)
+        if colon and cells is None:
             raise CommandError(f"--universe {text!r}: {probes!r} is no number of cells")
-        return Cells(int(probes)) if colon else Cells()
+        return Cells() if cells is None else Cells(cells)
     return tuple(parse_ids(target, tuple(text.split(","))))
 
 
@@ -219,9 +222,9 @@ def _grid(entries: tuple[str, ...]) -> dict[str, int | None]:
     out: dict[str, int | None] = {}
     for entry in (one for each in entries for one in each.split(",")):
         field, colon, bins = entry.strip().partition(":")
-        if colon and not bins.isdecimal():
+        out[field] = whole(bins)
+        if colon and out[field] is None:
             raise CommandError(f"--grid {entry!r}: {bins!r} is no number of bins")
-        out[field] = int(bins) if colon else None
     return out
 
 

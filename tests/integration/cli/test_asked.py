@@ -218,6 +218,11 @@ WRONG = [
     '--query {"arms":[{"kind":"near"}]}',
     '--query {"k":3} --k 4',
     '--query {"k":3} --where size>1',
+    "--id d1 --cut gap:nan",
+    "--id d1 --cut gap:1.5",
+    "--id d1 --expand next:0",
+    "--id d1 --select coverage --grid size:x",
+    "--id d1 --select coverage --form saturated --universe cells:²",
     "--query .",
 ]
 

@@ -41,6 +41,8 @@ def test_expand_goes_on_over_the_types_and_hops_that_it_names(vecdb: Run) -> Non
     assert set(found) >= {"a", "b", "c"}
     done = vecdb("query", "db", "docs", "--vector", "[1, 0]", "--expand", "depends:0", code=2)
     assert b"hops is 0" in done.stderr
+    done = vecdb("query", "db", "docs", "--vector", "[1, 0]", "--expand", f"depends:{'9' * 5000}", code=2)
+    assert b"too many" in done.stderr
 
 
 def test_a_picture_holds_the_rows_around_one_and_needs_no_network(vecdb: Run, tmp_path: Path) -> None:
@@ -51,10 +53,13 @@ def test_a_picture_holds_the_rows_around_one_and_needs_no_network(vecdb: Run, tm
     assert "row a" in page
     assert ODD not in page
     assert 'src="http' not in page
-    again = vecdb("graph", "db", "docs", "--around", "b", "--out", "out.html", code=2)
+    again = vecdb("graph", "db", "docs", "--around", "b", "--out", "out.html", code=4)
     assert b"--force writes over it" in again.stderr
     fewer = vecdb("graph", "db", "docs", "--around", "b", "--out", "out.html", "--force", "--most", "2", "--hops", "1")
     assert b"2 rows and 1 links in out.html: there are more rows" in fewer.stderr
+    missing = vecdb("graph", "db", "docs", "--around", "nobody", "--out", "nobody.html", code=3)
+    assert b"no row with the id 'nobody'" in missing.stderr
+    assert not (tmp_path / "nobody.html").exists()
     typed = vecdb("graph", "db", "docs", "--around", "a", "--out", "typed.html", "--links", "suggests")
     assert b"2 rows and 1 links" in typed.stderr
 

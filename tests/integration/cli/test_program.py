@@ -65,6 +65,18 @@ def test_the_documents_name_every_command_and_exit_code() -> None:
     assert [code for code in re.findall(r"^  (\d+) ", EXIT_CODES, re.MULTILINE) if f"| {code} |" not in text] == []
 
 
+@pytest.mark.parametrize(("given", "passed"), [([], []), (["--port", "0"], ["--port", "0"])])
+def test_a_server_listens_where_its_configuration_says_unless_a_port_is_given(
+    given: list[str], passed: list[str], vecdb: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda program, line: lines.append(line))
+
+    vecdb("serve", "db", "--config", "server.toml", *given)
+
+    assert [line[4:] for line in lines] == [["db", *passed, "--config", "server.toml"]]
+
+
 def test_the_version_is_printed(vecdb: Run) -> None:
     assert vecdb("--version").stdout.decode().strip() == f"vecdb {api.__version__}"
 
@@ -89,6 +101,10 @@ WRONG = {
     "no kind of index": ["index", "db", "docs", "--set", "tree"],
     "no share": ["tune", "db", "docs", "--target", "95"],
     "no picture": ["tune", "db", "docs", "--plot", "curve"],
+    "a dimension of thousands of digits": ["create", "db", "docs", "--field", f"v:vector({'9' * 5000})"],
+    "a dimension of sparse vectors": ["create", "db", "docs", "--field", f"v:sparse({'9' * 5000})"],
+    "a dimension of multi-vectors": ["create", "db", "docs", "--field", f"v:multivector({'9' * 5000})"],
+    "clusters of thousands of digits": ["clusters", "db", "docs", "--k", "9" * 5000],
 }
 
 

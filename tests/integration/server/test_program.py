@@ -20,11 +20,14 @@ from grpc_health.v1 import health_pb2
 import vecdb
 from integration.server.running import rows, schema
 from support.served import OWN_CHANNEL, Program, dialled
+from vecdb.errors import VecdbError
 from vecdb.schema.records import validated_batch
 from vecdb.wire import rows as wire_rows
 from vecdb.wire import schemas
+from vecdb_client.cli.errors import exit_code
 from vecdb_proto.v1 import record_service_pb2 as records
 from vecdb_proto.v1.collection_service_pb2 import CreateCollectionRequest
+from vecdb_server import main
 
 Request = records.UpsertStreamRequest
 
@@ -93,7 +96,7 @@ def test_what_cannot_be_done_to_keys_is_one_line_too(tmp_path: Path, arguments: 
 def test_what_it_will_not_do_is_one_line_and_an_exit_code(tmp_path: Path, flags: list[str], told: str) -> None:
     run = command("serve", str(tmp_path / "db"), *flags)
 
-    assert run.returncode == 2
+    assert run.returncode == (3 if "--config" in flags else 2)
     assert run.stderr.startswith("error: ")
     assert told in run.stderr
     assert "Traceback" not in run.stderr
@@ -107,8 +110,13 @@ def test_a_port_that_is_taken_and_a_database_that_is_open_are_told(tmp_path: Pat
         locked = command("serve", str(tmp_path / "db"), "--port", "0")
 
     assert f"cannot listen on 127.0.0.1:{port}" in taken.stderr
-    assert locked.returncode == 2
+    assert locked.returncode == 4
     assert "open" in locked.stderr
+
+
+@pytest.mark.parametrize(("kind", "code"), main.EXIT_CODES)
+def test_its_exit_codes_are_those_of_the_command_line(kind: type[VecdbError], code: int) -> None:
+    assert code == exit_code(kind("no"))
 
 
 def test_keys_are_made_rotated_and_revoked_while_the_server_runs(tmp_path: Path) -> None:
