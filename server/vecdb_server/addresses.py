@@ -16,6 +16,11 @@ def is_local(host: str) -> bool:
         return False
 
 
+def is_everywhere(host: str) -> bool:
+    """Return whether it stands for all addresses of this machine."""
+    return host.strip("[]") in ("0.0.0.0", "::")  # nosec B104
+
+
 def refuse_open(config: Config) -> None:
     """Raise unless a server that others can reach has TLS, and asks who they are.
 

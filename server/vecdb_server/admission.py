@@ -72,7 +72,7 @@ class Admission:
             allowed = self._limits.deadline_seconds if unlimited else remaining
             remaining = min(allowed, self._limits.longest_deadline_seconds)
         budget = RequestBudget(remaining, self._limits.query_memory_bytes, self._memory)
-        return Call(principal, grant, budget, context)
+        return Call(principal, grant, budget)
 
     def dismiss(self, call: Call) -> None:
         """Give back what a call held."""

@@ -8,8 +8,6 @@ from vecdb_server.auth.grants import Grant, Principal
 from vecdb_server.memory import RequestBudget
 
 if TYPE_CHECKING:
-    import grpc
-
     from vecdb.filters import Expression
 
 
@@ -19,25 +17,13 @@ class Call:
     Attributes:
         principal: who asks.
         rows: the filter of rows of the grant that counts; None: all rows.
-        budget: time and memory; None where a method takes what it takes.
-        peer_active: returns whether the client still waits.
+        budget: memory, and time but for a method that takes what it takes.
 
     """
 
-    __slots__ = ("_context", "budget", "principal", "rows")
+    __slots__ = ("budget", "principal", "rows")
 
-    def __init__(
-        self,
-        principal: Principal,
-        grant: Grant | None,
-        budget: RequestBudget,
-        context: grpc.ServicerContext,
-    ) -> None:
+    def __init__(self, principal: Principal, grant: Grant | None, budget: RequestBudget) -> None:
         self.principal = principal
         self.rows: Expression | None = None if grant is None else grant.rows
         self.budget = budget
-        self._context = context
-
-    def is_active(self) -> bool:
-        """Return whether the client still waits for the answer."""
-        return self._context.is_active()

@@ -202,8 +202,8 @@ class Server:
         if self._inner is not None:
             self._inner.start()
         if secure and port:
-            everywhere = config.server.host in ("0.0.0.0", "[::]", "::")  # nosec B104
-            tls.refuse_older("localhost" if everywhere else config.server.host, port)
+            host = config.server.host.strip("[]")
+            tls.refuse_older("localhost" if addresses.is_everywhere(host) else host, port)
         if config.server.warmup:
             self.served.warm_up()  # meanwhile the guard refuses, and health says why
         for guard in self._guards:

@@ -15,6 +15,8 @@ from vecdb_server.config import Config
 
 PREFIX = "VECDB__"
 DEFAULT = "default"
+_ADDRESS = re.compile(r"\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]")
+"""An IPv6 address in brackets, which no JSON is."""
 
 Origins = dict[str, str]
 
@@ -123,7 +125,7 @@ def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 def _value(origin: str, text: str) -> Any:
     """Return a text as a list or table where it is written as one in JSON; the use of a scalar converts it."""
-    if not text.startswith(("[", "{")):
+    if not text.startswith(("[", "{")) or _ADDRESS.fullmatch(text):
         return text
     try:
         return msgspec.json.decode(text)

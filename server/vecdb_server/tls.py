@@ -39,14 +39,14 @@ def credentials(section: TlsSection) -> grpc.ServerCredentials:
 
     Raises:
         NotFoundError: a file is missing.
-        InvalidInputError: certificate and key do not belong together.
+        InvalidInputError: certificate and key do not belong together, or a file holds none.
 
     """
     paths = [Path(name) for name in (section.certificate, section.key, section.client_ca) if name]
 
     def read() -> grpc.ServerCertificateConfiguration:
         certificate, key, client_ca = (_content(name) for name in (section.certificate, section.key, section.client_ca))
-        _check_pair(section)
+        _check(section)
         return grpc.ssl_server_certificate_configuration([(key, certificate)], client_ca or None)
 
     files = Watched(paths, read)
@@ -64,13 +64,19 @@ def _content(name: str) -> bytes:
         raise InvalidInputError(f"cannot read {name}: {error.strerror}") from None
 
 
-def _check_pair(section: TlsSection) -> None:
+def _check(section: TlsSection) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(section.certificate, section.key, lambda: b"")
-        if section.client_ca:
-            context.load_verify_locations(section.client_ca)
     except (ssl.SSLError, OSError, ValueError) as error:
         raise InvalidInputError(
             f"{section.certificate} and {section.key} cannot be used as certificate and key: {error}", field="tls"
+        ) from None
+    if not section.client_ca:
+        return
+    try:
+        context.load_verify_locations(section.client_ca)
+    except (ssl.SSLError, OSError) as error:
+        raise InvalidInputError(
+            f"{section.client_ca} holds no certificates of who signs those of clients: {error}", field="tls.client_ca"
         ) from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vecdb_server.addresses import written
+from vecdb_server.addresses import is_everywhere, written
 from vecdb_server.commands.options import ConfigFile, Set, loaded
 from vecdb_server.config import Config
 from vecdb_server.tls_version import require_tls_1_3
@@ -91,9 +91,8 @@ def certificate_name(file: Path) -> str | None:
 
 def connect_lines(config: Config, address: "Address", is_open: bool) -> list[str]:
     """Return how to reach the server from Python and from the shell."""
-    everywhere = config.server.host in ("0.0.0.0", "::", "[::]") and not config.server.socket  # nosec B104
     target = address.target
-    if everywhere:
+    if is_everywhere(config.server.host) and not config.server.socket:
         named = certificate_name(Path(config.tls.certificate)) if address.secure else None
         target = written(named or gethostname(), address.port)
     url = f"grpcs://{target}" if address.secure else f"grpc://{target}"

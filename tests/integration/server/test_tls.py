@@ -14,8 +14,11 @@ import pytest
 
 from support.certificates import Authority, Pair
 from support.served import Program, Stubs, dialled
+from vecdb.errors import InvalidInputError, NotFoundError
 from vecdb_proto.v1.admin_service_pb2 import GetServerRequest
 from vecdb_proto.v1.collection_service_pb2 import CreateCollectionRequest, ListCollectionsRequest
+from vecdb_server.config import TlsSection
+from vecdb_server.tls import credentials
 
 
 @pytest.fixture
@@ -142,12 +145,28 @@ def outcome(stubs: Any) -> tuple[str, ...]:
 def test_a_missing_file_is_told_at_the_start(
     tmp_path: Path, authority: Authority, lacking: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from vecdb.errors import NotFoundError
-    from vecdb_server.config import TlsSection
-    from vecdb_server.tls import credentials
-
     pair = authority.issue("vecdb.example.org")
     (pair.certificate if lacking == "certificate" else pair.key).unlink()
 
     with pytest.raises(NotFoundError, match="there is no file"):
         credentials(TlsSection(certificate=str(pair.certificate), key=str(pair.key)))
+
+
+def test_a_file_that_holds_no_authority_is_named(tmp_path: Path, authority: Authority) -> None:
+    pair, wrong = authority.issue("vecdb.example.org"), tmp_path / "wrong.pem"
+    wrong.write_text("nothing")
+
+    with pytest.raises(InvalidInputError, match=r"wrong\.pem holds no certificates"):
+        credentials(TlsSection(certificate=str(pair.certificate), key=str(pair.key), client_ca=str(wrong)))
+
+
+def test_an_address_in_brackets_is_listened_on(tmp_path: Path, authority: Authority) -> None:
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+    flags = [*arguments(authority.issue("vecdb.example.org")), "--host", "[::1]"]
+
+    with Program(tmp_path / "db", flags) as program:
+        assert "grpcs://[::1]:" in program.told[0]
