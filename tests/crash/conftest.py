@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.figures import LINES, Figures
+from support.museum import Museum, build, tell
 
 
 @pytest.fixture
@@ -33,6 +34,13 @@ def seed(figures: Figures) -> int:
 def scale() -> int:
     """Return by how much counts of rounds are multiplied: 1, or VECDB_CRASH_SCALE for a long run before a release."""
     return int(os.environ.get("VECDB_CRASH_SCALE") or 1)
+
+
+@pytest.fixture(scope="session")
+def museum(tmp_path_factory: pytest.TempPathFactory) -> Museum:
+    """Return the undamaged database of support/museum.py, its earlier moments, and its answers; tests damage copies."""
+    path, moments = build(tmp_path_factory.mktemp("museum"))
+    return path, moments, tell(path, read_only=True)
 
 
 @pytest.fixture

@@ -17,19 +17,12 @@ import pytest
 from support.damage import Damage, damages
 from support.damage_child import work
 from support.figures import Figures
-from support.museum import build, tell
+from support.museum import Museum
 from support.supervisor import Fork
 
 # LOCK holds advice for people. CLEAN is a second opinion on the end of the log: without a good one the log is read
 # as after a crash. Bytes behind the log's last write are what a crash may always leave there.
 HARMLESS = {("lock", None), ("clean", None), ("wal", "grow"), (None, "extra")}
-
-
-@pytest.fixture(scope="module")
-def museum(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path], dict[str, str]]:
-    """Return the undamaged database, its earlier moments, and its answers."""
-    path, moments = build(tmp_path_factory.mktemp("museum"))
-    return path, moments, tell(path, read_only=True)
 
 
 def harmless(damage: Damage) -> bool:
@@ -79,7 +72,7 @@ def verdict(damage: Damage, met: dict[str, Any]) -> str:
 @pytest.mark.parametrize("count", [pytest.param(40, id="40"), pytest.param(300, id="300", marks=pytest.mark.slow)])
 def test_damage_is_detected_and_never_answers_wrongly(
     count: int,
-    museum: tuple[Path, list[Path], dict[str, str]],
+    museum: Museum,
     memory_path: Path,
     scale: int,
     seed: int,
@@ -108,9 +101,7 @@ def test_damage_is_detected_and_never_answers_wrongly(
     assert not bad, f"seed {seed}: {len(bad)} of {len(verdicts)}\n" + "\n".join(bad[:25])
 
 
-def test_the_undamaged_database_meets_the_same_questions_without_a_finding(
-    museum: tuple[Path, list[Path], dict[str, str]], tmp_path: Path
-) -> None:
+def test_the_undamaged_database_meets_the_same_questions_without_a_finding(museum: Museum, tmp_path: Path) -> None:
     pristine, _, expected = museum
     nothing = [Damage("extra", "FORMAT", "format", 1), Damage("grow", "LOCK", "lock", 3)]
 

@@ -14,15 +14,7 @@ from support.damage_child import meet
 from support.faults import kind_of
 from support.figures import Figures
 from support.graphs import plans_of
-from support.museum import DENSE, HALF, SETTING, TINY, WIDE, build, fingerprint, questions, tell
-
-Museum = tuple[Path, list[Path], dict[str, str]]
-
-
-@pytest.fixture(scope="module")
-def museum(tmp_path_factory: pytest.TempPathFactory) -> Museum:
-    path, moments = build(tmp_path_factory.mktemp("museum"))
-    return path, moments, tell(path, read_only=True)
+from support.museum import DENSE, HALF, SETTING, TINY, WIDE, Museum, fingerprint, questions
 
 
 def _indexes_alone(pristine: Path, moments: list[Path], rounds: int, rng: random.Random) -> list[Damage]:

@@ -11,7 +11,7 @@ from support.damage import Damage, files
 from support.damage_child import meet
 from support.faults import kind_of
 from support.figures import Figures
-from support.museum import SETTING, build, tell
+from support.museum import SETTING, Museum
 from vecdb.errors import CorruptionError
 from vecdb.storage.catalog import load
 from vecdb.storage.directory import LocalDirectory
@@ -31,15 +31,6 @@ LOSSY = [
     "manifest",
     "requests",
 ]
-
-
-Museum = tuple[Path, list[Path], dict[str, str]]
-
-
-@pytest.fixture(scope="module")
-def museum(tmp_path_factory: pytest.TempPathFactory) -> Museum:
-    path, moments = build(tmp_path_factory.mktemp("museum"))
-    return path, moments, tell(path, read_only=True)
 
 
 @pytest.fixture(scope="module")

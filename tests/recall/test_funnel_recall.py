@@ -1,18 +1,10 @@
 """The funnel on the demo's texts: exact with less than half the work, nearly exact with a quarter."""
 
 import numpy as np
-import pytest
 
-from vecdb import demo
 from vecdb_index.dense import flat, funnel
 
 K, QUERIES = 10, 60
-
-
-@pytest.fixture(scope="module")
-def vectors() -> np.ndarray:
-    column = demo.load().column("embedding").combine_chunks()
-    return column.values.to_numpy(zero_copy_only=False).reshape(len(column), -1).astype(np.float32)
 
 
 def test_less_work_finds_the_same(vectors: np.ndarray) -> None:

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from support.recalled import recall_of
 from vecdb import demo
 from vecdb_index.dense import flat
-from vecdb_index.dense.hnsw import search as hnsw
 from vecdb_index.dense.hnsw.build import build
 from vecdb_index.dense.hnsw.check import problems
 from vecdb_index.dense.hnsw.graph import Graph
@@ -44,13 +44,6 @@ def vectors(request: pytest.FixtureRequest) -> np.ndarray:
 def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(2) as threads:
         yield threads
-
-
-def recall(graph: Graph, matrix: np.ndarray, queries: np.ndarray, metric: Metric, ef: int) -> float:
-    norms = flat.norms(matrix)
-    exact = flat.search_batch(matrix, queries, 10, metric, norms=norms)
-    found = hnsw.search_batch(graph, matrix, queries, 10, metric, ef=ef, norms=norms)
-    return float(np.mean([len(set(one.rows) & set(two.rows)) / 10 for one, two in zip(found, exact, strict=True)]))
 
 
 @pytest.mark.slow
@@ -89,7 +82,7 @@ def test_ten_rounds_cost_no_recall(vectors: np.ndarray, pool: ThreadPoolExecutor
     matrix = vectors[held]
     new = build(matrix, metric, flat.norms(matrix), pool=pool)
     for ef, loss in LOSS.items():
-        old, fresh = (recall(each, matrix, queries, metric, ef) for each in (graph, new))
+        old, fresh = (recall_of(each, matrix, queries, metric, ef) for each in (graph, new))
         print(f"{metric}, {choice}, {size} rows, ef {ef}: {old:.4f}, new {fresh:.4f}")  # noqa: T201
         assert old >= fresh - loss
     # Lists are refilled to their old length and get links back besides; measured: a twelfth more after ten rounds.

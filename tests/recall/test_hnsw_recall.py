@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from vecdb import demo
+from support.recalled import between, recall
 from vecdb_index.dense import flat
 from vecdb_index.dense.hnsw import search as hnsw
 from vecdb_index.dense.hnsw.build import build
@@ -16,31 +16,13 @@ K, QUERIES = 10, 200
 
 
 @pytest.fixture(scope="module")
-def vectors() -> np.ndarray:
-    column = demo.load().column("embedding").combine_chunks()
-    return column.values.to_numpy(zero_copy_only=False).reshape(len(column), -1).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
 def graph(vectors: np.ndarray) -> Graph:
     return build(vectors, "cosine", flat.norms(vectors))
 
 
-def recall(found: list, exact: list) -> float:
-    return float(
-        np.mean([len(set(one.rows) & set(two.rows)) / len(two.rows) for one, two in zip(found, exact, strict=True)])
-    )
-
-
-def between(vectors: np.ndarray) -> np.ndarray:
-    """Return queries that are no rows: sums of two unrelated rows, harder than real questions."""
-    pairs = np.random.default_rng(1).integers(0, len(vectors), (2, QUERIES))
-    return (vectors[pairs[0]] + 0.7 * vectors[pairs[1]]).astype(vectors.dtype)
-
-
 @pytest.mark.parametrize(("ef", "floor"), [(20, 0.88), (40, 0.93), (100, 0.97), (300, 0.99)])
 def test_recall_grows_with_ef(vectors: np.ndarray, graph: Graph, ef: int, floor: float) -> None:
-    queries, norms = between(vectors), flat.norms(vectors)
+    queries, norms = between(vectors, QUERIES), flat.norms(vectors)
     exact = flat.search_batch(vectors, queries, K, "cosine", norms=norms)
 
     found = hnsw.search_batch(graph, vectors, queries, K, "cosine", ef=ef, norms=norms)
@@ -77,7 +59,7 @@ FILTERS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 def test_recall_under_filters(vectors: np.ndarray, graph: Graph, name: str) -> None:
     norms = flat.norms(vectors)
     found, exact = [], []
-    for query in between(vectors)[:50]:
+    for query in between(vectors, QUERIES)[:50]:
         allowed = FILTERS[name](np.arange(len(vectors)), vectors @ query)
         exact.append(flat.search(vectors, query, K, "cosine", allowed=allowed, norms=norms))
         found.append(hnsw.search(graph, vectors, query, K, "cosine", ef=128, norms=norms, allowed=allowed))

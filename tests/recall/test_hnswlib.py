@@ -6,13 +6,11 @@ import sys
 import numpy as np
 import pytest
 
-from vecdb import demo
+from support.recalled import recall_of
 from vecdb_index.dense import flat
 from vecdb_index.dense.hnsw import from_hnswlib
-from vecdb_index.dense.hnsw import search as hnsw
 from vecdb_index.dense.hnsw.build import build
 from vecdb_index.dense.hnsw.check import problems
-from vecdb_index.dense.hnsw.graph import Graph
 from vecdb_index.dense.hnsw.reach import reachable
 from vecdb_index.errors import MissingExtraError
 from vecdb_index.types import Metric
@@ -21,19 +19,6 @@ installed = pytest.mark.skipif(
     importlib.util.find_spec("hnswlib") is None, reason="hnswlib is not installed: pip install 'vecdb-engine[hnswlib]'"
 )
 METRICS: list[Metric] = ["cosine", "dot", "l2"]
-
-
-@pytest.fixture(scope="module")
-def vectors() -> np.ndarray:
-    column = demo.load().column("embedding").combine_chunks()
-    return column.values.to_numpy(zero_copy_only=False).reshape(len(column), -1).astype(np.float32)
-
-
-def recall(graph: Graph, matrix: np.ndarray, queries: np.ndarray, metric: Metric, ef: int) -> float:
-    norms = flat.norms(matrix)
-    exact = flat.search_batch(matrix, queries, 10, metric, norms=norms)
-    found = hnsw.search_batch(graph, matrix, queries, 10, metric, ef=ef, norms=norms)
-    return float(np.mean([len(set(one.rows) & set(two.rows)) / 10 for one, two in zip(found, exact, strict=True)]))
 
 
 @installed
@@ -46,7 +31,7 @@ def test_our_links_are_as_good(vectors: np.ndarray, metric: Metric) -> None:
     ours, theirs = build(matrix, metric, norms), from_hnswlib.build(matrix, metric, norms)
 
     for ef in (32, 64, 128):
-        assert recall(ours, matrix, queries, metric, ef) >= recall(theirs, matrix, queries, metric, ef) - 0.01
+        assert recall_of(ours, matrix, queries, metric, ef) >= recall_of(theirs, matrix, queries, metric, ef) - 0.01
 
 
 @installed
@@ -60,7 +45,7 @@ def test_its_graph_is_sound(vectors: np.ndarray, metric: Metric) -> None:
     assert problems(graph) == []
     assert reachable(graph.links, graph.entries).all()
     assert (graph.links != np.arange(len(matrix))[:, None]).all()
-    assert recall(graph, matrix, vectors[1500:1700], metric, 100) > 0.95
+    assert recall_of(graph, matrix, vectors[1500:1700], metric, 100) > 0.95
     assert told[-1] == (1500, 1500)
 
 
@@ -70,7 +55,7 @@ def test_several_threads_give_labels_in_any_order(vectors: np.ndarray) -> None:
     graph = from_hnswlib.build(matrix, "cosine", flat.norms(matrix), threads=2)
 
     assert problems(graph) == []
-    assert recall(graph, matrix, vectors[3000:3200], "cosine", 100) > 0.95
+    assert recall_of(graph, matrix, vectors[3000:3200], "cosine", 100) > 0.95
 
 
 def test_without_the_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from vecdb import demo
+from support.recalled import between, recall
 from vecdb_index.dense import flat
 from vecdb_index.dense.ivf import search as ivf
 from vecdb_index.dense.ivf.build import build
@@ -25,32 +25,14 @@ KINDS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def vectors() -> np.ndarray:
-    column = demo.load().column("embedding").combine_chunks()
-    return column.values.to_numpy(zero_copy_only=False).reshape(len(column), -1).astype(np.float32)
-
-
 @pytest.fixture(scope="module", params=CODES)
 def index(vectors: np.ndarray, request: pytest.FixtureRequest) -> Ivf:
     return build(vectors, "cosine", flat.norms(vectors), codes=request.param)
 
 
-def recall(found: list, exact: list) -> float:
-    return float(
-        np.mean([len(set(one.rows) & set(two.rows)) / len(two.rows) for one, two in zip(found, exact, strict=True)])
-    )
-
-
-def between(vectors: np.ndarray) -> np.ndarray:
-    """Return queries that are no rows: sums of two unrelated rows, harder than real questions."""
-    pairs = np.random.default_rng(1).integers(0, len(vectors), (2, QUERIES))
-    return (vectors[pairs[0]] + 0.7 * vectors[pairs[1]]).astype(vectors.dtype)
-
-
 @pytest.mark.parametrize(("probes", "floor"), [(1, 0.43), (4, 0.77), (16, 0.95), (48, 0.99)])
 def test_recall_grows_with_probes(vectors: np.ndarray, index: Ivf, probes: int, floor: float) -> None:
-    queries, norms = between(vectors), flat.norms(vectors)
+    queries, norms = between(vectors, QUERIES), flat.norms(vectors)
     exact = flat.search_batch(vectors, queries, K, "cosine", norms=norms)
 
     found = ivf.search_batch(index, vectors, queries, K, "cosine", probes=probes, norms=norms)
@@ -76,7 +58,7 @@ def test_recall_for_every_metric_and_type(vectors: np.ndarray, codes: str, dtype
 def test_recall_of_inner_products_of_rows_of_uneven_length(vectors: np.ndarray, spread: float) -> None:
     rng = np.random.default_rng(2)
     matrix = vectors * np.exp(spread * rng.standard_normal((len(vectors), 1))).astype(np.float32)
-    queries, norms = between(vectors), flat.norms(matrix)
+    queries, norms = between(vectors, QUERIES), flat.norms(matrix)
     exact = flat.search_batch(matrix, queries, K, "dot")
 
     found = ivf.search_batch(build(matrix, "dot", norms), matrix, queries, K, "dot", probes=24)
@@ -98,7 +80,7 @@ FILTERS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 def test_recall_under_filters(vectors: np.ndarray, index: Ivf, name: str) -> None:
     norms = flat.norms(vectors)
     found, exact = [], []
-    for query in between(vectors)[:50]:
+    for query in between(vectors, QUERIES)[:50]:
         allowed = FILTERS[name](np.arange(len(vectors)), vectors @ query)
         exact.append(flat.search(vectors, query, K, "cosine", allowed=allowed, norms=norms))
         found.append(ivf.search(index, vectors, query, K, "cosine", probes=48, norms=norms, allowed=allowed))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vecdb import demo
+from support.recalled import between
 from vecdb_index.codes.rabitq import Codes, RaBitQ
 from vecdb_index.dense import flat
 from vecdb_index.kernels import rabitq as kernels
@@ -11,18 +11,6 @@ from vecdb_index.kernels.fastscan import BLOCK
 from vecdb_index.types import Metric
 
 K, QUERIES = 10, 100
-
-
-@pytest.fixture(scope="module")
-def vectors() -> np.ndarray:
-    column = demo.load().column("embedding").combine_chunks()
-    return column.values.to_numpy(zero_copy_only=False).reshape(len(column), -1).astype(np.float32)
-
-
-def between(vectors: np.ndarray) -> np.ndarray:
-    """Return queries that are no rows: sums of two unrelated rows."""
-    pairs = np.random.default_rng(1).integers(0, len(vectors), (2, QUERIES))
-    return (vectors[pairs[0]] + 0.7 * vectors[pairs[1]]).astype(vectors.dtype)
 
 
 def estimated(coder: RaBitQ, codes: Codes, queries: np.ndarray, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
@@ -45,7 +33,7 @@ def estimated(coder: RaBitQ, codes: Codes, queries: np.ndarray, epsilon: float) 
 @pytest.mark.parametrize("metric", ["cosine", "l2"])
 @pytest.mark.parametrize("bits", [1, 4, 7])
 def test_estimates_have_no_bias_and_their_bounds_hold(vectors: np.ndarray, metric: Metric, bits: int) -> None:
-    queries, norms = between(vectors), flat.norms(vectors)
+    queries, norms = between(vectors, QUERIES), flat.norms(vectors)
     coder = RaBitQ.fit(vectors, metric, norms, bits=bits)
     codes, rows = coder.encode(vectors, norms, np.arange(len(vectors))), np.arange(len(vectors), dtype=np.uint32)
     true = np.stack([flat.score_rows(vectors, query, rows, metric, norms) for query in queries])
@@ -61,7 +49,7 @@ def test_estimates_have_no_bias_and_their_bounds_hold(vectors: np.ndarray, metri
 
 @pytest.mark.parametrize(("bits", "floor"), [(1, 0.4), (4, 0.88), (5, 0.93), (7, 0.98)])
 def test_recall_without_the_vectors_grows_with_bits(vectors: np.ndarray, bits: int, floor: float) -> None:
-    queries, norms = between(vectors), flat.norms(vectors)
+    queries, norms = between(vectors, QUERIES), flat.norms(vectors)
     exact = flat.search_batch(vectors, queries, K, "cosine", norms=norms)
     coder = RaBitQ.fit(vectors, "cosine", norms, bits=bits)
 
@@ -72,7 +60,7 @@ def test_recall_without_the_vectors_grows_with_bits(vectors: np.ndarray, bits: i
 
 
 def test_bounds_of_the_signs_drop_most_rows_and_hardly_a_neighbour(vectors: np.ndarray) -> None:
-    queries, norms = between(vectors), flat.norms(vectors)
+    queries, norms = between(vectors, QUERIES), flat.norms(vectors)
     exact = flat.search_batch(vectors, queries, K, "cosine", norms=norms)
     coder = RaBitQ.fit(vectors, "cosine", norms)
 

@@ -8,7 +8,6 @@ import pytest
 
 import vecdb
 from support.graphs import plans_of
-from vecdb import demo
 from vecdb_index import factory
 from vecdb_index.dense import calibrate, flat
 from vecdb_index.dense.allowed import Allowed
@@ -21,12 +20,6 @@ KINDS = {"funnel": vecdb.Funnel(), "turned": vecdb.Funnel(rotate=True), "binary"
 SETTINGS = vecdb.Settings(background=False, free_bytes=0)
 METRICS = ["cosine", "dot", "l2"]
 DTYPES = ["float32", *(pytest.param(dtype, marks=pytest.mark.slow) for dtype in ("float16", "int8"))]
-
-
-@pytest.fixture(scope="module")
-def vectors() -> np.ndarray:
-    column = demo.load().column("embedding").combine_chunks()
-    return column.values.to_numpy(zero_copy_only=False).reshape(len(column), -1).astype(np.float32)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 import vecdb
 from support.supervisor import SETTINGS
@@ -19,6 +20,8 @@ ROWS = 240
 WIDE = 1000
 """A search as wide as there are rows: its answer is the exact one, whether an index can be used or not."""
 DENSE, HALF, TINY, BITS = 48, 24, 16, 72
+Museum = tuple[Path, list[Path], dict[str, str]]
+"""The database, copies of it at earlier moments, and the digest of each answer."""
 SETTING = vecdb.Settings(**{**SETTINGS, "background": False, "memtable_bytes": 64 << 20, "retain_versions": 4})
 
 _START = datetime(2024, 5, 1, tzinfo=UTC)
@@ -152,7 +155,8 @@ def questions(database: Any) -> dict[str, Callable[[], Any]]:
         "schema": lambda: [repr(items.schema), repr(others.schema)],
         "count": lambda: [items.count(), others.count()],
         "count where": lambda: items.count(where=where),
-        "get": lambda: [_plain(row) for row in items.get(ids)],
+        "get": lambda: [_plain(row) for row in items.get(ids, fields=["section", "size"])],
+        "get whole": lambda: [_plain(row) for row in items.get(ids[::8])],
         "scan": lambda: _scanned(items),
         "scan others": lambda: _scanned(others, "number"),
         "scan where": lambda: _scanned(items, where=where),
@@ -202,12 +206,25 @@ def _found(result: Any) -> list[Any]:
 
 
 def _scanned(reader: Any, id: str = "id", where: str | None = None) -> list[str]:
-    rows = [row for batch in reader.scan(where=where) for row in batch.to_pylist()]
+    rows = [row for batch in reader.scan(where=where) for row in _rows(batch)]
     return [_plain(row) for row in sorted(rows, key=lambda row: row[id])]
 
 
 def _links(batches: Any) -> list[str]:
-    return sorted(_plain(row) for batch in batches for row in batch.to_pylist())
+    return sorted(_plain(row) for batch in batches for row in _rows(batch))
+
+
+def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Return the rows with vectors as arrays, as `get` has them: of lists, each number would be an object."""
+    columns = {name: _values(column) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _values(column: pa.Array) -> list[Any]:
+    if not pa.types.is_fixed_size_list(column.type):
+        return column.to_pylist()
+    vectors = iter(column.flatten().to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size))
+    return [next(vectors) if valid else None for valid in column.is_valid().to_pylist()]
 
 
 def _walked(graph: Any) -> list[Any]:
@@ -225,8 +242,8 @@ def _walked(graph: Any) -> list[Any]:
 def _plain(row: dict[str, Any] | None) -> str:
     if row is None:
         return "none"
-    values = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in sorted(row.items())}
-    return repr(values)
+    items = sorted(row.items())
+    return repr({name: value.tobytes() if isinstance(value, np.ndarray) else value for name, value in items})
 
 
 def fingerprint(answer: Any) -> str:
