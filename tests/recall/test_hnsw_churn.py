@@ -17,7 +17,6 @@ from vecdb import demo
 from vecdb_index.dense import flat
 from vecdb_index.dense.hnsw.build import build
 from vecdb_index.dense.hnsw.check import problems
-from vecdb_index.dense.hnsw.graph import Graph
 from vecdb_index.dense.hnsw.merge import merged
 from vecdb_index.dense.hnsw.reach import reachable
 from vecdb_index.types import Metric
