@@ -10,7 +10,7 @@ from bench.context import Context
 from bench.workloads import Metrics
 
 CANDIDATES = 1000
-MARGIN = 4.0
+MARGIN = 3.5
 """How sure to be: signs are off by more at times than a normal error would be."""
 _ROUNDS = 3
 
