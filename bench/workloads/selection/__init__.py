@@ -10,7 +10,7 @@ rows to the closest of its rows, over the redundant questions of `curve`.
 over the queries; each system makes unit vectors of them itself. `value` is the mean similarity of the pool to the
 closest chosen one. `picks` is how much of vecdb's choice a peer shares.
 `late SET` are of the 1,000 nearest passages by vectors, scored by MaxSim over tokens in float32: by all of it (`full
-ms`, the median over the questions of the best of some calls), or by a cascade of their cosine, 8-bit tokens and these
+ms`, the median over the questions of the best of some calls), or by a cascade of signs of tokens and these
 (`ms`); `share of scoring` is the cascade's share of that time, less what gathering takes; `same` is the share of
 questions with the same ten in the same order, `scored` the share of passages that were scored in float32.
 
