@@ -42,6 +42,7 @@ def at_terminal(directory: Path, *arguments: str, answer: bytes = b"") -> tuple[
         if not data:
             break
         shown += data
+        quiet = 0
     os.close(terminal)
     return shown.decode(), os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
