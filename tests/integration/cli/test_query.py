@@ -166,7 +166,6 @@ def test_the_first_query_on_a_machine_says_that_it_compiles(
     vecdb: Run, program: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("NUMBA_OPT", "0")  # how well it compiles does not matter
 
     first = program("query", "db", "docs", "--field", "embedding", "--id", "d1", "-o", "json")
     second = program("query", "db", "docs", "--field", "embedding", "--id", "d1", "-o", "json")
