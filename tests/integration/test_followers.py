@@ -157,9 +157,15 @@ def test_a_writer_shows_its_own_reads_what_followers_can_see_and_nothing_else(bo
     assert read == [1, 2]
 
 
-@pytest.mark.parametrize(("step", "rows"), [("before", 1), ("after", 2)])
-def test_a_write_that_is_broken_off_while_it_is_shown_keeps_no_read_waiting(
-    both: tuple[Database, Database], step: str, rows: int
+@pytest.mark.parametrize(
+    ("steps", "rows"),
+    [
+        (["before"], 1), (["after"], 2), (["before", "before"], 1), (["before", "after"], 3), (["after", "before"], 2),
+        (["after", "after"], 3), (["after", "before", "before", "after"], 5),
+    ],
+)  # fmt: skip
+def test_writes_that_are_broken_off_while_they_are_shown_keep_no_read_waiting(
+    both: tuple[Database, Database], steps: list[str], rows: int
 ) -> None:
     docs = made(both[0])
     word = docs._writer._word
@@ -170,10 +176,11 @@ def test_a_write_that_is_broken_off_while_it_is_shown_keeps_no_read_waiting(
     def nothing() -> None:
         pass
 
-    before, after = (interrupt if step == one else nothing for one in ("before", "after"))
-    docs._writer._word = Watched(word, before, after)
-    with pytest.raises(KeyboardInterrupt):
-        docs.upsert({"id": "r1", "n": 1, "v": [1, 0, 0, 0]})
+    for at, step in enumerate(steps):
+        before, after = (interrupt if step == one else nothing for one in ("before", "after"))
+        docs._writer._word = Watched(word, before, after)
+        with pytest.raises(KeyboardInterrupt):
+            docs.upsert({"id": f"s{at}", "n": 1, "v": [1, 0, 0, 0]})
     docs._writer._word = word
     read: list[int] = []
     thread = threading.Thread(target=lambda: read.append(docs.count()), daemon=True)

@@ -89,14 +89,14 @@ class Board:
 class Shows:
     """Whoever has a `state` that readers in other processes may follow; without a word nobody does.
 
-    Only one thread at a time sets it. No moment between the steps of that leaves readers waiting, so that it may be
-    broken off there, by Ctrl-C for example.
+    Only one thread at a time sets it. Setting it may be broken off anywhere, by Ctrl-C for example, and as often as may
+    be: whatever number the word has, a pair of it is there.
     """
 
     _word: Word | None = None
     _state: State
-    _held: tuple[int, State]
-    _coming: tuple[int, State]
+    _pairs: tuple[tuple[int, State], ...] = ()
+    """States by their numbers: that of the number in the word, and the one that is about to be shown."""
 
     @property
     def state(self) -> State:
@@ -105,7 +105,7 @@ class Shows:
             return self._state
         while True:
             shown = self._word.value
-            for told, state in (self._held, self._coming):
+            for told, state in self._pairs:
                 if told == shown:
                     return state
             # Another thread has set the state, and the next one, since the word was looked at.
@@ -116,7 +116,8 @@ class Shows:
             self._state = state
             return
         told = number(state.located.manifest.version, state.lsn)
+        shown = self._word.value
         # Before the word, so that reads which see it there find its state, and none shows an older one.
-        self._coming = told, state
+        self._pairs = *(pair for pair in self._pairs if pair[0] == shown != told), (told, state)
         self._word.value = told
-        self._held = told, state
+        self._pairs = ((told, state),)
