@@ -269,7 +269,10 @@ class Lanes:
             if name in lane.asked:
                 return
             try:
-                self._state.server.request_registered_call(lane.queue, lane.queue, name, (self._called, name))
+                # gRPC frees a server that has stopped under this lock: never after the core has looked whether it runs,
+                # and before it is asked.
+                with self._state.lock:
+                    self._state.server.request_registered_call(lane.queue, lane.queue, name, (self._called, name))
             except ValueError:  # the server stops
                 lane.closing = True
             else:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any, cast
 
 import grpc
@@ -198,3 +199,30 @@ def test_threads_end_with_their_server() -> None:
     for one in left:
         one.join(PATIENCE)
     assert not any(one.is_alive() for one in left)
+
+
+def test_the_next_call_is_asked_for_under_the_lock_under_which_grpc_frees_a_stopped_server(served: Served) -> None:
+    """A server that is freed between the core's look and the request ends the process."""
+    state: Any = served.lanes._state
+    free: list[bool] = []
+
+    def try_lock() -> None:
+        free.append(state.lock.acquire(blocking=False))
+        if free[-1]:
+            state.lock.release()
+
+    def asked(*arguments: Any) -> None:
+        thread = threading.Thread(target=try_lock)
+        thread.start()
+        thread.join()
+        before.request_registered_call(*arguments)
+
+    before, state.server = state.server, SimpleNamespace(request_registered_call=asked)
+    try:
+        assert served.method()(b"a", timeout=PATIENCE) == b"a"
+        assert served.method()(b"b", timeout=PATIENCE) == b"b"  # the lane has asked by now, or does before it ends
+        while not free:
+            served.method()(b"c", timeout=PATIENCE)
+    finally:
+        state.server = before
+    assert not any(free)
