@@ -265,11 +265,24 @@ class Database:
         The folder is new, empty, or an older backup; then only new files are copied. Older versions are left out.
 
         Returns what was done: path, files, copied, linked, bytes.
+
+        Raises:
+            ConflictError: the folder holds something else.
+            InvalidInputError: it lies in the database.
+            CorruptionError: a file of the database is damaged; the older backup stays.
+            ResourceExhaustedError: the disk of the folder is full.
+
         """
         from vecdb.storage.backup import backup
 
         self._check_writable()
         folder = _folder("destination", destination)
+        if folder.resolve().is_relative_to(self.path.resolve()):
+            raise InvalidInputError(
+                f"destination is {shown(str(destination))}, which lies in the database itself: copy it elsewhere",
+                field="destination",
+                value=destination,
+            )
         sources = self._of_each(Collection._writable)
         return {"path": str(destination), **asdict(backup(sources, folder, progress))}
 
@@ -360,6 +373,9 @@ def connect(
 
     """
     text = _path("path", path)
+    for name, value in (("read_only", read_only), ("create", create)):
+        if not isinstance(value, bool):
+            raise InvalidInputError(f"{name} is {shown(value)}, expected True or False", field=name, value=value)
     if "://" in text or text.startswith("unix:"):
         return _remote(text, read_only, settings, encoders, api_key, tls)
     if api_key is not None or tls is not None:

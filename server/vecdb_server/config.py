@@ -175,7 +175,7 @@ class LimitsSection(Section, frozen=True):
     expansion_ratio: Positive = 200
     k: Positive = 10_000
     ef: Positive = 10_000
-    probes: Positive = 65_536
+    probes: Positive = 10_000
     queries_per_batch: Positive = 10_000
     filter_depth: Annotated[int, Meta(ge=1, le=MAX_DEPTH)] = MAX_DEPTH
     filter_nodes: Annotated[int, Meta(ge=1, le=MAX_NODES)] = MAX_NODES

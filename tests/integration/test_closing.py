@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import vecdb
@@ -65,6 +66,25 @@ def test_what_is_no_path_is_refused_by_name(tmp_path: Path, path: str) -> None:
             vecdb.restore(path, tmp_path / "copy")
         with pytest.raises(InvalidInputError, match="destination is"):
             vecdb.restore(tmp_path / "library", path)
+
+
+def test_a_backup_goes_nowhere_into_the_database_itself(tmp_path: Path) -> None:
+    with vecdb.connect(tmp_path / "library") as database:
+        (tmp_path / "link").symlink_to(tmp_path / "library")
+        for inside in ("library", "library/copy", "link/copy", "library/../library/collections"):
+            before = sorted(tmp_path.rglob("*"))
+            with pytest.raises(InvalidInputError, match="lies in the database itself"):
+                database.backup(tmp_path / inside)
+            assert sorted(tmp_path.rglob("*")) == before
+        database.backup(tmp_path / "library-2")
+    assert vecdb.check(tmp_path / "library-2").ok
+
+
+@pytest.mark.parametrize("name", ["read_only", "create"])
+@pytest.mark.parametrize("value", [None, "yes", 1, np.array([True, False])])
+def test_a_switch_that_is_neither_true_nor_false_is_refused(tmp_path: Path, name: str, value: Any) -> None:
+    with pytest.raises(InvalidInputError, match=f"{name} is .*, expected True or False"):
+        vecdb.connect(tmp_path / "library", **{name: value})
 
 
 def test_repair_of_a_folder_that_is_no_database_leaves_nothing_in_it(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from vecdb.filters.expression import MAX_LIST
 from vecdb.schema.fields import DIMENSION
 from vecdb.schema.limits import DEFAULT_LIMITS
 from vecdb.storage.format import NAME
-from vecdb.wire import queries, reports, schemas
+from vecdb.wire import reports, schemas
 from vecdb.wire.values import as_json, ids_from_message
 from vecdb_proto.v1 import admin_service_pb2 as pb
 from vecdb_proto.v1.result_pb2 import Progress as ProgressMessage
@@ -69,7 +69,7 @@ class AdminService:
         most = self._shared.config.limits.queries_per_batch
         self._shared.check_most("judged", len(request.judged), most)
         judged = [
-            (queries.from_message(one.query), ids_from_message(one.relevant) if one.HasField("relevant") else [])
+            (self._shared.query(one.query), ids_from_message(one.relevant) if one.HasField("relevant") else [])
             for one in request.judged
         ]
         report = self._collection(request, call).calibrate(judged, request.name, reset=request.reset)

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from vecdb.errors import InvalidInputError
-from vecdb.query.arms import Near, Nested
+from vecdb.query.arms import Near
 from vecdb.query.value import Numbers
-from vecdb.wire import queries, reports, results, values
+from vecdb.wire import reports, results, values
 from vecdb_proto.v1 import search_service_pb2 as pb
 from vecdb_server.call import Call
 from vecdb_server.services.batches import answers
@@ -21,7 +21,6 @@ from vecdb_server.services.overviews import Overviews
 from vecdb_server.services.shared import Shared, given
 
 if TYPE_CHECKING:
-    from vecdb.query.query import Query
     from vecdb.reads import Snapshot
     from vecdb.results import SearchResult
 
@@ -42,7 +41,7 @@ class SearchService(Overviews):
         if answer is not None:
             return answer
         message = request.query
-        found = self._remembered.run(snapshot, request, self.query)
+        found = self._remembered.run(snapshot, request, self._shared.query)
         response = pb.SearchResponse()
         self._write(response.result, snapshot, found, message, request.explain, not request.without_cursor)
         return response
@@ -50,7 +49,7 @@ class SearchService(Overviews):
     def SearchBatch(self, request: pb.SearchBatchRequest, call: Call) -> Iterator[pb.SearchBatchResponse]:  # noqa: N802
         """Answer many queries."""
         snapshot = self._shared.snapshot(request, call)
-        yield from answers(self._shared, snapshot, request, self.query)
+        yield from answers(self._shared, snapshot, request, self._shared.query)
 
     def SearchStream(self, request: pb.SearchStreamRequest, call: Call) -> Iterator[pb.SearchStreamResponse]:  # noqa: N802
         """Answer one query page by page."""
@@ -64,7 +63,7 @@ class SearchService(Overviews):
     def Explain(self, request: pb.ExplainRequest, call: Call) -> pb.ExplainResponse:  # noqa: N802
         """Tell how a query is carried out."""
         snapshot = self._shared.snapshot(request, call)
-        told = snapshot.explain(self.query(request.query), request.analyze)
+        told = snapshot.explain(self._shared.query(request.query), request.analyze)
         return pb.ExplainResponse(explanation=reports.explanation_to_message(told))
 
     def Highlight(self, request: pb.HighlightRequest, call: Call) -> pb.HighlightResponse:  # noqa: N802
@@ -73,7 +72,7 @@ class SearchService(Overviews):
         ids = values.ids_from_message(request.ids)
         self._shared.check_most("ids", len(ids), self._shared.config.limits.k)
         response = pb.HighlightResponse()
-        for row in highlights(snapshot, self.query(request.query), ids, request.length):
+        for row in highlights(snapshot, self._shared.query(request.query), ids, request.length):
             told = response.rows.add()
             for name, highlight in row.items():
                 told.fields[name].CopyFrom(reports.highlight_to_message(highlight))
@@ -84,7 +83,7 @@ class SearchService(Overviews):
         snapshot = self._shared.snapshot(request, call)
         self._shared.check_most("k", request.k, self._shared.config.limits.k)
         fields = reports.facet_fields_from_message(request.fields)
-        asked = self.query(request.query) if request.HasField("query") else None
+        asked = self._shared.query(request.query) if request.HasField("query") else None
         found = snapshot.facets(fields, self._shared.where(request), request.k, query=asked)
         return pb.FacetsResponse(facets=reports.facets_to_message(found))
 
@@ -103,30 +102,9 @@ class SearchService(Overviews):
         )
         return pb.RecallResponse(report=reports.recall_to_message(report))
 
-    # -- queries ---------------------------------------------------------------------------------------------------
-
-    def query(self, message: Any) -> Query:
-        """Return the query of a message, held to the limits of the server."""
-        found = queries.from_message(message)
-        self._check(found)
-        return found
-
-    def _check(self, query: Query) -> None:
-        shared, limits = self._shared, self._shared.config.limits
-        shared.check_most("k", query.k, limits.k)
-        for where in (query.filter, *(arm.where for arm in query.arms)):
-            if where is not None:
-                shared.check_filter(where)
-        for arm in query.arms:
-            if isinstance(arm, Nested):
-                self._check(arm.query)
-            else:
-                shared.check_most("ef", getattr(arm, "ef", None) or 0, limits.ef)
-                shared.check_most("probes", getattr(arm, "probes", None) or 0, limits.probes)
-
     def _pages(self, snapshot: Snapshot, message: Any, exhaustive: bool) -> Iterator[SearchResult]:
         if not exhaustive:
-            return snapshot.run_iter(self.query(message))
+            return snapshot.run_iter(self._shared.query(message))
         by_vector = type(message)()
         by_vector.CopyFrom(message)
         for one in by_vector.arms:
@@ -134,7 +112,7 @@ class SearchService(Overviews):
                 one.near.vector.SetInParent()
         if not is_plain(snapshot.schema, by_vector):
             raise InvalidInputError("exhaustive pages are those of one vector and nothing else", field="exhaustive")
-        query = self.query(message)
+        query = self._shared.query(message)
         (arm,) = query.arms
         assert isinstance(arm, Near)
         sought: dict[str, Any] = {arm.field: arm.vector.array if isinstance(arm.vector, Numbers) else arm.vector}

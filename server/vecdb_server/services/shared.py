@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vecdb.errors import InvalidInputError
+from vecdb.query.arms import Nested
 from vecdb.schema.schema import RESERVED, Schema
-from vecdb.wire import filters
+from vecdb.wire import filters, queries
 from vecdb.wire.rows import Bounds
 from vecdb_server.call import Call
 from vecdb_server.config import Config
@@ -17,6 +18,7 @@ from vecdb_server.served import Served
 
 if TYPE_CHECKING:
     from vecdb.filters import Expression
+    from vecdb.query.query import Query
     from vecdb.reads import Snapshot
     from vecdb.view import View
 
@@ -100,6 +102,30 @@ class Shared:
         found = filters.from_message(getattr(message, name))
         self.check_filter(found)
         return found
+
+    def query(self, message: Any) -> Query:
+        """Return the query of a message.
+
+        Raises:
+            InvalidInputError: it is none, or asks for more than the server takes.
+
+        """
+        found = queries.from_message(message)
+        self._check(found)
+        return found
+
+    def _check(self, query: Query) -> None:
+        limits = self.config.limits
+        self.check_most("k", query.k, limits.k)
+        for where in (query.filter, *(arm.where for arm in query.arms)):
+            if where is not None:
+                self.check_filter(where)
+        for arm in query.arms:
+            if isinstance(arm, Nested):
+                self._check(arm.query)
+            else:
+                self.check_most("ef", getattr(arm, "ef", None) or 0, limits.ef)
+                self.check_most("probes", getattr(arm, "probes", None) or 0, limits.probes)
 
     def check_filter(self, found: Expression) -> None:
         """Refuse a filter that is larger than the server takes."""

@@ -111,6 +111,17 @@ WRONG: list[tuple[Asking, str]] = [
         ),
         "the batch is 6",
     ),
+    (
+        lambda stubs: stubs.admin.Calibrate(
+            admin.CalibrateRequest(
+                collection="docs",
+                judged=[
+                    admin.CalibrateRequest.Judged(query=queries.to_message(vecdb.Query(k=51).near("v", np.ones(8))))
+                ],
+            )
+        ),
+        "k is 51",
+    ),
     (lambda stubs: stubs.search.Recall(search.RecallRequest(collection="docs", sample=6, k=1)), "sample is 6"),
 ]  # fmt: skip
 

@@ -34,7 +34,7 @@ def test_flags_win_over_the_environment_that_over_the_file_that_over_the_default
     loaded = load(file, {"VECDB__LIMITS__K": "7", "VECDB__SERVER__PORT": "1", "HOME": "/"}, {"server.port": 2})
 
     config = loaded.config
-    assert (config.server.port, config.limits.k, config.limits.ef, config.limits.probes) == (2, 7, 6, 65_536)
+    assert (config.server.port, config.limits.k, config.limits.ef, config.limits.probes) == (2, 7, 6, 10_000)
 
 
 def test_each_line_tells_who_said_it(file: Path) -> None:
