@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from vecdb.encoders.attached import Attached
     from vecdb.query.weights import Weights
+    from vecdb.schema.multivector import MultiVector
 
 RequestId: TypeAlias = bytes | uuid.UUID | str
 """16 bytes, a UUID, its text, or any other text of at most 200 characters."""
@@ -269,6 +270,15 @@ def vector_column(schema: Schema, name: str | None) -> Column[Vector]:
         known = ", ".join(repr(column.name) for column in schema.vectors) or "none"
         raise InvalidInputError(f"name the vector field (there are: {known})", field="field")
     return schema.vectors[0]
+
+
+def token_column(schema: Schema, name: str | None) -> Column[MultiVector] | None:
+    """Return the column of multi-vectors of a name, or the only one where there are no vectors; None: it is none."""
+    if name is not None:
+        column = schema[name]
+        return cast("Column[MultiVector]", column) if column.field.kind == "multivector" else None
+    only = schema.multivectors
+    return only[0] if len(only) == 1 and not schema.vectors else None
 
 
 def one_vector(schema: Schema, given: Mapping[str, Any]) -> tuple[Column[Vector], Any]:

@@ -373,9 +373,8 @@ def connect(
 
     """
     text = _path("path", path)
-    for name, value in (("read_only", read_only), ("create", create)):
-        if not isinstance(value, bool):
-            raise InvalidInputError(f"{name} is {shown(value)}, expected True or False", field=name, value=value)
+    flag("read_only", read_only)
+    flag("create", create)
     if "://" in text or text.startswith("unix:"):
         return _remote(text, read_only, settings, encoders, api_key, tls)
     if api_key is not None or tls is not None:

@@ -22,6 +22,7 @@ from vecdb.arguments import (
     query_matrix,
     rows_asked,
     sought,
+    token_column,
     vector_column,
 )
 from vecdb.config import Limits, limits_of
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from vecdb.query.effort import Effort
     from vecdb.query.fusion import Fusion
     from vecdb.query.query import Query
-    from vecdb.schema.multivector import MultiVector
     from vecdb.storage.snapshot import Part, State
     from vecdb.tuning import Trial
 
@@ -297,7 +297,7 @@ class Snapshot(WiderReads, LinkReads, Overviews):
         """
         from vecdb import tuning
 
-        effort, column = effort_of(False, recall, ef, plan, probes), self._of_tokens(field)
+        effort, column = effort_of(False, recall, ef, plan, probes), token_column(self.schema, field)
         if column is None:
             return tuning.recall(self.trial(queries, field, sample, k, where), effort)
         from vecdb import token_trials
@@ -306,14 +306,6 @@ class Snapshot(WiderReads, LinkReads, Overviews):
         bound = self._bind(where)
         trial = token_trials.TokenTrial(self._state, column, asked, rows_asked(k), bound, self._pool)
         return tuning.recall(trial, effort)
-
-    def _of_tokens(self, field: str | None) -> Column[MultiVector] | None:
-        """Return the column of multi-vectors of that name, or the only one where there are no vectors."""
-        if field is not None:
-            column = self.schema[field]
-            return cast("Column[MultiVector]", column) if column.field.kind == "multivector" else None
-        only = self.schema.multivectors
-        return only[0] if len(only) == 1 and not self.schema.vectors else None
 
     def trial(
         self, queries: Any, field: str | None, sample: int, k: int, where: str | Expression | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from vecdb.errors import InvalidInputError
 from vecdb.planner import tokens
-from vecdb.query.matrix import question
+from vecdb.query.matrix import matrices
 from vecdb_index.muvera.questions import made
 
 if TYPE_CHECKING:
@@ -55,13 +54,7 @@ def questions(state: State, column: Column[MultiVector], given: Any, sample: int
 
     """
     if given is not None:
-        if isinstance(given, str) or not isinstance(given, Sequence) or len(given) == 0:
-            told = "queries is not a list of matrices, one for each question"
-            raise InvalidInputError(told, field="queries")
-        asked = [question(column.name, one) for one in given]
-        if any(isinstance(one, str) for one in asked):
-            raise InvalidInputError(f"queries for {column.name!r} are matrices, not texts", field="queries")
-        return [tokens.question_of(column, one, None) for one in asked]  # pyright: ignore[reportArgumentType]
+        return [tokens.question_of(column, one, None) for one in matrices(column.name, given)]
     total = sum(part.rows for part in state.parts)
     found: list[Question] = []
     for part in state.parts:

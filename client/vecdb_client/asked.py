@@ -21,12 +21,14 @@ from vecdb.arguments import (
     query_matrix,
     rows_asked,
     texts_of,
+    token_column,
     vector_column,
     whole_number,
 )
 from vecdb.errors import InvalidInputError
 from vecdb.fulltext import text_query
 from vecdb.query.arms import Like, Near, Nested, Tokens
+from vecdb.query.matrix import matrices
 from vecdb.query.query import Query
 from vecdb.query.stages import MaxSim, Rescore
 from vecdb.query.sugar import one_arm_each, query_of
@@ -405,7 +407,7 @@ def recall(
         InvalidInputError: an argument is wrong.
 
     """
-    column = vector_column(place.schema, field)
+    column: Column[Any] = token_column(place.schema, field) or vector_column(place.schema, field)
     request = searches.RecallRequest(
         collection=place.name,
         view=place.view,
@@ -413,7 +415,10 @@ def recall(
         sample=rows_asked(sample, "sample"),
         where=filter_of(where),
     )
-    questions(place, column, asked, request)
+    if column.field.kind != "multivector":
+        questions(place, column, asked, request)
+    elif asked is not None:
+        request.tokens.values.extend(matrix_to_message(one.array) for one in matrices(column.name, asked))
     request.k = rows_asked(k)
     effort_of(False, recall, ef, plan, probes)
     write_effort(request, recall, ef, probes, plan)

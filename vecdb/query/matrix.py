@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vecdb.errors import InvalidInputError
@@ -111,3 +112,17 @@ def question(name: str, value: Any) -> Matrix | str:
 
     """
     return value if isinstance(value, str) else matrix(f"the query for {shown(name)}", value)
+
+
+def matrices(name: str, value: Any) -> list[Matrix]:
+    """Return the vectors of several questions.
+
+    Raises:
+        InvalidInputError: it is no list of them, or an empty one.
+
+    """
+    if isinstance(value, str) or not isinstance(value, Sequence) or len(value) == 0:
+        raise InvalidInputError("queries is not a list of matrices, one for each question", field="queries")
+    if any(isinstance(one, str) for one in value):
+        raise InvalidInputError(f"queries for {shown(name)} are matrices, not texts", field="queries")
+    return [matrix(f"the query for {shown(name)}", one) for one in value]

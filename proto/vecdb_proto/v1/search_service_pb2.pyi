@@ -575,6 +575,7 @@ class RecallRequest(_message.Message):
     FIELD_FIELD_NUMBER: _builtins.int
     VECTORS_FIELD_NUMBER: _builtins.int
     TEXTS_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
     SAMPLE_FIELD_NUMBER: _builtins.int
     K_FIELD_NUMBER: _builtins.int
     WHERE_FIELD_NUMBER: _builtins.int
@@ -598,6 +599,10 @@ class RecallRequest(_message.Message):
     @_builtins.property
     def texts(self) -> _values_pb2.Texts: ...
     @_builtins.property
+    def tokens(self) -> Global___Matrices:
+        """Of a field of multi-vectors."""
+
+    @_builtins.property
     def where(self) -> _filter_pb2.Filter: ...
     def __init__(
         self,
@@ -607,6 +612,7 @@ class RecallRequest(_message.Message):
         field: _builtins.str | None = ...,
         vectors: _values_pb2.Matrix | None = ...,
         texts: _values_pb2.Texts | None = ...,
+        tokens: Global___Matrices | None = ...,
         sample: _builtins.int = ...,
         k: _builtins.int = ...,
         where: _filter_pb2.Filter | None = ...,
@@ -615,9 +621,9 @@ class RecallRequest(_message.Message):
         probes: _builtins.int | None = ...,
         plan: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_ef", b"_ef", "_field", b"_field", "_plan", b"_plan", "_probes", b"_probes", "_recall", b"_recall", "ef", b"ef", "field", b"field", "plan", b"plan", "probes", b"probes", "queries", b"queries", "recall", b"recall", "texts", b"texts", "vectors", b"vectors", "view", b"view", "where", b"where"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ef", b"_ef", "_field", b"_field", "_plan", b"_plan", "_probes", b"_probes", "_recall", b"_recall", "ef", b"ef", "field", b"field", "plan", b"plan", "probes", b"probes", "queries", b"queries", "recall", b"recall", "texts", b"texts", "tokens", b"tokens", "vectors", b"vectors", "view", b"view", "where", b"where"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ef", b"_ef", "_field", b"_field", "_plan", b"_plan", "_probes", b"_probes", "_recall", b"_recall", "collection", b"collection", "ef", b"ef", "field", b"field", "k", b"k", "plan", b"plan", "probes", b"probes", "queries", b"queries", "recall", b"recall", "sample", b"sample", "texts", b"texts", "vectors", b"vectors", "view", b"view", "where", b"where"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ef", b"_ef", "_field", b"_field", "_plan", b"_plan", "_probes", b"_probes", "_recall", b"_recall", "collection", b"collection", "ef", b"ef", "field", b"field", "k", b"k", "plan", b"plan", "probes", b"probes", "queries", b"queries", "recall", b"recall", "sample", b"sample", "texts", b"texts", "tokens", b"tokens", "vectors", b"vectors", "view", b"view", "where", b"where"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__ef: _TypeAlias = _typing.Literal["ef"]  # noqa: Y015
     _WhichOneofArgType__ef: _TypeAlias = _typing.Literal["_ef", b"_ef"]  # noqa: Y015
@@ -629,7 +635,7 @@ class RecallRequest(_message.Message):
     _WhichOneofArgType__probes: _TypeAlias = _typing.Literal["_probes", b"_probes"]  # noqa: Y015
     _WhichOneofReturnType__recall: _TypeAlias = _typing.Literal["recall"]  # noqa: Y015
     _WhichOneofArgType__recall: _TypeAlias = _typing.Literal["_recall", b"_recall"]  # noqa: Y015
-    _WhichOneofReturnType_queries: _TypeAlias = _typing.Literal["vectors", "texts"]  # noqa: Y015
+    _WhichOneofReturnType_queries: _TypeAlias = _typing.Literal["vectors", "texts", "tokens"]  # noqa: Y015
     _WhichOneofArgType_queries: _TypeAlias = _typing.Literal["queries", b"queries"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__ef) -> _WhichOneofReturnType__ef | None: ...
@@ -645,6 +651,28 @@ class RecallRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_queries) -> _WhichOneofReturnType_queries | None: ...
 
 Global___RecallRequest: _TypeAlias = RecallRequest  # noqa: Y015
+
+@_typing.final
+class Matrices(_message.Message):
+    """The vectors of several questions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[_values_pb2.Matrix]: ...
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[_values_pb2.Matrix] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Matrices: _TypeAlias = Matrices  # noqa: Y015
 
 @_typing.final
 class RecallResponse(_message.Message):

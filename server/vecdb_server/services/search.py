@@ -134,12 +134,15 @@ class SearchService(Overviews):
 
 
 def questions(request: Any, most: int) -> Any:
-    """Return what `recall` and `tune` are asked to ask: a matrix, texts, or None for rows of the collection."""
+    """Return what `recall` and `tune` are asked to ask: matrices, texts, or None for rows of the collection."""
     kind = request.WhichOneof("queries")
     if kind is None:
         return None
-    count = request.vectors.rows if kind == "vectors" else len(request.texts.values)
+    given = getattr(request, kind)
+    count = given.rows if kind == "vectors" else len(given.values)
     if count > most:
         raise InvalidInputError(f"there are {count} queries, the server takes at most {most}", field="queries")
     name = request.field if request.HasField("field") else "queries"
-    return values.matrix_from_message(request.vectors, name) if kind == "vectors" else list(request.texts.values)
+    if kind == "vectors":
+        return values.matrix_from_message(given, name)
+    return [values.matrix_from_message(one, name) for one in given.values] if kind == "tokens" else list(given.values)

@@ -169,6 +169,8 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "explain": lambda reads: reads.explain(QUERIES["both"]),
     "explain, analyzed": lambda reads: reads.explain(QUERIES["rescored"], analyze=True),
     "recall": lambda reads: reads.recall(MATRIX, field="embedding", k=5, where="size >= 0").recall,
+    "recall of multi-vectors": lambda reads: reads.recall([MATRIX, MATRIX[:1]], field="tokens", k=5).recall,
+    "recall of coded ones": lambda reads: reads.recall(field="coded", sample=7, k=5, where="size > 50").queries,
 }
 CALLS |= {f"run: {name}": lambda reads, query=query: reads.run(query) for name, query in QUERIES.items()}
 
