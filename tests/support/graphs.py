@@ -1,5 +1,6 @@
 """Graphs of few rows: for tests whose segments are small."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,11 @@ from vecdb.storage.directory import LocalDirectory
 from vecdb_index import factory
 
 LEAST = 8
+_guard = threading.Lock()
+_asked: list[int] = []
+"""What the blocks ask for that run now."""
+_usual: list[int] = []
+"""What it was before the first of them."""
 
 
 def allow_small() -> None:
@@ -25,12 +31,18 @@ def allow_small() -> None:
 
 @contextmanager
 def small_graphs(least: int = LEAST) -> Iterator[None]:
-    """Let graphs be built from so few rows on while the block runs."""
-    before, factory.LEAST_ROWS = factory.LEAST_ROWS, least
+    """Let graphs be built from so few rows on while the block runs, in any thread, or another one does."""
+    with _guard:
+        if not _asked:
+            _usual.append(factory.LEAST_ROWS)
+        _asked.append(least)
+        factory.LEAST_ROWS = min(_asked)
     try:
         yield
     finally:
-        factory.LEAST_ROWS = before
+        with _guard:
+            _asked.remove(least)
+            factory.LEAST_ROWS = min(_asked) if _asked else _usual.pop()
 
 
 def index_files(path: Path) -> list[Path]:
