@@ -1,5 +1,6 @@
 """8-bit codes: exact sums on every path, and codes that stand for their vectors."""
 
+from functools import cache
 from typing import Any
 
 import numba
@@ -17,8 +18,14 @@ rng = np.random.default_rng(5)
 
 
 def all_similarities(codes: np.ndarray, queries: np.ndarray, shifts: np.ndarray, normed: bool) -> np.ndarray:
-    """Compile and run `similarity` for every pair, with the arithmetic that `features` allows now."""
+    """Run `similarity` for every pair, with the arithmetic that `features` allows now."""
+    out = np.empty((len(codes), len(queries)), np.int32)
+    _compiled(features.multiplies_bytes(), features.multiplies_magnitudes())(codes, queries, shifts, normed, out)
+    return out
 
+
+@cache
+def _compiled(*path: bool) -> Any:
     similarity: Any = numba.njit(kernels.similarity.py_func)  # compiled anew, or another path's would do
 
     @numba.njit(
@@ -36,9 +43,7 @@ def all_similarities(codes: np.ndarray, queries: np.ndarray, shifts: np.ndarray,
             for query in range(queries.shape[0]):
                 out[row, query] = similarity(codes, row, queries, query, shifts[query], normed)
 
-    out = np.empty((len(codes), len(queries)), np.int32)
-    run(codes, queries, shifts, normed, out)
-    return out
+    return run
 
 
 @pytest.mark.parametrize("path", ["multiplies_bytes", "multiplies_magnitudes", "portable"])
