@@ -15,13 +15,13 @@ from vecdb_index.types import Metric
 K, QUERIES = 10, 200
 CODES = ["8bit", "4bit", "product", "rabitq"]
 METRICS, TYPES = ("cosine", "dot", "l2"), ("float32", "float16", "int8")
-# Books of product codes take nine seconds to train: all metrics of one type, and all types under one metric, will do.
+# Books of product codes take nine seconds to train: each type and each metric once will do.
 KINDS = [
     (codes, dtype, metric)
     for codes in CODES
     for dtype in TYPES
     for metric in METRICS
-    if codes != "product" or dtype == TYPES[0] or metric == METRICS[0]
+    if codes != "product" or TYPES.index(dtype) == METRICS.index(metric)
 ]
 
 
