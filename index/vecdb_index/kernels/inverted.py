@@ -9,8 +9,7 @@ have been better.
 With limit 1 that is BM25 (value is how often the row has the term), with limit 0, base 1 and slope 0 a product with a
 weight. A product depends on the value alone: of long lists it is looked up in a table of the 256 values.
 
-The helpers are parts of one kernel, told apart for their readers. Arrays go to them one by one and are not cut there:
-numba counts references to an array whenever one is put into a tuple or a slice is made, a quarter of the time here.
+The helpers are parts of one kernel, told apart for their readers; arrays go to them one by one.
 
 A search goes through windows of rows. In each, the most that every term can add is known from the maxima of its blocks
 of BLOCK postings. Terms that cannot bring a row among the best even together are set aside; the postings of the others
