@@ -48,9 +48,8 @@ def fields(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def searched(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the fields of vectors of all kinds, and the texts that are searched by words."""
-    kinds = "vector", "multivector", "sparse"
-    return _fields(context, incomplete, lambda column: column.field.kind in kinds or _by_words(column))
+    """Return the vector fields, and the texts that are searched by words."""
+    return _fields(context, incomplete, lambda column: column.field.kind == "vector" or _by_words(column))
 
 
 def texts(context: typer.Context, incomplete: str) -> list[str]:
