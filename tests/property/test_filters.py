@@ -12,7 +12,7 @@ from vecdb.errors import InvalidInputError
 from vecdb.filters import Condition, Expression, FieldPath, bind, parse
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=300)
 @given(tree=trees, table=st.lists(rows, max_size=8), cut=st.integers(0, 3))
 def test_a_mask_agrees_with_the_oracle_on_every_row(tree: Expression, table: list[dict[str, Any]], cut: int) -> None:
     bound = bind(tree, SCHEMA)
@@ -24,7 +24,7 @@ def test_a_mask_agrees_with_the_oracle_on_every_row(tree: Expression, table: lis
     assert mask.tolist() == [oracle(tree, row) is True for row in table]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=200)
 @given(tree=trees)
 def test_the_text_of_any_tree_reads_back_to_an_equal_tree(tree: Expression) -> None:
     again = parse(str(tree))
@@ -37,7 +37,7 @@ def test_the_text_of_any_tree_reads_back_to_an_equal_tree(tree: Expression) -> N
 names = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=8)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=300)
 @given(
     name=names,
     keys=st.lists(names | st.just("") | st.integers(-5, 5), max_size=3),
@@ -61,7 +61,7 @@ WORDS = (
 )
 
 
-@settings(deadline=None, max_examples=1_000)
+@settings(deadline=None, max_examples=2_000)
 @given(text=st.lists(st.sampled_from(WORDS.split(" ")), max_size=12).map(" ".join) | st.text(max_size=30))
 def test_no_text_raises_anything_but_the_errors_of_filters(text: str) -> None:
     with contextlib.suppress(InvalidInputError):

@@ -128,7 +128,7 @@ def read_whole(result: Any) -> Any:
 
 
 @pytest.mark.parametrize(("kind", "read", "write"), READERS, ids=[kind.DESCRIPTOR.name for kind, _, _ in READERS])
-@settings(max_examples=30)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_any_content_is_a_value_that_can_be_sent_on_or_an_input_error(
     kind: type[Message], read: Callable[[Any], Any], write: Callable[[Any], Any] | None, data: st.DataObject

@@ -207,6 +207,9 @@ def test_a_folder_that_holds_something_else_is_not_backed_up_into(tmp_path: Path
         database.backup(tmp_path / "full")
     with pytest.raises(ConflictError, match="is a file"):
         database.backup(tmp_path / "file")
+    database.backup(tmp_path / "older")
+    with vecdb.connect(tmp_path / "older"), pytest.raises(ConflictError, match="another writer"):
+        database.backup(tmp_path / "older")
     database.close()
 
     assert content_of(tmp_path / "full") == {"photo.jpg": b"x"}
