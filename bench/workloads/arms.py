@@ -123,11 +123,10 @@ class _Kernels:
 
     def watch(self, rows: Any) -> None:
         """Stand in front of the kernels that searches of this collection call."""
-        import vecdb_index.inverted.search as inverted
-        import vecdb_index.inverted.sparse as sparse
+        from vecdb_index.kernels import inverted, sparse
 
         inverted.best = self._watched(inverted.best)
-        sparse._products = self._watched(sparse._products)
+        sparse.products = self._watched(sparse.products)
         for part in rows.snapshot()._state.parts:
             for target in part.targets.values():
                 if target.searcher is not None:

@@ -1,4 +1,4 @@
-"""Multi-vectors made of texts: by a function, by a model of sentence-transformers, and through a server."""
+"""Multi-vectors made of texts: by a function, and through a server."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import vecdb
-from support import minilm
 from support.ways import opened
 from vecdb.errors import EncoderError, InvalidInputError, SpaceMismatchError
 
@@ -68,16 +67,3 @@ def test_what_a_function_makes_wrong_is_an_error_that_names_it(tmp_path: Path) -
             with pytest.raises(EncoderError, match=f"'wrong' .*{reason}"):
                 docs.upsert([{"id": "a", "body": "wax"}])
             assert docs.count() == 0
-
-
-def test_a_model_gives_the_vectors_of_its_tokens(tmp_path: Path) -> None:
-    model = vecdb.SentenceTransformer(minilm.folder())
-    projection = np.random.default_rng(1).standard_normal((384, 32)).astype(np.float32)
-    encoder = vecdb.SentenceTokens(model, projection)
-    tokens = vecdb.MultiVector(32, encoder=encoder, source="body")
-    with vecdb.connect(tmp_path / "db") as database:
-        docs: Any = database.create_collection("docs", vecdb.Schema(id=vecdb.Id(), body=vecdb.Text(), tokens=tokens))
-        docs.upsert([{"id": key, "body": text} for key, text in TEXTS.items()])
-        assert len(docs.get("c", fields=["tokens"])["tokens"]) >= 3  # the markers at both ends, and the word
-        assert docs.search(tokens="a queen and her bees")[0].id == "a"
-        assert docs.search(tokens="beeswax candles", k=1)[0].id == "c"

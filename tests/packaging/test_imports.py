@@ -100,6 +100,29 @@ print(*sys.modules)
     assert "pandas" not in run.stdout.split()
 
 
+def test_a_search_by_vectors_loads_no_kernel_of_words(environment: dict[str, str], tmp_path: Path) -> None:
+    """Each kernel takes 10 ms to load, and numba a second: a search of no rows needs neither."""
+    program = """
+import sys, vecdb
+with vecdb.connect(sys.argv[1]) as database:
+    schema = vecdb.Schema(id=vecdb.Id(), text=vecdb.Text(search=True), v=vecdb.Vector(2))
+    docs = database.create_collection("docs", schema)
+    assert docs.search(v=[1, 2]).ids == []
+    assert "numba" not in sys.modules
+    docs.upsert({"id": "a", "v": [1, 0]})
+    assert docs.search(v=[1, 2]).ids == ["a"]
+print(*sys.modules)
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "d")]
+
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    assert run.returncode == 0, run.stderr
+    kernels = {name.rpartition(".")[2] for name in run.stdout.split() if name.startswith("vecdb_index.kernels.")}
+    assert "dense" in kernels
+    assert not kernels & {"inverted", "phrase", "postings", "sparse", "terms"}
+
+
 def test_commands_about_rows_that_are_stored_load_no_pandas(environment: dict[str, str], tmp_path: Path) -> None:
     """Only where they show a moment: Arrow makes no datetime without looking for pandas."""
     made = """

@@ -19,7 +19,7 @@ from vecdb.query.arms import Match, Terms
 from vecdb.schema.fields import Sparse, Text
 from vecdb.schema.schema import Column
 from vecdb.storage.snapshot import State
-from vecdb_index.kernels.windows import BLOCK_BITS
+from vecdb_index.kernels.layout import BLOCK_BITS
 
 
 def plans(state: State, bound: BoundArm, allow_partial: bool) -> list[PartPlan]:

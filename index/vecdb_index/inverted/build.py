@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vecdb_index.inverted.analysis import Analyzer, TokenReader, Tokens
 from vecdb_index.inverted.index import Inverted, Kind, Packed, packed, packed_dimensions
 from vecdb_index.inverted.merge import merged
-from vecdb_index.kernels.postings import GONE, MOST, count, place
+from vecdb_index.kernels.layout import GONE, MOST
 
 PART = 1 << 24
 """Words that are read before an index is made of them: 64 MB, and about twice as much while it is made."""
@@ -87,6 +87,8 @@ def _made(
     origin: str,
 ) -> Inverted:
     """Sort tokens, whose ids are places of `words`, into postings. Every term must have one."""
+    from vecdb_index.kernels.postings import count, place
+
     terms, rows = len(words[1]) - 1, len(starts) - 1
     lengths, seen = np.empty(rows, np.uint32), np.full(terms, GONE)
     postings, tokens = np.zeros(terms, np.int64), np.zeros(terms, np.int64)

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from vecdb_index.codes.stored import mismatches
 from vecdb_index.inverted.index import DIMENSION, Inverted, blocks
-from vecdb_index.kernels.postings import GONE, LAST
-from vecdb_index.kernels.windows import BLOCK
+from vecdb_index.kernels.layout import BLOCK, GONE, LAST
 
 
 def problems(index: Inverted) -> list[str]:

@@ -9,9 +9,7 @@ from typing import Any, Literal, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from vecdb_index.kernels.postings import LAST
-from vecdb_index.kernels.terms import places
-from vecdb_index.kernels.windows import BLOCK
+from vecdb_index.kernels.layout import BLOCK, LAST
 from vecdb_index.types import Rows
 
 Kind: TypeAlias = Literal["counts", "weights"]
@@ -93,6 +91,8 @@ class Inverted:
             found = self.dimensions.searchsorted(asked)
             there = self.dimensions.take(found, mode="clip") == asked if self.terms else np.zeros(len(asked), bool)
             return found if there.all() else np.where(there, found, -1 - found)
+        from vecdb_index.kernels.terms import places
+
         words, starts = asked if isinstance(asked, tuple) else packed(asked)
         found = np.empty(len(starts) - 1, np.int64)
         places(self.words, self.word_offsets, words, starts, found)

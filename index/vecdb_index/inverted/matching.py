@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecdb_index.inverted.index import Inverted, packed
-from vecdb_index.kernels.phrase import phrase as phrase_kernel
 from vecdb_index.types import Rows
 
 Found = tuple[Rows, NDArray[np.uint8]]
@@ -58,6 +57,8 @@ def phrase(index: Inverted, words: Sequence[bytes | None]) -> Found:
         ValueError: the index has no positions.
 
     """
+    from vecdb_index.kernels import phrase as kernels
+
     if len(index.positions) == 0 and len(index.rows) > 0:
         raise ValueError("phrases cannot be found: the index was made without positions")
     shifts = np.array([at for at, word in enumerate(words) if word is not None], np.int64)
@@ -70,7 +71,7 @@ def phrase(index: Inverted, words: Sequence[bytes | None]) -> Found:
     cursors[:, 0], cursors[:, 1] = index.offsets[places], index.offsets[places + 1]
     most = int(cursors[0, 1] - cursors[0, 0])
     rows, times, found = np.empty(most, np.uint32), np.empty(most, np.uint8), np.zeros(1, np.int64)
-    phrase_kernel(index.rows, index.positions, index.begins, shifts, cursors, rows, times, found)
+    kernels.phrase(index.rows, index.positions, index.begins, shifts, cursors, rows, times, found)
     return rows[: found[0]], times[: found[0]]
 
 

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecdb_index.inverted.index import Inverted, Packed, Places
-from vecdb_index.kernels.postings import GONE, copy_kept, count_kept
-from vecdb_index.kernels.terms import union
+from vecdb_index.kernels.layout import GONE
 from vecdb_index.types import Rows
 
 Part = tuple[Inverted, NDArray[np.integer]]
@@ -24,6 +23,8 @@ def merged(parts: Sequence[Part]) -> Inverted:
         ValueError: there is no part, or they are of different kinds, origins, or only some have positions.
 
     """
+    from vecdb_index.kernels.postings import copy_kept, count_kept
+
     indexes = [index for index, _ in parts]
     if not indexes:
         raise ValueError("no index was given to be merged")
@@ -54,6 +55,8 @@ def merged(parts: Sequence[Part]) -> Inverted:
 
 def _united(indexes: Sequence[Inverted]) -> tuple[Packed, list[Places]]:
     """Return the terms of all indexes, and the place among them of each term of each index."""
+    from vecdb_index.kernels.terms import union
+
     words, offsets = indexes[0].words, indexes[0].word_offsets
     terms = [np.arange(indexes[0].terms)]
     for index in indexes[1:]:

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from vecdb_index.inverted.index import Inverted, Places
 from vecdb_index.inverted.query import Query
-from vecdb_index.kernels.inverted import best, totals
-from vecdb_index.kernels.windows import VALUES, WIDE, WINDOW
+from vecdb_index.kernels.layout import VALUES, WIDE, WINDOW
 from vecdb_index.slices import Slice, shared
 from vecdb_index.types import Mask, Rows, Scores, TopK
 
@@ -127,6 +126,8 @@ def search_batch(
 
 def scores(index: Inverted, query: Query, rows: Rows) -> Scores:
     """Return the scores of some rows (m,), in any order; 0 for one that has no term of the query."""
+    from vecdb_index.kernels.inverted import totals
+
     ready = ready_for(index, query)
     order = np.argsort(rows, kind="stable")
     asked, sums, places = rows[order].astype(np.uint32), np.zeros(len(rows), np.int32), ready.places
@@ -161,6 +162,8 @@ def _scanned(
     index: Inverted, ready: Sequence[Ready], k: int, mask: NDArray[np.uint8], some: Rows, exact: bool
 ) -> list[TopK]:
     """Answer queries; the mask is empty, or `some` has its rows."""
+    from vecdb_index.kernels.inverted import best
+
     sizes = [len(one.places) for one in ready]
     if k > MANY:
         k = min(k, max(_postings(index, one) for one in ready))

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from vecdb_index.inverted.index import Inverted
 from vecdb_index.inverted.query import Query
 from vecdb_index.inverted.search import ready_for, top_of
-from vecdb_index.kernels.sparse import NONE, best_of
-from vecdb_index.kernels.sparse import products as _products
+from vecdb_index.kernels.layout import NONE
 from vecdb_index.types import Mask, Rows, Scores, TopK
 
 SPARE, SPARE_OF = 4, 4
@@ -78,6 +77,8 @@ def _best_of(
     k: int,
 ) -> tuple[TopK, int]:
     """Return the k best of the candidates, and all as good as the last of them, and how many were scored for that."""
+    from vecdb_index.kernels.sparse import best_of
+
     rows, k = candidates.rows, min(k, len(candidates.rows))
     keys, state, out = np.empty(k, np.uint64), np.zeros(3, np.uint64), np.empty(len(rows), np.float32)
     best_rows, scores = np.empty(k, np.uint32), np.empty(k, np.float32)
@@ -111,12 +112,14 @@ def products(vectors: SparseRows, query: Query, rows: NDArray[np.integer]) -> Sc
 
 def matching(vectors: SparseRows, query: Query, rows: NDArray[np.integer]) -> Scores:
     """Return what `products` returns, and NONE for rows that have no term of the query."""
+    from vecdb_index.kernels import sparse as kernels
+
     asked = _terms(query)
     wanted, out, slots = np.ascontiguousarray(rows, np.int64), np.empty(len(rows), np.float32), _slots(asked)
     held = _held(vectors)
     for first in range(0, len(rows), SLICE):
         part = slice(first, first + SLICE)
-        _products(*held, wanted[part], asked, query.weights, slots, out[part])
+        kernels.products(*held, wanted[part], asked, query.weights, slots, out[part])
     return out
 
 

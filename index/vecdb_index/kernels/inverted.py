@@ -24,16 +24,13 @@ import numpy as np
 from numba import types
 
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
+from vecdb_index.kernels.layout import BLOCK_BITS, VALUES, WIDE, WINDOW
 from vecdb_index.kernels.topk import keep, row_of, sort
 from vecdb_index.kernels.windows import (
     AT,
-    BLOCK_BITS,
     NEAR,
     STOP,
     UNTIL,
-    VALUES,
-    WIDE,
-    WINDOW,
     WITHIN,
     add,
     add_few,

@@ -7,8 +7,7 @@ from numba import types
 
 from vecdb_index.kernels.inverted import seek
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
-from vecdb_index.kernels.postings import LAST, MOST
-from vecdb_index.kernels.windows import BLOCK_BITS
+from vecdb_index.kernels.layout import BLOCK_BITS, LAST, MOST
 
 _ROW, _VALUE, _PLACE = types.uint32, types.uint8, types.int64
 AT, STOP, POSTING, POSITION, NOW = range(5)

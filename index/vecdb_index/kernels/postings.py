@@ -14,14 +14,9 @@ import numpy as np
 from numba import types
 
 from vecdb_index.kernels.jit import filled, frozen, kernel
+from vecdb_index.kernels.layout import GONE, LAST, MOST
 
 _ROW, _VALUE, _PLACE, _ID = types.uint32, types.uint8, types.int64, types.int32
-MOST = np.uint8(255)
-"""The largest value."""
-LAST = np.uint32(1 << 31)
-"""The bit of a posting's last position."""
-GONE = np.uint32(0xFFFFFFFF)
-"""The new number of a row that is left out."""
 
 
 @kernel(frozen(_ID, 1), frozen(_PLACE, 1), filled(_ROW, 1), filled(_ROW, 1), filled(_PLACE, 1), filled(_PLACE, 1))

@@ -10,12 +10,11 @@ import numpy as np
 from numba import types
 
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
+from vecdb_index.kernels.layout import NONE
 from vecdb_index.kernels.topk import keep, key_of, row_of, score_of, sort
 
 _TERM, _WEIGHT, _PLACE, _SLOT = types.uint32, types.float32, types.int64, types.int32
 _ROW, _KEY = types.uint32, types.uint64
-NONE = np.float32(-1.0)
-"""The score of a row that has no term of the query."""
 STEPS = 8
 """Finding a term in a row by halving takes about as long as looking up so many of the row's terms among the query's."""
 SPREAD = np.uint32(2654435769)

@@ -9,19 +9,11 @@ from typing import Any
 import numpy as np
 
 from vecdb_index.kernels.jit import helper
+from vecdb_index.kernels.layout import BLOCK, VALUES, WINDOW
 from vecdb_index.kernels.topk import CHUNK
 
-BLOCK_BITS = 7
-BLOCK = 1 << BLOCK_BITS
-"""Postings that share a maximum."""
-WINDOW = 1 << 12
-"""Rows that are looked at together; their sums fit the fastest cache."""
-WIDE = 1 << 14
-"""Rows that are looked at together where few of them are allowed: only these have sums."""
 SPARSE = 128
 """In a window with fewer postings it is faster to go through these again than through all sums."""
-VALUES = 256
-"""How many values a posting may have."""
 AT, STOP, UNTIL, NEAR, WITHIN = range(5)
 """What a line of `spans` holds: the term's next posting, the end of its postings, the end of those in the window, the
 one that was looked up last, and, by order, the most that the terms set aside up to this one can add."""
