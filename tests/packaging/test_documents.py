@@ -83,13 +83,12 @@ def test_the_python_example_of_the_readme_runs_as_it_stands(
 
 
 def test_the_shell_example_of_the_readme_runs_as_it_stands(
-    readme: str, tmp_path: Path, environment: dict[str, str]
+    readme: str, tmp_path: Path, environment: dict[str, str], warm: str
 ) -> None:
     example, _ = [block for block in blocks(readme, "sh") if block.startswith("vecdb ")]
-    command = f'vecdb() {{ "{sys.executable}" -m vecdb_client.cli "$@"; }}\n'
 
     run = subprocess.run(
-        ["sh", "-eu", "-c", command + example],
+        ["sh", "-eu", "-c", warm + example],
         cwd=tmp_path, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
 

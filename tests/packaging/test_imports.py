@@ -123,6 +123,19 @@ print(*sys.modules)
     assert not kernels & {"inverted", "phrase", "postings", "sparse", "terms"}
 
 
+def test_numba_is_loaded_before_the_time_of_a_call_begins(environment: dict[str, str]) -> None:
+    program = """
+import sys
+from vecdb import Limits
+assert Limits(memory_bytes=5).begin() is not None and "numba" not in sys.modules
+assert Limits(seconds=0.5).begin() is not None and "vecdb_index.kernels.query" in sys.modules
+"""
+
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+
+    assert run.returncode == 0, run.stderr
+
+
 def test_commands_about_rows_that_are_stored_load_no_pandas(environment: dict[str, str], tmp_path: Path) -> None:
     """Only where they show a moment: Arrow makes no datetime without looking for pandas."""
     made = """

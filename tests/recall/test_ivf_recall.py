@@ -1,6 +1,7 @@
 """The inverted file against the exact scan, on the demo's real texts: floors of recall."""
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
@@ -25,9 +26,22 @@ KINDS = [
 ]
 
 
-@pytest.fixture(scope="module", params=CODES)
-def index(vectors: np.ndarray, request: pytest.FixtureRequest) -> Ivf:
-    return build(vectors, "cosine", flat.norms(vectors), codes=request.param)
+@pytest.fixture(scope="module")
+def built(vectors: np.ndarray) -> Callable[[str, str, Metric], tuple[np.ndarray, Ivf]]:
+    """Return the vectors in a type, and an index over them: one for all tests that want the same."""
+
+    @cache
+    def made(codes: str, dtype: str, metric: Metric) -> tuple[np.ndarray, Ivf]:
+        scaled = np.clip(np.rint(vectors * 600), -127, 127) if dtype == "int8" else vectors
+        matrix = scaled.astype(dtype)
+        return matrix, build(matrix, metric, flat.norms(matrix), codes=codes)
+
+    return made
+
+
+@pytest.fixture(params=CODES)
+def index(built: Callable[[str, str, Metric], tuple[np.ndarray, Ivf]], request: pytest.FixtureRequest) -> Ivf:
+    return built(request.param, "float32", "cosine")[1]
 
 
 @pytest.mark.parametrize(("probes", "floor"), [(1, 0.43), (4, 0.77), (16, 0.95), (48, 0.99)])
@@ -41,15 +55,14 @@ def test_recall_grows_with_probes(vectors: np.ndarray, index: Ivf, probes: int, 
 
 
 @pytest.mark.parametrize(("codes", "dtype", "metric"), KINDS)
-def test_recall_for_every_metric_and_type(vectors: np.ndarray, codes: str, dtype: str, metric: Metric) -> None:
-    scaled = np.clip(np.rint(vectors * 600), -127, 127) if dtype == "int8" else vectors
-    matrix = scaled.astype(dtype)
+def test_recall_for_every_metric_and_type(
+    built: Callable[[str, str, Metric], tuple[np.ndarray, Ivf]], codes: str, dtype: str, metric: Metric
+) -> None:
+    matrix, index = built(codes, dtype, metric)
     queries, norms = matrix[:: len(matrix) // QUERIES], flat.norms(matrix)
     exact = flat.search_batch(matrix, queries, K, metric, norms=norms)
 
-    found = ivf.search_batch(
-        build(matrix, metric, norms, codes=codes), matrix, queries, K, metric, probes=24, norms=norms
-    )
+    found = ivf.search_batch(index, matrix, queries, K, metric, probes=24, norms=norms)
 
     assert recall(found, exact) >= 0.97
 

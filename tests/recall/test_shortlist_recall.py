@@ -41,6 +41,13 @@ def filled(database: vecdb.Database, vectors: np.ndarray, index: Any, metric: st
     return docs, matrix[asked]
 
 
+@pytest.fixture(scope="module", params=KINDS)
+def asked(request: pytest.FixtureRequest, vectors: np.ndarray) -> Iterator[tuple[Any, np.ndarray]]:
+    """A collection with an index of each kind, by cosine, and questions."""
+    with vecdb.connect(":memory:", settings=SETTINGS) as opened:
+        yield filled(opened, vectors, KINDS[request.param], "cosine", "float32")
+
+
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
@@ -58,9 +65,8 @@ def test_recall_is_what_was_asked_for(
 
 
 @pytest.mark.parametrize("k", [1, 25, 50])
-@pytest.mark.parametrize("kind", KINDS)
-def test_recall_of_other_numbers_of_rows(database: vecdb.Database, vectors: np.ndarray, kind: str, k: int) -> None:
-    docs, questions = filled(database, vectors, KINDS[kind], "cosine", "float32")
+def test_recall_of_other_numbers_of_rows(asked: tuple[Any, np.ndarray], k: int) -> None:
+    docs, questions = asked
 
     report = docs.recall(questions, recall=0.95, k=k)
 
@@ -69,9 +75,8 @@ def test_recall_of_other_numbers_of_rows(database: vecdb.Database, vectors: np.n
 
 
 @pytest.mark.parametrize("where", ["n < 50", "n < 10", "n = 7"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_recall_under_filters(database: vecdb.Database, vectors: np.ndarray, kind: str, where: str) -> None:
-    docs, questions = filled(database, vectors, KINDS[kind], "cosine", "float32")
+def test_recall_under_filters(asked: tuple[Any, np.ndarray], where: str) -> None:
+    docs, questions = asked
 
     report = docs.recall(questions, where=where, recall=0.95)
 
@@ -79,12 +84,16 @@ def test_recall_under_filters(database: vecdb.Database, vectors: np.ndarray, kin
     assert report.recall >= 0.95 - SHORT
 
 
-@pytest.mark.parametrize("share", [0.99, 0.5, 0.2])
-@pytest.mark.parametrize("kind", KINDS)
-def test_recall_under_filters_that_leave_only_what_is_far(vectors: np.ndarray, kind: str, share: float) -> None:
-    what, norms = factory.wanted(KINDS[kind].to_json(), *vectors.shape), flat.norms(vectors)
+@pytest.fixture(scope="module", params=KINDS)
+def searcher(request: pytest.FixtureRequest, vectors: np.ndarray) -> Any:
+    """A searcher of each kind, over all vectors."""
+    what, norms = factory.wanted(KINDS[request.param].to_json(), *vectors.shape), flat.norms(vectors)
     assert what is not None
-    searcher = factory.searcher(factory.build(what, vectors, "cosine", norms), vectors, "cosine", norms)
+    return factory.searcher(factory.build(what, vectors, "cosine", norms), vectors, "cosine", norms)
+
+
+@pytest.mark.parametrize("share", [0.99, 0.5, 0.2])
+def test_recall_under_filters_that_leave_only_what_is_far(vectors: np.ndarray, searcher: Any, share: float) -> None:
     width, found = calibrate.width_for(searcher.curve, 0.99), 0
 
     for query in vectors[::HELD_OUT][:50] + vectors[1::HELD_OUT][:50]:
@@ -92,7 +101,7 @@ def test_recall_under_filters_that_leave_only_what_is_far(vectors: np.ndarray, k
         allowed = Allowed(near <= np.quantile(near, share))
         plan = searcher.plan(allowed.count, 10, width, "codes")
         (mine,) = searcher.answers(query[None], 10, plan, allowed).top(10)
-        best = flat.search(vectors, query, 10, "cosine", allowed=allowed, norms=norms)
+        best = flat.search(vectors, query, 10, "cosine", allowed=allowed, norms=searcher.norms)
         found += len(set(mine.rows.tolist()) & set(best.rows.tolist()))
 
     assert found / (10 * 50) >= 0.95

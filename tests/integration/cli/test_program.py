@@ -195,7 +195,7 @@ def test_the_traceback_is_shown_only_on_request(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("output", ["jsonl", "json", "table", "arrow"])
 def test_a_reader_that_goes_away_ends_the_program_silently(output: str, vecdb: Run, tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", np.random.default_rng(0).standard_normal((20_000, 8), np.float32))
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).standard_normal((5_000, 8), np.float32))
     vecdb("load", "db", "docs", "a.npy")
     ids = [str(n) for n in range(5_000)]
     process = subprocess.Popen(

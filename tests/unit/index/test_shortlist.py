@@ -84,12 +84,21 @@ def test_a_batch_and_threads_give_what_single_searches_give(kind: str, metric: M
             assert pairs(together[:1]) == pairs(searcher.answers(queries[:1], 10, plan, allowed, pool).top(10))
 
 
+@pytest.fixture(scope="module")
+def built() -> dict[str, ShortlistSearcher]:
+    """For each kind an index of the same rows."""
+    matrix = clusters()
+    return {kind: searcher_of(kind, matrix, "cosine") for kind in WANTED}
+
+
 @pytest.mark.parametrize("kind", WANTED)
 @pytest.mark.parametrize("matching", [1, 9, 10, 11, 60, 149, 151, 1500, ROWS])
 @pytest.mark.parametrize("k", [1, 10, 100, 10_000])
-def test_a_filter_never_leaves_a_result_short(kind: str, matching: int, k: int) -> None:
-    matrix = clusters()
-    searcher, queries = searcher_of(kind, matrix, "cosine"), matrix[::300]
+def test_a_filter_never_leaves_a_result_short(
+    built: dict[str, ShortlistSearcher], kind: str, matching: int, k: int
+) -> None:
+    searcher = built[kind]
+    queries = searcher.matrix[::300]
     mask = np.zeros(ROWS, bool)
     mask[rng.permutation(ROWS)[:matching]] = True
     allowed = Allowed(mask)
