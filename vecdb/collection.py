@@ -14,10 +14,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from vecdb.arguments import vector_column
-from vecdb.config import limits_of
 from vecdb.encoders.attached import Attached, space_for
 from vecdb.errors import ConflictError, NotFoundError, UnavailableError, VecdbError
 from vecdb.latest import LatestReads
+from vecdb.limited import limited
 from vecdb.linked import Linked
 from vecdb.reads import Snapshot
 from vecdb.results import Refreshed, TuneReport, WriteResult
@@ -163,7 +163,7 @@ class Collection(LatestReads, Versions, Linked):
 
         With `Limits` each call has its own; with a `Budget` that has begun all calls share it, and it can be cancelled.
         """
-        return View(self, (), limits_of(limits))
+        return View(self, (), limited(limits))
 
     def upsert(
         self, data: Any, progress: Progress = None, *, request_id: RequestId | None = None, chunk: int | None = None

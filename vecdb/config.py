@@ -121,11 +121,6 @@ class Limits:
 
     def begin(self) -> Budget:
         """Return the budget of a call that begins now."""
-        if self.seconds is not None:
-            # numba takes a second to load, once in a process: longer than many a call may take.
-            from vecdb_index import warmup
-
-            warmup.load(())
         return Budget(self.seconds, self.memory_bytes)
 
 

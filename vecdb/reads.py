@@ -25,9 +25,10 @@ from vecdb.arguments import (
     token_column,
     vector_column,
 )
-from vecdb.config import Limits, limits_of
+from vecdb.config import Limits
 from vecdb.errors import InvalidInputError
 from vecdb.hits import FoundRows, WordRows
+from vecdb.limited import limited
 from vecdb.link_reads import LinkReads
 from vecdb.overview_reads import Overviews
 from vecdb.results import RecallReport, SearchResult
@@ -95,7 +96,7 @@ class Snapshot(WiderReads, LinkReads, Overviews):
         """
         from vecdb_index.slices import LimitedPool
 
-        given = limits_of(limits)
+        given = limited(limits)
         budget = given if isinstance(given, Budget) else given.begin()
         pool = LimitedPool(self._pool, budget)
         return Snapshot(self.name, self._state.within(budget), pool, self._encoders, self._on_damaged_index)

@@ -10,8 +10,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vecdb.config import Limits, limits_of
+from vecdb.config import Limits
 from vecdb.latest import LatestReads
+from vecdb.limited import limited
 from vecdb.linked import Linked
 from vecdb.row_writes import RowWrites
 from vecdb.schema.given import flag
@@ -53,7 +54,7 @@ class View(LatestReads, Linked):
 
     def within(self, limits: Limits | Budget) -> View:
         """Return a view whose calls may take so much, instead of what they may take now."""
-        return View(self.collection, self._filters, limits_of(limits))
+        return View(self.collection, self._filters, limited(limits))
 
     @property
     def schema(self) -> Schema:

@@ -125,10 +125,13 @@ print(*sys.modules)
 
 def test_numba_is_loaded_before_the_time_of_a_call_begins(environment: dict[str, str]) -> None:
     program = """
-import sys
-from vecdb import Limits
-assert Limits(memory_bytes=5).begin() is not None and "numba" not in sys.modules
-assert Limits(seconds=0.5).begin() is not None and "vecdb_index.kernels.query" in sys.modules
+import sys, vecdb
+with vecdb.connect(":memory:") as database:
+    docs = database.create_collection("docs", vecdb.Schema(id=vecdb.Id()))
+    docs.within(vecdb.Limits(memory_bytes=5))
+    assert "numba" not in sys.modules
+    docs.within(vecdb.Limits(seconds=0.5))
+    assert "vecdb_index.kernels.query" in sys.modules
 """
 
     run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)

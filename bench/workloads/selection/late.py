@@ -31,9 +31,8 @@ def setup(context: Context, name: str) -> None:
     rows = rows.append_column("signs", rows["tokens"])
     with vecdb.connect(_home(context, name), settings=vecdb.Settings(background=False)) as database:
         documents = database.create_collection("documents", schema)
-        for first in range(0, len(rows), 1000):
-            documents.upsert(rows.slice(first, 1000))
-        documents.flush()
+        with documents.bulk() as load:
+            load.add(rows)
 
 
 def measured(context: Context, names: Sequence[str]) -> Metrics:
