@@ -133,7 +133,7 @@ def sql(tree: Expression) -> str:
     return f"({name} {tree.operator} {literal(values[0])})"
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=75)
 @given(table=tables, drawn=st.lists(trees, min_size=1, max_size=8))
 def test_any_tree_agrees_with_duckdb(table: dict[str, list[Any]], drawn: list[Expression]) -> None:
     arrays = {name: pa.array(values, SCHEMA[name].field.arrow_type) for name, values in table.items()}

@@ -18,7 +18,7 @@ CODES = ["8bit", "4bit", "product", "rabitq"]
 METRICS, TYPES = ("cosine", "dot", "l2"), ("float32", "float16", "int8")
 # Books of product codes take nine seconds to train: each type and each metric once will do.
 KINDS = [
-    (codes, dtype, metric)
+    pytest.param(codes, dtype, metric, marks=pytest.mark.slow if codes == "product" and dtype != "float32" else ())
     for codes in CODES
     for dtype in TYPES
     for metric in METRICS

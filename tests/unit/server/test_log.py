@@ -22,10 +22,10 @@ def line(form: str, message: str = "request", **extra: object) -> str:
 
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_what_the_list_does_not_name_is_dropped(form: str) -> None:
-    written = line(form, method="/a/B", secret="vdb_x", where="salary > 1", vector=[0.1])
+    written = line(form, method="/a/B", secret="vdb_x", where="salary > 1", vector=[0.7182818284])
 
     assert "/a/B" in written
-    assert not any(word in written for word in ("vdb_x", "salary", "0.1"))
+    assert not any(word in written for word in ("vdb_x", "salary", "0.7182818284"))
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
