@@ -5,8 +5,11 @@ row, field and value that do not fit. An empty unquoted cell is null, a quoted e
 """
 
 import contextlib
+import functools
 import re
 import sys
+import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ BLOCK_BYTES = 4 << 20
 """Also the longest row that can be read, more or less."""
 
 _CONVERT = "iconv -f latin1 -t utf-8 converts the file, if that is what it is in"
+_PATIENCE_SECONDS = 30
 _WRONG_WIDTH = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 
 
@@ -41,9 +45,9 @@ class CsvSource:
             self._packed = file.read(2) == b"\x1f\x8b"
         self._size = max(1, path.stat().st_size)
         self._rejected: list[Rejected] = []
-        with self._open(0, {}) as reader:
+        with self._open(0, {}) as batches:
             try:
-                self._names = reader.schema.names
+                self._names = batches.names()
             except UnicodeDecodeError as error:
                 told = f"{path}: the name of a column is not UTF-8: {error.object!r:.80}"
                 raise CommandError(told, hint=_CONVERT) from None
@@ -54,26 +58,27 @@ class CsvSource:
             raise CommandError(f"{path}: the first line must name the columns, found {self._names[0]!r}, ...")
 
     @contextlib.contextmanager
-    def _open(self, start: int, types: dict[str, pa.DataType]) -> Iterator[pacsv.CSVStreamingReader]:
+    def _open(self, start: int, types: dict[str, pa.DataType]) -> Iterator["Batches"]:
         # Arrow reads ahead in a thread of its own. From a file of Python's it would do so while Python ends, which
         # aborts the process.
         self._raw = pa.OSFile(str(self.path))
         self._rejected = []
         shown = sys.unraisablehook
         sys.unraisablehook = self._shown_else_by(shown)
+        batches = Batches(self._reject)
         try:
             # One thread: only then does the parser know the number of a bad row.
-            with pacsv.open_csv(
+            batches.reader = pacsv.open_csv(
                 pa.CompressedInputStream(self._raw, "gzip") if self._packed else self._raw,
                 read_options=pacsv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, skip_rows_after_names=start),
                 parse_options=pacsv.ParseOptions(
-                    delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=self._reject
+                    delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=batches.taken_handler()
                 ),
                 convert_options=pacsv.ConvertOptions(
                     column_types=types, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
                 ),
-            ) as reader:
-                yield reader
+            )
+            yield batches
         except pa.ArrowInvalid as error:
             # A row of a wrong width is refused and the next one read, unless Arrow cannot give us its text.
             if (found := _WRONG_WIDTH.search(str(error))) is None:
@@ -82,13 +87,14 @@ class CsvSource:
             told = f"{self.path}, row {number - 2}: expected {expected} columns, found {actual}, and no UTF-8"
             raise CommandError(told, hint=_CONVERT) from error
         finally:
+            batches.close()
             sys.unraisablehook = shown
 
     def _shown_else_by(self, shown: Callable[[Any], object]) -> Callable[[Any], object]:
         """Keep Arrow's traceback of a text that it cannot decode for `_reject` off the screen: the error follows."""
 
         def show(unraisable: Any) -> None:
-            if unraisable.object != self._reject:
+            if getattr(unraisable.object, "func", None) != self._reject:
                 shown(unraisable)
 
         return show
@@ -115,8 +121,8 @@ class CsvSource:
         """Read from row start; rows before it are parsed but not converted."""
         delivered = 0
         sent = 0
-        with self._open(start, {name: pa.binary() for name in self._names}) as reader:
-            for batch in reader:
+        with self._open(start, {name: pa.binary() for name in self._names}) as batches:
+            for batch in batches:
                 bad = np.array(sorted(rejected.row for rejected in self._rejected if rejected.row >= start), np.int64)
                 # A delivered row moves up by the bad rows before it: those whose number, less their rank, is not above.
                 order = np.arange(delivered, delivered + batch.num_rows)
@@ -135,6 +141,44 @@ class CsvSource:
     def fraction(self) -> float:
         """Return bytes read over bytes; the parser reads a little ahead."""
         return min(1.0, self._raw.tell() / self._size)
+
+
+class Batches:
+    """Record batches of Arrow's reader, and its handler of bad rows.
+
+    Arrow parses ahead in threads of its own and lets go of the handler when the last of them is done with it. One that
+    called Python while Python ends would abort the process, so closing waits for that.
+    """
+
+    reader: pacsv.CSVStreamingReader | None = None
+
+    def __init__(self, handle: Callable[[Any], str]) -> None:
+        self._handler: Callable[[Any], str] | None = functools.partial(handle)
+        self._held = weakref.ref(self._handler)
+
+    def taken_handler(self) -> Callable[[Any], str]:
+        """Return the handler, and hold it no more."""
+        handler, self._handler = self._handler, None
+        assert handler is not None
+        return handler
+
+    def names(self) -> list[str]:
+        """Return the names of the columns."""
+        assert self.reader is not None
+        return self.reader.schema.names
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        # The loop must not hold Arrow's reader: it may be told to end while an error is on its way.
+        with contextlib.suppress(StopIteration):
+            while self.reader is not None:
+                yield self.reader.read_next_batch()
+
+    def close(self) -> None:
+        """End reading, and wait until no thread can call the handler."""
+        self.reader = self._handler = None
+        patience = time.monotonic() + _PATIENCE_SECONDS
+        while self._held() is not None and time.monotonic() < patience:
+            time.sleep(0.001)
 
 
 def _pieces(batch: pa.RecordBatch, numbers: Any) -> Iterator[tuple[pa.RecordBatch, Any]]:

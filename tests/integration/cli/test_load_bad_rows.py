@@ -4,6 +4,8 @@ import gzip
 import json
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 
 import vecdb as api
 from integration.cli.program import Run
+from vecdb_client.cli.readers_csv import Batches
 
 FIELDS = ("id:id(int64)", "year:int64", "when:timestamp", "extra:json", "embedding:vector(2)")
 GOOD = '{"id": %d, "year": 2000, "embedding": [1, 0.5]}'
@@ -257,3 +260,22 @@ def test_a_process_that_stops_early_in_a_long_csv_file_ends_as_it_wants(tmp_path
     ended = [subprocess.run([sys.executable, "-c", program], cwd=tmp_path, timeout=60).returncode for _ in range(3)]
 
     assert ended == [3, 3, 3]
+
+
+def test_a_csv_reader_that_ends_waits_for_threads_that_may_still_call_its_handler() -> None:
+    """After an error Arrow's thread lets go of the handler later than the reader; Python must not end before."""
+    batches = Batches(lambda bad: "skip")
+    held = [batches.taken_handler()]
+    let_go: list[bool] = []
+
+    def end() -> None:
+        time.sleep(0.2)
+        let_go.append(True)
+        held.clear()
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    batches.close()
+
+    assert let_go
+    thread.join()
