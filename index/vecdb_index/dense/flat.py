@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vecdb_index.dense.allowed import Allowed
 from vecdb_index.dense.heaps import Heaps, merged
-from vecdb_index.slices import SLICE_BYTES, SLICE_ROWS, Slice, shared, slices
+from vecdb_index.slices import SLICE_BYTES, SLICE_ROWS, Slice, aligned, shared, slices
 from vecdb_index.types import METRIC_CODES, Mask, Matrix, Metric, Rows, Scores, TopK, Vector
 
 # A batch works on rows of so many bytes at a time, which the second-level cache holds beside the queries.
@@ -112,7 +112,7 @@ def _search_some(
 
     count = len(queries)
     ready, scales = source.ready(queries)
-    padded = _aligned((-(-count // COLUMNS) * COLUMNS, ready.shape[1]), ready.dtype)
+    padded = aligned((-(-count // COLUMNS) * COLUMNS, ready.shape[1]), ready.dtype)
     padded[:count] = ready
     # A power of two between 16 and 128.
     block = 1 << max(4, min(7, (BLOCK_BYTES // source.row_bytes).bit_length() - 1))
@@ -317,14 +317,6 @@ def _chosen(
     if count < worth * len(allowed):
         return count, allowed.rows, _NO_MASK
     return len(matrix), _NO_ROWS, allowed.mask
-
-
-def _aligned(shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return zeros that start at a cache line: a vector then never lies across two."""
-    size = shape[0] * shape[1] * dtype.itemsize
-    room = np.zeros(size + 64, np.uint8)
-    start = -room.ctypes.data % 64
-    return room[start : start + size].view(dtype).reshape(shape)
 
 
 _norms = norms

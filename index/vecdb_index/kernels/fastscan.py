@@ -26,7 +26,7 @@ _GROUP = 16
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _TABLE = ir.VectorType(_I8, _GROUP)
 # By what features.looks_up says: the intrinsic, and how many rows it serves.
-_LOOKUPS = {
+LOOKUPS = {
     "avx2": ("llvm.x86.avx2.pshuf.b", 32),
     "ssse3": ("llvm.x86.ssse3.pshuf.b.128", 16),
     "neon": ("llvm.aarch64.neon.tbl1.v16i8", 16),
@@ -115,7 +115,7 @@ class _Vectors:
 
 
 def _by_instruction(builder: Any, codes: Value, tables: Value, count: Value, out: Value) -> None:
-    lookup, width = _LOOKUPS[features.looks_up()]
+    lookup, width = LOOKUPS[features.looks_up()]
     parts = [_Vectors(builder, lookup, width, part) for part in range(0, BLOCK, width)]
     zero, step = ir.Constant(_I64, 0), ir.Constant(_I64, _BYTES)
     with cgutils.for_range_slice(builder, zero, count, step, _I64) as (first, _):

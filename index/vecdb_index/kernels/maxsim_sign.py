@@ -1,8 +1,10 @@
-"""MaxSim over signs: a product is the number of bits that agree, less that of those that do not, times two scales.
+"""MaxSim over signs, by looking up half bytes in registers (fastscan.py has it for one query and many rows).
 
-The lanes are as many query tokens as fit a register, so that few of them are empty; two tokens are compared at once.
-Where no instruction counts the bits of a word, bytes are counted, and added up behind the last word: each count is at
-most 8, so the sums of 31 words fit a byte.
+Four signs of a token have 16 patterns: a query token's products with all of them are a line of a table, rounded to
+whole numbers from 0 to 30, and the product with a token is the sum of one entry of each line. One instruction looks a
+line up for 16, 32 or 64 tokens, which are turned for that while a question is answered: a twentieth of the work.
+
+Eight entries are added in bytes, which cannot overflow, and up to 1,024 in 16 bits: 4,096 numbers of a token.
 """
 
 from typing import Any
@@ -13,105 +15,206 @@ from numba import types
 from numba.core import cgutils
 
 from vecdb_index.kernels import features
-from vecdb_index.kernels.bits import _count, _load
-from vecdb_index.kernels.codes import inlined
+from vecdb_index.kernels.codes import call, inlined
+from vecdb_index.kernels.fastscan import LOOKUPS
 from vecdb_index.kernels.jit import filled, frozen, helper, kernel
 from vecdb_index.kernels.loops import _pick
 from vecdb_index.kernels.maxsim import _everywhere
 
-LANES = 16 if "avx512bw" in features.features() else 8
-"""Query tokens of a block."""
-_WORDS = "avx512vpopcntdq" in features.features()
-"""Whether the bits of 16 words are counted by one instruction."""
-_MOST = 31
-"""Words whose counts may be added in bytes."""
+_LOOKUP, BLOCK = LOOKUPS[features.looks_up()] if features.looks_up() else ("", 16)
+if "avx512bw" in features.features():
+    _LOOKUP, BLOCK = "llvm.x86.avx512.pshuf.b.512", 64
+"""Tokens that are looked up at once."""
+_LINES = 8
+"""Half bytes of a word."""
 
-_I8, _I32, _I64, _F32 = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.FloatType()
-_COUNTS, _BYTES, _FLOATS = ir.VectorType(_I32, LANES), ir.VectorType(_I8, 4 * LANES), ir.VectorType(_F32, LANES)
+_I8, _I16, _I32, _I64, _F32 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType()
+_BYTES, _PAIRS, _WORDS = ir.VectorType(_I8, BLOCK), ir.VectorType(_I16, BLOCK // 2), ir.VectorType(_I32, BLOCK)
+_LINE, _FLOATS = ir.VectorType(_I8, 16), ir.VectorType(_F32, BLOCK // 2)
 
 Value = Any
 
 
-def _sums_of_bytes(builder: Any, counts: Value) -> Value:
-    """Return the sums of the four bytes of each word."""
-    words = builder.bitcast(counts, _COUNTS)
-    for shift, mask in ((8, 0x00FF00FF), (16, 0x0000FFFF)):
-        low = ir.Constant(_COUNTS, [mask] * LANES)
-        high = builder.lshr(words, ir.Constant(_COUNTS, [shift] * LANES))
-        words = builder.add(builder.and_(words, low), builder.and_(high, low))
-    return words
+def _all(kind: ir.VectorType, number: float) -> ir.Constant:
+    return ir.Constant(kind, [number] * kind.count)
+
+
+def _order(*lanes: int) -> ir.Constant:
+    return ir.Constant(ir.VectorType(_I32, len(lanes)), lanes)
+
+
+def _array(context: Any, builder: Any, signature: Any, arguments: Any, at: int) -> Value:
+    return context.make_array(signature.args[at])(context, builder, arguments[at])
+
+
+def _vector(builder: Any, start: Value, at: Value, kind: ir.VectorType) -> Value:
+    """The address of a vector that begins with element `at`."""
+    return builder.bitcast(builder.gep(start, [at]), kind.as_pointer())
+
+
+def _transposed(builder: Any, tokens: list[Value]) -> list[Value]:
+    """Return the first, second, ... sixteenth byte of all tokens, given 16 bytes of each."""
+    lines = []
+    for token in range(16):
+        line = tokens[token::16]
+        while len(line) > 1:
+            every = _order(*range(2 * line[0].type.count))
+            line = [builder.shuffle_vector(one, other, every) for one, other in zip(line[::2], line[1::2], strict=True)]
+        lines += line
+    starts = range(0, BLOCK, 16)
+    low = _order(*(from_ + at for start in starts for at in range(start, start + 8) for from_ in (0, BLOCK)))
+    high = _order(*(from_ + at for start in starts for at in range(start + 8, start + 16) for from_ in (0, BLOCK)))
+    for _ in range(4):  # each round doubles how many tokens stand together
+        pairs = list(zip(lines[:8], lines[8:], strict=True))
+        lines = [builder.shuffle_vector(*pair, mask) for pair in pairs for mask in (low, high)]
+    return lines
 
 
 @inlined
-def _best_of_two(
-    typingctx: Any, words: Any, token: Any, other: Any, asked: Any, block: Any, scales: Any, best: Any
-) -> Any:
-    """Raise best[block] to the products of two tokens with a block of query tokens, whose own scales are left out.
+def _turn(typingctx: Any, words: Any, scales: Any, token: Any, turned: Any, apart: Any) -> Any:
+    """Write the half bytes of a block of tokens, a line for each place, and their scales, even tokens before odd ones.
 
     Args:
         typingctx: numba's.
         words: (n, w) uint32.
-        token: one of them.
-        other: the second one.
-        asked: (b, LANES w) uint32: each word of a block's query tokens, one behind the other.
-        block: which.
-        scales: (n,) float32, of the tokens.
-        best: (b, LANES) float32.
+        scales: (n,) float32.
+        token: the first of BLOCK.
+        turned: (8 w, BLOCK) uint8, room.
+        apart: (2, BLOCK / 2) float32, room.
 
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
-        held, given, scale_of, kept = (
-            context.make_array(signature.args[at])(context, builder, arguments[at]) for at in (0, 3, 5, 6)
-        )
+        held, scale_of, room, own = (_array(context, builder, signature, arguments, at) for at in (0, 1, 3, 4))
         count = cgutils.unpack_tuple(builder, held.shape, 2)[1]
-        both = arguments[1], arguments[2]
-        own = [builder.bitcast(builder.gep(held.data, [builder.mul(one, count)]), _I8.as_pointer()) for one in both]
-        line = builder.mul(arguments[4], ir.Constant(_I64, LANES))
-        asked_of = builder.bitcast(builder.gep(given.data, [builder.mul(line, count)]), _I8.as_pointer())
-        kind = _COUNTS if _WORDS else _BYTES
-        none, zeros = ir.Constant(_COUNTS, [0] * LANES), ir.Constant(kind, [0] * kind.count)
-        totals = [cgutils.alloca_once_value(builder, none) for _ in both]
-        parts = [cgutils.alloca_once_value(builder, zeros) for _ in both]
-        for total in totals:
-            builder.store(none, total)
-        step = ir.Constant(_I64, _MOST)
-        with cgutils.for_range_slice(builder, ir.Constant(_I64, 0), count, step, _I64) as (first, _):
-            for part in parts:
-                builder.store(zeros, part)
-            end = builder.add(first, step)
-            last = builder.select(builder.icmp_signed("<", end, count), end, count)
-            with cgutils.for_range_slice(builder, first, last, ir.Constant(_I64, 1), _I64) as (j, _):
-                those = _load(builder, asked_of, builder.mul(j, ir.Constant(_I64, 4 * LANES)), _COUNTS)
-                for start, part in zip(own, parts, strict=True):
-                    word = _load(builder, start, builder.mul(j, ir.Constant(_I64, 4)), _I32)
-                    differing = builder.bitcast(builder.xor(_everywhere(builder, word, _COUNTS), those), kind)
-                    builder.store(builder.add(builder.load(part), _count(builder, differing)), part)
-            for total, part in zip(totals, parts, strict=True):
-                counted = builder.load(part) if _WORDS else _sums_of_bytes(builder, builder.load(part))
-                builder.store(builder.add(builder.load(total), counted), total)
-        bits = builder.trunc(builder.mul(count, ir.Constant(_I64, 32)), _I32)
-        target = builder.bitcast(builder.gep(kept.data, [line]), _FLOATS.as_pointer())
-        found = builder.load(target, align=4)
-        for one, total in zip(both, totals, strict=True):
-            twice = builder.shl(builder.load(total), ir.Constant(_COUNTS, [1] * LANES))
-            agreeing = builder.sitofp(builder.sub(_everywhere(builder, bits, _COUNTS), twice), _FLOATS)
-            scale = builder.load(builder.gep(scale_of.data, [one]))
-            product = builder.fmul(agreeing, _everywhere(builder, scale, _FLOATS))
-            found = builder.select(builder.fcmp_ordered(">", product, found), product, found)
-        builder.store(found, target, align=4)
+        start = builder.gep(held.data, [builder.mul(arguments[2], count)])
+        fours = builder.and_(count, ir.Constant(_I64, -4))
+        with cgutils.for_range_slice(builder, ir.Constant(_I64, 0), fours, ir.Constant(_I64, 4), _I64) as (first, _):
+            place, tokens = builder.gep(start, [first]), []
+            for _ in range(BLOCK):
+                tokens.append(builder.load(builder.bitcast(place, _LINE.as_pointer()), align=4))
+                place = builder.gep(place, [count])
+            line = builder.mul(first, ir.Constant(_I64, _LINES * BLOCK))
+            for byte, column in enumerate(_transposed(builder, tokens)):
+                pairs = builder.lshr(builder.bitcast(column, _PAIRS), _all(_PAIRS, 4))
+                for half, moved in enumerate((column, builder.bitcast(pairs, _BYTES))):
+                    at = builder.add(line, ir.Constant(_I64, (2 * byte + half) * BLOCK))
+                    four = builder.and_(moved, _all(_BYTES, 15))
+                    builder.store(four, _vector(builder, room.data, at, _BYTES), align=1)
+        with cgutils.for_range_slice(builder, fours, count, ir.Constant(_I64, 1), _I64) as (word, _):
+            place, column = builder.gep(start, [word]), ir.Constant(_WORDS, ir.Undefined)
+            for lane in range(BLOCK):
+                column = builder.insert_element(column, builder.load(place), ir.Constant(_I32, lane))
+                place = builder.gep(place, [count])
+            line = builder.mul(word, ir.Constant(_I64, _LINES * BLOCK))
+            for half in range(_LINES):
+                moved = builder.lshr(column, _all(_WORDS, 4 * half)) if half else column
+                four = builder.trunc(builder.and_(moved, _all(_WORDS, 15)), _BYTES)
+                at = builder.add(line, ir.Constant(_I64, half * BLOCK))
+                builder.store(four, _vector(builder, room.data, at, _BYTES), align=1)
+        behind = ir.Constant(_I64, BLOCK // 2)
+        places = arguments[2], builder.add(arguments[2], behind)
+        both = [builder.load(_vector(builder, scale_of.data, at, _FLOATS), align=4) for at in places]
+        for odd, place in enumerate((ir.Constant(_I64, 0), behind)):
+            scale = builder.shuffle_vector(*both, _order(*range(odd, BLOCK, 2)))
+            builder.store(scale, _vector(builder, own.data, place, _FLOATS), align=4)
         return context.get_dummy_value()
 
-    return types.void(words, types.intp, types.intp, asked, types.intp, scales, best), codegen
+    return types.void(words, scales, types.intp, turned, apart), codegen
+
+
+def _looked_up(builder: Any, line: Value, places: Value) -> Value:
+    """The entries of a line, an address, that some half bytes name."""
+    if _LOOKUP:
+        entries = builder.load(builder.bitcast(line, _LINE.as_pointer()), align=1)
+        if BLOCK > 16:
+            entries = builder.shuffle_vector(entries, entries, _order(*(lane % 16 for lane in range(BLOCK))))
+        return call(builder, _LOOKUP.removeprefix("llvm."), _BYTES, entries, places)
+    found = ir.Constant(_BYTES, ir.Undefined)
+    for lane in range(BLOCK):
+        place = builder.zext(builder.extract_element(places, ir.Constant(_I32, lane)), _I64)
+        entry = builder.load(builder.gep(line, [place]))
+        found = builder.insert_element(found, entry, ir.Constant(_I32, lane))
+    return found
+
+
+@inlined
+def _raise(typingctx: Any, turned: Any, apart: Any, tables: Any, query: Any, middle: Any, best: Any) -> Any:
+    """Raise best[query] to the products of a block of tokens with a query token, whose own scale is left out.
+
+    Args:
+        typingctx: numba's.
+        turned: (8 w, BLOCK) uint8, the block.
+        apart: (2, BLOCK / 2) float32, its scales.
+        tables: (q, 8 w, 16) uint8.
+        query: which.
+        middle: int32, the sum that stands for a product of 0.
+        best: (q, BLOCK / 2) float32.
+
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
+        places, scale_of, lines, kept = (_array(context, builder, signature, arguments, at) for at in (0, 1, 2, 5))
+        _, count, _ = cgutils.unpack_tuple(builder, lines.shape, 3)
+        table = builder.gep(lines.data, [builder.mul(arguments[3], builder.mul(count, ir.Constant(_I64, 16)))])
+        sums = [cgutils.alloca_once(builder, _PAIRS) for _ in range(2)]
+        for one in sums:
+            builder.store(_all(_PAIRS, 0), one)
+        with cgutils.for_range_slice(builder, ir.Constant(_I64, 0), count, ir.Constant(_I64, _LINES), _I64) as (at, _):
+            added = None
+            for step in range(_LINES):
+                line = builder.add(at, ir.Constant(_I64, step))
+                place = builder.mul(line, ir.Constant(_I64, BLOCK))
+                some = builder.load(_vector(builder, places.data, place, _BYTES), align=1)
+                found = _looked_up(builder, builder.gep(table, [builder.mul(line, ir.Constant(_I64, 16))]), some)
+                added = found if added is None else builder.add(added, found)
+            pairs = builder.bitcast(added, _PAIRS)
+            for one, part in zip(
+                sums, (builder.and_(pairs, _all(_PAIRS, 255)), builder.lshr(pairs, _all(_PAIRS, 8))), strict=True
+            ):
+                builder.store(builder.add(builder.load(one), part), one)
+        half, wide = ir.Constant(_I64, BLOCK // 2), ir.VectorType(_I32, BLOCK // 2)
+        target = _vector(builder, kept.data, builder.mul(arguments[3], half), _FLOATS)
+        highest = builder.load(target, align=4)
+        for one, at in zip(sums, (ir.Constant(_I64, 0), half), strict=True):
+            scale = builder.load(_vector(builder, scale_of.data, at, _FLOATS), align=4)
+            whole = builder.sub(builder.zext(builder.load(one), wide), _everywhere(builder, arguments[4], wide))
+            product = builder.fmul(builder.sitofp(whole, _FLOATS), scale)
+            highest = builder.select(builder.fcmp_ordered(">", product, highest), product, highest)
+        builder.store(highest, target, align=4)
+        return context.get_dummy_value()
+
+    return types.void(turned, apart, tables, types.intp, types.int32, best), codegen
+
+
+@inlined
+def _highest(typingctx: Any, best: Any, query: Any) -> Any:
+    """The largest of best[query]: float32."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
+        kept = _array(context, builder, signature, arguments, 0)
+        start = builder.mul(arguments[1], ir.Constant(_I64, BLOCK // 2))
+        found = builder.load(_vector(builder, kept.data, start, _FLOATS), align=4)
+        count = BLOCK // 2
+        while count > 1:
+            count //= 2
+            low, high = (
+                builder.shuffle_vector(found, found, _order(*range(begin, begin + count))) for begin in (0, count)
+            )
+            found = builder.select(builder.fcmp_ordered(">", low, high), low, high)
+        return builder.extract_element(found, ir.Constant(_I32, 0))
+
+    return types.float32(best, types.intp), codegen
 
 
 @helper
-def _best(words: Any, scales: Any, begin: Any, end: Any, asked: Any, best: Any) -> None:
-    """Write each query token's best product with the tokens begin .. end - 1."""
-    best[:] = np.float32(-np.inf)
-    for block in range(asked.shape[0]):
-        for token in range(begin, end, 2):  # a last token without a partner is paired with itself
-            _best_of_two(words, token, min(token + 1, end - 1), asked, block, scales, best)
+def _repeat_last(words: Any, scales: Any, begin: Any, end: Any, rest: Any, rest_scales: Any) -> None:
+    """Write the tokens begin .. end - 1 to the first of rest (BLOCK, w), and the last of them to all others."""
+    for lane in range(BLOCK):
+        token = min(begin + lane, end - 1)
+        rest_scales[lane] = scales[token]
+        for j in range(words.shape[1]):
+            rest[lane, j] = words[token, j]
 
 
 @kernel(
@@ -121,8 +224,13 @@ def _best(words: Any, scales: Any, begin: Any, end: Any, asked: Any, best: Any) 
     frozen(types.uint32, 1),
     types.intp,
     types.intp,
-    frozen(types.uint32, 2),
-    frozen(types.float32, 2),
+    frozen(types.uint8, 3),
+    types.int32,
+    frozen(types.float32, 1),
+    filled(types.uint32, 2),
+    filled(types.float32, 1),
+    filled(types.uint8, 2),
+    filled(types.float32, 2),
     filled(types.float32, 2),
     filled(types.float32, 1),
 )
@@ -133,12 +241,17 @@ def maxsim_signs(
     rows: Any,
     first: int,
     last: int,
-    asked: Any,
+    tables: Any,
+    middle: int,
     weights: Any,
+    rest: Any,
+    rest_scales: Any,
+    turned: Any,
+    apart: Any,
     best: Any,
     out: Any,
 ) -> None:
-    """Score documents over signs with a question of signs.
+    """Score documents over signs.
 
     Args:
         words: (n, w) uint32, the bits of 32 w numbers.
@@ -147,9 +260,14 @@ def maxsim_signs(
         rows: (m,) uint32 documents, or empty: all.
         first: start of the slice of documents, in row numbers or in positions of `rows`.
         last: its end.
-        asked: (b, LANES w) uint32: for each word, those of a block's query tokens one behind the other.
-        weights: (b, LANES) float32, the scale of a query token times its weight; 0 behind the last.
-        best: (b, LANES) float32: room.
+        tables: (q, 8 w, 16) uint8: a query token's products with each pattern of four signs, 0 to 30.
+        middle: the sum of entries that stands for a product of 0.
+        weights: (q,) float32, what an entry of a query token's table is worth times its weight.
+        rest: (BLOCK, w) uint32: room for a document's last tokens.
+        rest_scales: (BLOCK,) float32: room.
+        turned: (8 w, BLOCK) uint8: room, fastest where it begins a cache line.
+        apart: (2, BLOCK / 2) float32: room.
+        best: (q, BLOCK / 2) float32: room.
         out: (last - first,) float32, -inf for documents without tokens.
 
     """
@@ -159,9 +277,17 @@ def maxsim_signs(
         if begin == end:
             out[at - first] = np.float32(-np.inf)
             continue
-        _best(words, scales, begin, end, asked, best)
+        best[:] = np.float32(-np.inf)
+        for token in range(begin, end - BLOCK + 1, BLOCK):
+            _turn(words, scales, token, turned, apart)
+            for query in range(len(weights)):
+                _raise(turned, apart, tables, query, middle, best)
+        if (end - begin) % BLOCK:
+            _repeat_last(words, scales, end - (end - begin) % BLOCK, end, rest, rest_scales)
+            _turn(rest, rest_scales, 0, turned, apart)
+            for query in range(len(weights)):
+                _raise(turned, apart, tables, query, middle, best)
         total = np.float64(0)
-        for block in range(best.shape[0]):
-            for i in range(LANES):
-                total += np.float64(best[block, i]) * np.float64(weights[block, i])
+        for query in range(len(weights)):
+            total += np.float64(_highest(best, query)) * np.float64(weights[query])
         out[at - first] = np.float32(total)

@@ -3,7 +3,7 @@
 Invariant: the score of a (row, question) pair has the same bits whichever function computed it. Codes of 8 and 4 bits
 are scanned with a question that is coded too, which is several times as fast and not exact; but how far off a score
 can be is known, so the rows that may be among the best are scored again, and the answer is the exact one. Signs are
-compared with a question that is rotated as they are; `estimated_rows` takes its signs too, which bounds nothing.
+compared with a question that is rotated as they are; `estimated_rows` rounds it more coarsely, and bounds nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from vecdb_index.multivector import sign
 from vecdb_index.multivector.residual import WIDE
 from vecdb_index.multivector.stored import Tokens, eight_of_four, ends_of, longest_of
-from vecdb_index.slices import HELPER_BYTES, SLICE_BYTES, Slice, shared
+from vecdb_index.slices import HELPER_BYTES, SLICE_BYTES, Slice, aligned, shared
 
 SLICE_WORK = 64 << 20
 """Bytes of tokens, times blocks of a question's, that one call of a kernel works through: about 0.1 s."""
@@ -72,13 +72,10 @@ class Question:
         return Question(sign.turned(self.tokens), self.weights)
 
     @cached_property
-    def signs(self) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-        """The signs of the turned question, and what each token counts, as the kernel over signs takes them."""
-        from vecdb_index.kernels.maxsim_sign import LANES
-
-        asked, units = sign.words_of(self.turned.tokens, LANES)
-        units.reshape(-1)[: len(self.weights)] *= self.weights
-        return asked, units
+    def tables(self) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """The turned question as the kernel over signs looks it up, and what each token counts."""
+        tables, units = sign.tables_of(self.turned.tokens)
+        return tables, units * self.weights
 
     @cached_property
     def coded(self) -> Coded:
@@ -366,17 +363,20 @@ def _about_residuals(
 def _by_signs(
     tokens: Tokens, question: Question, rows: NDArray[np.uint32], pool: ThreadPoolExecutor | None
 ) -> NDArray[np.float32]:
-    """Return the scores of rows by the signs of a question."""
-    from vecdb_index.kernels.maxsim_sign import maxsim_signs
+    """Return the scores of rows by a question in numbers of about 5 bits."""
+    from vecdb_index.kernels.maxsim_sign import BLOCK, maxsim_signs
 
-    asked, weights = question.signs
+    (tables, weights), scales = question.tables, tokens.scales
     words, out = tokens.values.view("<u4"), np.empty(len(rows), np.float32)
+    middle = sign.MIDDLE * tables.shape[1]
 
     def work(todo: Iterator[Slice]) -> None:
-        best = np.empty(weights.shape, np.float32)
+        rest, rest_scales = np.empty((BLOCK, words.shape[1]), np.uint32), np.empty(BLOCK, np.float32)
+        turned, apart = aligned((tables.shape[1], BLOCK), np.uint8), aligned((2, BLOCK // 2), np.float32)
+        room = rest, rest_scales, turned, apart, aligned((len(weights), BLOCK // 2), np.float32)
         for first, last in todo:
-            given = words, tokens.scales, tokens.offsets, rows, first, last
-            maxsim_signs(*given, asked, weights, best, out[first:last])
+            given = words, scales, tokens.offsets, rows, first, last
+            maxsim_signs(*given, tables, middle, weights, *room, out[first:last])
 
     if len(rows):
         _run(work, tokens, question, rows, len(rows), pool, tokens.token_bytes)

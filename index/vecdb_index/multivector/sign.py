@@ -24,6 +24,9 @@ ROUNDS = 4
 _SEED = 0x51C4
 _SMALLEST = 2.0**-60
 _BLOCK = 1 << 8
+MIDDLE = 15
+"""The entry of a table that stands for 0: eight of the largest, 30, fit a byte."""
+_PATTERNS = (2 * ((np.arange(16)[:, None] >> np.arange(4)) & 1) - 1).astype(np.float32)
 
 
 def width_of(dimension: int) -> int:
@@ -127,17 +130,19 @@ def eight_of_one(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return wide
 
 
-def words_of(numbers: NDArray[np.float32], lanes: int) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-    """Return the bits of turned query tokens as kernels/maxsim_sign.py takes them, and their scales.
+def tables_of(numbers: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Return the products of turned query tokens with all patterns of four signs, for kernels/maxsim_sign.py.
 
     Args:
         numbers: (q, width).
-        lanes: query tokens of a block; zeros stand behind the last.
+
+    Returns:
+        tables: (q, width / 4, 16), whole numbers around MIDDLE.
+        units: (q,) float32, what a step of a token's numbers is worth.
 
     """
-    blocks = -(-max(1, len(numbers)) // lanes)
-    words, scales = np.zeros((blocks * lanes, numbers.shape[1] // 32), "<u4"), np.zeros(blocks * lanes, np.float32)
-    words[: len(numbers)] = np.packbits(numbers > 0, axis=1, bitorder="little").view("<u4")
-    scales[: len(numbers)] = _scales(numbers)
-    laid = words.reshape(blocks, lanes, -1).transpose(0, 2, 1).reshape(blocks, -1)
-    return np.ascontiguousarray(laid.astype(np.uint32)), scales.reshape(blocks, lanes)
+    fours = numbers.reshape(len(numbers), numbers.shape[1] // 4, 4)
+    largest = np.abs(fours).sum(axis=2).max(axis=1, initial=0)
+    units = (np.maximum(largest, np.float32(_SMALLEST)) / np.float32(MIDDLE)).astype(np.float32)
+    steps = np.rint((fours / units[:, None, None]) @ _PATTERNS.T)
+    return (steps.clip(-MIDDLE, MIDDLE) + np.float32(MIDDLE)).astype(np.uint8), units
