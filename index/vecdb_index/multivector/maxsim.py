@@ -379,7 +379,7 @@ def _by_signs(
             maxsim_signs(*given, tables, middle, weights, *room, out[first:last])
 
     if len(rows):
-        _run(work, tokens, question, rows, len(rows), pool, tokens.token_bytes)
+        _run(work, tokens, question, rows, len(rows), pool)
     return out
 
 
@@ -390,13 +390,12 @@ def _run(
     rows: NDArray[np.uint32],
     count: int,
     pool: ThreadPoolExecutor | None,
-    token_bytes: int = 0,
 ) -> None:
     """Cut rows into slices of bounded work, by their tokens, and let threads take them.
 
-    Codes of few bits are widened to a byte a number at least: that is the work, unless `token_bytes` says otherwise.
+    Codes of few bits are widened to a byte a number, or looked up, which is as much work.
     """
-    each = token_bytes or max(tokens.token_bytes, tokens.dimension)
+    each = max(tokens.token_bytes, tokens.dimension)
     lengths = tokens.lengths if len(rows) == 0 else tokens.lengths_of(rows)
     ends = np.cumsum(lengths)
     blocks = _blocks(question)

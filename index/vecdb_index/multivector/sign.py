@@ -144,5 +144,5 @@ def tables_of(numbers: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[
     fours = numbers.reshape(len(numbers), numbers.shape[1] // 4, 4)
     largest = np.abs(fours).sum(axis=2).max(axis=1, initial=0)
     units = (np.maximum(largest, np.float32(_SMALLEST)) / np.float32(MIDDLE)).astype(np.float32)
-    steps = np.rint((fours / units[:, None, None]) @ _PATTERNS.T)
-    return (steps.clip(-MIDDLE, MIDDLE) + np.float32(MIDDLE)).astype(np.uint8), units
+    steps = (fours / units[:, None, None]).reshape(-1, 4) @ _PATTERNS.T
+    return np.rint(steps + np.float32(MIDDLE)).astype(np.uint8).reshape(*fours.shape[:2], 16), units

@@ -67,18 +67,51 @@ def test_a_bit_is_the_sign_of_a_turned_number_and_a_token_times_itself_comes_out
 
 
 @DIMENSIONS
-@pytest.mark.parametrize("count", [1, 16, 17, 40])
-def test_estimates_are_products_of_signs(dimension: int, count: int):
-    tokens, asked = made(4, dimension), question(5, dimension, count)
-    rows = np.array([7, 3, 0, 79, 5, 7])
-    turned = sign.turned(asked.tokens).astype(np.float64)
-    units = (turned**2).sum(axis=1) / np.abs(turned).sum(axis=1)
+def test_tables_hold_the_products_of_four_numbers_with_all_patterns_of_signs(dimension: int):
+    numbers = sign.turned(directions(5, 7, dimension))
+    numbers[3] = 0
+
+    tables, units = sign.tables_of(numbers)
+
+    assert tables.max() <= 2 * sign.MIDDLE
+    for pattern in range(16):
+        signs = np.array([1.0 if pattern >> bit & 1 else -1.0 for bit in range(4)])
+        products = (numbers.reshape(7, -1, 4).astype(np.float64) * signs).sum(axis=2)
+        steps = products / units[:, None]
+        assert np.abs(tables[:, :, pattern].astype(int) - sign.MIDDLE - steps).max() <= 0.5 + 1e-5
+
+
+@DIMENSIONS
+@pytest.mark.parametrize("count", [1, 17])
+def test_estimates_are_the_sums_of_entries_of_tables(dimension: int, count: int):
+    offsets = ends_of(np.array([0, 1, 5, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 128]))
+    tokens = Tokens(*_coded(directions(4, int(offsets[-1]), dimension), offsets))
+    asked, rows = question(5, dimension, count), np.array([7, 3, 0, *range(14), 5])
+
+    numbers = sign.turned(asked.tokens)
+    tables, units = sign.tables_of(numbers)
+    patterns = np.packbits(sign.signs_of(tokens.values).reshape(len(tokens.values), -1, 4), axis=2, bitorder="little")
+    entries = tables.astype(np.int64)[
+        :, np.arange(tables.shape[1]), patterns[:, :, 0]
+    ]  # a query token, a token, a line
     assert tokens.scales is not None
-    signs, held = np.where(turned > 0, 1.0, -1.0) * units[:, None], sign.numbers_of(tokens.values, tokens.scales)
-    parts = [held[tokens.offsets[row] : tokens.offsets[row + 1]].astype(np.float64) for row in rows]
-    expected = [(part @ signs.T).max(axis=0) @ asked.weights if len(part) else -np.inf for part in parts]
+    products = (entries - sign.MIDDLE).sum(axis=2) * (units.astype(np.float64)[:, None] * tokens.scales)
+    parts = [products[:, offsets[row] : offsets[row + 1]] for row in rows]
+    expected = [part.max(axis=1) @ asked.weights if part.size else -np.inf for part in parts]
 
     np.testing.assert_allclose(estimated_rows(tokens, asked, rows), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_widest_tokens_overflow_nothing():
+    """Numbers whose signs are those of the question, with entries of 0 or 30 on every line."""
+    turned = np.where(np.random.default_rng(9).random((2, 4096)) < 0.5, -1, 1).astype(np.float32)
+    turned[1] = -turned[0]
+    given = sign.turned_back(turned, 4096)
+    tokens = Tokens(*_coded(given, np.array([0, 1, 2])))
+
+    about = estimated_rows(tokens, Question(given[:1], np.ones(1, np.float32)), np.arange(2))
+
+    np.testing.assert_allclose(about, [4096, -4096], rtol=1e-4)
 
 
 def test_estimates_say_which_rows_are_near():
