@@ -209,7 +209,7 @@ def _highest(typingctx: Any, best: Any, query: Any) -> Any:
 
 @helper
 def _repeat_last(words: Any, scales: Any, begin: Any, end: Any, rest: Any, rest_scales: Any) -> None:
-    """Write the tokens begin .. end - 1 to the first of rest (BLOCK, w), and the last of them to all others."""
+    """Write the tokens begin .. end - 1, fewer than BLOCK, to rest (BLOCK, w), and the last of them to all behind."""
     for lane in range(BLOCK):
         token = min(begin + lane, end - 1)
         rest_scales[lane] = scales[token]
@@ -263,7 +263,7 @@ def maxsim_signs(
         tables: (q, 8 w, 16) uint8: a query token's products with each pattern of four signs, 0 to 30.
         middle: the sum of entries that stands for a product of 0.
         weights: (q,) float32, what an entry of a query token's table is worth times its weight.
-        rest: (BLOCK, w) uint32: room for a document's last tokens.
+        rest: (BLOCK, w) uint32: room for the tokens of a document that has fewer.
         rest_scales: (BLOCK,) float32: room.
         turned: (8 w, BLOCK) uint8: room, fastest where it begins a cache line.
         apart: (2, BLOCK / 2) float32: room.
@@ -278,15 +278,16 @@ def maxsim_signs(
             out[at - first] = np.float32(-np.inf)
             continue
         best[:] = np.float32(-np.inf)
-        for token in range(begin, end - BLOCK + 1, BLOCK):
-            _turn(words, scales, token, turned, apart)
-            for query in range(len(weights)):
-                _raise(turned, apart, tables, query, middle, best)
-        if (end - begin) % BLOCK:
-            _repeat_last(words, scales, end - (end - begin) % BLOCK, end, rest, rest_scales)
+        if end - begin < BLOCK:
+            _repeat_last(words, scales, begin, end, rest, rest_scales)
             _turn(rest, rest_scales, 0, turned, apart)
             for query in range(len(weights)):
                 _raise(turned, apart, tables, query, middle, best)
+        else:
+            for token in range(begin, end, BLOCK):  # the last block begins earlier: what is seen twice raises nothing
+                _turn(words, scales, min(token, end - BLOCK), turned, apart)
+                for query in range(len(weights)):
+                    _raise(turned, apart, tables, query, middle, best)
         total = np.float64(0)
         for query in range(len(weights)):
             total += np.float64(_highest(best, query)) * np.float64(weights[query])
