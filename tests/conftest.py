@@ -1,10 +1,10 @@
 """For all tests: no time limits in property tests, because a busy machine is no defect; the usual costs of plans.
 
-VECDB_SLOW_SHARE=2/5 leaves of the slow tests those whose names fall into the third of five shares, and the fuzzers.
+VECDB_SLOW_SHARE=2/8 leaves of the slow tests every eighth from the third on, and the fuzzers: tests of one function are
+spread over the shares.
 """
 
 import os
-from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,10 +23,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     share, shares = map(int, given.split("/"))
 
-    def is_others(item: pytest.Item) -> bool:
-        slow = item.get_closest_marker("slow") is not None and "/fuzz/" not in item.nodeid
-        return slow and crc32(item.nodeid.encode()) % shares != share
-
-    others = [item for item in items if is_others(item)]
-    config.hook.pytest_deselected(items=others)
-    items[:] = [item for item in items if not is_others(item)]
+    slow = [item for item in items if item.get_closest_marker("slow") is not None and "/fuzz/" not in item.nodeid]
+    others = {item for at, item in enumerate(slow) if at % shares != share}
+    config.hook.pytest_deselected(items=list(others))
+    items[:] = [item for item in items if item not in others]

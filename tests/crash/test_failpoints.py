@@ -37,15 +37,22 @@ def _created(stop: Stop, ledger: Ledger) -> bool:
     return stop.scenario.start is not None or "created" in ledger.marks
 
 
+PARTS = 8
+"""Tests that go through all points together."""
+
+
 @pytest.mark.parametrize(
-    "share",
-    [pytest.param(40, id="every-40th-point"), pytest.param(1, id="every-point", marks=pytest.mark.slow)],
+    ("part", "parts"),
+    [
+        pytest.param(None, 40, id="every-40th-point"),
+        *(pytest.param(part, PARTS, id=f"part-{part}", marks=pytest.mark.slow) for part in range(PARTS)),
+    ],
 )
 def test_acknowledged_writes_survive_a_kill_at_every_point(
-    share: int, memory_path: Path, scale: int, seed: int, figures: Figures
+    part: int | None, parts: int, memory_path: Path, scale: int, seed: int, figures: Figures
 ) -> None:
     points, every = stops(memory_path, seed, scale)
-    chosen = every[seed % share :: share]
+    chosen = every[(seed % parts if part is None else part) :: parts]
     assert len(points) >= LEAST_POINTS, points
 
     with ThreadPoolExecutor(2) as pool:
