@@ -28,7 +28,7 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
 
 @pytest.fixture(scope="session")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A closed database with the collection `docs`, for all files: a copy takes a tenth of the time that filling takes."""
+    """A closed database with the collection `docs`: a copy takes a tenth of the time that filling takes."""
     folder = tmp_path_factory.mktemp("filled") / "database"
     with opened("embedded", folder) as database:
         contract.fill(database.create_collection("docs", contract.schema()))
