@@ -16,6 +16,9 @@ from support.figures import Figures
 from support.graphs import plans_of
 from support.museum import DENSE, HALF, SETTING, TINY, WIDE, Museum, fingerprint, questions
 
+PARTS = 8
+"""Tests that go through all damages together."""
+
 
 def _indexes_alone(pristine: Path, moments: list[Path], rounds: int, rng: random.Random) -> list[Damage]:
     """Return every way in which each index file can be damaged, `rounds` times at other places, in random order."""
@@ -80,16 +83,22 @@ def test_the_answers_of_the_museum_are_the_exact_ones_and_come_through_indexes(m
     assert plans.total() - plans["scan"] - plans["words in memory"] - plans["terms in memory"] == 14
 
 
-@pytest.mark.parametrize("most", [pytest.param(12, id="12"), pytest.param(None, id="all", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        pytest.param(slice(12), id="12"),
+        *(pytest.param(slice(part, None, PARTS), id=f"part-{part}", marks=pytest.mark.slow) for part in range(PARTS)),
+    ],
+)
 def test_damaged_indexes_change_no_answer_and_repair_builds_them_again(
-    most: int | None, museum: Museum, memory_path: Path, scale: int, seed: int, figures: Figures
+    chosen: slice, museum: Museum, memory_path: Path, scale: int, seed: int, figures: Figures
 ) -> None:
     pristine, moments, expected = museum
     in_force = _in_force(pristine)
     usual = Counter(_plans(Path(shutil.copytree(pristine, memory_path / "usual")), expected))
     copy = memory_path / "copy"
     rebuilt = noted = 0
-    drawn = _indexes_alone(pristine, moments, scale, random.Random(seed))[:most]
+    drawn = _indexes_alone(pristine, moments, scale, random.Random(seed))[chosen]
     for number, damage in enumerate(drawn):
         shutil.copytree(pristine, copy)
         told = f"seed {seed}, {damage}"
