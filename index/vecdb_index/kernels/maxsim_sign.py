@@ -2,7 +2,7 @@
 
 Four signs of a token have 16 patterns: a query token's products with all of them are a line of a table, rounded to
 whole numbers from 0 to 30, and the product with a token is the sum of one entry of each line. One instruction looks a
-line up for 16, 32 or 64 tokens, which are turned for that while a question is answered: a twentieth of the work.
+line up for 16, 32 or 64 tokens, which are turned for that while a question is answered: a seventh of the work or less.
 
 Eight entries are added in bytes, which cannot overflow, and up to 1,024 in 16 bits: 4,096 numbers of a token.
 """
